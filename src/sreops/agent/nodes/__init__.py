@@ -1,0 +1,1 @@
+"""The graph nodes, one file each around a pure rule."""

@@ -1,0 +1,1 @@
+"""Pure rules and the words they use; no I/O, and ``now`` is an argument."""

@@ -1,0 +1,88 @@
+"""Alerts as they arrive, and events: their normalised form on a topic."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries"})
+"""Grafana states these in ``grafana_state_reason`` when a resolve says nothing about recovery."""
+
+
+class Severity(StrEnum):
+    """How bad, normalised from the many spellings in the field."""
+
+    critical = "critical"
+    warning = "warning"
+    info = "info"
+
+
+class Tier(StrEnum):
+    """How far sreops may go on its own for this service."""
+
+    autonomous = "autonomous"
+    supervised = "supervised"
+    human_only = "human_only"
+    unknown = "unknown"  # only where the setting default_tier says so
+
+
+class AlertStatus(StrEnum):
+    """Firing or resolved."""
+
+    firing = "firing"
+    resolved = "resolved"
+
+
+class AlertEvent(BaseModel):
+    """One alert, normalised: the JSON on the topics (schema 1); see design §2 "Event"."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore", serialize_by_alias=True)
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    event_id: str
+    source: str
+    fingerprint: str
+    status: AlertStatus
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: AwareDatetime = Field(alias="startsAt")
+    ends_at: AwareDatetime | None = Field(None, alias="endsAt")
+    generator_url: str = Field("", alias="generatorURL")
+    received_at: AwareDatetime
+    agent_action: str = "investigate"
+    runbook_id: str | None = None
+    escalate_threshold: float = 0.7
+    tier: Tier
+    severity: Severity
+    service: str
+    values: dict[str, float] | None = None
+    group_key: str = ""
+    dashboard_url: str = Field("", alias="dashboardURL")
+    panel_url: str = Field("", alias="panelURL")
+    silence_url: str = Field("", alias="silenceURL")
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def alertname(self) -> str:
+        """The alert's name, or the service where it has none."""
+        return self.labels.get("alertname") or self.service
+
+    @property
+    def proves_recovery(self) -> bool:
+        """Whether this is a resolve that speaks of recovery, not of an edited or deleted rule."""
+        return (
+            self.status is AlertStatus.resolved
+            and self.annotations.get("grafana_state_reason", "") not in RESOLVE_REASONS_WITHOUT_PROOF
+        )
+
+    def age_s(self, now: datetime) -> float:
+        """Seconds since the alert started to fire."""
+        return (now - self.starts_at).total_seconds()
+
+
+def utc(value: datetime) -> datetime:
+    """Return an aware datetime in UTC; a naive one is a bug and raises ValueError."""
+    if value.tzinfo is None:
+        raise ValueError(f"naive datetime {value!r}: every time in sreops is aware UTC")
+    return value.astimezone(UTC)

@@ -1,0 +1,141 @@
+"""Evidence: what was found out about an incident, each piece with a stable id and a source."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+
+class EvidenceKind(StrEnum):
+    """What sort of thing a piece of evidence is."""
+
+    alert = "alert"
+    logs = "logs"
+    metric = "metric"
+    container = "container"
+    history = "history"
+    gap = "gap"  # something that could not be found out, and why
+
+
+class Evidence(BaseModel):
+    """One piece of evidence; ``id`` is ``E1``, ``E2``, … within an incident.
+
+    ``finding`` is one line; ``text`` the excerpt behind it (untrusted); ``data`` numbers for the rules
+    and the page; ``partial`` says that the source gave less than was asked.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    kind: EvidenceKind
+    source: str
+    query: str = ""
+    url: str = ""
+    finding: str
+    text: str = ""
+    data: dict[str, Any] = {}
+    partial: bool = False
+
+
+class Window(BaseModel):
+    """A closed time window, aware UTC."""
+
+    model_config = ConfigDict(frozen=True)
+    start: AwareDatetime
+    end: AwareDatetime
+
+    def span_s(self) -> float:
+        """Length in seconds."""
+        return (self.end - self.start).total_seconds()
+
+
+class LogLine(BaseModel):
+    """One log line; ``text`` is untrusted and may hold anything."""
+
+    model_config = ConfigDict(frozen=True)
+    at: AwareDatetime
+    text: str
+    labels: dict[str, str] = {}
+
+
+class LogLines(BaseModel):
+    """The answer of a log query, oldest first; ``partial`` where the source cut or warned (see ``notes``)."""
+
+    model_config = ConfigDict(frozen=True)
+    query: str
+    lines: tuple[LogLine, ...]
+    partial: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Series(BaseModel):
+    """One metric series: labels and ``(epoch seconds, value)`` points; NaN and ±Inf are kept."""
+
+    model_config = ConfigDict(frozen=True)
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class SeriesSet(BaseModel):
+    """The answer of a metric query; no series is an answer too ("no data"), not an error."""
+
+    model_config = ConfigDict(frozen=True)
+    query: str
+    series: tuple[Series, ...]
+    partial: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class ContainerState(BaseModel):
+    """A container as the engine describes it, less what may hold secrets (no environment).
+
+    ``health`` is ``healthy|unhealthy|starting`` or None where it has no health check.
+    ``stop_timeout_s`` is how long the engine waits before it kills on restart.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    name: str
+    image: str
+    status: str
+    running: bool
+    health: str | None = None
+    health_log: tuple[str, ...] = ()
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    restart_count: int = 0
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    labels: dict[str, str] = {}
+    restart_policy: str = ""
+    stop_timeout_s: float = 10.0
+    memory_limit_bytes: int | None = None
+    swarm_service: str | None = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the effects ledger compares with later."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "started_at": self.started_at.isoformat() if self.started_at else None,
+            "restart_count": self.restart_count,
+            "stop_timeout_s": self.stop_timeout_s,
+        }
+
+
+class ServiceState(BaseModel):
+    """A Swarm service: its id, declared and running replicas, and labels."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    name: str
+    replicas: int
+    running: int
+    labels: dict[str, str] = {}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what the effects ledger compares with later."""
+        return {"id": self.id, "name": self.name, "replicas": self.replicas, "running": self.running}

@@ -1,0 +1,264 @@
+"""Settings: the one reader of the environment (prefix ``SREOPS_``, nested by ``__``, ``.env`` read)."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from sreops.domain.alert import Tier
+from sreops.errors import SettingsInvalid
+
+
+def _commas(value: object) -> object:
+    """Read ``a,b`` as a list; JSON arrays and Python sequences pass through."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.strip("[] ").replace('"', "").split(",") if part.strip())
+    return value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
+OptionalUrl = Annotated[str | None, BeforeValidator(_empty_is_none)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
+
+
+class KafkaSettings(BaseModel):
+    """The event log on Kafka or Redpanda; empty ``bootstrap_servers`` means the embedded log."""
+
+    bootstrap_servers: str = ""
+    group_id: str = "sreops"
+    client_id: str = "sreops"
+    partitions: int = Field(6, ge=1)
+    replication_factor: int = Field(1, ge=1)
+    retention_ms: int = Field(7 * 24 * 3600 * 1000, ge=1000)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str = ""
+    sasl_password: OptionalSecret = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    request_timeout_s: float = Field(5.0, gt=0)
+
+
+class LokiSettings(BaseModel):
+    """Loki, direct; ``tenant`` is sent as X-Scope-OrgID."""
+
+    url: OptionalUrl = None
+    tenant: str = ""
+    username: str = ""
+    password: OptionalSecret = None
+    token: OptionalSecret = None
+    timeout_s: float = Field(10.0, gt=0)
+    max_lines: int = Field(5000, ge=1, le=5000)
+    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+
+
+class PrometheusSettings(BaseModel):
+    """Prometheus, direct."""
+
+    url: OptionalUrl = None
+    username: str = ""
+    password: OptionalSecret = None
+    token: OptionalSecret = None
+    timeout_s: float = Field(10.0, gt=0)
+    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+
+
+class GrafanaSettings(BaseModel):
+    """Grafana: data source proxy where no direct URL is set, and its alertmanager for the alert's state."""
+
+    url: OptionalUrl = None
+    token: OptionalSecret = None
+    loki_uid: str = ""
+    prometheus_uid: str = ""
+    timeout_s: float = Field(10.0, gt=0)
+
+
+class GitLabSettings(BaseModel):
+    """GitLab, where incidents are kept as issues."""
+
+    url: OptionalUrl = None
+    token: OptionalSecret = None
+    project: str = ""
+    oncall_user: str = "platform-oncall"
+    timeout_s: float = Field(10.0, gt=0)
+    labels: Names = ("sreops",)
+
+
+class DockerSettings(BaseModel):
+    """The one container engine that sreops may act on; none is discovered."""
+
+    host: OptionalUrl = None
+    timeout_s: float = Field(30.0, gt=0)
+    stop_timeout_s: int = Field(10, ge=0)
+    settle_margin_s: float = Field(15.0, ge=0)
+
+
+class LLMSettings(BaseModel):
+    """The model; without a key the rule analyst answers."""
+
+    api_key: OptionalSecret = None
+    base_url: OptionalUrl = None
+    model: str = "claude-sonnet-5-5"
+    timeout_s: float = Field(60.0, gt=0)
+    max_tokens: int = Field(4096, ge=256, le=21_000)
+
+
+class WebhookSettings(BaseModel):
+    """Credentials for ``POST /alerts``; any that is configured is accepted."""
+
+    token: OptionalSecret = None
+    basic_user: str = ""
+    basic_password: OptionalSecret = None
+    hmac_secret: OptionalSecret = None
+    hmac_header: str = "X-Grafana-Alerting-Signature"
+    hmac_timestamp_header: str = ""
+    hmac_tolerance_s: float = Field(300.0, gt=0)
+    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024)
+    max_in_flight: int = Field(64, ge=1)
+    max_alerts: int = Field(2000, ge=1)
+    retry_after_s: int = Field(5, ge=1)
+    take_test_alerts: bool = False
+
+    @property
+    def configured(self) -> bool:
+        """Whether any credential is set."""
+        return bool(self.token or self.hmac_secret or (self.basic_user and self.basic_password))
+
+
+class VerifySettings(BaseModel):
+    """How long and how often to look after a remediation (seconds)."""
+
+    settle_s: float = Field(30.0, ge=0)
+    poll_s: float = Field(10.0, gt=0)
+    timeout_s: float = Field(300.0, gt=0)
+
+
+class PolicySettings(BaseModel):
+    """What automation may do; ``targets`` are container name globs."""
+
+    targets: Names = ()
+    approval_ttl_s: float = Field(4 * 3600.0, gt=0)
+    attempts_per_hour: int = Field(3, ge=0)
+    max_concurrent_effects: int = Field(4, ge=1)
+    breaker_failures: int = Field(3, ge=1)
+    max_event_age_s: float = Field(900.0, gt=0)
+    slot_retry_s: float = Field(5.0, gt=0)
+
+
+class CorrelationSettings(BaseModel):
+    """Windows of correlation (seconds)."""
+
+    clear_grace_s: float = Field(600.0, ge=0)
+    refire_window_s: float = Field(3600.0, ge=0)
+    escalated_window_s: float = Field(24 * 3600.0, ge=0)
+
+
+class EvidenceSettings(BaseModel):
+    """How far to look back and how much to keep."""
+
+    lookback_s: float = Field(900.0, gt=0)
+    lookahead_s: float = Field(300.0, ge=0)
+    deadline_s: float = Field(20.0, gt=0)
+    excerpt_chars: int = Field(12_000, ge=500)
+
+
+class WorkerSettings(BaseModel):
+    """Leases, retries and limits of the worker (seconds)."""
+
+    lease_s: float = Field(30.0, gt=1)
+    retry_s: float = Field(2.0, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    max_incident_s: float = Field(3600.0, gt=0)
+    idle_poll_s: float = Field(0.5, gt=0)
+    topics: Names = ("sre-critical", "sre-warning")
+
+
+class Settings(BaseSettings):
+    """Every setting of sreops; see README for the table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SREOPS_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    runbooks: Path = Path("runbooks.yaml")
+    database_url: str = ""
+    roles: Names = ("bridge", "worker")
+    concurrency: int = Field(8, ge=1)
+    default_tier: Tier = Tier.supervised
+    dry_run: bool = False
+    allow_anonymous: bool = False
+    api_token: OptionalSecret = None
+    audit_key: OptionalSecret = None
+    ack_timeout_s: float = Field(5.0, gt=0)
+    shutdown_grace_s: float = Field(10.0, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "text"] = "auto"
+
+    kafka: KafkaSettings = KafkaSettings()
+    loki: LokiSettings = LokiSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    grafana: GrafanaSettings = GrafanaSettings()
+    gitlab: GitLabSettings = GitLabSettings()
+    docker: DockerSettings = DockerSettings()
+    llm: LLMSettings = LLMSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    verify: VerifySettings = VerifySettings()
+    policy: PolicySettings = PolicySettings()
+    correlation: CorrelationSettings = CorrelationSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    worker: WorkerSettings = WorkerSettings()
+    anthropic_api_key: OptionalSecret = Field(None, validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
+
+    @field_validator("default_tier", mode="before")
+    @classmethod
+    def _tier(cls, value: object) -> object:
+        aliases = {"0": "autonomous", "1": "supervised", "2": "human_only"}
+        text = str(value).strip().lower().replace("-", "_").removeprefix("tier_").removeprefix("tier")
+        return aliases.get(text, text)
+
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = set(value) - {"bridge", "worker"}
+        if unknown or not value:
+            raise ValueError(f"roles are 'bridge' and 'worker'; got {','.join(sorted(unknown)) or 'none'}")
+        return value
+
+    @property
+    def llm_api_key(self) -> SecretStr | None:
+        """The model's key: ``SREOPS_LLM__API_KEY``, else ``ANTHROPIC_API_KEY``."""
+        return self.llm.api_key or self.anthropic_api_key
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and ``.env``; raise SettingsInvalid that names variable, value and cure."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # overrides are validated by pydantic itself
+    except ValidationError as exc:
+        problems = []
+        for error in exc.errors():
+            place = "__".join(str(part) for part in error["loc"]).upper()
+            name = place if place.startswith("ANTHROPIC") else f"SREOPS_{place}"
+            problems.append(f"{name}={error['input']!r}: {error['msg']}")
+        raise SettingsInvalid(problems) from exc

@@ -1,0 +1,1 @@
+"""The HTTP side: webhook, API, event stream, health, pages."""

@@ -1,0 +1,1 @@
+"""The worker: intake, correlation, dispatch, copies."""
