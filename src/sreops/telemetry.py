@@ -1,0 +1,91 @@
+"""Logs (structlog; JSON where there is no terminal) and metrics (Prometheus client)."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+log: Any = structlog.stdlib.get_logger("sreops")
+
+REGISTRY = CollectorRegistry()
+
+ALERTS = Counter("sreops_alerts_total", "Alerts received, by outcome.", ["outcome"], registry=REGISTRY)
+"""outcome: queued, resolved, skipped, rejected (in an accepted request), refused (whole request)."""
+REQUESTS_REFUSED = Counter(
+    "sreops_webhook_refused_total", "Webhook requests refused, by HTTP status.", ["status"], registry=REGISTRY
+)
+INTAKE = Counter("sreops_intake_total", "Records read from the event log, by outcome.", ["outcome"], registry=REGISTRY)
+"""outcome: taken, duplicate, unreadable."""
+CORRELATED = Counter(
+    "sreops_correlated_total", "Events correlated, by disposition.", ["disposition"], registry=REGISTRY
+)
+INCIDENTS_ENDED = Counter(
+    "sreops_incidents_ended_total",
+    "Incidents ended, by end (resolved, escalated) and its resolution or reason.",
+    ["end", "reason"],
+    registry=REGISTRY,
+)
+INCIDENT_SECONDS = Histogram(
+    "sreops_incident_seconds",
+    "From an incident's opening to its end.",
+    ["end"],
+    buckets=(1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400),
+    registry=REGISTRY,
+)
+NODE_SECONDS = Histogram("sreops_node_seconds", "Time in one visit of a graph node.", ["node"], registry=REGISTRY)
+EFFECTS = Counter("sreops_effects_total", "Effects, by action and outcome.", ["action", "outcome"], registry=REGISTRY)
+MODEL_CALLS = Counter(
+    "sreops_model_calls_total", "Analyst calls, by analyst and outcome.", ["analyst", "outcome"], registry=REGISTRY
+)
+MODEL_TOKENS = Counter("sreops_model_tokens_total", "Model tokens, by direction.", ["direction"], registry=REGISTRY)
+ADAPTER_ERRORS = Counter(
+    "sreops_adapter_errors_total",
+    "Errors of adapters, by adapter and error class.",
+    ["adapter", "error"],
+    registry=REGISTRY,
+)
+ADAPTER_SECONDS = Histogram("sreops_adapter_seconds", "Latency of adapter calls.", ["adapter"], registry=REGISTRY)
+BACKLOG = Gauge(
+    "sreops_backlog", "What waits: inbox, ready, running, waiting, open, outbox, tickets.", ["what"], registry=REGISTRY
+)
+BACKLOG_AGE = Gauge("sreops_backlog_age_seconds", "Age of the oldest waiting thing.", ["what"], registry=REGISTRY)
+STREAM_CLIENTS = Gauge("sreops_stream_clients", "Open event streams.", registry=REGISTRY)
+
+_QUIET = {"aiokafka": logging.CRITICAL, "httpx": logging.WARNING, "httpx2": logging.WARNING, "httpcore": logging.WARNING,
+          "uvicorn": logging.WARNING, "uvicorn.error": logging.WARNING, "asyncio": logging.WARNING, "aiosqlite": logging.WARNING}  # fmt: skip
+# aiokafka repeats an ERROR line many times a second while a broker is away: our own health and
+# `event_log.*` events say so once.
+
+
+def configure_logging(level: str, fmt: str) -> None:
+    """Set up structlog and the standard library's logging; ``fmt`` is ``auto``, ``json`` or ``text``."""
+    as_json = fmt == "json" or (fmt == "auto" and not sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=34)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if as_json:
+        final.append(structlog.processors.dict_tracebacks)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer]))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(getattr(logging, level.upper()))
+    for name, floor in _QUIET.items():
+        logging.getLogger(name).setLevel(floor)
