@@ -1,0 +1,120 @@
+"""A GitLab of one project: REST v4, GraphQL (where graphql-core is installed) and a page per issue.
+
+What reads as a quick action or a mention is obeyed and recorded (`executed_quick_actions`, `mentions`), so
+that a test can tell whether hostile text was made harmless before it was sent here.
+"""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from datetime import date
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from sreops.sandbox.clock import Clock, WallClock
+from sreops.sandbox.faults import Faults
+from sreops.sandbox.gitlab.page import issue_page
+from sreops.sandbox.gitlab.quick_actions import ExecutedQuickAction
+from sreops.sandbox.gitlab.records import Issue, Note, User
+from sreops.sandbox.gitlab.rest import Rest
+from sreops.sandbox.gitlab.tracker import Mention, Token, Tracker
+
+__all__ = ["ExecutedQuickAction", "GitLab", "Issue", "Mention", "Note", "User", "gitlab_error"]
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def gitlab_error(status: int) -> tuple[bytes, str]:
+    """Report an error as GitLab does; a throttled request gets text, not JSON."""
+    if status == 429:
+        return b"Retry later\n", "text/plain"
+    if status >= 502:
+        return b"<html><body><h1>502 Whoops, GitLab is taking too much time.</h1></body></html>", "text/html"
+    return json.dumps({"message": f"{status} Internal Server Error"}).encode(), "application/json"
+
+
+class GitLab:
+    """One GitLab with one private project; `app` is the server, `faults` breaks it.
+
+    `users`: the people of the project besides the token's bot (`sreops-bot`); `access_level`: 30 is Developer;
+    `scopes`: `api`, or `read_api` to be refused every write. `revoke()` ends the token.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        project: str = "ops/incidents",
+        *,
+        clock: Clock | None = None,
+        users: Sequence[str] = ("platform-oncall", "alice", "bob"),
+        scopes: tuple[str, ...] = ("api",),
+        access_level: int = 30,
+        expires_at: date | None = None,
+        notes_per_minute: int = 300,
+        version: str = "18.6.1",
+    ) -> None:
+        self.project = project
+        self.faults = Faults(gitlab_error)
+        self._token = Token(token, scopes, access_level, expires_at)
+        self._tracker = Tracker(clock or WallClock(), ["sreops-bot", *users], notes_per_minute=notes_per_minute)
+        self._rest = Rest(self._tracker, project, lambda: self._token, version)
+        routes = [
+            Route("/api/v4/{path:path}", self._rest.answer, methods=_METHODS),
+            Route(f"/{project}/-/issues/{{iid}}", self._show_page),
+        ]
+        if importlib.util.find_spec("graphql") is not None:
+            from sreops.sandbox.gitlab.graphql import GraphQL  # noqa: PLC0415 - graphql-core is for development only
+
+            endpoint = GraphQL(self._tracker, project, lambda: self._token, version)
+            routes.append(Route("/api/graphql", endpoint.answer, methods=["POST"]))
+        served = Starlette(routes=routes, exception_handlers={404: _not_found})
+        served.router.redirect_slashes = False
+        self.app: ASGIApp = self.faults.wrap(served)
+
+    @property
+    def issues(self) -> list[Issue]:
+        """Every issue, oldest first."""
+        return self._tracker.issues
+
+    @property
+    def executed_quick_actions(self) -> list[ExecutedQuickAction]:
+        """Every quick action that was found in a description or note, and whether it took effect."""
+        return self._tracker.executed_quick_actions
+
+    @property
+    def mentions(self) -> list[Mention]:
+        """Everybody who was notified, and by which text."""
+        return self._tracker.mentions
+
+    def throttle(self, times: int = 1, retry_after_s: int = 1, *, path: str = "*", method: str = "*") -> None:
+        """Answer the next `times` requests as Rack::Attack: 429, the text `Retry later`, and when to come back."""
+        reset = int(self._tracker.clock.time()) + retry_after_s
+        headers = {
+            "RateLimit-Limit": "600",
+            "RateLimit-Name": "throttle_authenticated_api",
+            "RateLimit-Observed": "601",
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(reset),
+            "Retry-After": str(retry_after_s),
+        }
+        self.faults.fail(429, headers=headers, path=path, method=method, times=times)
+
+    def revoke(self) -> None:
+        """End the token: everything is answered 401 from now on."""
+        # No header can carry NUL, so no token matches this one.
+        self._token = Token("\x00", (), 0)
+
+    def _show_page(self, request: Request) -> Response:
+        iid = request.path_params["iid"]
+        issue = self._tracker.find_issue(int(iid)) if iid.isdigit() else None
+        if issue is None:
+            return PlainTextResponse("404: there is no such issue here", 404)
+        return issue_page(issue, self.project)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "404 Not Found"}, 404)
