@@ -442,6 +442,9 @@ async def test_graphql_reports_errors_in_two_places(client: httpx.AsyncClient, g
     assert "don't have permission" in by_iid["errors"][0]["message"]
     no_gid = await ask(client, EVENT, input={**event, "incidentId": "1", "note": "n"})
     assert "not a valid Global ID" in no_gid["errors"][0]["message"]
+    timeline = 'incidentManagementTimelineEvents(incidentId: "x") { nodes { id } }'
+    inline = await ask(client, '{ project(fullPath: "ops/incidents") { ' + timeline + " } }")
+    assert "not a valid Global ID" in inline["errors"][0]["message"]
     naive = await ask(client, EVENT, input={**event, "occurredAt": "2026-11-22T09:31:00", "note": "n"})
     assert "not a valid Time" in naive["errors"][0]["message"]
     assert [e.action for e in gitlab.issues[0].timeline] == ["issues"]

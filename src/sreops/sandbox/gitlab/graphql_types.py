@@ -5,7 +5,7 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from graphql import GraphQLError, GraphQLScalarType, GraphQLSchema, StringValueNode
+from graphql import GraphQLError, GraphQLScalarType, GraphQLSchema
 
 from sreops.sandbox.gitlab.records import Issue, Note, TimelineEvent, User, stamp
 
@@ -117,14 +117,5 @@ def _make_scalar(named: object, read: Callable[[object], Any]) -> None:
     if not isinstance(named, GraphQLScalarType):
         raise TypeError(f"the schema's {named} is not a scalar: schema.graphql and graphql.py disagree")
 
-    def read_literal(node: object, variables: object = None) -> Any:
-        if not isinstance(node, StringValueNode):
-            raise GraphQLError(f"{named} must be a string")
-        return read(node.value)
-
-    def read_value(value: Any) -> Any:
-        return read(value)
-
-    # graphql-core's own way to fill in a scalar of a schema that was written as text.
-    named.parse_value = read_value  # type: ignore[method-assign] # see above
-    named.parse_literal = read_literal  # type: ignore[method-assign] # see above
+    # graphql-core's way to fill in a scalar of a schema that was written as text; literals are read by it too.
+    named.coerce_input_value = read
