@@ -18,9 +18,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import debian
 import golang
@@ -79,7 +79,7 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or more of: {', '.join(ORDER)}")
     parser.add_argument("--list", action="store_true", help="print what is installed; install nothing")
-    parser.add_argument("--json", action="store_true", help="the same as JSON; install nothing")
+    parser.add_argument("--json", action="store_true", help="the same as JSON, null for what is missing")
     given = parser.parse_args()
     unknown = sorted(set(given.names) - set(ORDER))
     if unknown:
@@ -90,7 +90,8 @@ def main() -> int:
         return 2
     names = [name for name in ORDER if name in given.names] or ORDER
     if given.json:
-        print(json.dumps(installed(), indent=1))
+        there = installed()
+        print(json.dumps({name: there.get(name) for name in ORDER}, indent=1))
         return 0
     if not given.list:
         began = time.monotonic()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
 
 from steps import Failed, run, say
 
@@ -26,7 +26,9 @@ PACKAGES: dict[str, tuple[list[str], list[str]]] = {
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 SAVED_POLICY = POLICY.with_name("policy-rc.d.before-sreops")
-OUR_POLICY = "#!/bin/sh\n# sreops scripts/servers: packages must not start their services; gone when it ends\nexit 101\n"
+OUR_POLICY = (
+    "#!/bin/sh\n# sreops scripts/servers: packages must not start their services; gone when it ends\nexit 101\n"
+)
 
 
 def _binary(patterns: Sequence[str]) -> str | None:

@@ -68,7 +68,7 @@ def install(name: str) -> None:
     else:
         (directory / "go.mod").write_text(f"module sreops.invalid/{name}\n\ngo 1.25\n")
         run(["go", "get", "-tool", f"{built.command}@v{built.version}"], log=name, cwd=directory)
-    flags = f"-s -w -X {built.version_variable}={built.version}"
+    flags = f"-s -w -X {built.version_variable}=v{built.version}"
     run(
         ["go", "build", "-mod=mod", "-trimpath", "-ldflags", flags, "-o", built.binary, built.command],
         log=name,
@@ -93,9 +93,7 @@ def _wrap_loki(directory: Path, built: Built) -> None:
         check=False,
     )
     if downloaded.returncode:
-        raise Failed(
-            f"go mod download {built.module}@v{built.version}: {downloaded.stdout}{downloaded.stderr}".strip()
-        )
+        raise Failed(f"go mod download {built.module}@v{built.version}: {downloaded.stdout}{downloaded.stderr}".strip())
     source = Path(json.loads(downloaded.stdout)["Dir"])
     lines = (source / "go.mod").read_text()
     lines = re.sub(r"(?m)^module .*$", "module sreops.invalid/loki", lines)

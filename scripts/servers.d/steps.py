@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence
 
 SIGN_OF_LIFE_S = 30  # CI ends a silent step; a person wonders whether it hangs
 TAIL_LINES = 25
@@ -29,9 +29,7 @@ def servers_dir() -> Path:
     return directory.resolve()
 
 
-def run(
-    command: Sequence[str], *, log: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> None:
+def run(command: Sequence[str], *, log: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     """Run one command, its output appended to logs/LOG.log; raise Failed with the log's end."""
     path = servers_dir() / "logs" / f"{log}.log"
     path.parent.mkdir(exist_ok=True)
