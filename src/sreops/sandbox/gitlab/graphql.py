@@ -6,13 +6,13 @@ Errors come in two places, both with status 200: `errors` at the top (syntax, ty
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from graphql import GraphQLError, build_schema, graphql_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from sreops.sandbox.gitlab.graphql_schema import SCHEMA
 from sreops.sandbox.gitlab.graphql_types import Input, Shown, fill_in_scalars, tag_type
 from sreops.sandbox.gitlab.records import Issue, TimelineEvent
 from sreops.sandbox.gitlab.rest import PROJECT_ID, base_of
@@ -33,7 +33,7 @@ class GraphQL:
         self._project = project
         self._token = token
         self._version = version
-        self._schema = build_schema(Path(__file__).with_name("schema.graphql").read_text(encoding="utf-8"))
+        self._schema = build_schema(SCHEMA)
         fill_in_scalars(self._schema)
 
     async def answer(self, request: Request) -> Response:

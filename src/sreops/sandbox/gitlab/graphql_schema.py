@@ -1,4 +1,6 @@
-# The part of GitLab's GraphQL schema that incidents need (app/graphql/mutations/**, doc/api/graphql/reference).
+"""The part of GitLab's GraphQL schema that incidents need (app/graphql/mutations/**, doc/api/graphql/reference)."""
+
+SCHEMA = """
 scalar Time
 scalar IssueID
 scalar NoteID
@@ -94,3 +96,4 @@ type Mutation {
   updateIssue(input: UpdateIssueInput!): UpdateIssuePayload
   createNote(input: CreateNoteInput!): CreateNotePayload
 }
+"""
