@@ -4,6 +4,7 @@
     ├── SettingsInvalid            a setting is wrong: names it and the cure
     ├── RunbooksInvalid            runbooks.yaml is wrong: file, line, field of every fault
     ├── PayloadRejected            a request body that is not a webhook (carries the HTTP status)
+    ├── PlanRefused                a runbook can't be made concrete for this alert (reasons inside)
     ├── RecordUnreadable           a record on a topic that is not one of our events
     ├── Unavailable                (retryable) something we depend on did not answer
     │   ├── EventLogUnavailable
@@ -14,6 +15,7 @@
     │   ├── EngineUnavailable      the request never reached the container engine
     │   └── AnalystUnavailable
     ├── Refused                    it answered, and said no: asking again the same way is useless
+    │   ├── EventLogRefused        a record too large for the log: it would never be taken
     │   ├── QueryRefused
     │   ├── IssuesRefused
     │   ├── EngineRefused
@@ -60,6 +62,14 @@ class PayloadRejected(SreopsError):
     def __init__(self, status: int, message: str) -> None:
         self.status = status
         super().__init__(message)
+
+
+class PlanRefused(SreopsError):
+    """A runbook can't be made concrete for this alert; ``problems`` name the step and the missing or unusable value."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
 
 
 class RecordUnreadable(SreopsError):
@@ -113,6 +123,10 @@ class Refused(SreopsError):
     def __init__(self, message: str, *, status: int = 0) -> None:
         self.status = status
         super().__init__(message)
+
+
+class EventLogRefused(Refused):
+    """The event log will never take this record (too large); none of the records of that append was sent."""
 
 
 class QueryRefused(Refused):
