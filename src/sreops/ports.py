@@ -45,6 +45,10 @@ class Health:
 # --- the event log ----------------------------------------------------------------------------
 
 
+MAX_RECORD_BYTES = 1_000_000
+"""What key, value and headers of one record may have together: Kafka's default ``message.max.bytes``, less framing."""
+
+
 @dataclass(frozen=True)
 class LogRecord:
     """A record to append: ``key`` orders it within its topic; headers are ``(name, bytes)``."""
@@ -53,6 +57,12 @@ class LogRecord:
     key: str
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Count the bytes of key, value and headers."""
+        headers = sum(len(name) * 4 + len(value) for name, value in self.headers)
+        return len(self.key) * 4 + len(self.value) + headers  # 4: the longest UTF-8 of a character
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,7 @@ class EventLog(Protocol):
         """Append all; on return every record is durable (Kafka: acks=all; embedded: committed and synced).
 
         Raises EventLogUnavailable where that is not known within ``timeout_s``: some may be durable all the same.
+        Raises EventLogRefused, and appends nothing, where a record is larger than MAX_RECORD_BYTES.
         """
         ...
 
@@ -278,15 +289,11 @@ class IncidentStore(Protocol):
         """
         ...
 
-    async def policy_facts(
-        self, incident_id: str, service: str, runbook_id: str, *, now: datetime
-    ) -> PolicyFacts:
+    async def policy_facts(self, incident_id: str, service: str, runbook_id: str, *, now: datetime) -> PolicyFacts:
         """Return recent automation facts; effects of this incident's running episode are not counted."""
         ...
 
-    async def begin_effect(
-        self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime
-    ) -> Effect:
+    async def begin_effect(self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime) -> Effect:
         """Write the intent with its snapshot, and its audited action; return it as stored.
 
         The same (incident, episode, step) a second time returns the first one unchanged. In the same
@@ -306,9 +313,7 @@ class IncidentStore(Protocol):
         ...
 
     # approvals
-    async def request_approval(
-        self, lease: Lease, *, plan_hash: str, now: datetime, expires_at: datetime
-    ) -> Approval:
+    async def request_approval(self, lease: Lease, *, plan_hash: str, now: datetime, expires_at: datetime) -> Approval:
         """Ask once per episode and plan; a second call returns what is there, decided or not."""
         ...
 
@@ -343,9 +348,7 @@ class IncidentStore(Protocol):
         """Mark done; ``issue`` is set on the incident where it is given."""
         ...
 
-    async def ticket_failed(
-        self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime
-    ) -> None:
+    async def ticket_failed(self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> None:
         """Try again at ``retry_at``; None: GitLab refuses it for good, go on with the next one."""
         ...
 
@@ -416,9 +419,7 @@ class IncidentStore(Protocol):
 class Logs(Protocol):
     """Where logs are queried (Loki)."""
 
-    async def lines(
-        self, labels: Mapping[str, str], window: Window, *, limit: int, timeout_s: float
-    ) -> LogLines:
+    async def lines(self, labels: Mapping[str, str], window: Window, *, limit: int, timeout_s: float) -> LogLines:
         """Return lines of the streams that match, oldest first, the newest ``limit`` of the window."""
         ...
 

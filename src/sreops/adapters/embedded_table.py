@@ -1,0 +1,124 @@
+"""The tables of the embedded event log, and the statements on them; each function runs inside a transaction."""
+
+import json
+import sqlite3
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sreops.ports import LogRecord, StoredRecord
+
+BUSY_TIMEOUT_S = 2.0  # how long SQLite waits for another process that holds the file
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    topic TEXT NOT NULL, "offset" INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
+    headers TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (topic, "offset")
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heads (topic TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS readers (
+    "group" TEXT NOT NULL, topic TEXT NOT NULL, next INTEGER NOT NULL, PRIMARY KEY ("group", topic)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY, at REAL NOT NULL);
+"""
+
+
+def open_tables(path: Path) -> sqlite3.Connection:
+    """Open the file, and make it and its tables where they are missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=True)  # alerts may hold what only operators should read
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")  # WAL with NORMAL loses acknowledged commits at power loss
+        db.executescript(_SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def insert_records(db: sqlite3.Connection, records: Sequence[LogRecord]) -> None:
+    """Append, each at its topic's next offset."""
+    at = time.time()
+    heads: dict[str, int] = {}
+    rows = []
+    for record in records:
+        if record.topic not in heads:
+            row = db.execute("SELECT next FROM heads WHERE topic = ?", (record.topic,)).fetchone()
+            heads[record.topic] = row[0] if row else 0
+        headers = json.dumps([[name, b64encode(value).decode()] for name, value in record.headers])
+        # "replace": a lone surrogate from somebody's JSON must not keep the alert out
+        key = record.key.encode("utf-8", "replace")
+        rows.append((record.topic, heads[record.topic], key, record.value, headers, at))
+        heads[record.topic] += 1
+    db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
+    db.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?)", heads.items())
+
+
+def _start(db: sqlite3.Connection, group: str, starts: dict[str, int], topic: str) -> int:
+    if topic in starts:
+        return starts[topic]
+    row = db.execute('SELECT next FROM readers WHERE "group" = ? AND topic = ?', (group, topic)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_records(
+    db: sqlite3.Connection, group: str, starts: dict[str, int], topics: Sequence[str], limit: int
+) -> list[StoredRecord]:
+    """Return up to ``limit`` records from each topic's start, the topics in the order given."""
+    found: list[StoredRecord] = []
+    for topic in topics:
+        rows = db.execute(
+            'SELECT "offset", key, value, headers, at FROM records WHERE topic = ? AND "offset" >= ? '
+            'ORDER BY "offset" LIMIT ?',
+            (topic, _start(db, group, starts, topic), limit - len(found)),
+        )
+        for offset, key, value, headers, at in rows:
+            found.append(
+                StoredRecord(
+                    topic=topic,
+                    key=bytes(key).decode("utf-8", "replace"),
+                    value=bytes(value),
+                    headers=tuple((name, b64decode(text)) for name, text in json.loads(headers)),
+                    offset=offset,
+                    at=datetime.fromtimestamp(at, UTC),
+                )
+            )
+    return found
+
+
+def save_offsets(db: sqlite3.Connection, group: str, ends: dict[str, int]) -> None:
+    """Save where the group goes on; it never goes back."""
+    db.executemany(
+        "INSERT INTO readers VALUES (?, ?, ?) "
+        'ON CONFLICT ("group", topic) DO UPDATE SET next = max(next, excluded.next)',
+        [(group, topic, end) for topic, end in ends.items()],
+    )
+
+
+def count_unread(db: sqlite3.Connection, group: str, starts: dict[str, int], topics: Sequence[str]) -> int:
+    """Count the records from each topic's start on."""
+    waiting = 0
+    for topic in topics:
+        start = _start(db, group, starts, topic)
+        row = db.execute('SELECT count(*) FROM records WHERE topic = ? AND "offset" >= ?', (topic, start)).fetchone()
+        waiting += int(row[0])
+    return waiting
+
+
+def write_probe(db: sqlite3.Connection) -> None:
+    """Write one row, over and over the same."""
+    db.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (time.time(),))
+
+
+def delete_before(db: sqlite3.Connection, before: datetime) -> int:
+    """Delete what is older and committed by every group that reads its topic; return how many."""
+    deleted = db.execute(
+        'DELETE FROM records WHERE at < ? AND "offset" < coalesce('
+        '(SELECT min(next) FROM readers WHERE readers.topic = records.topic), "offset" + 1)',
+        (before.timestamp(),),
+    )
+    return deleted.rowcount
