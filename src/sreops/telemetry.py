@@ -53,8 +53,15 @@ BACKLOG = Gauge(
 BACKLOG_AGE = Gauge("sreops_backlog_age_seconds", "Age of the oldest waiting thing.", ["what"], registry=REGISTRY)
 STREAM_CLIENTS = Gauge("sreops_stream_clients", "Open event streams.", registry=REGISTRY)
 
-_QUIET = {"aiokafka": logging.CRITICAL, "httpx": logging.WARNING, "httpx2": logging.WARNING, "httpcore": logging.WARNING,
-          "uvicorn": logging.WARNING, "uvicorn.error": logging.WARNING, "asyncio": logging.WARNING, "aiosqlite": logging.WARNING}  # fmt: skip
+_QUIET = {
+    "aiokafka": logging.CRITICAL,
+    "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "aiosqlite": logging.WARNING,
+}
 # aiokafka repeats an ERROR line many times a second while a broker is away: our own health and
 # `event_log.*` events say so once.
 

@@ -1,0 +1,46 @@
+"""What nodes work with: dependencies and the lease, through LangGraph's ``context_schema``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sreops.agent.tickets import TicketDesk
+from sreops.domain.runbook import Runbook
+from sreops.ports import (
+    AlertStates,
+    Analyst,
+    Clock,
+    Containers,
+    Health,
+    IncidentStore,
+    Lease,
+    Logs,
+    Metrics,
+    Prober,
+)
+from sreops.settings import Settings
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything outside the process that the agent may use; None: not configured."""
+
+    store: IncidentStore
+    clock: Clock
+    settings: Settings
+    runbooks: Sequence[Runbook]
+    analysts: Sequence[Analyst]  # tried in order; the last one is the rules
+    tickets: TicketDesk
+    prober: Prober
+    logs: Logs | None = None
+    metrics: Metrics | None = None
+    alert_states: AlertStates | None = None
+    containers: Containers | None = None
+    missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """The tools, and the lease under which this run may write."""
+
+    tools: Tools
+    lease: Lease

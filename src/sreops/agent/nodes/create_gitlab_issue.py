@@ -1,0 +1,50 @@
+"""create_gitlab_issue: one issue per incident, found before created; GitLab being away holds nothing up."""
+
+from sreops.agent.state import State
+from sreops.agent.tickets import drain_quietly
+from sreops.agent.visit import Visit
+from sreops.domain import handover
+from sreops.ports import TicketOp
+
+
+def opening_op(visit: Visit) -> TicketOp:
+    """Return the ticket write that begins this episode: create, or reopen after a refire."""
+    incident, event = visit.incident, visit.event
+    if incident.episode > 1:
+        return TicketOp(
+            op_id=f"{incident.id}:{incident.episode}:reopen",
+            incident_id=incident.id,
+            kind="reopen",
+            body={
+                "note": f"Fires again since {event.starts_at.isoformat()}: reopened.",
+                "remove_labels": ["sreops-resolved"],
+                "add_labels": ["sreops-refired"],
+            },
+        )
+    return TicketOp(
+        op_id=f"{incident.id}:create",
+        incident_id=incident.id,
+        kind="create",
+        body={
+            "title": handover.title(event),
+            "description": handover.opening(event, incident.id, visit.state["alert_count"]),
+            "labels": [*visit.tools.settings.gitlab.labels, f"severity-{event.severity.value}"],
+            "severity": event.severity.value,
+        },
+    )
+
+
+async def create_gitlab_issue(visit: Visit) -> State:
+    """Queue the issue's creation and try it at once."""
+    visit.tickets.append(opening_op(visit))
+    await visit.write()
+    await drain_quietly(visit.tools.tickets, visit.incident.id)
+    incident = await visit.refresh()
+    if incident.issue:
+        visit.think(f"Issue #{incident.issue.iid} holds the record", url=incident.issue.url)
+    elif visit.tools.tickets.configured:
+        visit.think("GitLab does not take the issue now; the record is caught up later")
+    else:
+        visit.think("GitLab is not configured; the record is kept here")
+    await visit.write()
+    return State(outcome=visit.state.get("outcome") or visit.ended_meanwhile())

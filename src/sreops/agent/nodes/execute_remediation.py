@@ -1,0 +1,72 @@
+"""execute_remediation: one step per visit; what disrupts goes through policy, ledger and audit."""
+
+from datetime import timedelta
+
+from sreops.agent.checking import check_step
+from sreops.agent.effecting import advance, carry_out, settle_by_looking
+from sreops.agent.looking import look
+from sreops.agent.permission import ask_policy
+from sreops.agent.state import State
+from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
+from sreops.domain.incident import Effect, IncidentStatus, Reason, Resolution
+from sreops.domain.policy import Verdict
+from sreops.domain.runbook import Plan, PlannedStep
+from sreops.domain.verification import already_met
+
+
+async def execute_remediation(visit: Visit) -> State:
+    """Carry out the running step, or a part of it that does not wait."""
+    due = wait(visit.state, visit.now())
+    plan = Plan.model_validate(visit.state["plan"])
+    index = visit.state["step"]
+    step = plan.steps[index]
+    mine = {effect.step: effect for effect in visit.incident.effects if effect.episode == visit.incident.episode}
+    if index in mine:
+        return await _go_on(visit, plan, step, mine[index])
+    if visit.incident.all_resolved_at is not None and mine:
+        visit.think("The alert was resolved after a step: no further step is taken")
+        await visit.write()
+        return State(step=len(plan.steps), wait_until=None)
+    if outcome := visit.ended_meanwhile():
+        return State(outcome=outcome, wait_until=None)
+    if not due:
+        return State()
+    if not step.action.disruptive:
+        return await check_step(visit, plan, index, step)
+    stop = await _look_again(visit, plan, first=not mine)
+    if "outcome" in stop or "approval" in stop or stop.get("wait_until"):
+        return stop
+    return {**stop, **await carry_out(visit, plan, index, step)}
+
+
+async def _go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:
+    if effect.outcome is None:
+        return await settle_by_looking(visit, plan, step, effect)
+    return await advance(visit, step, effect)
+
+
+async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
+    """Look again right before an effect: policy, age, and whether it is needed at all."""
+    approved = visit.state.get("approval") == "approved"
+    verdict, trouble = await ask_policy(visit, plan, approved=approved)
+    if verdict.verdict is Verdict.deny:
+        return State(outcome=escalated(Reason.policy_denied, "; ".join([*verdict.reasons, trouble]).strip("; ")))
+    if verdict.verdict is Verdict.needs_approval:
+        return State(approval="needed", approval_why=list(verdict.reasons), wait_until=None)
+    if verdict.wait:
+        visit.think(f"Waits for a free slot: {'; '.join(verdict.reasons)}")
+        await visit.write()
+        return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), "slot")
+    if not first:
+        return State()
+    baseline = await look(visit, plan)
+    if already_met(baseline):
+        why = "the runbook's conditions hold already, so its effect could prove nothing"
+        if baseline.alert_firing is False:
+            return State(
+                outcome=resolved(Resolution.recovered, "the alert no longer fires and the runbook's conditions hold")
+            )
+        return State(outcome=escalated(Reason.already_healthy, why))
+    if visit.incident.status is not IncidentStatus.remediating:
+        await visit.write({"status": IncidentStatus.remediating})
+    return State(baseline=baseline.model_dump(mode="json"), wait_until=None)

@@ -1,0 +1,100 @@
+"""match_runbook: which runbook, whether the analysis is sure enough, and whether policy lets it act."""
+
+from sreops.agent.looking import alert_firing
+from sreops.agent.permission import ask_policy
+from sreops.agent.state import Outcome, State
+from sreops.agent.visit import Visit, escalated, resolved
+from sreops.domain.analysis import Analysis, Category
+from sreops.domain.incident import IncidentStatus, Reason, Resolution
+from sreops.domain.matching import Selection, select_runbook
+from sreops.domain.policy import PolicyDecision, Verdict
+from sreops.domain.rendering import make_plan
+from sreops.domain.runbook import Plan
+from sreops.errors import PlanRefused
+
+
+async def match_runbook(visit: Visit) -> State:
+    """Select, plan, and ask policy."""
+    analysis = Analysis.model_validate(visit.state["analysis"])
+    selection = await _select(visit, analysis)
+    decision = {
+        **(visit.incident.decision or {}),
+        "selection": {
+            "runbook_id": selection.runbook.id if selection.runbook else None,
+            "how": selection.how,
+            "why": selection.why,
+        },
+        "would_have": selection.would_have,
+    }
+    early = await _not_to_be_acted_on(visit, analysis, selection)
+    if early is not None or selection.runbook is None:
+        await visit.write({"decision": decision})
+        return State(outcome=early, would_have=selection.would_have)
+    try:
+        plan = make_plan(selection.runbook, visit.event)
+    except PlanRefused as exc:
+        await visit.write({"decision": decision})
+        return State(
+            outcome=escalated(Reason.policy_denied, f"runbook {selection.runbook.id} can't be made concrete: {exc}")
+        )
+    verdict, trouble = await ask_policy(visit, plan, approved=False)
+    reasons = [*verdict.reasons, *([trouble] if trouble else [])]
+    decision |= {
+        "plan": plan.model_dump(mode="json"),
+        "plan_hash": plan.plan_hash,
+        "policy": {"verdict": verdict.verdict.value, "reasons": reasons},
+    }
+    visit.think(
+        f"Runbook {plan.runbook_id} ({selection.how}: {selection.why}); policy: {verdict.verdict.value}"
+        + (f" ({'; '.join(reasons)})" if reasons else ""),
+    )
+    return await _act_on(visit, plan, verdict, reasons, decision)
+
+
+async def _select(visit: Visit, analysis: Analysis) -> Selection:
+    pairs = await visit.tools.store.events(visit.incident.id)
+    evidence = await visit.tools.store.evidence(visit.incident.id)
+    return select_runbook(
+        visit.tools.runbooks,
+        tuple(event for event, _ in reversed(pairs)) or (visit.event,),
+        analysis,
+        analyst=visit.state["analyst"],
+        evidence=tuple(evidence),
+    )
+
+
+async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selection) -> Outcome | None:
+    event = visit.event
+    named = f"; runbook {selection.would_have} would have matched" if selection.would_have else ""
+    if analysis.category is Category.false_alarm:
+        if await alert_firing(visit) is False:
+            return resolved(Resolution.false_alarm, analysis.root_cause)
+        return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert still fires")
+    if analysis.confidence < event.escalate_threshold:
+        why = f"confidence {analysis.confidence:.2f} is below the threshold {event.escalate_threshold:.2f}{named}"
+        return escalated(Reason.low_confidence, why)
+    if not analysis.recommended_action.acts:
+        why = f"the analysis recommends {analysis.recommended_action.value}, not a remediation{named}"
+        return escalated(Reason.action_not_remediation, why)
+    if selection.runbook is None:
+        return escalated(selection.reason or Reason.no_runbook_matched, selection.why)
+    if event.agent_action == "observe":
+        return escalated(Reason.observe_only, f"the alert asks for observation only{named}")
+    return None
+
+
+async def _act_on(
+    visit: Visit, plan: Plan, verdict: PolicyDecision, reasons: list[str], decision: dict[str, object]
+) -> State:
+    fields: dict[str, object] = {"decision": decision, "runbook_id": plan.runbook_id, "plan_hash": plan.plan_hash}
+    state = State(plan=plan.model_dump(mode="json"), approval="", step=0)
+    if verdict.verdict is Verdict.deny:
+        state["outcome"] = escalated(Reason.policy_denied, "; ".join(reasons) or "policy denies")
+    elif verdict.verdict is Verdict.needs_approval:
+        state["approval"], state["approval_why"] = "needed", reasons
+    else:
+        fields["status"] = IncidentStatus.remediating
+        steps = ", then ".join(f"{step.action.value} {step.target}" for step in plan.steps)
+        visit.note("plan", f"Runbook `{plan.runbook_id}`: {steps}.")
+    await visit.write(fields)
+    return state

@@ -1,0 +1,76 @@
+"""verify_success: baseline before, measured after; fixed, not fixed, or unknown. One poll per visit."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sreops.agent.effecting import undo_scaling
+from sreops.agent.looking import look
+from sreops.agent.state import Outcome, State
+from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
+from sreops.domain.incident import IncidentStatus, Reason, Resolution, VerificationResult
+from sreops.domain.runbook import Plan
+from sreops.domain.verification import Judgement, Look, judge
+
+Looks = list[tuple[datetime, Look]]
+_KEPT_LOOKS = 200  # state is rewritten at every checkpoint: a bound, far above timeout / poll
+
+
+async def verify_success(visit: Visit) -> State:
+    """Look once; decide, or leave the time of the next look."""
+    due = wait(visit.state, visit.now())
+    plan = Plan.model_validate(visit.state["plan"])
+    settings, now = visit.tools.settings.verify, visit.now()
+    since = datetime.fromisoformat(visit.state.get("acted_at") or now.isoformat())
+    settled_at = since + timedelta(seconds=settings.settle_s)
+    if visit.incident.status is not IncidentStatus.verifying:
+        visit.think(f"Verifying: first look after {settings.settle_s:g} s, then every {settings.poll_s:g} s")
+        await visit.write({"status": IncidentStatus.verifying})
+    resolved_meanwhile = visit.incident.all_resolved_at is not None
+    if now < settled_at and not resolved_meanwhile:
+        return waiting(settled_at, "settle")
+    if not due and not resolved_meanwhile:
+        return State()
+    deadline = settled_at + timedelta(seconds=settings.timeout_s)
+    looks = _earlier(visit.state)
+    looks.append((now, await look(visit, plan)))
+    baseline = visit.state.get("baseline")
+    judgement = judge(
+        looks,
+        plan.verify,
+        since=since,
+        baseline=Look.model_validate(baseline) if baseline else None,
+        now=now,
+        deadline=deadline,
+    )
+    if not judgement.final:
+        next_poll = min(now + timedelta(seconds=settings.poll_s), max(deadline, now + timedelta(seconds=1)))
+        return State(looks=_dumped(looks), **waiting(next_poll, "poll"))
+    return await _conclude(visit, plan, judgement, looks)
+
+
+def _earlier(state: State) -> Looks:
+    kept = state.get("looks", [])[-_KEPT_LOOKS:]
+    return [(datetime.fromisoformat(one["at"]), Look.model_validate(one["look"])) for one in kept]
+
+
+def _dumped(looks: Looks) -> list[dict[str, Any]]:
+    return [{"at": at.isoformat(), "look": look.model_dump(mode="json")} for at, look in looks]
+
+
+async def _conclude(visit: Visit, plan: Plan, judgement: Judgement, looks: Looks) -> State:
+    why = judgement.why
+    if judgement.result is not VerificationResult.fixed and (undone := await undo_scaling(visit, plan)):
+        why = f"{why}; {undone}"
+    visit.think(f"Verification: {judgement.result.value} ({why})", look=looks[-1][1].model_dump(mode="json"))
+    visit.note("verification", f"Verification: {judgement.result.value}. {why}")
+    await visit.write({"verification": judgement.result})
+    return State(outcome=ending(judgement.result, why), verification=judgement.result.value, wait_until=None)
+
+
+def ending(result: VerificationResult, why: str) -> Outcome:
+    """Return the end that a verdict gives: only fixed resolves."""
+    if result is VerificationResult.fixed:
+        return resolved(Resolution.fixed, why)
+    if result is VerificationResult.not_fixed:
+        return escalated(Reason.remediation_ineffective, why)
+    return escalated(Reason.verification_unknown, why)

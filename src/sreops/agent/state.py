@@ -1,0 +1,40 @@
+"""The graph's state: one typed object of JSON-like primitives; logs and series stay in the store."""
+
+from typing import Any, TypedDict
+
+STATE_SCHEMA = 1
+
+
+class Outcome(TypedDict, total=False):
+    """How the incident ends: ``end`` is resolved or escalated, with its resolution or reason, and why."""
+
+    end: str
+    resolution: str
+    reason: str
+    why: str
+
+
+class State(TypedDict, total=False):
+    """State of one episode of one incident. Times are ISO 8601 texts, models are dumped as JSON."""
+
+    schema_version: int
+    incident_id: str
+    episode: int
+    event: dict[str, Any]  # the alert that opened the episode, as on the topic
+    alert_count: int
+    evidence_ids: list[str]
+    analysis: dict[str, Any]
+    analyst: str
+    plan: dict[str, Any]
+    would_have: str | None  # the runbook that would have matched, for the hand-over
+    approval: str  # "", "needed", "approved"
+    approval_why: list[str]
+    step: int
+    step_began: str | None  # when the running step was first visited
+    baseline: dict[str, Any]  # the Look before the first effect
+    acted_at: str | None  # when the last effect ended
+    looks: list[dict[str, Any]]  # verification looks: {"at", "look"}
+    verification: str
+    wait_until: str | None  # set: the next visit begins with an interrupt until then
+    wait_timer: str  # what the timer is for, for people
+    outcome: Outcome | None

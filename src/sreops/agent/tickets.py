@@ -1,0 +1,126 @@
+"""The ticket desk: writes to GitLab in order, from the store's queue, each once.
+
+A node queues its ticket writes with what it tells (one transaction) and then asks the desk to try them
+at once. What GitLab does not take now is caught up later; it never holds up a remediation.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sreops.domain.incident import Issue
+from sreops.errors import Refused, SreopsError, Unavailable
+from sreops.ports import Clock, IncidentStore, Issues, TicketOp
+from sreops.telemetry import log
+
+_LONGEST_RETRY_S = 300.0
+
+
+class TicketDesk:
+    """Carries out queued ticket writes; with ``issues`` None the record is kept locally only."""
+
+    def __init__(
+        self, store: IncidentStore, issues: Issues | None, clock: Clock, *, oncall_user: str, timeout_s: float
+    ) -> None:
+        self._store = store
+        self._issues = issues
+        self._clock = clock
+        self._oncall_user = oncall_user
+        self._timeout_s = timeout_s
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a GitLab to write to."""
+        return self._issues is not None
+
+    async def drain(self, incident_id: str | None = None) -> int:
+        """Carry out every write that is due, one incident's in order; return how many were done."""
+        done = 0
+        while True:
+            ops = await self._store.due_tickets(now=self._clock.now(), incident_id=incident_id)
+            progressed = 0
+            for op in ops:
+                progressed += await self._carry_out(op)
+            done += progressed
+            if not progressed:
+                return done
+
+    async def _carry_out(self, op: TicketOp) -> int:
+        lock = self._locks.setdefault(op.incident_id, asyncio.Lock())
+        try:
+            async with lock:  # the catch-up loop and a node may both be at this incident
+                still = await self._store.due_tickets(now=self._clock.now(), incident_id=op.incident_id)
+                if op.op_id not in {other.op_id for other in still}:
+                    return 0
+                return await self._try(op)
+        finally:
+            if not lock.locked():
+                self._locks.pop(op.incident_id, None)
+
+    async def _try(self, op: TicketOp) -> int:
+        now = self._clock.now()
+        try:
+            async with asyncio.timeout(self._timeout_s * 3):  # an op is up to three requests
+                issue = await self._write(op)
+        except Refused as exc:
+            log.warning("ticket.write_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
+            await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=None, now=now)
+            return 1  # refused for good: the next one may be taken
+        except (Unavailable, TimeoutError) as exc:
+            retry_at = self._retry_at(op, exc, now)
+            log.warning("ticket.write_deferred", incident_id=op.incident_id, kind=op.kind, error=str(exc))
+            await self._store.ticket_failed(op.op_id, error=str(exc) or "timed out", retry_at=retry_at, now=now)
+            return 0
+        await self._store.ticket_done(op.op_id, issue=issue, now=now)
+        return 1
+
+    def _retry_at(self, op: TicketOp, exc: Exception, now: datetime) -> datetime:
+        asked = exc.retry_after_s if isinstance(exc, Unavailable) else None
+        backoff = min(_LONGEST_RETRY_S, 2.0 * 2**op.attempts)
+        return now + timedelta(seconds=max(backoff, min(asked or 0.0, _LONGEST_RETRY_S)))
+
+    async def _write(self, op: TicketOp) -> Issue | None:
+        if self._issues is None:
+            return None
+        body: Mapping[str, Any] = op.body
+        if op.kind == "create":
+            return await self._issues.create(
+                op.incident_id,
+                title=body["title"],
+                description=body["description"],
+                labels=body["labels"],
+                severity=body["severity"],
+                timeout_s=self._timeout_s,
+            )
+        incident = await self._store.incident(op.incident_id)
+        issue = incident.issue or await self._issues.find(op.incident_id, timeout_s=self._timeout_s)
+        if issue is None:
+            raise Refused("there is no issue to write to: its creation was refused")
+        await self._change(op, issue)
+        return None if incident.issue else issue
+
+    async def _change(self, op: TicketOp, issue: Issue) -> None:
+        assert self._issues is not None
+        if op.body.get("note"):
+            await self._issues.note(issue, op.op_id, op.body["note"], timeout_s=self._timeout_s)
+        if op.kind == "note":
+            return
+        states = {"close": "close", "reopen": "reopen"}
+        await self._issues.update(
+            issue,
+            add_labels=op.body.get("add_labels", ()),
+            remove_labels=op.body.get("remove_labels", ()),
+            assignee=self._oncall_user if op.kind == "escalate" else None,
+            state=states.get(op.kind),  # type: ignore[arg-type]  # a Literal from a closed table
+            timeout_s=self._timeout_s,
+        )
+
+
+async def drain_quietly(desk: TicketDesk, incident_id: str) -> None:
+    """Try an incident's ticket writes now; what fails stays queued, and never fails the caller."""
+    try:
+        await desk.drain(incident_id)
+    except SreopsError as exc:
+        log.warning("ticket.drain_failed", incident_id=incident_id, error=str(exc))

@@ -1,0 +1,138 @@
+"""One visit of a node: what it sees, how it tells, how it waits."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from sreops.agent.context import AgentContext, Tools
+from sreops.agent.state import Outcome, State
+from sreops.domain.alert import AlertEvent
+from sreops.domain.incident import Incident, Reason, Resolution
+from sreops.domain.record import Action, Thought
+from sreops.ports import Changes, Lease, TicketOp
+from sreops.telemetry import NODE_SECONDS, log
+
+Node = Callable[["Visit"], Awaitable[State]]
+
+
+@dataclass
+class Visit:
+    """A node's view of its incident at one visit; ``incident`` is as the store holds it now."""
+
+    node: str
+    state: State
+    tools: Tools
+    lease: Lease
+    incident: Incident
+    thoughts: list[Thought] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    tickets: list[TicketOp] = field(default_factory=list)
+
+    @property
+    def event(self) -> AlertEvent:
+        """The alert that opened this episode."""
+        return AlertEvent.model_validate(self.state["event"])
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        return self.tools.clock.now()
+
+    def think(self, text: str, **data: Any) -> None:
+        """Tell a thought with the next write."""
+        self.thoughts.append(Thought(node=self.node, text=text, data=data))
+
+    def note(self, key: str, body: str) -> None:
+        """Queue a note on the issue with the next write; ``key`` makes it single within the episode."""
+        op_id = f"{self.incident.id}:{self.incident.episode}:{key}"
+        self.tickets.append(TicketOp(op_id=op_id, incident_id=self.incident.id, kind="note", body={"note": body}))
+
+    async def write(self, incident: Mapping[str, Any] | None = None, evidence: Sequence[Any] = ()) -> None:
+        """Write the incident's new fields and all that was told, in one transaction."""
+        changes = Changes(
+            incident=incident or {},
+            thoughts=tuple(self.thoughts),
+            actions=tuple(self.actions),
+            tickets=tuple(self.tickets),
+            evidence=tuple(evidence),
+        )
+        if incident or evidence or self.thoughts or self.actions or self.tickets:
+            await self.tools.store.write(self.lease, changes, now=self.now())
+        for thought in self.thoughts:
+            log.info("agent.thought_told", node=thought.node, text=thought.text)
+        self.thoughts, self.actions, self.tickets = [], [], []
+
+    async def refresh(self) -> Incident:
+        """Read the incident again: it may have been resolved or decided meanwhile."""
+        self.incident = await self.tools.store.incident(self.incident.id)
+        return self.incident
+
+    def ended_meanwhile(self) -> Outcome | None:
+        """Return the end that a resolve gives an incident on which nothing was done yet."""
+        if self.incident.all_resolved_at is None:
+            return None
+        if self.incident.resolve_proven:
+            return resolved(Resolution.recovered, "every alert of the incident was resolved before anything was done")
+        return escalated(
+            Reason.resolved_without_proof, "the alerts ended because their rule was edited, paused or deleted"
+        )
+
+
+def resolved(resolution: Resolution, why: str) -> Outcome:
+    """Return a resolved outcome."""
+    return Outcome(end="resolved", resolution=resolution.value, why=why)
+
+
+def escalated(reason: Reason, why: str) -> Outcome:
+    """Return an escalated outcome."""
+    return Outcome(end="escalated", reason=reason.value, why=why)
+
+
+def wait(state: State, now: datetime) -> bool:
+    """Interrupt where the last visit left a time to wait for; return whether that time has come.
+
+    A wait is a LangGraph interrupt, so the whole node runs again from its first line when it is woken:
+    this must be a node's first act. Whoever wakes it early (a resolve, a decision, a crash) does no
+    harm: the node looks at the store and, where nothing is due, waits again.
+    """
+    until = state.get("wait_until")
+    if until is None:
+        return True
+    interrupt({"until": until, "timer": state.get("wait_timer", "")})
+    return now >= datetime.fromisoformat(until)
+
+
+def waiting(until: datetime, timer: str) -> State:
+    """Return the state change that makes the next visit wait."""
+    return State(wait_until=until.isoformat(), wait_timer=timer)
+
+
+class GraphNode(Protocol):
+    """A node as LangGraph calls it."""
+
+    def __call__(self, state: State, *, runtime: Runtime[AgentContext]) -> Awaitable[State]:
+        """Run one visit."""
+        ...
+
+
+def as_node(node: Node) -> GraphNode:
+    """Wrap a node for LangGraph: bind its logs, time it, and read the incident afresh."""
+
+    async def run(state: State, *, runtime: Runtime[AgentContext]) -> State:
+        context = runtime.context
+        structlog.contextvars.bind_contextvars(incident_id=state["incident_id"], service=context.lease.service)
+        began = time.perf_counter()
+        try:
+            incident = await context.tools.store.incident(state["incident_id"])
+            visit = Visit(node=node.__name__, state=state, tools=context.tools, lease=context.lease, incident=incident)
+            return await node(visit)
+        finally:
+            NODE_SECONDS.labels(node.__name__).observe(time.perf_counter() - began)
+
+    run.__name__ = node.__name__
+    return run

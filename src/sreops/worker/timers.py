@@ -1,0 +1,45 @@
+"""Periodic work that belongs to no incident's graph: ticket catch-up, the watchdog, the gauges."""
+
+import asyncio
+
+from sreops.agent.context import Tools
+from sreops.agent.tickets import TicketDesk
+from sreops.errors import SreopsError
+from sreops.telemetry import BACKLOG, BACKLOG_AGE, log
+
+_TICKETS_EVERY_S = 2.0
+_WATCH_EVERY_S = 5.0
+
+
+async def catch_up_tickets(desk: TicketDesk) -> None:
+    """Carry out ticket writes that are due, for ever: what GitLab did not take comes again, in order."""
+    while True:
+        try:
+            await desk.drain()
+        except SreopsError as exc:
+            log.warning("ticket.catch_up_failed", error=str(exc))
+        await asyncio.sleep(_TICKETS_EVERY_S)
+
+
+async def watch(tools: Tools, wake: asyncio.Event) -> None:
+    """Wake incidents that are open for too long (dispatch then escalates them) and measure the backlog."""
+    while True:
+        try:
+            await watch_once(tools, wake)
+        except SreopsError as exc:
+            log.warning("watchdog.look_failed", error=str(exc))
+        await asyncio.sleep(_WATCH_EVERY_S)
+
+
+async def watch_once(tools: Tools, wake: asyncio.Event) -> None:
+    """Look once."""
+    now = tools.clock.now()
+    for incident_id in await tools.store.overdue(now=now, max_incident_s=tools.settings.worker.max_incident_s):
+        log.warning("watchdog.incident_overdue", incident_id=incident_id)
+        await tools.store.wake(incident_id, woken_by="timer")
+        wake.set()
+    backlog = await tools.store.backlog(now=now)
+    for what in ("inbox", "ready", "running", "waiting", "open_incidents", "outbox", "tickets"):
+        BACKLOG.labels(what).set(getattr(backlog, what))
+    BACKLOG_AGE.labels("ready").set(backlog.oldest_ready_s)
+    BACKLOG_AGE.labels("open").set(backlog.oldest_open_s)
