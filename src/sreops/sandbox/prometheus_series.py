@@ -86,7 +86,7 @@ class SeriesStore:
         named = self._by_name.setdefault(name, {})
         if key not in named:
             named[key] = Series(full)
-        named[key].add(at, value)
+        named[key].add(float(at), float(value))
         self._added += 1
         if self._added % 50_000 == 0:
             self._forget(at - self._retention_s)
