@@ -1,0 +1,222 @@
+"""Fields of a payload that nothing guarantees: every reader returns a usable value and notes what was wrong."""
+
+import json
+import math
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+_MAX_NOTES = 20
+_SHOWN_CHARS = 60
+_MAX_URL_CHARS = 4096
+_MAX_VALUES = 64
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCK_ROOM = timedelta(days=1)
+_MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138: such a number is milliseconds
+_JSON_BYTES_PER_CHAR = 6  # the worst that JSON makes of one character ("\u0001")
+_URL = re.compile(r"https?://[^\s<>\"`\\\x00-\x1f\x7f]+", re.IGNORECASE)
+
+
+class Notes:
+    """What was wrong with the fields of one alert, bounded so that a hostile payload can't grow it."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._more = 0
+
+    def add(self, field: str, what: str) -> None:
+        """Note that ``field`` (untrusted text, shortened here) was ``what``."""
+        if len(self._lines) < _MAX_NOTES:
+            self._lines.append(f"{shorten(clean(field), _SHOWN_CHARS)}: {what}")
+        else:
+            self._more += 1
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the notes, the last one counting those that did not fit."""
+        return (*self._lines, f"and {self._more} more") if self._more else tuple(self._lines)
+
+
+@dataclass(frozen=True)
+class MapLimits:
+    """How much of a map of texts is kept; ``max_bytes`` is of its JSON form."""
+
+    max_count: int
+    max_name_chars: int
+    max_value_chars: int
+    max_bytes: int
+
+
+def clean(text: str) -> str:
+    """Return the text without NULs and lone surrogates, so that UTF-8, JSON and PostgreSQL can hold it."""
+    text = text.replace("\x00", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # by way of UTF-16 a pair that arrived as two escapes becomes its character; what is left over is replaced
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def shorten(text: str, chars: int) -> str:
+    """Return at most ``chars`` characters, the last one an ellipsis where something was cut."""
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def text_of(value: object) -> str | None:
+    """Return clean text of a JSON scalar, or None for null, lists, objects and numbers without a short form."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        try:
+            return str(value)
+        except ValueError:  # more digits than Python prints
+            return None
+    return None
+
+
+def text_map(value: object, field: str, notes: Notes) -> dict[str, str]:
+    """Read an object of texts; numbers become text, anything else is left out, both with a note."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        notes.add(field, "is not an object, left out")
+        return {}
+    read: dict[str, str] = {}
+    for raw_name, raw in value.items():
+        name, text = text_of(raw_name), text_of(raw)
+        if name is None or text is None:
+            notes.add(f"{field}.{name}", "is neither text nor number, left out")
+            continue
+        if not isinstance(raw, str):
+            notes.add(f"{field}.{name}", "is not text, read as text")
+        read[name] = text
+    return read
+
+
+def bounded(
+    texts: dict[str, str], field: str, limits: MapLimits, first: Collection[str], notes: Notes
+) -> dict[str, str]:
+    """Keep what fits the limits, names in ``first`` before others; values are cut, over-long names left out."""
+    kept: dict[str, str] = {}
+    room = limits.max_bytes
+    for name in sorted(texts, key=lambda name: name not in first):
+        value = texts[name]
+        if len(value) > limits.max_value_chars:
+            value = shorten(value, limits.max_value_chars)
+            notes.add(f"{field}.{name}", f"cut to {limits.max_value_chars} characters")
+        cost = _json_bytes(name) + _json_bytes(value)
+        if len(kept) == limits.max_count or len(name) > limits.max_name_chars or cost > room:
+            notes.add(f"{field}.{name}", "left out: too many or too long")
+            continue
+        room -= cost
+        kept[name] = value
+    return {name: kept[name] for name in texts if name in kept}
+
+
+def _json_bytes(text: str) -> int:
+    if text.isascii() and text.isprintable():
+        return len(text) + text.count('"') + text.count("\\") + 4  # quotes, colon, comma
+    return len(text) * _JSON_BYTES_PER_CHAR + 4
+
+
+def timestamp(value: object, field: str, *, received_at: datetime, notes: Notes) -> datetime | None:
+    """Read an instant as aware UTC: RFC 3339 to nanoseconds (cut to micro), or a Unix time.
+
+    None where it is missing, Go's zero time (year 1), unreadable, before 1970, or more than a day ahead of
+    ``received_at``: what is kept can be added to and subtracted from without leaving the calendar.
+    """
+    if value is None or value == "":
+        return None
+    moment = _moment(value, field, notes)
+    if moment is None:
+        notes.add(field, "is no readable time, left out")
+        return None
+    if moment.year == 1:
+        return None
+    try:
+        moment = moment.astimezone(UTC)
+    except (OverflowError, ValueError):
+        notes.add(field, "is outside the calendar, left out")
+        return None
+    if not _EARLIEST <= moment <= received_at + _CLOCK_ROOM:
+        notes.add(field, "is before 1970 or more than a day ahead, left out")
+        return None
+    return moment
+
+
+def _moment(value: object, field: str, notes: Notes) -> datetime | None:
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value.strip())
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
+            moment = datetime.fromtimestamp(seconds, UTC)
+            notes.add(field, "is a number, read as Unix time")
+        else:
+            return None
+    except (ValueError, OverflowError, OSError):
+        return None
+    if moment.tzinfo is None:
+        notes.add(field, "has no offset, read as UTC")
+        return moment.replace(tzinfo=UTC)
+    return moment
+
+
+def web_url(value: object, field: str, notes: Notes) -> str:
+    """Return an http or https address, or "" (with a note) for anything else: people will click on it."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, str) and len(value) <= _MAX_URL_CHARS and _URL.fullmatch(value):
+        address = clean(value)
+        try:
+            if urlsplit(address).hostname:
+                return address
+        except ValueError:  # an unclosed bracket
+            pass
+    notes.add(field, "is no http(s) address of reasonable length, left out")
+    return ""
+
+
+def numbers(value: object, field: str, notes: Notes) -> dict[str, float] | None:
+    """Read an object of finite numbers; others are left out with a note, null is None."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        notes.add(field, "is not an object, left out")
+        return None
+    read: dict[str, float] = {}
+    for raw_name, raw in value.items():
+        name, number = text_of(raw_name), _finite(raw)
+        if name is None or number is None or len(name) > _SHOWN_CHARS or len(read) == _MAX_VALUES:
+            notes.add(f"{field}.{name}", "is no finite number, or one too many, left out")
+        else:
+            read[name] = number
+    return read
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def fraction(value: str, field: str, default: float, notes: Notes) -> float:
+    """Read a number from 0 to 1; anything else is ``default`` with a note."""
+    number = _finite(value)
+    if number is None or not 0 <= number <= 1:
+        notes.add(field, f"is no number from 0 to 1, {default} taken")
+        return default
+    return number
+
+
+def json_text(value: object) -> str:
+    """Return one spelling per value: sorted keys, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
