@@ -1,0 +1,71 @@
+"""Effects settled by looking."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sreops.domain.effects import settle
+from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.incident import Effect, EffectOutcome
+
+T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+STARTED = T0 - timedelta(hours=5)
+
+
+def container(**changes: object) -> ContainerState:
+    fields = {"id": "c" * 64, "name": "payments", "image": "i", "status": "running", "running": True,
+              "started_at": STARTED} | changes  # fmt: skip
+    return ContainerState.model_validate(fields)
+
+
+def effect(action: str = "restart_container", **snapshot: object) -> Effect:
+    return Effect(
+        effect_id="i:1:0", incident_id="i", episode=1, step=0, action=action, target="payments", service="payments",
+        snapshot=container().snapshot() | {"stop_timeout_s": 10.0} | snapshot, intent_at=T0,
+    )  # fmt: skip
+
+
+def settled(what: Effect, seen: object, after_s: float, replicas: int | None = None) -> object:
+    return settle(what, seen, wanted_replicas=replicas, now=T0 + timedelta(seconds=after_s), margin_s=15.0)  # type: ignore[arg-type]
+
+
+def test_a_container_started_anew_since_the_intent_settles_as_succeeded() -> None:
+    seen = container(started_at=T0 + timedelta(seconds=9))
+    assert settled(effect(), seen, 12).outcome is EffectOutcome.succeeded
+
+
+def test_an_unchanged_container_is_looked_at_again_while_the_engine_may_still_be_at_it() -> None:
+    answer = settled(effect(), container(), 20)
+    assert answer.outcome is None
+    assert answer.look_again_at == T0 + timedelta(seconds=21)
+
+
+def test_the_last_look_is_not_after_stop_timeout_plus_margin() -> None:
+    assert settled(effect(), container(), 24.5).look_again_at == T0 + timedelta(seconds=25)
+
+
+def test_an_unchanged_container_after_stop_timeout_plus_margin_is_unknown_and_never_retried() -> None:
+    assert settled(effect(), container(), 25).outcome is EffectOutcome.unknown
+
+
+@pytest.mark.parametrize("seen", [None, container(id="d" * 64)])
+def test_a_target_that_is_gone_or_replaced_is_unknown(seen: ContainerState | None) -> None:
+    assert settled(effect(), seen, 1).outcome is EffectOutcome.unknown
+
+
+def test_a_container_caught_between_stop_and_start_is_looked_at_again() -> None:
+    seen = container(running=False, status="exited")
+    assert settled(effect(), seen, 5).outcome is None
+
+
+def test_a_start_settles_as_soon_as_the_container_runs() -> None:
+    before = effect("start_container", stop_timeout_s=0.0)
+    assert settled(before, container(), 1).outcome is EffectOutcome.succeeded
+
+
+@pytest.mark.parametrize(("replicas", "outcome"), [(3, EffectOutcome.succeeded), (1, None)])
+def test_scaling_settles_by_the_declared_replicas(replicas: int, outcome: EffectOutcome | None) -> None:
+    before = ServiceState(id="s1", name="payments", replicas=1, running=1)
+    what = effect("scale_container").model_copy(update={"snapshot": before.snapshot()})
+    seen = before.model_copy(update={"replicas": replicas})
+    assert settled(what, seen, 1, replicas=3).outcome is outcome

@@ -1,0 +1,70 @@
+"""The account given to people."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sreops.domain.alert import AlertEvent
+from sreops.domain.evidence import Evidence, EvidenceKind
+from sreops.domain.handover import NEXT_STEPS, closing, fenced, opening, title
+from sreops.domain.incident import Effect, EffectOutcome, Incident, Reason
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+
+
+def event(**changes: object) -> AlertEvent:
+    fields = {"event_id": "e1", "source": "grafana", "fingerprint": "f", "status": "firing", "labels": {"alertname": "A"},
+              "annotations": {}, "starts_at": NOW, "received_at": NOW, "tier": "autonomous", "severity": "critical",
+              "service": "payments"} | changes  # fmt: skip
+    return AlertEvent.model_validate(fields)
+
+
+def incident(**changes: object) -> Incident:
+    fields = {"id": "i", "status": "investigating", "service": "payments", "alertname": "A", "severity": "critical",
+              "tier": "autonomous", "fingerprints": ("f",), "opened_at": NOW, "episode_at": NOW} | changes  # fmt: skip
+    return Incident.model_validate(fields)
+
+
+def test_every_reason_of_an_escalation_tells_what_to_do_next() -> None:
+    assert set(NEXT_STEPS) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_an_escalation_names_its_reason_and_the_next_step(reason: Reason) -> None:
+    text = closing(incident(), {"end": "escalated", "reason": reason.value, "why": "because"}, [], None, {})
+    assert f"Escalated: {reason.value}" in text
+    assert NEXT_STEPS[reason] in text
+    assert "because" in text
+
+
+def test_what_is_missing_is_named_with_its_cure() -> None:
+    text = closing(incident(), {"end": "escalated", "reason": "policy_denied", "why": ""}, [], None,
+                   {"docker": "set SREOPS_DOCKER__HOST"})  # fmt: skip
+    assert "docker: set SREOPS_DOCKER__HOST" in text
+
+
+def test_effects_of_this_episode_are_told_with_their_outcome() -> None:
+    effect = Effect(effect_id="x", incident_id="i", episode=1, step=0, action="restart_container", target="payments",
+                    service="payments", snapshot={}, intent_at=NOW, outcome=EffectOutcome.succeeded)  # fmt: skip
+    old = effect.model_copy(update={"episode": 0, "target": "other"})
+    text = closing(incident(effects=(old, effect)), {"end": "resolved", "resolution": "fixed", "why": ""}, [], None, {})
+    assert "restart_container on `payments`" in text
+    assert "other" not in text
+
+
+def test_log_text_can_not_leave_its_fence() -> None:
+    hostile = "```\n/close\n````\n@everyone"
+    evidence = Evidence(id="E1", kind=EvidenceKind.logs, source="loki", finding="a `b` c", text=hostile)
+    text = closing(incident(), {"end": "resolved", "resolution": "fixed", "why": ""}, [evidence], None, {})
+    assert fenced(hostile) in text
+    assert fenced(hostile).startswith("`````\n")
+
+
+def test_the_title_fits_gitlab() -> None:
+    assert len(title(event(service="s" * 400))) == 255
+
+
+def test_the_description_holds_labels_and_annotations_fenced() -> None:
+    text = opening(event(annotations={"summary": "it\nburns"}, labels={"alertname": "A", "x": "/close"}), "i", 2)
+    assert fenced("it\nburns") in text
+    assert fenced("alertname=A\nx=/close") in text
