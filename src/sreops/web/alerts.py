@@ -1,0 +1,182 @@
+"""``POST /alerts``: the bridge. It answers 202 only when every event of the request is durable in the event log."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sreops.domain.alert import AlertEvent
+from sreops.domain.routing import route
+from sreops.domain.webhook import ParsedWebhook, event_json, parse_webhook
+from sreops.errors import EventLogUnavailable, PayloadRejected
+from sreops.ports import Clock, EventLog, LogRecord
+from sreops.settings import Settings
+from sreops.telemetry import ALERTS, REQUESTS_REFUSED, log
+from sreops.web.credentials import WebhookCredentials
+
+ALERTS_ACCEPTED: Final = "alerts.accepted"
+ALERTS_REFUSED: Final = "alerts.refused"
+ALERT_REJECTED: Final = "alerts.alert_rejected"
+
+BODY_TIMEOUT_S: Final = 10.0
+"""Seconds for the whole body to arrive: Grafana gives up after 30, so an answer must still reach it."""
+
+_LOGGED_REJECTIONS: Final = 5
+_TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def _new_event_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class AlertsContext:
+    """What the bridge works with; ``mint`` makes event ids."""
+
+    event_log: EventLog
+    settings: Settings
+    clock: Clock
+    mint: Callable[[], str] = _new_event_id
+
+
+class _Refusal(Exception):
+    """A request that is not taken: status, words for the sender's log, headers."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.headers = headers
+        super().__init__(message)
+
+
+def alerts_routes(context: AlertsContext) -> list[Route]:
+    """Return the routes of the bridge.
+
+    With and without the final slash, since Go's client turns a redirected POST into a bodyless GET, and PUT
+    because Grafana's contact point can be set to it.
+    """
+    bridge = _Bridge(context)
+    return [Route(path, bridge.answer, methods=["POST", "PUT"]) for path in ("/alerts", "/alerts/")]
+
+
+def to_record(event: AlertEvent, traceparent: str | None) -> LogRecord:
+    """Return the event as a record of its topic, keyed by service so that a service's events keep their order."""
+    headers: tuple[tuple[str, bytes], ...] = (("schema", b"1"),)
+    if traceparent is not None:
+        headers += (("traceparent", traceparent.encode()),)
+    return LogRecord(route(event.tier, event.severity), event.service, event_json(event), headers)
+
+
+def read_traceparent(headers: Mapping[str, str]) -> str | None:
+    """Return the request's trace context where it is valid by W3C Trace Context, else None."""
+    given = headers.get("traceparent", "").strip()
+    return given if _TRACEPARENT.fullmatch(given) else None
+
+
+class _Bridge:
+    """The endpoint and the count of requests in flight."""
+
+    def __init__(self, context: AlertsContext) -> None:
+        self._context = context
+        self._webhook = context.settings.webhook
+        self._credentials = WebhookCredentials(self._webhook)
+        self._in_flight = 0
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            if self._in_flight >= self._webhook.max_in_flight:
+                raise self._later(f"{self._in_flight} requests are in flight already")
+            self._in_flight += 1
+            try:
+                parsed = await self._take(request)
+            finally:
+                self._in_flight -= 1
+        except _Refusal as refusal:
+            ALERTS.labels(outcome="refused").inc()
+            REQUESTS_REFUSED.labels(status=str(refusal.status)).inc()
+            log.warning(ALERTS_REFUSED, status=refusal.status, reason=str(refusal))
+            body = {"status": "refused", "error": str(refusal)}
+            return JSONResponse(body, status_code=refusal.status, headers=refusal.headers)
+        return self._accepted(parsed)
+
+    async def _take(self, request: Request) -> ParsedWebhook:
+        shown = not self._credentials.required or self._credentials.accept_authorization(request.headers)
+        if not shown and not self._credentials.may_sign(request.headers):
+            raise self._unauthorized()
+        body = await self._read_body(request)
+        received_at = self._context.clock.now()
+        if not shown and not self._credentials.accept_signature(request.headers, body, received_at):
+            raise self._unauthorized()
+        parsed = self._parse(body, received_at)
+        traceparent = read_traceparent(request.headers)
+        records = [to_record(event, traceparent) for event in parsed.events]
+        if records:
+            try:
+                await self._context.event_log.append(records, timeout_s=self._context.settings.ack_timeout_s)
+            except EventLogUnavailable as exc:
+                raise self._later(f"{len(records)} events could not be made durable: {exc}") from exc
+        return parsed
+
+    async def _read_body(self, request: Request) -> bytes:
+        limit = self._webhook.max_body_bytes
+        too_large = _Refusal(413, f"the body is over {limit} bytes (SREOPS_WEBHOOK__MAX_BODY_BYTES)")
+        declared = request.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+            raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large
+                    chunks.append(chunk)
+        except TimeoutError as exc:
+            # not 408: Alertmanager repeats a 5xx and drops what got a 4xx
+            raise self._later(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from exc
+        except ClientDisconnect as exc:
+            raise _Refusal(400, "the sender hung up before the body was complete") from exc
+        return b"".join(chunks)
+
+    def _parse(self, body: bytes, received_at: datetime) -> ParsedWebhook:
+        try:
+            payload: Any = json.loads(body)
+        except RecursionError as exc:
+            raise _Refusal(400, "the body is nested too deeply to be a webhook") from exc
+        except ValueError as exc:  # bad JSON, bad UTF-8, an integer of thousands of digits
+            raise _Refusal(400, f"the body is not JSON: {type(exc).__name__}") from exc
+        try:
+            return parse_webhook(
+                payload,
+                received_at=received_at,
+                mint=self._context.mint,
+                default_tier=self._context.settings.default_tier,
+                take_test_alerts=self._webhook.take_test_alerts,
+                max_alerts=self._webhook.max_alerts,
+            )
+        except PayloadRejected as exc:
+            raise _Refusal(exc.status, str(exc)) from exc
+
+    def _accepted(self, parsed: ParsedWebhook) -> Response:
+        counts = {"queued": parsed.queued, "resolved": parsed.resolved, "skipped": parsed.skipped}
+        for outcome, count in (*counts.items(), ("rejected", len(parsed.rejected))):
+            ALERTS.labels(outcome=outcome).inc(count)
+        for one in parsed.rejected[:_LOGGED_REJECTIONS]:
+            log.warning(ALERT_REJECTED, index=one.index, reason=one.reason)
+        log.info(ALERTS_ACCEPTED, **counts, rejected=len(parsed.rejected))
+        rejected = [{"index": one.index, "reason": one.reason} for one in parsed.rejected]
+        return JSONResponse({"status": "accepted", **counts, "rejected": rejected}, status_code=202)
+
+    def _unauthorized(self) -> _Refusal:
+        return _Refusal(401, "no valid credentials", {"WWW-Authenticate": self._credentials.challenge})
+
+    def _later(self, message: str) -> _Refusal:
+        return _Refusal(503, message, {"Retry-After": str(self._webhook.retry_after_s)})
