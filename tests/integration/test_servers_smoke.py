@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +18,11 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
 
 from servers.alertmanager import Alertmanager
 from servers.dockerd import Dockerd
-from servers.installed import path_of
+from servers.installed import REPOSITORY, path_of, required
 from servers.kafka import Kafka
 from servers.loki import Loki
 from servers.postgres import Postgres
@@ -219,3 +221,33 @@ async def test_eventually_waits_for_a_condition_and_says_what_it_saw_last() -> N
     assert await eventually(lambda: next(looks), every_s=0.001) == 3
     with pytest.raises(DidNotHappen, match="a queue to drain; the last time, it was 0"):
         await eventually(lambda: 0, 0.01, every_s=0.001, what="a queue to drain")
+
+
+@pytest.mark.parametrize(
+    ("environment", "outcome", "status"),
+    [({}, "1 skipped", 0), ({"CI": "true"}, "1 error", 1)],
+)
+def test_a_missing_server_skips_its_test_and_fails_it_in_ci_and_is_named_at_the_end(
+    tmp_path: Path, environment: dict[str, str], outcome: str, status: int
+) -> None:
+    quiet = {name: value for name, value in os.environ.items() if name not in ("CI", "SREOPS_REQUIRE_SERVERS")}
+    selected = "tests/integration/test_servers_smoke.py::test_kafka_gives_back_what_it_was_given"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", selected],
+        cwd=REPOSITORY,
+        env={**quiet, **environment, "SREOPS_SERVERS_DIR": str(tmp_path)},  # as on a machine with Python only
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome in done.stdout
+    assert "1 tests did not run for want of: kafka (1). To run them: `scripts/servers kafka`" in done.stdout
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_servers_can_be_required_outside_of_ci(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("SREOPS_REQUIRE_SERVERS", value)
+    assert required() is expected

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from servers import root_filesystems
 from servers.containerd import Containerd
 from servers.installed import path_of
 from servers.ports import free_port
-from servers.process import Server
+from servers.process import Server, alive
 
 SWARM_BRIDGE = "docker_gwbridge"  # dockerd gives swarm's bridge this name, whatever we say
 
@@ -44,7 +45,7 @@ class Dockerd(Server):
         self.api = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://docker", timeout=60
         )
-        self._bridge = f"sre{os.getpid() % 100_000}x{free_port() % 1000}"
+        self._bridge = f"sre{os.getpid():x}x{free_port() % 1000}"
         self._imported: set[str] = set()
         self._swarm_bridge_was_there = _link_exists(SWARM_BRIDGE)
 
@@ -53,6 +54,7 @@ class Dockerd(Server):
     def prepare(self) -> None:
         self._containerd.start()
         (self.directory / "daemon.json").write_text("{}")
+        _remove_stale_bridges()
         if not _link_exists(self._bridge):
             # its own: with --bridge=none it would delete the docker0 of another daemon
             port = free_port()
@@ -275,3 +277,11 @@ def _checked(answer: httpx.Response) -> httpx.Response:
 
 def _link_exists(name: str) -> bool:
     return Path(f"/sys/class/net/{name}").exists()
+
+
+def _remove_stale_bridges() -> None:
+    """Remove the bridges of runs that were killed: their names say whose they were."""
+    for link in Path("/sys/class/net").iterdir():
+        ours = re.fullmatch(r"sre([0-9a-f]+)x\d+", link.name)
+        if ours and not alive(int(ours[1], 16)):
+            subprocess.run(["ip", "link", "del", link.name], check=False, capture_output=True, timeout=10)

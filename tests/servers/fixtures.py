@@ -30,7 +30,8 @@ _of_the_session: list[Server] = []
 
 def _for_the_session(name: str, make: Callable[[], Made]) -> Iterator[Made]:
     require(name)
-    with make() as server:
+    server = make()
+    with server:
         _of_the_session.append(server)
         try:
             yield server
@@ -67,7 +68,9 @@ def _factory(name: str, server: Callable[Given, Made]) -> Iterator[Callable[Give
     with ExitStack() as started:
 
         def start(*args: Given.args, **kwargs: Given.kwargs) -> Made:
-            return started.enter_context(server(*args, **kwargs))
+            made = server(*args, **kwargs)
+            started.enter_context(made)
+            return made
 
         yield start
 

@@ -54,7 +54,14 @@ class Kafka(Server):
     def _java_command(self, main: str, *arguments: str) -> list[str]:
         # small and quick to start: the tests want its behaviour, not its throughput
         heap = ["-Xms64m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
-        log = ["-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info"]
+        # warnings, and the line that says it has started: its settings alone would be 400 lines
+        logged = {
+            "defaultLogLevel": "warn",
+            "log.kafka.server.KafkaRaftServer": "info",
+            "showDateTime": "true",
+            "dateTimeFormat": "yyyy-MM-dd'T'HH:mm:ss.SSS",
+        }
+        log = [f"-Dorg.slf4j.simpleLogger.{key}={value}" for key, value in logged.items()]
         return [self._java, *heap, *log, "-cp", f"{self._home}/libs/*", main, *arguments]
 
     def prepare(self) -> None:
@@ -62,9 +69,7 @@ class Kafka(Server):
             return
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in self.settings.items()))
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(self._properties)]
-        if "controller.quorum.voters" in self.settings:
-            arguments.remove("--standalone")  # the voters are told, so they are not found out
+        arguments = ["format", "-t", cluster_id, "-c", str(self._properties)]
         done = subprocess.run(
             self._java_command("kafka.tools.StorageTool", *arguments),
             capture_output=True,

@@ -25,8 +25,9 @@ class Postgres(Server):
         self.port = free_port()
         self.dsn = self._dsn(DATABASE)
         self._data = self.directory / "data"
-        if self.user():
-            shutil.chown(self.directory, self.user())
+        user = self.user()
+        if user:
+            shutil.chown(self.directory, user)
 
     def _dsn(self, database: str) -> str:
         return f"postgresql://{ROLE}@127.0.0.1:{self.port}/{database}"

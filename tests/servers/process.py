@@ -17,9 +17,9 @@ from typing import ClassVar, Self
 from servers.waiting import poll
 
 LOG_TAIL_LINES = 40
-# Reads a pipe that this process holds: when it ends in whatever way, the server is not left behind. A
-# graceful end first, since dockerd killed at once leaves its containers running.
-WARDEN = 'read -r _; kill -TERM "$0" && sleep 10; kill -KILL "$0"'
+# Reads a pipe that this process holds: when it ends, in whatever way, the server is not left behind. First
+# asked to end, since dockerd killed at once leaves its containers running.
+WARDEN = 'read -r _; sleep "$1"; kill -TERM "$0" && sleep 15; kill -KILL "$0"'
 
 
 class DidNotStart(RuntimeError):
@@ -33,6 +33,7 @@ class Server(ABC):
     whole_tree: ClassVar[bool] = True  # signals reach the children too
     start_timeout_s: ClassVar[float] = 60.0
     stop_timeout_s: ClassVar[float] = 20.0
+    outlives_us_s: ClassVar[float] = 0.0  # where pytest was killed, and others need this one to end themselves
     not_closed: ClassVar[list[Server]] = []  # conftest shows their logs beside a failed test
 
     def __init__(self) -> None:
@@ -73,6 +74,10 @@ class Server(ABC):
         """Tell whether the process is there (it may be paused)."""
         return self._process is not None and self._process.poll() is None
 
+    def ended(self) -> bool:
+        """Tell whether it was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self) -> Self:
         """Start and return when it is ready; raises DidNotStart with the end of the log."""
         if self.running:
@@ -82,7 +87,7 @@ class Server(ABC):
         self._spawn()
         deadline = time.monotonic() + self.start_timeout_s
         while not self.ready():
-            if not self.running:
+            if self.ended():
                 status = self.end_of_process()
                 raise DidNotStart(f"{self.name} ended with status {status}; {self._shown_log()}")
             if time.monotonic() > deadline:
@@ -108,7 +113,7 @@ class Server(ABC):
                 extra_groups=[] if account else None,
             )
         self._warden = subprocess.Popen(
-            ["/bin/sh", "-c", WARDEN, str(self._process.pid)],
+            ["/bin/sh", "-c", WARDEN, str(self._process.pid), str(self.outlives_us_s)],
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

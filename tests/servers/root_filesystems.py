@@ -16,90 +16,25 @@ from pathlib import Path
 from servers.installed import path_of
 
 # Links rather than `busybox --install`: nothing is run inside the image to make it.
-APPLETS = [
-    "awk",
-    "base64",
-    "cat",
-    "chmod",
-    "chown",
-    "cp",
-    "cut",
-    "date",
-    "dd",
-    "df",
-    "dmesg",
-    "echo",
-    "env",
-    "expr",
-    "false",
-    "find",
-    "free",
-    "grep",
-    "head",
-    "hostname",
-    "id",
-    "kill",
-    "ls",
-    "mkdir",
-    "mktemp",
-    "mv",
-    "nc",
-    "printf",
-    "ps",
-    "pwd",
-    "readlink",
-    "rm",
-    "sed",
-    "seq",
-    "sh",
-    "sleep",
-    "sort",
-    "stat",
-    "sync",
-    "tail",
-    "tee",
-    "test",
-    "top",
-    "touch",
-    "tr",
-    "true",
-    "uname",
-    "uniq",
-    "usleep",
-    "vi",
-    "wc",
-    "which",
-    "whoami",
-    "xargs",
-    "yes",
-]
-# What no service of a test imports; with it the tar is several times the 62 MB that are left.
-NOT_NEEDED = frozenset(
-    [
-        "__pycache__",
-        "test",
-        "tests",
-        "idlelib",
-        "tkinter",
-        "turtledemo",
-        "turtle.py",
-        "lib2to3",
-        "ensurepip",
-        "site-packages",
-        "dist-packages",
-        "pydoc_data",
-        "distutils",
-    ]
+APPLETS = (
+    "awk base64 cat chmod chown cp cut date dd df dmesg echo env expr false find free grep head hostname"
+    " id kill ls mkdir mktemp mv nc printf ps pwd readlink rm sed seq sh sleep sort stat sync tail tee test"
+    " top touch tr true uname uniq usleep vi wc which whoami xargs yes"
 )
+# What no service of a test imports; with it the tar is several times the 62 MB that are left.
+NOT_NEEDED = {
+    *("__pycache__", "site-packages", "dist-packages", "ensurepip", "lib2to3", "distutils", "pydoc_data"),
+    *("test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py"),
+}
 NOT_NEEDED_NAMES = re.compile(r"^(config-.*|_test.*|_ctypes_test.*|xxlimited.*|_tkinter.*|.*\.a|.*\.exe)$")
 
 
 class RootFilesystem:
-    """A tar of a root file system under construction: `add_*`, then `bytes`."""
+    """A tar of a root file system under construction: `add_*`, then `finish`."""
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w")  # noqa: SIM115 - closed by bytes()
+        self._tar = tarfile.open(fileobj=self._buffer, mode="w")  # noqa: SIM115 - closed by finish()
         self._names: set[str] = set()
         for directory in ("bin", "etc", "lib", "lib64", "proc", "root", "sys", "usr", "usr/bin", "usr/local"):
             self.add_directory(directory)
@@ -108,7 +43,7 @@ class RootFilesystem:
         self.add_text("etc/group", "root:x:0:\nnogroup:x:65534:\n")
         self.add_text("etc/hosts", "127.0.0.1 localhost\n")
 
-    def bytes(self) -> bytes:
+    def finish(self) -> bytes:
         """Return the finished tar."""
         self._tar.close()
         return self._buffer.getvalue()
@@ -154,7 +89,7 @@ class RootFilesystem:
     def add_busybox(self) -> None:
         """Add the static busybox and links for its shell and tools (not wget, which crashes when static)."""
         self.add_file(path_of("busybox"), "bin/busybox")
-        for applet in APPLETS:
+        for applet in APPLETS.split():
             self.add_link(f"bin/{applet}", "busybox")
 
     def add_python(self) -> None:
@@ -196,7 +131,7 @@ def busybox() -> bytes:
     """Return a root file system with a shell and the usual small tools (about 2 MB)."""
     made = RootFilesystem()
     made.add_busybox()
-    return made.bytes()
+    return made.finish()
 
 
 def python() -> bytes:
@@ -204,4 +139,4 @@ def python() -> bytes:
     made = RootFilesystem()
     made.add_busybox()
     made.add_python()
-    return made.bytes()
+    return made.finish()

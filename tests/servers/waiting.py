@@ -6,13 +6,25 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 Seen = TypeVar("Seen")
 
 
 class DidNotHappen(AssertionError):
     """The awaited condition did not hold within its time; says what was seen last."""
+
+
+@overload
+async def eventually(
+    predicate: Callable[[], Awaitable[Seen]], timeout_s: float = ..., *, every_s: float = ..., what: str = ...
+) -> Seen: ...
+
+
+@overload
+async def eventually(
+    predicate: Callable[[], Seen], timeout_s: float = ..., *, every_s: float = ..., what: str = ...
+) -> Seen: ...
 
 
 async def eventually(
@@ -30,7 +42,7 @@ async def eventually(
     while True:
         last, failed = await _look(predicate)
         if last and failed is None:
-            return last  # type: ignore[return-value]  # no failure: it is what the predicate returned
+            return last
         if time.monotonic() >= deadline:
             raise _too_late(what, predicate, timeout_s, last, failed) from failed
         await asyncio.sleep(every_s)
