@@ -1,0 +1,34 @@
+"""What the web side works with; built by app."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sreops.domain.runbook import Runbook
+from sreops.ports import Clock, EventLog, Health, IncidentStore
+from sreops.settings import Settings
+
+
+@dataclass(frozen=True)
+class WebContext:
+    """Dependencies of the routes.
+
+    ``checks`` are the bounded checks behind ``/health``, by name; ``missing`` names what is not configured,
+    with its cure. ``wake`` is set when a decision makes an incident due; ``stopping`` ends event streams;
+    ``ready`` says whether the process still takes alerts (false while it shuts down).
+    """
+
+    settings: Settings
+    clock: Clock
+    event_log: EventLog
+    store: IncidentStore
+    runbooks: Sequence[Runbook]
+    checks: Mapping[str, Callable[[], Awaitable[Health]]]
+    missing: Mapping[str, Health]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    version: str = ""
+
+    def ready(self) -> bool:
+        """Whether new alerts are taken."""
+        return not self.stopping.is_set()
