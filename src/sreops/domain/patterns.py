@@ -44,6 +44,16 @@ def pattern_matches(pattern: str, text: str) -> bool:
     return _compiled(pattern, True).search(_searchable(text)) is not None
 
 
+def first_line(pattern: str, text: str, *, but_not: str = "") -> str | None:
+    """Return the first line in which ``pattern`` is found (and ``but_not`` is not), or None."""
+    if not pattern_matches(f"(?m){pattern}", text):  # one pass over the whole is what most texts cost
+        return None
+    for line in text[:MAX_TEXT_CHARS].splitlines():
+        if pattern_matches(pattern, line) and not (but_not and pattern_matches(but_not, line)):
+            return line
+    return None
+
+
 def check_glob(glob: str) -> None:
     """Raise PatternInvalid where ``glob`` is not one."""
     _compiled(_glob_pattern(glob), False)

@@ -1,0 +1,20 @@
+"""The rule analyst: what answers without a model, or when the model does not."""
+
+from sreops.domain.analysis import Brief
+from sreops.domain.causes import conclude
+from sreops.domain.matching import RULES
+from sreops.ports import AnalystAnswer, Health
+
+
+class RuleAnalyst:
+    """Concludes by the fixed signs of ``domain/causes.py``; it always answers, and at once."""
+
+    name = RULES
+
+    async def analyze(self, brief: Brief, *, timeout_s: float) -> AnalystAnswer:
+        """Conclude from the brief; names no runbook, since the runbooks' own patterns match after it."""
+        return AnalystAnswer(analysis=conclude(brief))
+
+    async def health(self) -> Health:
+        """Say that it could answer: it depends on nothing."""
+        return Health("up", f"{RULES}: fixed signs, no model")

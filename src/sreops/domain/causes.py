@@ -1,0 +1,226 @@
+"""The rules' conclusion: from signs in the evidence to a cause, with a confidence that the signs bear out.
+
+Pure, and deaf to what log lines claim or ask for: a line counts only for the fixed signs in it. A restart is
+recommended for what a restart cures, and nothing is above ``MOST``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sreops.domain.analysis import Analysis, Brief, Category
+from sreops.domain.causes_table import CAUSES
+from sreops.domain.evidence import Evidence, EvidenceKind
+from sreops.domain.log_signs import LOG_SIGNS, NEGATED, RECOVERED
+from sreops.domain.patterns import first_line, pattern_matches
+from sreops.domain.redaction import one_line
+from sreops.domain.state_signs import StateSign, container_signs, metric_signs, normal_again
+
+MOST = 0.92
+"""The rules are never surer than this."""
+SECOND_SOURCE = 0.12
+"""What an independent sign of the same cause, from another kind of evidence, adds."""
+RECOVERY_COST = 0.25
+"""What a line costs that says it is over."""
+RIVAL_COST = 0.12
+"""What another cause with signs as strong costs."""
+RIVAL_WITHIN = 0.08
+FROM_THE_ALERT = 0.6
+"""The alert's own text is somebody's guess: its signs count by this factor."""
+UNKNOWN_CONFIDENCE = 0.2
+ENOUGH = 0.45
+"""Below this a deeper cause does not explain a shallower one."""
+_UNDONE_BY_RECOVERY = frozenset(
+    {
+        Category.connection_refused,
+        Category.dependency_down,
+        Category.dns_failure,
+        Category.bad_deploy,
+        Category.crash_loop,
+        Category.unhealthy,
+        Category.latency,
+        Category.error_rate,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One sign found: ``source`` tells independent ones apart, ``quote`` is the line or number behind it."""
+
+    category: Category
+    name: str
+    strength: float
+    evidence_id: str
+    source: str
+    quote: str = ""
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    category: Category
+    score: float
+    signs: tuple[Sign, ...]
+
+
+def conclude(brief: Brief) -> Analysis:
+    """Conclude from the brief; ``unknown`` with low confidence where no sign is found."""
+    signs = [*_evidence_signs(brief.evidence), *_alert_signs(brief)]
+    over = _recovery(brief.evidence)
+    verdicts = _verdicts(signs, recovered=over is not None)
+    chosen = _deepest(verdicts)
+    if chosen is None or chosen.score < 0.5:
+        normal = normal_again(brief.evidence)
+        if normal and not any(sign.strength >= 0.5 and sign.source != "alert" for sign in signs):
+            return _false_alarm(normal)
+    if chosen is None:
+        return _unknown(brief)
+    rivals = [
+        v
+        for v in verdicts
+        if v.category is not chosen.category
+        and CAUSES[v.category].depth >= CAUSES[chosen.category].depth
+        and v.score >= chosen.score - RIVAL_WITHIN
+    ]
+    confidence = max(0.05, chosen.score - (RIVAL_COST if rivals else 0.0))
+    return _analysis(chosen, rivals, verdicts, confidence, brief, over)
+
+
+def _evidence_signs(evidence: Sequence[Evidence]) -> Iterator[Sign]:
+    limits = metric_signs(evidence)
+    for state in (*container_signs(evidence), *limits):
+        yield _of_state(state)
+    for item in evidence:
+        if item.kind in (EvidenceKind.logs, EvidenceKind.container):
+            yield from _text_signs(item.text, item.id, item.kind.value, 1.0)
+
+
+def _alert_signs(brief: Brief) -> Iterator[Sign]:
+    """What the alert itself says: names and annotations, weighed down, and never enough to act on."""
+    cited = next((item.id for item in brief.evidence if item.kind is EvidenceKind.alert), "")
+    for event in brief.alerts[:5]:
+        said = [event.alertname, *(event.annotations.get(key, "") for key in ("summary", "description", "message"))]
+        yield from _text_signs("\n".join(said), cited, "alert", FROM_THE_ALERT)
+
+
+def _text_signs(text: str, evidence_id: str, source: str, weight: float) -> Iterator[Sign]:
+    for sign in LOG_SIGNS:
+        line = first_line(sign.pattern, text, but_not=NEGATED)
+        if line is not None:
+            yield Sign(sign.category, sign.name, sign.strength * weight, evidence_id, source, one_line(line, 200))
+
+
+def _of_state(state: StateSign) -> Sign:
+    return Sign(state.category, state.name, state.strength, state.evidence_id, state.source)
+
+
+def _recovery(evidence: Sequence[Evidence]) -> Sign | None:
+    for item in evidence:
+        if item.kind is EvidenceKind.logs and pattern_matches(RECOVERED, item.text):
+            line = first_line(RECOVERED, item.text)
+            return Sign(
+                Category.false_alarm, "a line says that it is over", 0, item.id, "logs", one_line(line or "", 200)
+            )
+    return None
+
+
+def _verdicts(signs: Sequence[Sign], *, recovered: bool) -> list[_Verdict]:
+    """Score each category: its strongest sign, more for an independent second, less for a recovery."""
+    grouped: Mapping[Category, list[Sign]] = defaultdict(list)
+    for sign in signs:
+        grouped[sign.category].append(sign)
+    verdicts = []
+    for category, found in grouped.items():
+        found.sort(key=lambda sign: -sign.strength)
+        score = found[0].strength
+        if any(sign.source != found[0].source and sign.source != "alert" for sign in found[1:]):
+            score += SECOND_SOURCE
+        if recovered and category in _UNDONE_BY_RECOVERY:
+            score -= RECOVERY_COST
+        verdicts.append(_Verdict(category, min(MOST, max(0.0, score)), tuple(found)))
+    verdicts.sort(key=lambda v: (-v.score, v.category.value))
+    return verdicts
+
+
+def _deepest(verdicts: Sequence[_Verdict]) -> _Verdict | None:
+    """Return the deepest cause with enough signs, else the best scored; a symptom does not hide its cause."""
+    enough = [v for v in verdicts if v.score >= ENOUGH]
+    if not enough:
+        return verdicts[0] if verdicts and verdicts[0].score > UNKNOWN_CONFIDENCE else None
+    best = max(enough, key=lambda v: (CAUSES[v.category].depth, v.score))
+    for verdict in enough:
+        near = (
+            verdict.score >= best.score - RIVAL_WITHIN and CAUSES[verdict.category].depth >= CAUSES[best.category].depth
+        )
+        if near and CAUSES[best.category].action.acts and not CAUSES[verdict.category].action.acts:
+            return verdict  # as likely as not, acting would not help: the safer reading is told
+    return best
+
+
+def _analysis(
+    chosen: _Verdict,
+    rivals: Sequence[_Verdict],
+    verdicts: Sequence[_Verdict],
+    confidence: float,
+    brief: Brief,
+    over: Sign | None,
+) -> Analysis:
+    cause = CAUSES[chosen.category]
+    lines = ["Signs: " + "; ".join(_told(sign) for sign in chosen.signs[:4]) + "."]
+    if rivals:
+        others = ", ".join(f"{v.category.value} ({v.signs[0].name})" for v in rivals)
+        lines.append(f"As strong: {others}; so the confidence is lowered.")
+    explained = [v.category.value for v in verdicts if CAUSES[v.category].depth < cause.depth]
+    if explained:
+        lines.append(f"Taken as effects of it: {', '.join(explained)}.")
+    if over is not None:
+        lines.append(f"Against it: {_told(over)}.")
+    lines += _gaps(brief)
+    # No log text in here: runbooks' root_cause patterns are matched against this sentence.
+    return Analysis(
+        root_cause=f"{cause.words[0].upper()}{cause.words[1:]}: {chosen.signs[0].name}.",
+        category=chosen.category,
+        confidence=round(confidence, 2),
+        recommended_action=cause.action,
+        reasoning="\n".join(lines)[:8000],
+        evidence=_cited([*chosen.signs, *(sign for v in rivals for sign in v.signs[:1])]),
+    )
+
+
+def _false_alarm(normal: Sequence[StateSign]) -> Analysis:
+    cause = CAUSES[Category.false_alarm]
+    return Analysis(
+        root_cause=f"{cause.words[0].upper()}{cause.words[1:]}.",
+        category=Category.false_alarm,
+        confidence=round(min(0.6 + 0.05 * (len(normal) - 1), 0.7), 2),
+        recommended_action=cause.action,
+        reasoning="; ".join(f"{sign.name} ({sign.evidence_id})" for sign in normal) + "; no other sign of a fault.",
+        evidence=tuple(dict.fromkeys(sign.evidence_id for sign in normal)),
+    )
+
+
+def _unknown(brief: Brief) -> Analysis:
+    cause = CAUSES[Category.unknown]
+    looked = sum(item.kind is not EvidenceKind.gap for item in brief.evidence)
+    lines = [f"{looked} pieces of evidence were read, and none holds a sign that the rules know.", *_gaps(brief)]
+    return Analysis(
+        root_cause=f"{cause.words[0].upper()}{cause.words[1:]}.",
+        category=Category.unknown,
+        confidence=UNKNOWN_CONFIDENCE if looked else 0.05,
+        recommended_action=cause.action,
+        reasoning="\n".join(lines)[:8000],
+    )
+
+
+def _told(sign: Sign) -> str:
+    where = f" ({sign.evidence_id})" if sign.evidence_id else " (the alert's own text)"
+    return f"{sign.name}{where}" + (f": “{sign.quote}”" if sign.quote else "")
+
+
+def _gaps(brief: Brief) -> list[str]:
+    missing = [one_line(item.finding, 120) for item in brief.evidence if item.kind is EvidenceKind.gap]
+    return [f"Not known: {'; '.join(missing[:5])}."] if missing else []
+
+
+def _cited(signs: Sequence[Sign]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sign.evidence_id for sign in signs if sign.evidence_id))

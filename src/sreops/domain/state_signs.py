@@ -1,0 +1,205 @@
+"""Signs in numbers: what the container's state and the metrics say about the cause."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sreops.domain.analysis import Category
+from sreops.domain.evidence import Evidence, EvidenceKind
+
+NEAR_LIMIT = 0.85
+AT_LIMIT = 0.95
+GROWN = 1.3
+"""Times its baseline: what counts as memory that has grown."""
+RISEN = 2.0
+"""Times its baseline: what counts as a rise of rate, errors or latency."""
+SETTLED = 1.25
+"""Times its baseline: what still counts as normal."""
+LEAST_ERRORS = 0.01
+"""An error ratio or rate below this is no fault, however many times its baseline it is."""
+
+
+@dataclass(frozen=True)
+class StateSign:
+    """A sign from a state or a number; ``source`` is the evidence's kind."""
+
+    category: Category
+    name: str
+    strength: float
+    evidence_id: str
+    source: str
+
+
+def container_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
+    """Return what the containers' states say."""
+    memory_full = any((ratio := _number(item, "limit_ratio")) is not None and ratio >= NEAR_LIMIT
+                      for item in _metrics(evidence, "memory"))  # fmt: skip
+    signs: list[StateSign] = []
+    for item in evidence:
+        if item.kind is EvidenceKind.container:
+            signs += [
+                StateSign(category, name, strength, item.id, "container")
+                for category, name, strength in _of_container(item.data, memory_full=memory_full)
+            ]
+    return signs
+
+
+def _of_container(data: dict[str, Any], *, memory_full: bool) -> Iterator[tuple[Category, str, float]]:
+    code = data.get("exit_code")
+    down = data.get("running") is False
+    if data.get("oom_killed") is True:
+        yield Category.out_of_memory, "the engine says that it was OOM-killed", 0.88
+    elif down and isinstance(code, int):
+        yield _of_exit(code, memory_full=memory_full)
+    elif down:
+        yield Category.process_exited, "the container is not running", 0.6
+    if data.get("status") == "restarting":
+        yield Category.crash_loop, "the engine is restarting it", 0.75
+    elif (count := data.get("restart_count")) is not None and isinstance(count, int) and count >= 3:
+        # Counted since the container was made, which may be long ago: never decisive by itself.
+        yield Category.crash_loop, f"the engine has restarted it {count} times", 0.6
+    if data.get("health") == "unhealthy":
+        yield Category.unhealthy, "its health check fails", 0.75
+
+
+def _of_exit(code: int, *, memory_full: bool) -> tuple[Category, str, float]:
+    if code == 137 and memory_full:
+        return Category.out_of_memory, "it was killed (exit code 137) with memory near its limit", 0.8
+    if code in (126, 127):
+        return Category.bad_configuration, f"its command could not be run (exit code {code})", 0.8
+    if code in (0, 143, 130):
+        # Somebody or something ended it in an orderly way: to start it again might undo what a person did.
+        return Category.process_exited, f"it was stopped in an orderly way (exit code {code})", 0.55
+    if code == 137:
+        return Category.process_exited, "it was killed (exit code 137)", 0.6
+    if code in (139, 134, 132, 136, 135):
+        return Category.process_exited, f"it crashed (exit code {code}, signal {code - 128})", 0.8
+    return Category.process_exited, f"it is not running and ended with exit code {code}", 0.75
+
+
+def metric_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
+    """Return what the metrics say."""
+    signs = []
+    busier = any(_rise(item) >= RISEN for item in _metrics(evidence, "rate"))
+    for item in evidence:
+        if item.kind is EvidenceKind.metric:
+            found = _of_metric(item, busier=busier)
+            signs += [StateSign(category, name, strength, item.id, "metric") for category, name, strength in found]
+    return signs
+
+
+def _of_metric(item: Evidence, *, busier: bool) -> Iterator[tuple[Category, str, float]]:
+    signal = str(item.data.get("signal", ""))
+    reader = {
+        "memory": _of_memory,
+        "cpu": _of_cpu,
+        "disk": _of_disk,
+        "errors": _of_errors,
+        "latency": _of_latency,
+        "restarts": _of_restarts,
+        "up": _of_up,
+    }.get(signal)
+    if reader is not None:
+        yield from reader(item, busier)
+
+
+def _of_memory(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float]]:
+    ratio, rise = _number(item, "limit_ratio"), _rise(item)
+    if ratio is None or ratio < NEAR_LIMIT:
+        if rise >= RISEN:
+            yield Category.memory_leak, f"memory is {rise:.1f} times its baseline", 0.5
+        return
+    if rise >= GROWN and not busier:
+        yield Category.memory_leak, f"memory grew to {ratio:.0%} of its limit, {rise:.1f} times its baseline", 0.76
+    else:
+        why = ", and traffic has grown as well" if busier else ""
+        yield Category.memory_leak, f"memory is at {ratio:.0%} of its limit{why}", 0.55
+
+
+def _of_cpu(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float]]:
+    ratio = _number(item, "limit_ratio")
+    if ratio is not None and ratio >= NEAR_LIMIT:
+        if busier:
+            yield Category.traffic_overload, f"the CPU is at {ratio:.0%} of its limit, and traffic has grown", 0.75
+        yield Category.cpu_saturation, f"the CPU is at {ratio:.0%} of its limit", 0.7 if ratio >= AT_LIMIT else 0.6
+
+
+def _of_disk(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+    ratio = _number(item, "limit_ratio")
+    if ratio is not None and ratio >= AT_LIMIT:
+        yield Category.disk_full, f"the disk is {ratio:.0%} full", 0.8
+
+
+def _of_errors(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+    last = _number(item, "last")
+    if last is not None and last >= LEAST_ERRORS and _rise(item) >= RISEN:
+        yield Category.error_rate, f"errors are at {last:.3g}, {_times(_rise(item))}", 0.6
+
+
+def _of_latency(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float]]:
+    if _rise(item) >= RISEN:
+        yield Category.latency, f"latency is {_times(_rise(item))}", 0.6
+        if busier:
+            yield Category.traffic_overload, "latency and traffic have grown together", 0.65
+
+
+def _of_restarts(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+    baseline, last = _number(item, "baseline"), _number(item, "last")
+    if baseline is not None and last is not None and last - baseline >= 2:
+        yield Category.crash_loop, f"it restarted {last - baseline:.0f} times in the window", 0.7
+
+
+def _of_up(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+    if _number(item, "last") == 0:
+        yield Category.unhealthy, "it can't be scraped: up is 0", 0.5
+
+
+def normal_again(evidence: Sequence[Evidence]) -> list[StateSign]:
+    """Return the signals that were off and are back, if nothing is off now and the container runs well."""
+    for item in evidence:
+        if item.kind is EvidenceKind.container and (
+            item.data.get("running") is False or item.data.get("health") in ("unhealthy", "starting")
+        ):
+            return []
+    back = []
+    for item in evidence:
+        if item.kind is not EvidenceKind.metric or item.data.get("signal") not in (
+            "memory",
+            "errors",
+            "latency",
+            "cpu",
+        ):
+            continue
+        baseline, peak, last = (_number(item, key) for key in ("baseline", "peak", "last"))
+        if item.partial or baseline is None or peak is None or last is None:
+            return []
+        if last > SETTLED * baseline and last >= LEAST_ERRORS:
+            return []
+        if peak >= RISEN * baseline and peak >= LEAST_ERRORS:
+            name = f"{item.data['signal']} peaked at {peak:.3g} and is back at {last:.3g} (baseline {baseline:.3g})"
+            back.append(StateSign(Category.false_alarm, name, 0.6, item.id, "metric"))
+    return back
+
+
+def _metrics(evidence: Sequence[Evidence], signal: str) -> Iterator[Evidence]:
+    return (item for item in evidence if item.kind is EvidenceKind.metric and item.data.get("signal") == signal)
+
+
+def _number(item: Evidence, key: str) -> float | None:
+    value = item.data.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _rise(item: Evidence) -> float:
+    """Return how many times its baseline the last value is; 0 where that is not known."""
+    baseline, last = _number(item, "baseline"), _number(item, "last")
+    if baseline is None or last is None or last <= 0 or baseline < 0:
+        return 0.0
+    return last / baseline if baseline > 0 else math.inf
+
+
+def _times(rise: float) -> str:
+    return f"{rise:.1f} times the baseline" if math.isfinite(rise) else "up from nothing"
