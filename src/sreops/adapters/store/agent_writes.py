@@ -1,0 +1,99 @@
+"""What the agent writes: incident fields, thoughts, actions, tickets and evidence, fenced by its lease."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from sreops.adapters.store.columns import micros
+from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.records import audit, tell
+from sreops.adapters.store.rows import incidents_of
+from sreops.adapters.store.tables import endings, evidence, incidents
+from sreops.adapters.store.tickets import queue
+from sreops.domain.evidence import Evidence
+from sreops.domain.incident import Incident, IncidentStatus
+from sreops.ports import Changes, Lease
+
+_FIXED = {"id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"}
+WRITABLE = frozenset(Incident.model_fields) - _FIXED
+"""Fields that a step may write; the others belong to correlation and to the ledger."""
+
+
+class AgentWrites(Part):
+    """Applying a step's changes."""
+
+    async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> None:
+        """Apply ``changes`` in one transaction; an unknown or fixed incident field is a ValueError."""
+        strange = set(changes.incident) - WRITABLE
+        if strange:
+            raise ValueError(f"these are no fields of an incident that a step may write: {sorted(strange)}")
+
+        def write(connection: Connection) -> None:
+            held(connection, lease)
+            if changes.incident:
+                _write_incident(connection, incident_row(connection, lease.incident_id), changes.incident, now)
+            for thought in changes.thoughts:
+                tell(connection, lease.incident_id, thought, now)
+            for action in changes.actions:
+                audit(connection, lease.incident_id, action, now, self._audit_key)
+            for op in changes.tickets:
+                queue(connection, op, now)
+            for piece in changes.evidence:
+                _write_evidence(connection, lease.incident_id, piece)
+
+        await self._db.write(write)
+
+
+def _write_incident(connection: Connection, row: Row[Any], changes: Mapping[str, Any], now: datetime) -> None:
+    [current] = incidents_of(connection, [row])
+    # dumped and validated again, so that plain strings and bad values meet the model and not the database
+    incident = Incident.model_validate({**current.model_dump(), **changes})
+    if not incident.status.ended:
+        incident = incident.model_copy(update={"ended_at": None})
+    elif incident.ended_at is None:
+        incident = incident.model_copy(update={"ended_at": now})  # NULL would keep it open for the watchdog
+    values = incident.model_dump(mode="json", include=set(WRITABLE))
+    values |= {"ended_at": incident.ended_at, "all_resolved_at": incident.all_resolved_at}
+    values |= _waiting(row, incident.status, now)
+    connection.execute(update(incidents).where(incidents.c.id == row.id).values(**values))
+    if incident.status.ended:
+        _write_ending(connection, incident)
+
+
+def _waiting(row: Row[Any], status: IncidentStatus, now: datetime) -> dict[str, Any]:
+    """Keep the account of time spent awaiting approval, which the watchdog does not count."""
+    waits = status is IncidentStatus.awaiting_approval
+    if waits and row.waiting_since is None:
+        return {"waiting_since": now}
+    if not waits and row.waiting_since is not None:
+        waited_us = max(0, micros(now) - micros(row.waiting_since))
+        return {"waiting_since": None, "waited_us": row.waited_us + waited_us}
+    return {}
+
+
+def _write_ending(connection: Connection, incident: Incident) -> None:
+    key = (endings.c.incident_id == incident.id) & (endings.c.episode == incident.episode)
+    connection.execute(delete(endings).where(key))
+    connection.execute(
+        insert(endings).values(
+            incident_id=incident.id,
+            episode=incident.episode,
+            service=incident.service,
+            status=incident.status.value,
+            resolution=incident.resolution,
+            reason=incident.reason,
+            verification=incident.verification,
+            ended_at=incident.ended_at,
+        )
+    )
+
+
+def _write_evidence(connection: Connection, incident_id: str, piece: Evidence) -> None:
+    key = (evidence.c.incident_id == incident_id) & (evidence.c.id == piece.id)
+    body = piece.model_dump(mode="json")
+    if connection.execute(select(evidence.c.id).where(key)).first() is not None:
+        connection.execute(update(evidence).where(key).values(body=body))
+    else:
+        connection.execute(insert(evidence).values(incident_id=incident_id, id=piece.id, body=body))

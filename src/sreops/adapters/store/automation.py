@@ -1,0 +1,46 @@
+"""The kill switch."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from sreops.adapters.store.part import Part
+from sreops.adapters.store.records import audit
+from sreops.adapters.store.tables import automation
+from sreops.domain.record import Action
+
+AUTOMATION = "automation"
+"""The ``incident_id`` of records that are of no incident: their own audit chain."""
+
+_ROW = 1
+
+
+def pause_state_of(connection: Connection) -> dict[str, Any]:
+    """Return the state of the switch in the caller's transaction."""
+    row = connection.execute(select(automation).where(automation.c.id == _ROW)).one_or_none()
+    if row is None:
+        return {"paused": False, "by": "", "reason": "", "at": None}
+    return {"paused": row.paused, "by": row.by, "reason": row.reason, "at": row.at}
+
+
+class Automation(Part):
+    """Pausing and resuming."""
+
+    async def set_paused(self, paused: bool, *, by: str, reason: str, now: datetime) -> None:
+        """Close or open the kill switch, audited."""
+
+        def switch(connection: Connection) -> None:
+            values = {"paused": paused, "by": by, "reason": reason, "at": now}
+            if not connection.execute(update(automation).where(automation.c.id == _ROW).values(**values)).rowcount:
+                connection.execute(insert(automation).values(id=_ROW, **values))
+            verb = "pause_automation" if paused else "resume_automation"
+            action = Action(action=verb, phase="decision", target=AUTOMATION, by=by, detail=reason)
+            audit(connection, AUTOMATION, action, now, self._audit_key)
+
+        await self._db.write(switch)
+
+    async def pause_state(self) -> Mapping[str, Any]:
+        """Return ``{"paused": bool, "by", "reason", "at"}``."""
+        return await self._db.read(pause_state_of)

@@ -1,0 +1,76 @@
+"""Column types that mean the same in SQLite and PostgreSQL, and that hostile text can't break."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, Integer, Text
+from sqlalchemy.types import TypeDecorator
+
+from sreops.domain.alert import utc
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(value: datetime) -> int:
+    """Return microseconds since 1970 in UTC; exact, where a float would round."""
+    return (utc(value) - EPOCH) // _MICROSECOND
+
+
+def moment(value: int) -> datetime:
+    """Return the aware UTC datetime of :func:`micros`."""
+    return EPOCH + value * _MICROSECOND
+
+
+def plain(text: str) -> str:
+    """Return text that every database takes: PostgreSQL refuses NUL, and SQLite's driver lone surrogates."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as microseconds since 1970: it compares as a number in both databases."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Refuse naive datetimes (ValueError)."""
+        return None if value is None else micros(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Come back aware."""
+        return None if value is None else moment(value)
+
+
+class PlainText(TypeDecorator[str]):
+    """Text from anywhere: what a database can't hold is replaced, in what is written and in what is asked for."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace NUL and lone surrogates."""
+        return None if value is None else plain(value)
+
+
+class Json(TypeDecorator[Any]):
+    """JSON as ASCII text: escapes keep NUL and surrogates, and NaN (a metric's value may be one) survives.
+
+    Text and not ``jsonb``, which reorders keys and rejects both; nothing is queried inside.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """None is NULL."""
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """Read it back."""
+        return None if value is None else json.loads(value)
+
+
+Sequence64 = BigInteger().with_variant(Integer, "sqlite")
+"""A growing key: SQLite numbers only columns that are called INTEGER."""

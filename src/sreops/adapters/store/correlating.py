@@ -1,0 +1,86 @@
+"""Correlation: one inbox event, one decision, one transaction."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from sreops.adapters.store.applying import apply
+from sreops.adapters.store.columns import plain
+from sreops.adapters.store.engine import Database
+from sreops.adapters.store.inbox import inbox_values
+from sreops.adapters.store.part import Part
+from sreops.adapters.store.rows import known_of, parsed
+from sreops.adapters.store.tables import inbox, incident_alerts, incidents
+from sreops.domain.alert import AlertEvent
+from sreops.domain.correlation import Correlation, KnownIncident
+from sreops.domain.incident import incident_id_of
+
+LONGEST_WINDOW_S = 25 * 3600.0  # an hour more than the default escalated window: the decision cuts it exactly
+KNOWN_LIMIT = 50
+
+
+class Correlating(Part):
+    """Deciding what events mean; ``longest_window_s`` is how long after its end an incident is still offered."""
+
+    def __init__(self, database: Database, audit_key: bytes | None, longest_window_s: float = LONGEST_WINDOW_S) -> None:
+        super().__init__(database, audit_key)
+        self._longest_window = timedelta(seconds=longest_window_s)
+
+    async def correlate(
+        self,
+        event: AlertEvent,
+        decide: Callable[[AlertEvent, Sequence[KnownIncident]], Correlation],
+        *,
+        now: datetime,
+    ) -> Correlation:
+        """Correlate one inbox event and apply the decision, atomically and once per ``event_id``.
+
+        An ``open`` whose incident exists already (an alert that has fired for longer than any window) becomes
+        ``refire`` where that one has ended, else ``repeat``: the id is the alert's, so there can't be a second.
+        """
+
+        def correlate(connection: Connection) -> Correlation:
+            query = select(inbox.c.correlation).where(inbox.c.event_id == event.event_id)
+            row = connection.execute(query).one_or_none()
+            if row is not None and row.correlation is not None:
+                return parsed(Correlation, row.correlation)
+            if row is None:  # not from a topic
+                connection.execute(insert(inbox).values(**inbox_values(event, None, now)))
+            decision = decide(event, self._known(connection, event, now))
+            made = apply(connection, event, decision, now)
+            connection.execute(
+                update(inbox)
+                .where(inbox.c.event_id == event.event_id)
+                .values(
+                    correlated_at=now,
+                    correlation=made.model_dump(mode="json"),
+                    disposition=made.disposition.value,
+                    incident_id=made.incident_id,
+                )
+            )
+            return made
+
+        return await self._db.write(correlate)
+
+    def _known(self, connection: Connection, event: AlertEvent, now: datetime) -> list[KnownIncident]:
+        """Return open incidents, then ended ones of the fingerprint and of the service, each up to a limit.
+
+        The limits are apart, so that a service that flaps can't push out the incident that holds this alert.
+        """
+        holds = incidents.c.id.in_(
+            select(incident_alerts.c.incident_id).where(incident_alerts.c.fingerprint == plain(event.fingerprint))
+        )
+        same_service = incidents.c.service == event.service
+        recent = incidents.c.ended_at >= now - self._longest_window
+        found: dict[str, Row[Any]] = {}
+        for condition in (
+            incidents.c.ended_at.is_(None) & or_(holds, same_service),
+            recent & holds,
+            recent & same_service,
+            incidents.c.id == incident_id_of(event),
+        ):
+            newest = select(incidents).where(condition).order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            found |= {row.id: row for row in connection.execute(newest.limit(KNOWN_LIMIT))}
+        return known_of(connection, sorted(found.values(), key=lambda row: (row.opened_at, row.id), reverse=True))

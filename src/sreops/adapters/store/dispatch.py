@@ -1,0 +1,187 @@
+"""Dispatch: who works on which incident, and when it is next due."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from sreops.adapters.store.columns import micros
+from sreops.adapters.store.part import Part, held
+from sreops.adapters.store.tables import incidents, work
+from sreops.adapters.store.waking import wake_row
+from sreops.errors import NotFound
+from sreops.ports import Lease
+
+
+class Dispatch(Part):
+    """Leases over work rows."""
+
+    async def claim(self, owner: str, *, now: datetime, lease_s: float, limit: int) -> Sequence[Lease]:
+        """Lease up to ``limit`` incidents that are due and free, at most one of each service."""
+        if limit <= 0:
+            return []
+        busy = select(work.c.service).where(work.c.lease_owner.is_not(None), work.c.lease_until >= now)
+        order = (work.c.rank, work.c.opened_at, work.c.incident_id)
+        place = func.row_number().over(partition_by=work.c.service, order_by=order)
+        free = (
+            select(work.c.incident_id, place.label("place"))
+            .where(
+                work.c.due_at <= now,
+                or_(work.c.lease_owner.is_(None), work.c.lease_until < now),
+                work.c.service.not_in(busy),
+            )
+            .subquery()
+        )
+        query = (
+            select(work)
+            .join(free, free.c.incident_id == work.c.incident_id)
+            .where(free.c.place == 1)
+            .order_by(*order)
+            .limit(limit)
+        )
+
+        def claim(connection: Connection) -> list[Lease]:
+            leases = []
+            for row in connection.execute(query).all():
+                woken_by = row.woken_by if row.lease_owner is None else "takeover"
+                connection.execute(
+                    update(work)
+                    .where(work.c.incident_id == row.incident_id)
+                    .values(
+                        lease_owner=owner,
+                        lease_until=now + timedelta(seconds=lease_s),
+                        token=row.token + 1,
+                        woken_by=woken_by,
+                        wakes_seen=row.wakes,
+                        seen_at=now,
+                    )
+                )
+                leases.append(
+                    Lease(
+                        incident_id=row.incident_id,
+                        episode=row.episode,
+                        service=row.service,
+                        token=row.token + 1,
+                        attempts=row.attempts,
+                        woken_by=woken_by,
+                    )
+                )
+            return leases
+
+        if not await self._db.read(lambda connection: connection.execute(query.limit(1)).first()):
+            return []  # an idle dispatcher asks twice a second: that must not cost the writers' lock
+        return await self._db.write(claim)
+
+    async def renew(self, leases: Sequence[Lease], *, now: datetime, lease_s: float) -> Sequence[Lease]:
+        """Renew; return those that are still ours."""
+
+        def renew(connection: Connection) -> list[Lease]:
+            ours = []
+            for lease in leases:
+                done = connection.execute(
+                    update(work)
+                    .where(
+                        work.c.incident_id == lease.incident_id,
+                        work.c.episode == lease.episode,
+                        work.c.token == lease.token,
+                        work.c.lease_owner.is_not(None),
+                    )
+                    .values(lease_until=now + timedelta(seconds=lease_s), seen_at=now)
+                )
+                if done.rowcount:
+                    ours.append(lease)
+            return ours
+
+        return await self._db.write(renew) if leases else []
+
+    async def park(self, lease: Lease, *, wake_at: datetime, timer: str) -> None:
+        """End the lease and sleep until ``wake_at``; due at once where it was woken meanwhile."""
+
+        def park(connection: Connection) -> None:
+            row = held(connection, lease)
+            slept = {"due_at": wake_at, "timer": timer, "woken_by": "timer"} if row.wakes == row.wakes_seen else {}
+            self._end_lease(connection, lease, attempts=0, last_error=None, **slept)
+
+        await self._db.write(park)
+
+    async def retry(self, lease: Lease, *, wake_at: datetime, error: str) -> int:
+        """End the lease after a failure; count the attempt, wake at ``wake_at``; return attempts so far."""
+
+        def retry(connection: Connection) -> int:
+            row = held(connection, lease)
+            attempts = int(row.attempts) + 1
+            self._end_lease(
+                connection,
+                lease,
+                due_at=wake_at,
+                timer="retry",
+                attempts=attempts,
+                last_error=error[:2000],
+                woken_by="start" if lease.woken_by == "start" else row.woken_by,
+            )
+            return attempts
+
+        return await self._db.write(retry)
+
+    async def release(self, lease: Lease) -> None:
+        """End the lease with nothing done: due again at once, attempts unchanged."""
+
+        def release(connection: Connection) -> None:
+            row = held(connection, lease)  # its due time has come already, or it could not have been claimed
+            woken_by = "start" if lease.woken_by == "start" else row.woken_by
+            self._end_lease(connection, lease, woken_by=woken_by)
+
+        await self._db.write(release)
+
+    async def finish(self, lease: Lease) -> None:
+        """End the lease and the work: the incident has ended."""
+
+        def finish(connection: Connection) -> None:
+            held(connection, lease)
+            self._end_lease(connection, lease, due_at=None, timer=None, attempts=0, last_error=None)
+
+        await self._db.write(finish)
+
+    @staticmethod
+    def _end_lease(connection: Connection, lease: Lease, **values: object) -> None:
+        connection.execute(
+            update(work)
+            .where(work.c.incident_id == lease.incident_id)
+            .values(lease_owner=None, lease_until=None, **values)
+        )
+
+    async def next_wake(self) -> datetime | None:
+        """Return when the next sleeping incident is due, or None."""
+        query = select(func.min(work.c.due_at)).where(work.c.lease_owner.is_(None))
+        return await self._db.read(lambda connection: connection.execute(query).scalar_one())
+
+    async def overdue(self, *, now: datetime, max_incident_s: float) -> Sequence[str]:
+        """Return ids of incidents open longer than that, time awaiting approval not counted."""
+        query = (
+            select(incidents.c.id, incidents.c.episode_at, incidents.c.waited_us, incidents.c.waiting_since)
+            .where(incidents.c.ended_at.is_(None), incidents.c.episode_at < now - timedelta(seconds=max_incident_s))
+            .order_by(incidents.c.episode_at, incidents.c.id)
+        )
+
+        def overdue(connection: Connection) -> list[str]:
+            late = []
+            for row in connection.execute(query):
+                waits_us = micros(now) - micros(row.waiting_since) if row.waiting_since else 0
+                open_us = micros(now) - micros(row.episode_at) - row.waited_us - max(0, waits_us)
+                if open_us > max_incident_s * 1e6:
+                    late.append(row.id)
+            return late
+
+        return await self._db.read(overdue)
+
+    async def wake(self, incident_id: str, *, woken_by: str) -> None:
+        """Make a sleeping incident due now; a no-op for one that has ended."""
+
+        def wake(connection: Connection) -> None:
+            ended_at = connection.execute(select(incidents.c.ended_at).where(incidents.c.id == incident_id)).first()
+            if ended_at is None:
+                raise NotFound(f"there is no incident {incident_id!r}")
+            if ended_at[0] is None:
+                wake_row(connection, incident_id, woken_by=woken_by, at=None)
+
+        await self._db.write(wake)

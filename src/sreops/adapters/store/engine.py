@@ -1,0 +1,183 @@
+"""The database: one writer at a time, readers beside it, every call one transaction.
+
+Writers are serial on purpose: inside a process by a lock, over processes by BEGIN IMMEDIATE (SQLite) or an
+advisory lock (PostgreSQL). So each method may look and then write without races, and record sequence numbers
+become visible in their order, which the outbox and the event stream rely on. A transaction takes a few
+milliseconds; an incident takes some dozens.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from sreops.adapters.store.failures import FOREIGN, own_fault, unavailable
+from sreops.adapters.store.schema import bring_up_to_date
+from sreops.errors import SettingsInvalid, StoreUnavailable
+
+_T = TypeVar("_T")
+
+BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
+CONNECT_TIMEOUT_S = 5
+LOCK_TIMEOUT_MS = 10_000  # PostgreSQL: how long a writer waits for the others
+STATEMENT_TIMEOUT_MS = 30_000
+_WRITE_LOCK = 0x5352454F5053  # "SREOPS": the advisory lock of writers, within our database
+_WRITES = {"sreops_writes": True}
+
+
+class Database:
+    """A SQLite file, or a PostgreSQL database where given a ``postgresql://`` URL."""
+
+    def __init__(self, url_or_path: str | Path) -> None:
+        self._path: Path | None = None
+        self._url = self._read_url(str(url_or_path))
+        self.place = str(self._path or self._url.render_as_string(hide_password=True))
+        self._engine: AsyncEngine | None = None
+        self._writing = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def _read_url(self, given: str) -> URL:
+        if "://" not in given:
+            self._path = Path(given)
+            return URL.create("sqlite+aiosqlite", database=given)
+        try:
+            url = make_url(given)
+            if url.get_backend_name() == "sqlite" and url.database:
+                self._path = Path(url.database)
+                return url.set(drivername="sqlite+aiosqlite")
+        except (ArgumentError, NoSuchModuleError):
+            url = None  # its text may hold a password: say only what was expected
+        if url is not None and url.drivername.split("+")[0] in ("postgresql", "postgres"):
+            return url.set(drivername="postgresql+psycopg")
+        raise SettingsInvalid(
+            ["SREOPS_DATABASE_URL is not understood: use postgresql://user:password@host/database, or leave it empty"]
+        )
+
+    async def open(self) -> None:
+        """Connect, and create or update the tables; raises StoreUnavailable, or SettingsInvalid for a newer schema."""
+        if self._engine is not None:
+            return
+        try:
+            if self._path is not None:
+                await asyncio.to_thread(_own_file, self._path)
+            self._engine = self._postgres() if self._path is None else self._sqlite()
+            await self.write(bring_up_to_date)
+        except BaseException as exc:
+            await self.close()
+            if isinstance(exc, ImportError):
+                raise SettingsInvalid(
+                    ["SREOPS_DATABASE_URL needs the PostgreSQL driver: pip install 'sreops[postgres]'"]
+                ) from exc
+            if isinstance(exc, FOREIGN):
+                raise unavailable(self.place, exc) from exc
+            raise
+
+    async def close(self) -> None:
+        """Let running transactions end, then close all connections."""
+        if self._running:
+            await asyncio.wait(self._running)
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Run ``work`` on one snapshot; it must not write."""
+        return await self._transaction(work, {})
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """Run ``work`` as the only writer and commit, or roll back if it raises.
+
+        A transaction that has begun runs to its end though its caller is cancelled: half-way, the driver's
+        connection could not be used again, and the next writer would meet the lock still taken.
+        """
+        await self._writing.acquire()
+        task = asyncio.create_task(self._as_writer(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _as_writer(self, work: Callable[[Connection], _T]) -> _T:
+        try:
+            return await self._transaction(work, _WRITES)
+        finally:
+            self._writing.release()
+
+    async def _transaction(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
+        if self._engine is None:
+            raise StoreUnavailable(f"incident store {self.place} is not open")
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(**options, **self._isolation(options))
+                async with connection.begin():
+                    return await connection.run_sync(work)
+        except FOREIGN as exc:
+            fault = own_fault(exc)
+            if fault is not None:
+                raise fault from exc
+            raise unavailable(self.place, exc) from exc
+
+    def _isolation(self, options: dict[str, Any]) -> dict[str, Any]:
+        if self._path is not None or options:
+            return {}  # writers: READ COMMITTED, so that what the last holder of the lock wrote is seen
+        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+    def _sqlite(self) -> AsyncEngine:
+        engine = create_async_engine(self._url, hide_parameters=True, pool_size=4, max_overflow=4, pool_timeout=30)
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def _prepare(connection: Any, _: object) -> None:
+            connection.isolation_level = None  # the driver's own BEGIN would come too late, and never before SELECT
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            cursor.execute("PRAGMA journal_mode=WAL")
+            mode = cursor.fetchone()[0]
+            if mode != "wal":
+                raise StoreUnavailable(
+                    f"incident store {self.place}: this file system allows journal mode {mode!r} only, not WAL; "
+                    "put SREOPS_DATA_DIR on a local disk"
+                )
+            cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last commits at a power cut
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.close()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("sreops_writes")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    def _postgres(self) -> AsyncEngine:
+        options = (
+            f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS} "
+            # a replica that hangs in a transaction must not keep the write lock for ever
+            f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
+        )
+        engine = create_async_engine(
+            self._url,
+            hide_parameters=True,
+            pool_size=5,
+            max_overflow=5,
+            pool_timeout=30,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
+        )
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def _begin(connection: Connection) -> None:
+            if connection.get_execution_options().get("sreops_writes"):
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+
+        return engine
+
+
+def _own_file(path: Path) -> None:
+    """Make the file ours alone before SQLite does; its WAL takes the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)

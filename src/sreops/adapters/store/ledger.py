@@ -1,0 +1,154 @@
+"""The effects ledger: the intent before, the outcome after, and the last guards between them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from sreops.adapters.store.automation import pause_state_of
+from sreops.adapters.store.breaker import failures_in_a_row
+from sreops.adapters.store.columns import micros, moment
+from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.records import audit
+from sreops.adapters.store.rows import effect_of
+from sreops.adapters.store.tables import effects, incidents
+from sreops.domain.incident import Effect, EffectOutcome
+from sreops.domain.policy import PolicyFacts, PolicyLimits
+from sreops.domain.record import Action
+from sreops.errors import EffectBlocked, NotFound
+from sreops.ports import Lease
+
+_HOUR_US = 3600 * 1_000_000
+
+
+class Ledger(Part):
+    """Effects, and what policy asks about them."""
+
+    async def begin_effect(self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime) -> Effect:
+        """Write the intent with its snapshot, and its audited action; return it as stored."""
+        if (effect.incident_id, effect.episode) != (lease.incident_id, lease.episode):
+            raise ValueError(f"effect {effect.effect_id} is not of the lease's incident and episode")
+
+        def begin(connection: Connection) -> Effect:
+            held(connection, lease)
+            slot = and_(
+                effects.c.incident_id == effect.incident_id,
+                effects.c.episode == effect.episode,
+                effects.c.step == effect.step,
+            )
+            there = connection.execute(select(effects).where(slot)).one_or_none()
+            if there is not None:
+                return effect_of(there)
+            _guard(connection, effect, limits)
+            values = effect.model_dump(mode="json", exclude={"outcome", "outcome_at"})
+            values |= {"intent_at": effect.intent_at, "outcome": None, "outcome_at": None}
+            connection.execute(insert(effects).values(**values))
+            stored = effect_of(connection.execute(select(effects).where(slot)).one())
+            data = {"snapshot": stored.snapshot, "runbook_id": stored.runbook_id}
+            audit(connection, stored.incident_id, _action(stored, "intent", "", data), now, self._audit_key)
+            return stored
+
+        return await self._db.write(begin)
+
+    async def end_effect(
+        self, lease: Lease, effect_id: str, outcome: EffectOutcome, detail: str, *, now: datetime
+    ) -> Effect:
+        """Write the outcome once, and its audited action; a second outcome changes nothing."""
+
+        def end(connection: Connection) -> Effect:
+            held(connection, lease)
+            mine = and_(effects.c.effect_id == effect_id, effects.c.incident_id == lease.incident_id)
+            there = connection.execute(select(effects).where(mine)).one_or_none()
+            if there is None:
+                raise NotFound(f"incident {lease.incident_id} has no effect {effect_id!r}")
+            if there.outcome is not None:
+                return effect_of(there)
+            values = {"outcome": outcome.value, "outcome_at": now, "detail": detail}
+            connection.execute(update(effects).where(mine).values(**values))
+            stored = effect_of(connection.execute(select(effects).where(mine)).one())
+            told = _action(stored, "outcome", detail, {"outcome": outcome.value})
+            audit(connection, stored.incident_id, told, now, self._audit_key)
+            return stored
+
+        return await self._db.write(end)
+
+    async def effects(self, incident_id: str, episode: int) -> Sequence[Effect]:
+        """Return the ledger of an episode, in order."""
+        query = (
+            select(effects)
+            .where(effects.c.incident_id == incident_id, effects.c.episode == episode)
+            .order_by(effects.c.step)
+        )
+        return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
+
+    async def policy_facts(self, incident_id: str, service: str, runbook_id: str, *, now: datetime) -> PolicyFacts:
+        """Return recent automation facts; effects of this incident's running episode are not counted."""
+
+        def facts(connection: Connection) -> PolicyFacts:
+            pause = pause_state_of(connection)
+            episode = incident_row(connection, incident_id).episode
+            others = ~and_(effects.c.incident_id == incident_id, effects.c.episode == episode)
+            since = moment(micros(now) - _HOUR_US)
+            of_service = and_(effects.c.service == service, others)
+            last = connection.execute(select(func.max(effects.c.intent_at)).where(of_service)).scalar_one()
+            lately = select(func.count()).select_from(effects).where(of_service, effects.c.intent_at > since)
+            acting = _acting(connection, incident_id)
+            return PolicyFacts(
+                paused=pause["paused"],
+                paused_why=_why_paused(pause) if pause["paused"] else "",
+                last_effect_at=last,
+                effects_last_hour=connection.execute(lately).scalar_one(),
+                running_now=len(acting),
+                service_busy=any(service in services for services in acting.values()),
+                failures_in_a_row=failures_in_a_row(connection, service, runbook_id),
+            )
+
+        return await self._db.read(facts)
+
+
+def _guard(connection: Connection, effect: Effect, limits: PolicyLimits) -> None:
+    """Look again at what may have changed since policy decided; raise EffectBlocked."""
+    pause = pause_state_of(connection)
+    if pause["paused"]:
+        raise EffectBlocked([_why_paused(pause)])
+    incident = incident_row(connection, effect.incident_id)
+    if incident.ended_at is not None:
+        raise EffectBlocked([f"the incident has ended as {incident.status}"])
+    if incident.all_resolved_at is not None:
+        raise EffectBlocked([f"resolved: no alert of the incident fires since {incident.all_resolved_at.isoformat()}"])
+    acting = _acting(connection, effect.incident_id)
+    busy = sorted(other for other, services in acting.items() if {effect.service, incident.service} & services)
+    if busy:
+        raise EffectBlocked([f"incident {busy[0]} is remediating {effect.service} now"])
+    if len(acting) >= limits.max_concurrent_effects:
+        raise EffectBlocked(
+            [f"{len(acting)} remediations run at once, the most that is allowed is {limits.max_concurrent_effects}"],
+            wait=True,
+        )
+
+
+def _acting(connection: Connection, but: str) -> dict[str, set[str]]:
+    """Return the other incidents between their first intent and their end, with the services that they touch.
+
+    An open incident with an effect in its running episode is one, whatever its status says: the intent is
+    committed before the status may be.
+    """
+    query = (
+        select(incidents.c.id, incidents.c.service, effects.c.service.label("touched"))
+        .join(effects, and_(effects.c.incident_id == incidents.c.id, effects.c.episode == incidents.c.episode))
+        .where(incidents.c.ended_at.is_(None), incidents.c.id != but)
+    )
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.id, {row.service}).add(row.touched)
+    return found
+
+
+def _why_paused(pause: Mapping[str, object]) -> str:
+    why = f": {pause['reason']}" if pause["reason"] else ""
+    return f"automation was paused by {pause['by'] or 'somebody'}{why}"
+
+
+def _action(effect: Effect, phase: str, detail: str, data: Mapping[str, object]) -> Action:
+    told = {"effect_id": effect.effect_id, "episode": effect.episode, "step": effect.step, **data}
+    return Action(action=effect.action, phase=phase, target=effect.target, detail=detail, data=told)

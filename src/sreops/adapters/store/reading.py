@@ -1,0 +1,174 @@
+"""Reading: incidents, what belongs to them, and the counts."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+
+from sreops.adapters.store.columns import micros, moment
+from sreops.adapters.store.part import Part, incident_row
+from sreops.adapters.store.rows import incidents_of, parsed
+from sreops.adapters.store.tables import endings, evidence, heartbeat, inbox, incidents, records, tickets, work
+from sreops.domain.alert import AlertEvent
+from sreops.domain.evidence import Evidence
+from sreops.domain.incident import Incident, IncidentStatus
+from sreops.errors import PayloadRejected, StoreUnavailable
+from sreops.ports import Backlog, Health
+
+MAX_PAGE = 500
+_HEALTH_TIMEOUT_S = 2.0
+
+
+class Reading(Part):
+    """Everything that is only looked at."""
+
+    async def incident(self, incident_id: str) -> Incident:
+        """Return the incident with its effects (all episodes); raises NotFound."""
+        return await self._db.read(
+            lambda connection: incidents_of(connection, [incident_row(connection, incident_id)])[0]
+        )
+
+    async def incidents(
+        self,
+        *,
+        status: str | None = None,
+        service: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[Incident], str | None]:
+        """Return a page, newest first, and the next cursor; a bad status or cursor is PayloadRejected(422)."""
+        limit = max(1, min(limit, MAX_PAGE))
+        conditions = [*_with_status(status)]
+        if service is not None:
+            conditions.append(incidents.c.service == service)
+        if cursor is not None:
+            conditions.append(_older(*_read_cursor(cursor)))
+        query = (
+            select(incidents)
+            .where(*conditions)
+            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .limit(limit + 1)
+        )
+
+        def page(connection: Connection) -> tuple[Sequence[Incident], str | None]:
+            rows = connection.execute(query).all()
+            last = rows[limit - 1] if len(rows) > limit else None
+            return incidents_of(connection, rows[:limit]), _cursor(last.opened_at, last.id) if last else None
+
+        return await self._db.read(page)
+
+    async def events(self, incident_id: str) -> Sequence[tuple[AlertEvent, str]]:
+        """Return the incident's events with their dispositions, oldest first."""
+        query = (
+            select(inbox.c.payload, inbox.c.disposition)
+            .where(inbox.c.incident_id == incident_id)
+            .order_by(inbox.c.correlated_at, inbox.c.seq)
+        )
+        return await self._db.read(
+            lambda connection: [(parsed(AlertEvent, row.payload), row.disposition) for row in connection.execute(query)]
+        )
+
+    async def evidence(self, incident_id: str) -> Sequence[Evidence]:
+        """Return the evidence, by id (E2 before E10)."""
+        query = select(evidence.c.body).where(evidence.c.incident_id == incident_id)
+
+        def read(connection: Connection) -> list[Evidence]:
+            found = [parsed(Evidence, body) for body in connection.execute(query).scalars()]
+            return sorted(found, key=lambda piece: (len(piece.id), piece.id))
+
+        return await self._db.read(read)
+
+    async def history(self, service: str, *, before: datetime, limit: int) -> Sequence[Incident]:
+        """Return earlier ended incidents of a service, newest first."""
+        query = (
+            select(incidents)
+            .where(incidents.c.service == service, incidents.c.ended_at < before)
+            .order_by(incidents.c.ended_at.desc(), incidents.c.id.desc())
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: incidents_of(connection, connection.execute(query).all()))
+
+    async def backlog(self, *, now: datetime) -> Backlog:
+        """Count what waits."""
+        unleased = or_(work.c.lease_owner.is_(None), work.c.lease_until < now)
+
+        def count(connection: Connection) -> Backlog:
+            def number(*conditions: ColumnElement[bool]) -> int:
+                return connection.execute(select(func.count()).where(*conditions)).scalar_one()
+
+            def age_s(first: ColumnElement[datetime], *conditions: ColumnElement[bool]) -> float:
+                oldest = connection.execute(select(func.min(first)).where(*conditions)).scalar_one()
+                return 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
+
+            ready = and_(work.c.due_at <= now, unleased)
+            is_open = incidents.c.ended_at.is_(None)
+            return Backlog(
+                inbox=number(inbox.c.correlated_at.is_(None)),
+                ready=number(ready),
+                running=number(work.c.lease_owner.is_not(None), work.c.lease_until >= now),
+                waiting=number(work.c.due_at > now, unleased),
+                open_incidents=number(is_open),
+                oldest_ready_s=age_s(work.c.due_at, ready),
+                oldest_open_s=age_s(incidents.c.episode_at, is_open),
+                outbox=number(records.c.published.is_(False)),
+                tickets=number(tickets.c.done_at.is_(None)),
+            )
+
+        return await self._db.read(count)
+
+    async def ended_counts(self) -> Mapping[tuple[str, str], int]:
+        """Count ended episodes by (status, resolution or reason); a refire takes nothing back."""
+        how = func.coalesce(endings.c.resolution, endings.c.reason, "")
+        query = select(endings.c.status, how.label("how"), func.count().label("n")).group_by(endings.c.status, how)
+        return await self._db.read(
+            lambda connection: {(row.status, row.how): row.n for row in connection.execute(query)}
+        )
+
+    async def health(self) -> Health:
+        """Write and read something small (bounded)."""
+        cure = "see that its disk has space and is ours to write, or that PostgreSQL runs"
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                await self._db.write(_beat)
+        except TimeoutError:
+            return Health("down", f"{self._db.place} did not take a write within {_HEALTH_TIMEOUT_S:g} s", cure)
+        except StoreUnavailable as exc:
+            return Health("down", str(exc), cure)
+        return Health("up", self._db.place)
+
+
+def _beat(connection: Connection) -> None:
+    beat = update(heartbeat).where(heartbeat.c.id == 1).values(beats=heartbeat.c.beats + 1)
+    if not connection.execute(beat).rowcount:
+        connection.execute(insert(heartbeat).values(id=1, beats=1))
+    connection.execute(select(heartbeat.c.beats)).scalar_one()
+
+
+def _with_status(status: str | None) -> Sequence[ColumnElement[bool]]:
+    if status is None:
+        return ()
+    if status == "open":
+        return (incidents.c.ended_at.is_(None),)
+    if status not in set(IncidentStatus):
+        raise PayloadRejected(422, f"status is 'open' or one of {', '.join(IncidentStatus)}")
+    return (incidents.c.status == status,)
+
+
+def _older(opened_at: datetime, incident_id: str) -> ColumnElement[bool]:
+    at = incidents.c.opened_at
+    return or_(at < opened_at, and_(at == opened_at, incidents.c.id < incident_id))
+
+
+def _cursor(opened_at: datetime, incident_id: str) -> str:
+    return base64.urlsafe_b64encode(f"{micros(opened_at)}:{incident_id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        opened_us, _, incident_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
+        return moment(int(opened_us)), incident_id
+    except (binascii.Error, ValueError, OverflowError) as exc:
+        raise PayloadRejected(422, "cursor is not one that a page of incidents has given") from exc

@@ -1,0 +1,96 @@
+"""Rows and domain objects: the one place that knows both."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection, Row, select
+
+from sreops.adapters.store.tables import effects, incident_alerts
+from sreops.domain.correlation import KnownAlert, KnownIncident
+from sreops.domain.incident import Effect, Incident
+from sreops.domain.record import Record
+from sreops.errors import StoreUnavailable
+from sreops.ports import Approval
+
+_M = TypeVar("_M", bound=BaseModel)
+_V = TypeVar("_V")
+
+CHUNK = 500  # how many values one IN list takes
+
+
+def parsed(model: type[_M], stored: Any) -> _M:
+    """Return what was stored as a model; a row that does not read is the database's damage, not a crash."""
+    try:
+        return model.model_validate(stored)
+    except ValidationError as exc:
+        failure = StoreUnavailable(f"a stored {model.__name__} does not read: {exc}; restore the database")
+        failure.retryable = False
+        raise failure from exc
+
+
+def effect_of(row: Row[Any]) -> Effect:
+    """Return the effect."""
+    return parsed(Effect, row._asdict())
+
+
+def record_of(row: Row[Any]) -> Record:
+    """Return the record."""
+    fields = row._asdict()
+    fields.pop("published")
+    return parsed(Record, fields)
+
+
+def approval_of(row: Row[Any]) -> Approval:
+    """Return the approval."""
+    fields = row._asdict()
+    fields.pop("id")
+    return Approval(**fields)
+
+
+def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incident]:
+    """Return incidents with their fingerprints and effects, in the order of the rows."""
+    ids = [row.id for row in rows]
+    alerts = alerts_by_incident(connection, ids)
+    done: dict[str, list[Effect]] = defaultdict(list)
+    for chunk in chunks(ids):
+        query = select(effects).where(effects.c.incident_id.in_(chunk)).order_by(effects.c.episode, effects.c.step)
+        for row in connection.execute(query):
+            done[row.incident_id].append(effect_of(row))
+    found = []
+    for row in rows:
+        fields = row._asdict()
+        fields["fingerprints"] = tuple(alert.fingerprint for alert in alerts[row.id])
+        fields["effects"] = tuple(done[row.id])
+        found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored
+    return found
+
+
+def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownIncident]:
+    """Return what correlation needs of incidents, in the order of the rows."""
+    alerts = alerts_by_incident(connection, [row.id for row in rows])
+    return [
+        parsed(
+            KnownIncident,
+            row._asdict() | {"alerts": [KnownAlert.model_validate(alert._asdict()) for alert in alerts[row.id]]},
+        )
+        for row in rows
+    ]
+
+
+def alerts_by_incident(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """Return the alerts of some incidents, in the order in which they joined."""
+    found: dict[str, list[Row[Any]]] = defaultdict(list)
+    for chunk in chunks(ids):
+        query = (
+            select(incident_alerts).where(incident_alerts.c.incident_id.in_(chunk)).order_by(incident_alerts.c.position)
+        )
+        for row in connection.execute(query):
+            found[row.incident_id].append(row)
+    return found
+
+
+def chunks(values: Sequence[_V]) -> Iterable[Sequence[_V]]:
+    """Cut into pieces that one statement takes."""
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

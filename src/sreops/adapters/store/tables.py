@@ -1,0 +1,227 @@
+"""The tables of the incident store, version 1, with the indices of the queries that run all the time."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
+
+from sreops.adapters.store.columns import Json, Moment, PlainText, Sequence64
+
+metadata = MetaData()
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("applied_at", Moment, nullable=False),
+)
+
+heartbeat = Table(
+    "heartbeat",  # one row, written by health checks only
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("beats", BigInteger, nullable=False),
+)
+
+automation = Table(
+    "automation",  # one row once somebody has paused or resumed
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("paused", Boolean, nullable=False),
+    Column("by", PlainText, nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", PlainText, primary_key=True),
+    Column("episode", Integer, nullable=False),
+    Column("status", PlainText, nullable=False),
+    Column("resolution", PlainText),
+    Column("reason", PlainText),
+    Column("service", PlainText, nullable=False),
+    Column("alertname", PlainText, nullable=False),
+    Column("severity", PlainText, nullable=False),
+    Column("tier", PlainText, nullable=False),
+    Column("event_count", Integer, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("episode_at", Moment, nullable=False),
+    Column("ended_at", Moment),  # NULL exactly while the incident is open
+    Column("analyst", PlainText),
+    Column("analyst_why", PlainText),
+    Column("root_cause", PlainText),
+    Column("category", PlainText),
+    Column("confidence", Float),
+    Column("runbook_id", PlainText),
+    Column("plan_hash", PlainText),
+    Column("verification", PlainText),
+    Column("issue", Json),
+    Column("all_resolved_at", Moment),
+    Column("resolve_proven", Boolean, nullable=False),
+    Column("decision", Json),
+    Column("waited_us", BigInteger, nullable=False, default=0),  # awaiting approval, waits that are over
+    Column("waiting_since", Moment),  # the running wait
+    Index("ix_incidents_newest", "opened_at", "id"),
+    Index("ix_incidents_service", "service", "ended_at"),
+    Index("ix_incidents_status", "status", "opened_at"),
+    Index("ix_incidents_ended", "ended_at"),
+)
+
+incident_alerts = Table(
+    "incident_alerts",  # one row per fingerprint: its latest firing
+    metadata,
+    Column("position", Sequence64, primary_key=True, autoincrement=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("fingerprint", PlainText, nullable=False),
+    Column("starts_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("proven", Boolean, nullable=False),  # False: ended only because its rule was edited or deleted
+    Column("last_event_id", PlainText, nullable=False),
+    UniqueConstraint("incident_id", "fingerprint"),
+    Index("ix_incident_alerts_fingerprint", "fingerprint"),
+)
+
+endings = Table(
+    "endings",  # how each episode ended; a refire clears the incident's end but not this
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Column("episode", Integer, primary_key=True, autoincrement=False),
+    Column("service", PlainText, nullable=False),
+    Column("status", PlainText, nullable=False),
+    Column("resolution", PlainText),
+    Column("reason", PlainText),
+    Column("verification", PlainText),
+    Column("ended_at", Moment, nullable=False),
+    Index("ix_endings_service", "service", "ended_at"),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("event_id", PlainText, nullable=False, unique=True),
+    Column("payload", Json, nullable=False),
+    Column("topic", PlainText),
+    Column("partition", Integer),
+    Column("offset", BigInteger),
+    Column("taken_at", Moment, nullable=False),
+    Column("correlated_at", Moment),
+    Column("correlation", Json),  # the decision, so that a repeated one is the first one
+    Column("disposition", PlainText),
+    Column("incident_id", ForeignKey("incidents.id")),
+    Index("ix_inbox_uncorrelated", "correlated_at", "seq"),
+    Index("ix_inbox_incident", "incident_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+work = Table(
+    "work",  # one row per incident, for good: its token must go on growing through refires
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Column("episode", Integer, nullable=False),
+    Column("service", PlainText, nullable=False),
+    Column("rank", Integer, nullable=False),  # 0 critical, 1 warning, 2 info
+    Column("opened_at", Moment, nullable=False),
+    Column("due_at", Moment),  # NULL: finished
+    Column("timer", PlainText),
+    Column("woken_by", PlainText, nullable=False),
+    Column("wakes", Integer, nullable=False),
+    Column("wakes_seen", Integer, nullable=False),  # ``wakes`` at the last claim: less means woken since
+    Column("seen_at", Moment, nullable=False),  # the latest ``now`` that this row was told
+    Column("lease_owner", PlainText),
+    Column("lease_until", Moment),
+    Column("token", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", PlainText),
+    Index("ix_work_due", "due_at"),
+    Index("ix_work_leased", "lease_until"),
+)
+
+effects = Table(
+    "effects",
+    metadata,
+    Column("effect_id", PlainText, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("episode", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("action", PlainText, nullable=False),
+    Column("target", PlainText, nullable=False),
+    Column("service", PlainText, nullable=False),
+    Column("runbook_id", PlainText),
+    Column("snapshot", Json, nullable=False),
+    Column("intent_at", Moment, nullable=False),
+    Column("outcome", PlainText),
+    Column("outcome_at", Moment),
+    Column("detail", PlainText, nullable=False),
+    UniqueConstraint("incident_id", "episode", "step"),
+    Index("ix_effects_service", "service", "intent_at"),
+    Index("ix_effects_runbook", "runbook_id"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Sequence64, primary_key=True, autoincrement=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("episode", Integer, nullable=False),
+    Column("plan_hash", PlainText, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("decision", PlainText),
+    Column("by", PlainText, nullable=False),
+    Column("reason", PlainText, nullable=False),
+    Column("decided_at", Moment),
+    UniqueConstraint("incident_id", "episode", "plan_hash"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Column("id", PlainText, primary_key=True),
+    Column("body", Json, nullable=False),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("op_id", PlainText, nullable=False, unique=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("kind", PlainText, nullable=False),
+    Column("body", Json, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("done_at", Moment),
+    Column("refused", Boolean, nullable=False),
+    Column("error", PlainText),
+    Index("ix_tickets_undone", "done_at", "incident_id", "seq"),
+    Index("ix_tickets_incident", "incident_id", "kind"),
+    sqlite_autoincrement=True,
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("incident_id", PlainText, nullable=False),  # an incident, or ``automation``: the kill switch's own chain
+    Column("kind", PlainText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("body", Json, nullable=False),
+    Column("prev_hash", PlainText),
+    Column("hash", PlainText),
+    Column("published", Boolean, nullable=False),
+    Index("ix_records_incident", "incident_id", "kind", "seq"),
+    Index("ix_records_unpublished", "published", "seq"),
+    sqlite_autoincrement=True,  # a sequence number is an SSE id: it must never come twice
+)

@@ -1,0 +1,105 @@
+"""The queue of ticket writes: in order per incident, each once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, exists, func, insert, or_, select, update
+
+from sreops.adapters.store.part import Part
+from sreops.adapters.store.tables import incidents, tickets
+from sreops.domain.incident import Issue
+from sreops.ports import TicketOp
+
+_CREATE = "create"
+
+
+def queue(connection: Connection, op: TicketOp, now: datetime) -> None:
+    """Queue a write, due now; one with this ``op_id`` that is there already stays as it is."""
+    if connection.execute(select(tickets.c.seq).where(tickets.c.op_id == op.op_id)).first() is not None:
+        return
+    connection.execute(
+        insert(tickets).values(
+            op_id=op.op_id,
+            incident_id=op.incident_id,
+            kind=op.kind,
+            body=dict(op.body),
+            attempts=0,
+            due_at=now,
+            refused=False,
+        )
+    )
+
+
+def _op_of(row: Row[Any]) -> TicketOp:
+    return TicketOp(op_id=row.op_id, incident_id=row.incident_id, kind=row.kind, body=row.body, attempts=row.attempts)
+
+
+class Tickets(Part):
+    """Carrying the queue out."""
+
+    async def due_tickets(self, *, now: datetime, incident_id: str | None = None) -> Sequence[TicketOp]:
+        """Return undone writes that are due, at most the first undone one of each incident.
+
+        ``create`` is the first whenever it was queued: correlation may note an attached alert before the graph
+        has come to it. Until there is a ``create`` the others wait, unless the incident ended without one.
+        """
+        creation_first = case((tickets.c.kind == _CREATE, 0), else_=1)
+        place = func.row_number().over(partition_by=tickets.c.incident_id, order_by=(creation_first, tickets.c.seq))
+        undone = select(tickets, place.label("place")).where(tickets.c.done_at.is_(None))
+        if incident_id is not None:
+            undone = undone.where(tickets.c.incident_id == incident_id)
+        first = undone.subquery()
+        other = tickets.alias("other")
+        query = (
+            select(first)
+            .join(incidents, incidents.c.id == first.c.incident_id)
+            .where(
+                first.c.place == 1,
+                first.c.due_at <= now,
+                or_(
+                    first.c.kind == _CREATE,
+                    incidents.c.ended_at.is_not(None),
+                    exists().where(other.c.incident_id == first.c.incident_id, other.c.kind == _CREATE),
+                    incidents.c.issue.is_not(None),
+                ),
+            )
+            .order_by(first.c.seq)
+        )
+        return await self._db.read(lambda connection: [_op_of(row) for row in connection.execute(query)])
+
+    async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:
+        """Mark done; ``issue`` is set on the incident where it is given."""
+
+        def done(connection: Connection) -> None:
+            row = connection.execute(select(tickets.c.incident_id).where(tickets.c.op_id == op_id)).first()
+            if row is None:
+                return
+            connection.execute(
+                update(tickets).where(tickets.c.op_id == op_id, tickets.c.done_at.is_(None)).values(done_at=now)
+            )
+            if issue is not None:
+                stored = issue.model_dump(mode="json")
+                connection.execute(update(incidents).where(incidents.c.id == row.incident_id).values(issue=stored))
+
+        await self._db.write(done)
+
+    async def ticket_failed(self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> None:
+        """Try again at ``retry_at``; None: GitLab refuses it for good, go on with the next one."""
+        given_up = retry_at is None
+        query = (
+            update(tickets)
+            .where(tickets.c.op_id == op_id, tickets.c.done_at.is_(None))
+            .values(
+                attempts=tickets.c.attempts + 1,
+                error=error[:2000],
+                due_at=tickets.c.due_at if retry_at is None else retry_at,
+                done_at=now if given_up else None,
+                refused=given_up,
+            )
+        )
+
+        def failed(connection: Connection) -> None:
+            connection.execute(query)
+
+        await self._db.write(failed)
