@@ -68,7 +68,7 @@ class Server:
         """Listen; returns once connections are taken."""
         if self._task is not None:
             return self
-        listener = self._listen()
+        listener = await asyncio.to_thread(self._listen)
         config = uvicorn.Config(
             self._app,
             http=_TransportInScope,
@@ -77,6 +77,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
             timeout_keep_alive=30,
         )
@@ -148,7 +149,7 @@ class Server:
             self._task = None
             self._uvicorn = None
             if self._path is not None:
-                self._path.unlink(missing_ok=True)
+                await asyncio.to_thread(self._path.unlink, missing_ok=True)
 
     async def __aenter__(self) -> Self:
         return await self.start()

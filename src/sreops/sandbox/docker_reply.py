@@ -1,0 +1,36 @@
+"""How the sandbox's engine answers: JSON under exactly ``application/json``, errors as ``{"message": …}``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class EngineError(Exception):
+    """A request that the engine answers with an error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+def reply(body: Any) -> Response:
+    """Answer 200 with JSON."""
+    return Response(json.dumps(body, ensure_ascii=False).encode() + b"\n", media_type="application/json")
+
+
+def error(status: int, message: str) -> Response:
+    """Answer an error; aiodocker reads its message only under this very content type."""
+    body = json.dumps({"message": message}, ensure_ascii=False).encode() + b"\n"
+    return Response(body, status, media_type="application/json")
+
+
+def flag(request: Request, name: str, *, default: bool = False) -> bool:
+    """Read a boolean as the engine does: whatever is not a known no is a yes."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    return text.strip().lower() not in ("", "0", "no", "false", "none")
