@@ -64,21 +64,14 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
 
 
 async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selection) -> Outcome | None:
-    event = visit.event
     named = f"; runbook {selection.would_have} would have matched" if selection.would_have else ""
     if analysis.category is Category.false_alarm:
         if await alert_firing(visit) is False:
             return resolved(Resolution.false_alarm, analysis.root_cause)
-        return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert still fires")
-    if analysis.confidence < event.escalate_threshold:
-        why = f"confidence {analysis.confidence:.2f} is below the threshold {event.escalate_threshold:.2f}{named}"
-        return escalated(Reason.low_confidence, why)
-    if not analysis.recommended_action.acts:
-        why = f"the analysis recommends {analysis.recommended_action.value}, not a remediation{named}"
-        return escalated(Reason.action_not_remediation, why)
+        return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
     if selection.runbook is None:
-        return escalated(selection.reason or Reason.no_runbook_matched, selection.why)
-    if event.agent_action == "observe":
+        return escalated(selection.reason or Reason.no_runbook_matched, selection.why + named)
+    if visit.event.agent_action == "observe":
         return escalated(Reason.observe_only, f"the alert asks for observation only{named}")
     return None
 
