@@ -1,5 +1,6 @@
 """The GitLab of the sandbox refuses, obeys and records what the real one would."""
 
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -480,6 +481,22 @@ async def test_graphql_reads_the_timeline_back(client: httpx.AsyncClient) -> Non
         ("Sreops Bot created the incident", False),
         ("restarted", True),
     ]
+
+
+async def test_without_graphql_core_there_is_no_graphql_and_the_rest_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "graphql", None)
+    async with connect(GitLab(TOKEN)) as client:
+        answer = await client.post("/api/graphql", json={"query": "{ metadata { version } }"})
+        assert answer.status_code == 404
+        assert (await create(client))["iid"] == 1
+
+
+async def test_the_transport_fails_with_bodies_of_gitlab(client: httpx.AsyncClient, gitlab: GitLab) -> None:
+    gitlab.faults.fail(502, method="POST")
+    broken = await client.post(ISSUES, json={"title": "x"})
+    assert (broken.status_code, "<html>" in broken.text) == (502, True)
+    assert gitlab.issues == []
+    assert (await create(client))["iid"] == 1
 
 
 async def test_graphql_wants_a_good_token_for_mutations(gitlab: GitLab) -> None:
