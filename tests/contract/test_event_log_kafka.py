@@ -1,0 +1,41 @@
+"""Kafka keeps the same contract as the embedded log."""
+
+import uuid
+from contextlib import asynccontextmanager
+
+import pytest
+
+from contract.event_log_suite import EventLogContract
+from sreops.adapters.kafka import KafkaEventLog
+from sreops.settings import KafkaSettings
+
+
+def topics_of_this_test():
+    suffix = uuid.uuid4().hex[:8]
+    return tuple(f"{name}-{suffix}" for name in EventLogContract.topics)
+
+
+@pytest.mark.needs("kafka")
+class TestKafkaEventLog(EventLogContract):
+    @pytest.fixture
+    def names(self):
+        return self.own_names
+
+    @pytest.fixture
+    async def log(self, kafka):
+        self.settings = KafkaSettings(bootstrap_servers=kafka.bootstrap, partitions=3)
+        self.own_names = topics_of_this_test()
+        opened = KafkaEventLog(self.settings, self.own_names)
+        await opened.start()
+        yield opened
+        await opened.stop()
+
+    @asynccontextmanager
+    async def reopened(self, log):
+        await log.stop()
+        again = KafkaEventLog(self.settings, self.own_names)
+        await again.start()
+        try:
+            yield again
+        finally:
+            await again.stop()
