@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 # CSI, OSC (ended by BEL or ST; an unended one swallows at most 300 characters), and two-byte escapes.
 _ANSI = re.compile(
-    "\x1b(?:\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\\][^\x07\x1b]{0,300}(?:\x07|\x1b\\\\)?|[@-Z\\\\^_=>c])|\x9b[0-?]{0,64}[@-~]"
+    "\x1b(?:\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\\][^\x07\x1b]{0,300}(?:\x07|\x1b\\\\)?|[()*+][A-Za-z0-9]|[@-Z\\\\^_=>c])"
+    "|\x9b[0-?]{0,64}[@-~]"
 )
 _KEPT_CONTROLS = "\n\t"
 
