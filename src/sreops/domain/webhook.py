@@ -156,7 +156,7 @@ def _alerts_of(payload: object) -> list[object]:
 def _frame(payload: dict[str, object], received_at: datetime, default_tier: Tier, take_test_alerts: bool) -> _Frame:
     group_key = clean(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
-    grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "title", "state"))
+    grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "state"))
     return _Frame(
         source="grafana" if grafana else "alertmanager",
         status=_status_of(payload.get("status")) or _status_of(payload.get("state")),

@@ -152,7 +152,7 @@ class _Bridge:
         except RecursionError as exc:
             raise _Refusal(400, "the body is nested too deeply to be a webhook") from exc
         except ValueError as exc:  # bad JSON, bad UTF-8, an integer of thousands of digits
-            raise _Refusal(400, f"the body is not JSON: {type(exc).__name__}") from exc
+            raise _Refusal(400, f"the body is not JSON: {exc}") from exc
         try:
             return parse_webhook(
                 payload,

@@ -1,0 +1,400 @@
+"""What an event means for the incidents that we know, rule by rule, and over any history."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.correlation import (
+    Correlation,
+    Disposition,
+    KnownAlert,
+    KnownIncident,
+    Windows,
+    correlate,
+    ended_at_of,
+    gathers,
+)
+from sreops.domain.incident import IncidentStatus, Resolution, incident_id_of
+
+T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+WINDOWS = Windows()  # grace 10 min, refire 60 min, escalated a day
+D, S = Disposition, IncidentStatus
+
+
+def at(minutes: float) -> datetime:
+    return T0 + timedelta(minutes=minutes)
+
+
+def event(
+    starts: float = 0,
+    told: float | None = None,
+    *,
+    fingerprint: str = "fp1",
+    service: str = "payments",
+    resolved: bool = False,
+    ends: float | None = None,
+) -> AlertEvent:
+    return AlertEvent(
+        event_id="e",
+        source="grafana",
+        fingerprint=fingerprint,
+        status=AlertStatus.resolved if resolved else AlertStatus.firing,
+        labels={},
+        annotations={},
+        starts_at=at(starts),
+        ends_at=None if ends is None else at(ends),
+        received_at=at(starts + 1 if told is None else told),
+        tier=Tier.autonomous,
+        severity=Severity.critical,
+        service=service,
+    )
+
+
+def held(fingerprint: str = "fp1", starts: float = 0, ended: float | None = None) -> KnownAlert:
+    return KnownAlert(fingerprint=fingerprint, starts_at=at(starts), ended_at=None if ended is None else at(ended))
+
+
+def incident(
+    *alerts: KnownAlert,
+    status: S = S.investigating,
+    ended: float | None = None,
+    id: str = "I1",
+    service: str = "payments",
+) -> KnownIncident:
+    return KnownIncident(
+        id=id,
+        episode=1,
+        service=service,
+        status=status,
+        resolution=Resolution.fixed if status is S.resolved else None,
+        opened_at=T0,
+        ended_at=None if ended is None else at(ended),
+        alerts=alerts,
+    )
+
+
+def decide(what: AlertEvent, *known: KnownIncident, now: float | None = None) -> Correlation:
+    decision = correlate(what, known, what.received_at if now is None else at(now), WINDOWS)
+    assert decision.why
+    assert (decision.incident_id is None) is (decision.disposition is D.stale)
+    return decision
+
+
+def outcome(what: AlertEvent, *known: KnownIncident, now: float | None = None) -> tuple[Disposition, str | None]:
+    decision = decide(what, *known, now=now)
+    return decision.disposition, decision.incident_id
+
+
+OPEN_STATES = [S.investigating, S.awaiting_approval, S.remediating, S.verifying]
+
+
+class TestFiring:
+    def test_with_nothing_known_it_opens_under_its_own_identity(self):
+        first = event()
+        assert outcome(first) == (D.open, incident_id_of(first))
+        assert incident_id_of(event(told=50)) == incident_id_of(first) != incident_id_of(event(starts=1))
+
+    def test_another_services_incident_does_not_matter(self):
+        assert outcome(event(), incident(held("fp9"), service="orders"))[0] is D.open
+
+    @pytest.mark.parametrize("status", OPEN_STATES)
+    def test_an_open_incident_of_the_service_takes_another_alert(self, status):
+        assert outcome(event(fingerprint="fp2"), incident(held(), status=status)) == (D.attach, "I1")
+
+    @pytest.mark.parametrize("status", OPEN_STATES)
+    def test_the_same_alert_again_is_a_repeat(self, status):
+        assert outcome(event(told=300), incident(held(), status=status)) == (D.repeat, "I1")
+
+    def test_a_new_start_of_the_same_alert_in_an_open_incident_attaches(self):
+        assert outcome(event(starts=5), incident(held())) == (D.attach, "I1")
+        assert outcome(event(starts=5), incident(held(ended=3))) == (D.attach, "I1")
+
+    def test_older_news_of_the_same_alert_is_a_repeat(self):
+        assert outcome(event(starts=0, told=40), incident(held(starts=30))) == (D.repeat, "I1")
+
+    def test_a_late_notice_of_a_resolved_alert_does_not_make_it_fire_again(self):
+        known = incident(held(ended=10), held("fp2"))
+        assert outcome(event(told=5), known, now=40) == (D.repeat, "I1")
+        assert outcome(event(told=20), known) == (D.repeat, "I1")
+        assert outcome(event(starts=3, told=9), known, now=40) == (D.repeat, "I1")
+
+    def test_long_after_its_resolve_the_same_start_fires_again(self):
+        # Alertmanager resolves by time-out, and the same firing may come back with its old startsAt
+        assert outcome(event(told=21), incident(held(ended=10), held("fp2"))) == (D.attach, "I1")
+
+    def test_a_start_after_the_end_is_news_even_where_the_senders_clock_is_ahead(self):
+        assert outcome(event(starts=12, told=9), incident(held(ended=11))) == (D.attach, "I1")
+
+    def test_a_repeat_within_the_grace_after_closing_is_a_repeat_and_later_a_refire(self):
+        known = incident(held(), status=S.resolved, ended=20)
+        assert outcome(event(told=30), known) == (D.repeat, "I1")
+        assert outcome(event(told=30.1), known) == (D.refire, "I1")
+
+    def test_a_backlog_does_not_turn_a_repeat_into_a_refire(self):
+        assert outcome(event(told=25), incident(held(), status=S.resolved, ended=20), now=500) == (D.repeat, "I1")
+
+    def test_the_same_start_refires_however_late_since_it_could_not_open_a_second_incident(self):
+        opener = event(told=2000)
+        known = incident(held(), status=S.resolved, ended=20, id=incident_id_of(opener))
+        assert outcome(opener, known) == (D.refire, known.id)
+
+    def test_the_openers_start_never_opens_again_even_where_a_later_one_took_its_place(self):
+        opener = event(told=2000)
+        known = incident(held(starts=10, ended=15), status=S.resolved, ended=20, id=incident_id_of(opener))
+        assert outcome(opener, known) == (D.refire, known.id)
+        gone = incident(status=S.resolved, ended=20, id=incident_id_of(opener))
+        assert outcome(opener, gone) == (D.refire, known.id)
+        assert outcome(opener, incident(id=incident_id_of(opener))) == (D.repeat, known.id)
+
+    def test_a_new_start_refires_within_the_window_and_opens_after_it(self):
+        known = incident(held(ended=19), status=S.resolved, ended=20)
+        assert outcome(event(starts=21), known) == (D.refire, "I1")
+        assert outcome(event(starts=79, told=80), known) == (D.refire, "I1")
+        assert outcome(event(starts=79, told=80.1), known)[0] is D.open
+
+    def test_another_alert_of_a_service_that_was_fixed_opens(self):
+        assert outcome(event(starts=21, fingerprint="fp2"), incident(held(), status=S.resolved, ended=20))[0] is D.open
+
+    def test_the_open_incident_of_the_service_comes_before_a_refire(self):
+        closed = incident(held(), status=S.resolved, ended=20)
+        running = incident(held("fp2", starts=22), id="I2")
+        assert outcome(event(starts=25), running, closed) == (D.attach, "I2")
+        assert outcome(event(told=31), closed, running) == (D.attach, "I2")
+
+    def test_an_open_incident_comes_before_an_escalated_one(self):
+        escalated = incident(held("fp3"), status=S.escalated, ended=5)
+        running = incident(held("fp2"), id="I2")
+        assert outcome(event(), escalated, running) == (D.attach, "I2")
+
+
+class TestEscalated:
+    def test_it_gathers_while_an_alert_fires(self):
+        known = incident(held(), held("fp2", ended=9), status=S.escalated, ended=10)
+        assert outcome(event(told=200), known) == (D.repeat, "I1")
+        assert outcome(event(starts=200, fingerprint="fp3"), known) == (D.attach, "I1")
+        assert outcome(event(starts=200), known) == (D.attach, "I1")
+
+    def test_it_stops_to_gather_when_all_is_resolved(self):
+        known = incident(held(ended=30), status=S.escalated, ended=10)
+        assert outcome(event(starts=31), known)[0] is D.open
+        assert outcome(event(starts=31, fingerprint="fp3"), known)[0] is D.open
+        assert outcome(event(told=40), known) == (D.repeat, "I1")
+        assert outcome(event(told=41), known) == (D.refire, "I1")
+
+    def test_it_stops_to_gather_after_its_window(self):
+        known = incident(held(), status=S.escalated, ended=0)
+        day = 24 * 60
+        assert outcome(event(starts=day - 1, told=day, fingerprint="fp3"), known) == (D.attach, "I1")
+        assert outcome(event(starts=day - 1, told=day + 1, fingerprint="fp3"), known)[0] is D.open
+        assert outcome(event(told=day + 100), known) == (D.repeat, "I1")
+        assert outcome(event(starts=day, told=day + 100), known)[0] is D.open
+
+    def test_without_a_time_of_end_its_opening_counts(self):
+        known = incident(held(), status=S.escalated)
+        assert gathers(known, at(1), WINDOWS)
+        assert not gathers(known, at(24 * 60 + 1), WINDOWS)
+
+
+class TestWithoutStartsAt:
+    """The parser takes the time of reception for a missing startsAt, so it differs from notice to notice."""
+
+    def test_it_repeats_while_its_alert_fires(self):
+        assert outcome(event(starts=50, told=50), incident(held())) == (D.repeat, "I1")
+
+    def test_it_fires_anew_after_its_resolve(self):
+        assert outcome(event(starts=50, told=50), incident(held(ended=40), held("fp2"))) == (D.attach, "I1")
+
+    def test_it_repeats_within_the_grace_after_closing_and_refires_later(self):
+        known = incident(held(), status=S.resolved, ended=20)
+        assert outcome(event(starts=25, told=25), known) == (D.repeat, "I1")
+        assert outcome(event(starts=35, told=35), known) == (D.refire, "I1")
+
+
+class TestResolved:
+    def test_for_nothing_known_it_is_stale(self):
+        assert outcome(event(resolved=True)) == (D.stale, None)
+        assert outcome(event(resolved=True), incident(held("fp2"))) == (D.stale, None)
+
+    def test_all_resolved_counts_this_one(self):
+        last = decide(event(resolved=True, ends=10), incident(held(), held("fp2", ended=5)))
+        assert (last.disposition, last.incident_id, last.all_resolved) == (D.resolve, "I1", True)
+        first = decide(event(resolved=True, ends=10), incident(held(), held("fp2")))
+        assert (first.disposition, first.all_resolved) == (D.resolve, False)
+
+    def test_a_second_resolve_is_stale(self):
+        assert outcome(event(resolved=True, ends=10), incident(held(ended=10), held("fp2"))) == (D.stale, None)
+
+    def test_a_resolve_of_an_earlier_firing_does_not_end_the_running_one(self):
+        known = incident(held(starts=30))
+        assert outcome(event(resolved=True, ends=20), known) == (D.stale, None)
+        assert outcome(event(resolved=True), known) == (D.stale, None)
+
+    def test_a_start_that_differs_a_little_or_is_missing_still_finds_its_alert(self):
+        known = incident(held(starts=30))
+        for late in (event(29.9, resolved=True, ends=40), event(30.1, resolved=True), event(40, 40, resolved=True)):
+            assert outcome(late, known) == (D.resolve, "I1")
+
+    def test_the_end_counts_even_where_it_lies_before_the_start_of_the_same_firing(self):
+        assert outcome(event(starts=30, resolved=True, ends=20), incident(held(starts=30))) == (D.resolve, "I1")
+
+    def test_all_entries_of_the_alert_end_together(self):
+        decision = decide(event(starts=30, resolved=True, ends=40), incident(held(), held(starts=30)))
+        assert decision.all_resolved
+
+    def test_the_incident_of_exactly_this_firing_is_meant_then_the_open_one(self):
+        closed, running = incident(held(), status=S.resolved, ended=20), incident(held(starts=30), id="I2")
+        assert outcome(event(starts=30, resolved=True, ends=40), closed, running) == (D.resolve, "I2")
+        assert outcome(event(starts=31, resolved=True, ends=40), closed, running) == (D.resolve, "I2")
+        assert outcome(event(starts=0, resolved=True, ends=19), closed, running) == (D.resolve, "I1")
+
+    def test_an_ended_incident_learns_of_its_senders_late_clearing(self):
+        for status in (S.resolved, S.escalated):
+            late = decide(event(resolved=True, ends=22), incident(held(), status=status, ended=20))
+            assert (late.disposition, late.all_resolved) == (D.resolve, True)
+
+    def test_it_ended_when_its_sender_says_else_when_we_were_told(self):
+        assert ended_at_of(event(resolved=True, ends=5)) == at(5)
+        assert ended_at_of(event(told=7, resolved=True)) == at(7)
+
+
+# --- any history -------------------------------------------------------------------------------
+
+FINGERPRINTS = {"a1": "alpha", "a2": "alpha", "b1": "beta"}
+
+
+class History(RuleBasedStateMachine):
+    """A store that applies decisions, a sender that fires and resolves, and a network that repeats and reorders."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.minute = 0.0
+        self.incidents: dict[str, KnownIncident] = {}
+        self.firing: dict[str, float] = {}  # what is true at the sender: fingerprint to start
+        self.sent: list[AlertEvent] = []
+        self.in_transit: list[AlertEvent] = []
+
+    def known(self, what: AlertEvent) -> list[KnownIncident]:
+        return [
+            one
+            for one in reversed(list(self.incidents.values()))
+            if one.service == what.service or any(alert.fingerprint == what.fingerprint for alert in one.alerts)
+        ]
+
+    def deliver(self, what: AlertEvent) -> Disposition:
+        decision = decide(what, *self.known(what), now=self.minute)
+        gathering = [one.id for one in self.known(what) if gathers(one, at(self.minute), WINDOWS)]
+        if decision.disposition is D.open:
+            assert not gathering
+            assert decision.incident_id not in self.incidents
+            assert decision.incident_id == incident_id_of(what)
+        if decision.disposition is D.refire:
+            assert not gathering
+            assert self.incidents[decision.incident_id].status.ended
+        if decision.disposition is D.attach:
+            assert decision.incident_id in gathering
+        fires = decision.disposition in (D.open, D.attach, D.refire, D.repeat)
+        assert fires is (what.status is AlertStatus.firing)
+        self.apply(what, decision)
+        return decision.disposition
+
+    def apply(self, what: AlertEvent, decision: Correlation) -> None:
+        if decision.incident_id is None or decision.disposition is D.repeat:
+            return
+        entry = KnownAlert(fingerprint=what.fingerprint, starts_at=what.starts_at)
+        if decision.disposition is D.open:
+            opened = incident(entry, id=decision.incident_id, service=what.service)
+            self.incidents[decision.incident_id] = opened.model_copy(update={"opened_at": at(self.minute)})
+            return
+        one = self.incidents[decision.incident_id]
+        if decision.disposition is D.resolve:
+            ended = ended_at_of(what)
+            alerts = tuple(
+                alert.model_copy(update={"ended_at": ended}) if alert.fingerprint == what.fingerprint else alert
+                for alert in one.alerts
+            )
+            assert decision.all_resolved is not any(alert.firing for alert in alerts)
+        else:
+            alerts = (*(alert for alert in one.alerts if alert.fingerprint != what.fingerprint), entry)
+        update: dict[str, object] = {"alerts": alerts}
+        if decision.disposition is D.refire:
+            update |= {"status": S.investigating, "ended_at": None, "episode": one.episode + 1}
+        self.incidents[one.id] = one.model_copy(update=update)
+
+    def send(self, what: AlertEvent, delayed: bool) -> None:
+        self.sent.append(what)
+        if delayed:
+            self.in_transit.append(what)
+        else:
+            self.deliver(what)
+
+    @rule(fingerprint=st.sampled_from(sorted(FINGERPRINTS)), delayed=st.booleans(), has_start=st.booleans())
+    def fire_or_repeat(self, fingerprint: str, delayed: bool, has_start: bool) -> None:
+        start = self.firing.setdefault(fingerprint, self.minute)
+        shown = start if has_start else self.minute
+        what = event(shown, self.minute, fingerprint=fingerprint, service=FINGERPRINTS[fingerprint])
+        self.send(what, delayed)
+
+    @precondition(lambda self: self.firing)
+    @rule(data=st.data(), delayed=st.booleans(), has_end=st.booleans())
+    def resolve(self, data: st.DataObject, delayed: bool, has_end: bool) -> None:
+        fingerprint = data.draw(st.sampled_from(sorted(self.firing)))
+        start = self.firing.pop(fingerprint)
+        ends = self.minute if has_end else None
+        service = FINGERPRINTS[fingerprint]
+        what = event(start, self.minute, fingerprint=fingerprint, service=service, resolved=True, ends=ends)
+        self.send(what, delayed)
+
+    @precondition(lambda self: self.in_transit)
+    @rule(data=st.data())
+    def arrive_late(self, data: st.DataObject) -> None:
+        self.deliver(self.in_transit.pop(data.draw(st.integers(0, len(self.in_transit) - 1))))
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def deliver_twice(self, data: st.DataObject) -> None:
+        what = data.draw(st.sampled_from(self.sent))
+        self.deliver(what)
+        before = dict(self.incidents)
+        again = self.deliver(what)
+        assert not again.starts_graph
+        if what.status is AlertStatus.firing:
+            assert again is D.repeat
+            assert self.incidents == before
+
+    @rule(minutes=st.sampled_from([0.5, 5, 11, 61, 24 * 60 + 1]))
+    def wait(self, minutes: float) -> None:
+        self.minute += minutes
+
+    @precondition(lambda self: any(not one.status.ended for one in self.incidents.values()))
+    @rule(data=st.data(), status=st.sampled_from([S.resolved, S.escalated]))
+    def close(self, data: st.DataObject, status: S) -> None:
+        running = [one.id for one in self.incidents.values() if not one.status.ended]
+        one = self.incidents[data.draw(st.sampled_from(running))]
+        self.incidents[one.id] = one.model_copy(update={"status": status, "ended_at": at(self.minute)})
+
+    @rule()
+    def everything_recovers(self) -> None:
+        """Deliver what is under way, then resolve all that fires: nothing known fires any more."""
+        while self.in_transit:
+            self.deliver(self.in_transit.pop(0))
+        self.minute += 1
+        for fingerprint, service in FINGERPRINTS.items():
+            self.firing.pop(fingerprint, None)
+            what = event(self.minute, self.minute, fingerprint=fingerprint, service=service, resolved=True)
+            for _ in range(len(self.incidents) + 1):
+                last = self.deliver(what)
+            assert last is D.stale
+        assert not any(alert.firing for one in self.incidents.values() for alert in one.alerts)
+
+    @invariant()
+    def one_open_incident_a_service(self) -> None:
+        running = [one.service for one in getattr(self, "incidents", {}).values() if not one.status.ended]
+        assert len(running) == len(set(running))
+
+
+TestAnyHistory = History.TestCase
+TestAnyHistory.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -1,0 +1,67 @@
+"""Severities, tiers and topics."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sreops.domain.alert import Severity, Tier
+from sreops.domain.routing import ALL_TOPICS, CRITICAL, INFO, WARNING, route, severity_of, tier_of
+
+TABLE = {
+    (Tier.autonomous, Severity.critical): CRITICAL,
+    (Tier.supervised, Severity.critical): CRITICAL,
+    (Tier.human_only, Severity.critical): INFO,
+    (Tier.unknown, Severity.critical): INFO,
+    (Tier.autonomous, Severity.warning): WARNING,
+    (Tier.supervised, Severity.warning): WARNING,
+    (Tier.human_only, Severity.warning): WARNING,
+    (Tier.unknown, Severity.warning): INFO,
+    (Tier.autonomous, Severity.info): INFO,
+    (Tier.supervised, Severity.info): INFO,
+    (Tier.human_only, Severity.info): INFO,
+    (Tier.unknown, Severity.info): INFO,
+}
+
+
+def test_every_tier_and_severity_has_its_topic():
+    assert {(tier, severity): route(tier, severity) for tier in Tier for severity in Severity} == TABLE
+
+
+def test_the_six_topics_are_those_of_the_design():
+    assert set(ALL_TOPICS) == {
+        "sre-critical", "sre-warning", "sre-info", "agent-thoughts", "agent-actions", "sre-dead-letter",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("severity", "spellings"),
+    [
+        (Severity.critical, "critical CRIT P1 p0 sev1 SEV-1 page error severe major high Fatal emergency"),
+        (Severity.warning, "warning warn WARN minor medium P3 p2 sev-2"),
+        (Severity.info, "info Informational notice low none P5 sev4"),
+        (None, "purple critical-ish warningcritical 17 -"),
+    ],
+)
+def test_severities_are_read_from_the_spellings_of_the_field(severity, spellings):
+    assert {spelling: severity_of(spelling) for spelling in spellings.split()} == dict.fromkeys(
+        spellings.split(), severity
+    )
+
+
+@pytest.mark.parametrize(
+    ("tier", "spellings"),
+    [
+        (Tier.autonomous, ["0", "tier-0", "tier0", "Tier 0", "T0", "autonomous", "tier_autonomous"]),
+        (Tier.supervised, ["1", "tier-1", "t-1", "Supervised"]),
+        (Tier.human_only, ["2", "tier_2", "human_only", "human-only", "Human Only"]),
+        (None, ["", "3", "gold", "unknown", "tier", "t", "00", "tier-10", "frontend"]),
+    ],
+)
+def test_tiers_are_read_from_their_aliases(tier, spellings):
+    assert {spelling: tier_of(spelling) for spelling in spellings} == dict.fromkeys(spellings, tier)
+
+
+@given(st.text())
+def test_any_text_is_a_severity_and_a_tier_or_none(text):
+    assert severity_of(text) in {None, *Severity}
+    assert tier_of(text) in {None, Tier.autonomous, Tier.supervised, Tier.human_only}
