@@ -116,6 +116,24 @@ async def test_the_analyst_abstains_where_the_evidence_says_nothing(sdk: AsyncAn
     assert analysis.confidence < 0.5
 
 
+async def test_an_id_that_is_free_text_is_taken_from_what_was_offered(sdk: AsyncAnthropic) -> None:
+    class Free(BaseModel):
+        runbook_id: str | None
+        confidence: float
+
+    asked = {"output_config": {"format": {"type": "json_schema", "schema": anthropic.transform_schema(Free)}}}
+    offered = PROMPT.replace("clean-disk: when", "restart-on-oom: out of memory\nclean-disk: when")
+
+    async def chosen(prompt: str) -> str | None:
+        turn = [{"role": "user", "content": prompt}]
+        return Free.model_validate_json(
+            text_of(await sdk.messages.create(**request(messages=turn, **asked)))
+        ).runbook_id
+
+    assert await chosen(offered) == "restart-on-oom"
+    assert await chosen(PROMPT) is None
+
+
 async def test_streamed_and_whole_answers_are_the_same(sdk: AsyncAnthropic) -> None:
     whole = await sdk.messages.create(**request())
     async with sdk.messages.stream(**request()) as stream:

@@ -510,3 +510,162 @@ async def test_graphql_wants_a_good_token_for_mutations(gitlab: GitLab) -> None:
         assert "don't have permission" in (await ask(client, STATUS, input=at))["errors"][0]["message"]
         hidden = await ask(client, '{ project(fullPath: "ops/incidents") { id } }')
         assert hidden == {"data": {"project": None}}
+
+
+async def test_graphql_edits_promotes_and_removes_timeline_events(client: httpx.AsyncClient, gitlab: GitLab) -> None:
+    await create(client)
+    note = (await client.post(f"{ISSUES}/1/notes", json={"body": "seen"})).json()
+    event = "{ errors timelineEvent { id note promotedFromNote { id } timelineEventTags { nodes { name } } } }"
+    promoted = await ask(
+        client,
+        "mutation($i: TimelineEventPromoteFromNoteInput!) { timelineEventPromoteFromNote(input: $i) " + event + " }",
+        i={"noteId": f"gid://gitlab/Note/{note['id']}"},
+    )
+    made = promoted["data"]["timelineEventPromoteFromNote"]["timelineEvent"]
+    assert (made["note"], made["promotedFromNote"]["id"]) == ("seen", f"gid://gitlab/Note/{note['id']}")
+
+    tag = "mutation($i: TimelineEventTagCreateInput!) { timelineEventTagCreate(input: $i) { errors } }"
+    tag_input = {"projectPath": "ops/incidents", "name": "Fixed"}
+    assert (await ask(client, tag, i=tag_input))["data"]["timelineEventTagCreate"]["errors"] == []
+    again = await ask(client, tag, i=tag_input)
+    assert again["data"]["timelineEventTagCreate"]["errors"] == ["Name has already been taken"]
+
+    update = "mutation($i: TimelineEventUpdateInput!) { timelineEventUpdate(input: $i) " + event + " }"
+    changed = await ask(client, update, i={"id": made["id"], "note": "edited", "timelineEventTagNames": ["Fixed"]})
+    shown = changed["data"]["timelineEventUpdate"]["timelineEvent"]
+    assert (shown["note"], shown["timelineEventTags"]["nodes"]) == ("edited", [{"name": "Fixed"}])
+    own = f"gid://gitlab/IncidentManagement::TimelineEvent/{gitlab.issues[0].timeline[0].id}"
+    refused = await ask(client, update, i={"id": own, "note": "mine now"})
+    assert refused["data"]["timelineEventUpdate"]["errors"] == ["You cannot edit this timeline event."]
+
+    destroy = "mutation($i: TimelineEventDestroyInput!) { timelineEventDestroy(input: $i) { errors } }"
+    await ask(client, destroy, i={"id": made["id"]})
+    assert [entry.action for entry in gitlab.issues[0].timeline] == ["issues"]
+
+
+async def test_graphql_assigns_known_people_and_drops_the_rest(client: httpx.AsyncClient) -> None:
+    await create(client)
+    query = """mutation($i: IssueSetAssigneesInput!) {
+        issueSetAssignees(input: $i) { errors issue { assignees { nodes { username } } } } }"""
+
+    async def assign(*names: str, **mode: str) -> list[str]:
+        asked = {"projectPath": "ops/incidents", "iid": "1", "assigneeUsernames": names, **mode}
+        done = (await ask(client, query, i=asked))["data"]["issueSetAssignees"]
+        assert done["errors"] == []
+        return [user["username"] for user in done["issue"]["assignees"]["nodes"]]
+
+    assert await assign("alice") == ["alice"]
+    assert await assign("nobody", operationMode="APPEND") == ["alice"]
+    assert await assign("alice", operationMode="REMOVE") == []
+    assert await assign("nobody") == []
+
+
+async def test_graphql_updates_an_issue_and_refuses_mixed_label_arguments(client: httpx.AsyncClient) -> None:
+    await create(client, labels="a,b")
+    label_ids = {label["name"]: f"gid://gitlab/ProjectLabel/{label['id']}"
+                 for label in (await client.get("/api/v4/projects/3101/labels")).json()}  # fmt: skip
+    query = """mutation($i: UpdateIssueInput!) {
+        updateIssue(input: $i) { errors issue { title state labels { nodes { title } } } } }"""
+    at = {"projectPath": "ops/incidents", "iid": "1"}
+    done = await ask(client, query, i={**at, "title": "new", "removeLabelIds": [label_ids["a"]], "stateEvent": "CLOSE"})
+    assert done["data"]["updateIssue"]["issue"] == {
+        "title": "new", "state": "closed", "labels": {"nodes": [{"title": "b"}]},
+    }  # fmt: skip
+    mixed = await ask(client, query, i={**at, "labelIds": [], "addLabelIds": [label_ids["a"]]})
+    assert "mutually exclusive" in mixed["errors"][0]["message"]
+    blank = await ask(client, query, i={**at, "title": ""})
+    assert blank["data"]["updateIssue"] == {"errors": ["Title can't be blank"], "issue": None}
+
+
+async def test_graphql_notes_run_quick_actions_and_share_the_limit() -> None:
+    gitlab = GitLab(TOKEN, clock=ManualClock(), notes_per_minute=2)
+    query = "mutation($i: CreateNoteInput!) { createNote(input: $i) { errors note { body } } }"
+    async with connect(gitlab) as client:
+        gid = f"gid://gitlab/Issue/{(await create(client))['id']}"
+        kept = await ask(client, query, i={"noteableId": gid, "body": "text"})
+        assert kept["data"]["createNote"]["note"] == {"body": "text"}
+        run = await ask(client, query, i={"noteableId": gid, "body": "/close"})
+        assert run["data"]["createNote"] == {"errors": [], "note": None}
+        assert gitlab.issues[0].state == "closed"
+        limited = await ask(client, query, i={"noteableId": gid, "body": "text"})
+    assert "requested too many times" in limited["errors"][0]["message"]
+
+
+async def test_graphql_refuses_what_is_no_query(client: httpx.AsyncClient) -> None:
+    broken = await client.post("/api/graphql", content=b"{")
+    assert broken.status_code == 400
+    for body in ({}, {"query": "{"}, {"query": "{ nothing }"}, {"query": "{ a }" + " " * 10_000}):
+        answer = await client.post("/api/graphql", json=body)
+        assert answer.status_code == 200
+        assert answer.json()["errors"]
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ('/label ~"two words" ~x', {"labels": ["a", "b", "two words", "x"]}),
+        ("/unlabel ~a", {"labels": ["b"]}),
+        ("/unlabel", {"labels": []}),
+        ("/relabel ~c", {"labels": ["c"]}),
+        ("/assign me", {"assignees": ["sreops-bot"]}),
+        ("/title Renamed", {"title": "Renamed"}),
+        ("/severity S2", {"severity": "HIGH"}),
+        ("/confidential", {"confidential": True}),
+        ("/lock", {"discussion_locked": True}),
+        ("/move other/project", {"state": "closed"}),
+    ],
+)
+async def test_quick_actions_change_the_issue(client: httpx.AsyncClient, line: str, changed: dict[str, Any]) -> None:
+    await create(client, labels="a,b")
+    answer = await client.post(f"{ISSUES}/1/notes", json={"body": line})
+    assert answer.status_code == 202
+    issue = (await client.get(f"{ISSUES}/1")).json()
+    issue["assignees"] = [user["username"] for user in issue["assignees"]]
+    assert {name: issue[name] for name in changed} == changed
+
+
+@pytest.mark.parametrize("line", ["/severity worst", "/assign @nobody", "/title", "/reopen", "/promote_to_incident"])
+async def test_a_quick_action_that_cannot_apply_is_refused(
+    client: httpx.AsyncClient, gitlab: GitLab, line: str
+) -> None:
+    await create(client)
+    assert (await client.post(f"{ISSUES}/1/notes", json={"body": line})).status_code == 400
+    assert [act.applied for act in gitlab.executed_quick_actions] == [False]
+
+
+async def test_reopening_promoting_and_the_timeline_by_quick_action(client: httpx.AsyncClient, gitlab: GitLab) -> None:
+    await client.post(ISSUES, json={"title": "plain"})
+    for line in ("/promote_to_incident", "/timeline restarted | 2026-11-22 09:31", "/close", "/reopen"):
+        assert (await client.post(f"{ISSUES}/1/notes", json={"body": line})).status_code == 202
+    issue = gitlab.issues[0]
+    assert (issue.issue_type, issue.state, issue.escalation_status) == ("incident", "opened", "RESOLVED")
+    assert issue.timeline[0].note == "restarted"
+
+
+async def test_labels_are_created_once_and_without_commas(client: httpx.AsyncClient) -> None:
+    path = "/api/v4/projects/3101/labels"
+    made = await client.post(path, json={"name": "fp::1", "color": "#FF0000"})
+    assert (made.status_code, made.json()["name"]) == (201, "fp::1")
+    assert (await client.post(path, json={"name": "fp::1", "color": "red"})).status_code == 409
+    assert (await client.post(path, json={"name": "a,b", "color": "red"})).status_code == 400
+    assert (await client.post(path, json={"name": "c", "color": "12"})).status_code == 400
+    assert (await client.post(path, json={"name": "c"})).json() == {"error": "color is missing"}
+
+
+async def test_issues_are_found_by_people_and_privacy(client: httpx.AsyncClient) -> None:
+    alice = (await client.get("/api/v4/users", params={"search": "ali"})).json()[0]
+    await create(client, assignee_ids=[alice["id"]], confidential=True)
+    await create(client)
+
+    async def found(**params: Any) -> list[int]:
+        return [issue["iid"] for issue in (await client.get(ISSUES, params=params)).json()]
+
+    assert await found(assignee_username="alice") == [1]
+    assert await found(assignee_id="None") == [2]
+    assert await found(assignee_id="Any") == [1]
+    assert await found(assignee_id=str(alice["id"])) == [1]
+    assert await found(confidential="true") == [1]
+    assert await found(sort="asc", order_by="title") == [1, 2]
+    refused = await client.get(ISSUES, params={"confidential": "maybe"})
+    assert refused.json() == {"error": "confidential is invalid"}
+    assert (await client.get(ISSUES, params={"order_by": "iid"})).status_code == 400

@@ -15,6 +15,7 @@ from sreops.sandbox.claude.requests import blocks_of
 _EVIDENCE = re.compile(r"\bE(\d{1,3})\b")
 _SECTION = re.compile(r"^\s*(?:#{1,6}\s|</?(?!E\d)[a-z_]+[ >])")
 _WORDS = re.compile(r"[a-z0-9]+")
+_SLUG = re.compile(r"\b[a-z][a-z0-9]*(?:[-_][a-z0-9]+)+\b")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Reading:
     cause: Cause
     line: str
     evidence: tuple[str, ...]
-    known_evidence: tuple[str, ...]
+    slugs: tuple[str, ...]
 
 
 def read_request(body: Mapping[str, Any]) -> Reading:
@@ -82,12 +83,15 @@ def read_request(body: Mapping[str, Any]) -> Reading:
                      for block in blocks_of(message["content"]))  # fmt: skip
     pieces = _pieces(text)
     known = tuple(dict.fromkeys(name for name, _ in pieces if name))
+    evidence = {line for name, line in pieces if name}
+    around = "\n".join(line for line in text.splitlines() if line not in evidence)
+    slugs = tuple(dict.fromkeys(_SLUG.findall(around)))
     for cause in CAUSES:
         hits = [(name, line) for name, line in pieces if cause.pattern.search(line)]
         if hits:
             named = tuple(dict.fromkeys(name for name, _ in hits if name))
-            return Reading(cause, hits[0][1].strip()[:300], named or known[:1], known)
-    return Reading(UNKNOWN, "", known[:1], known)
+            return Reading(cause, hits[0][1].strip()[:300], named or known[:1], slugs)
+    return Reading(UNKNOWN, "", known[:1], slugs)
 
 
 def _text(block: Mapping[str, Any]) -> str:
@@ -128,7 +132,6 @@ class _Filler:
     def __init__(self, schema: Mapping[str, Any], reading: Reading) -> None:
         self._root = schema
         self._reading = reading
-        self._wanted = set(_WORDS.findall(f"{reading.cause.means} {reading.cause.action}"))
 
     def fill(self) -> Any:
         return self._value("", self._root)
@@ -142,6 +145,8 @@ class _Filler:
         choices = self._choices(schema)
         if choices is not None:
             return self._choose(name, choices)
+        if name.endswith("_id") and not self._slug():
+            return None if {"type": "null"} in schema.get("anyOf", []) else ""
         if "anyOf" in schema:
             return self._value(name, self._first_that_says_something(schema["anyOf"]))
         if "allOf" in schema:
@@ -189,6 +194,11 @@ class _Filler:
         # What it means counts; that the action is in the name only decides between two that mean it.
         return 0.0 if not shared else shared / len(words) + 0.01 * (self._reading.cause.action in words) + shared
 
+    def _slug(self) -> str:
+        """Return the name, among those that stand outside the evidence, that means the cause; else nothing."""
+        best = max(self._reading.slugs, key=self._score, default="")
+        return best if self._score(best) > 0 else ""
+
     def _plain(self, name: str, schema: Mapping[str, Any]) -> Any:
         kinds = schema.get("type")
         kind = next((k for k in kinds if k != "null"), "null") if isinstance(kinds, list) else kinds
@@ -217,6 +227,8 @@ class _Filler:
 
     def _string(self, name: str) -> str:
         cause, line = self._reading.cause, self._reading.line
+        if name.endswith("_id"):
+            return self._slug()
         if "evidence" in name.lower():
             return next(iter(self._reading.evidence), "")
         if name in ("reasoning", "explanation", "rationale"):
