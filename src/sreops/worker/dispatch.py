@@ -42,8 +42,7 @@ class Dispatch:
                     except SreopsError as exc:
                         log.warning("dispatch.claim_failed", error=str(exc))
                     await self._rest()
-                if self._running:
-                    await asyncio.wait(self._running)
+                await self.idle()
             finally:
                 renewing.cancel()
 
@@ -58,6 +57,11 @@ class Dispatch:
     def running(self) -> int:
         """How many incidents are being advanced now."""
         return len(self._running)
+
+    async def idle(self) -> None:
+        """Return when nothing is being advanced any more."""
+        while self._running:
+            await asyncio.wait(self._running)
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
         free = self._tools.settings.concurrency - len(self._running)

@@ -1,0 +1,83 @@
+"""The command line: ``python -m sreops [COMMAND]``; exit status 0 good, 1 found wrong, 2 used wrong."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sreops import __version__
+from sreops.commands import audit, check, demo, replay, runbooks, serve
+from sreops.errors import AlreadyRunning, RunbooksInvalid, SettingsInvalid, SreopsError
+
+GOOD, FOUND_WRONG, USED_WRONG = 0, 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    root = argparse.ArgumentParser(
+        prog="sreops",
+        description="Takes Grafana's alerts, finds out what is wrong, fixes it where it may, and proves it.",
+        epilog="Settings come from the environment (SREOPS_…) and .env; the README lists them.",
+    )
+    root.add_argument("--version", action="version", version=f"sreops {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve (the default)")
+    show = commands.add_parser("demo", help="show the whole loop in a small world on this machine")
+    show.add_argument("--stay", action="store_true", help="keep the page up until Ctrl-C")
+    show.add_argument("--model", action="store_true", help="use Claude (needs ANTHROPIC_API_KEY)")
+    show.add_argument("--docker", action="store_true", help="play the first incident in this machine's Docker Engine")
+    show.add_argument("--port", type=int, default=0, help="port of the page (default: any free one)")
+    commands.add_parser("check", help="look at every dependency: reachable, credentials, what is missing")
+    books = commands.add_parser("runbooks", help="work on runbooks").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    lint = books.add_parser("lint", help="check a runbooks file")
+    lint.add_argument("file", nargs="?", type=Path, help="default: SREOPS_RUNBOOKS")
+    again = commands.add_parser("replay", help="take a webhook payload through the graph without side effects")
+    again.add_argument("payload", type=Path, metavar="PAYLOAD.json")
+    again.add_argument("--timeout", type=float, default=120.0, help="seconds to wait for the end (default 120)")
+    books = commands.add_parser("audit", help="work on the audit").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    verify = books.add_parser("verify", help="find an altered, missing or reordered action record")
+    verify.add_argument("incident_id", nargs="?", help="default: every incident")
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; every expected error is a sentence on stderr, never a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except (SettingsInvalid, RunbooksInvalid) as exc:
+        what = "settings" if isinstance(exc, SettingsInvalid) else "runbooks"
+        print(f"sreops: the {what} are wrong:", *[f"  {line}" for line in exc.problems], sep="\n", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        return USED_WRONG
+    except AlreadyRunning as exc:
+        print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        return USED_WRONG
+    except SreopsError as exc:
+        print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        return FOUND_WRONG
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case None | "serve":
+            return serve.run()
+        case "demo":
+            return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
+        case "check":
+            return check.run()
+        case "runbooks":
+            return runbooks.lint(arguments.file)
+        case "replay":
+            return replay.run(arguments.payload, timeout_s=arguments.timeout)
+        case _:
+            return audit.verify(arguments.incident_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,326 @@
+"""The composition root: the one place that builds adapters and wires the parts of the process together."""
+
+import asyncio
+import contextlib
+import importlib.resources
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from sreops import __version__
+from sreops.adapters.checkpoints import open_checkpointer
+from sreops.adapters.claude import ClaudeAnalyst
+from sreops.adapters.data_dir import DataDirLock
+from sreops.adapters.docker import DockerContainers
+from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.kafka import KafkaEventLog
+from sreops.adapters.loki import LokiLogs
+from sreops.adapters.prober import HttpProber
+from sreops.adapters.prometheus import PrometheusMetrics
+from sreops.adapters.rules import RuleAnalyst
+from sreops.adapters.store import SqlIncidentStore
+from sreops.adapters.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
+from sreops.agent.context import Tools
+from sreops.agent.graph import build_graph
+from sreops.agent.runner import Runner
+from sreops.agent.tickets import TicketDesk
+from sreops.domain.correlation import Windows
+from sreops.domain.routing import ALL_TOPICS
+from sreops.domain.runbook import Runbook
+from sreops.domain.runbook_file import load_runbooks
+from sreops.errors import RunbooksInvalid, SettingsInvalid
+from sreops.ports import AlertStates, Analyst, EventLog, Health, Logs, Metrics
+from sreops.settings import Settings
+from sreops.telemetry import log
+from sreops.web.application import build_web
+from sreops.web.context import WebContext
+from sreops.worker.copies import Copies
+from sreops.worker.dispatch import Dispatch
+from sreops.worker.intake import Intake
+from sreops.worker.timers import catch_up_tickets, watch
+
+Check = Callable[[], Awaitable[Health]]
+
+
+class SystemClock:
+    """The wall clock."""
+
+    def now(self) -> datetime:
+        """Return aware UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass
+class Parts:
+    """The adapters that the settings ask for; ``missing`` names what is not configured, with its cure."""
+
+    event_log: EventLog
+    store: SqlIncidentStore
+    tools: Tools
+    checks: Mapping[str, Check]
+    missing: Mapping[str, Health]
+    closers: Sequence[Callable[[], Awaitable[object]]] = ()
+
+
+@dataclass
+class Running:
+    """A running process: its web application, and how it is told to stop. ``broken`` is set by a failed part."""
+
+    settings: Settings
+    web: Starlette
+    parts: Parts
+    stopping: asyncio.Event
+    broken: asyncio.Event
+    dispatch: Dispatch | None = None
+    intake: asyncio.Task[None] | None = None
+    background: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def drain(self) -> None:
+        """Stop taking work, let running incidents come to their next node boundary, within the grace."""
+        self.stopping.set()
+        if self.intake is not None:
+            self.intake.cancel()
+        if self.dispatch is None:
+            return
+        self.dispatch.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.shutdown_grace_s):
+                await self.dispatch.idle()
+
+
+def read_runbooks(path: Path, *, packaged_fallback: bool = True) -> tuple[tuple[Runbook, ...], str]:
+    """Read the runbooks; where the file is absent, the packaged ones. Raises RunbooksInvalid with every fault."""
+    shown, text = str(path), ""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as exc:
+        if not packaged_fallback:
+            raise RunbooksInvalid([f"{path}: there is no such file"]) from exc
+        shown, text = "packaged runbooks.yaml", _packaged_runbooks()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise RunbooksInvalid([f"{path}: can't be read: {exc}"]) from exc
+    return load_runbooks(text, path=shown), shown
+
+
+def _packaged_runbooks() -> str:
+    packaged = importlib.resources.files("sreops").joinpath("runbooks.yaml")
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    return (Path(__file__).parents[2] / "runbooks.yaml").read_text(encoding="utf-8")  # an editable install
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[SqlIncidentStore]:
+    """Open the incident store alone, for commands that only read."""
+    key = settings.audit_key.get_secret_value().encode() if settings.audit_key else None
+    store = SqlIncidentStore(settings.database_url or settings.data_dir / "sreops.db", key)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def build_event_log(settings: Settings) -> EventLog:
+    """Return Kafka where it is configured, else the embedded log in the data directory."""
+    if settings.kafka.bootstrap_servers:
+        return KafkaEventLog(settings.kafka, ALL_TOPICS)
+    return EmbeddedEventLog(settings.data_dir / "events.db")
+
+
+def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog) -> Parts:
+    """Build every adapter that the settings ask for."""
+    clock = SystemClock()
+    runbooks, shown = read_runbooks(settings.runbooks)
+    log.info("runbooks.loaded", path=shown, count=len(runbooks))
+    missing: dict[str, Health] = {}
+    checks: dict[str, Check] = {"event_log": event_log.health, "store": store.health}
+    closers: list[Callable[[], Awaitable[object]]] = []
+    grafana = Grafana(settings.grafana) if settings.grafana.url else None
+    if grafana is not None:
+        checks["grafana"], _ = grafana.health, closers.append(grafana.aclose)
+    logs, metrics, alert_states = _observability(settings, grafana, checks, missing, closers)
+
+    issues = None
+    if settings.gitlab.url and settings.gitlab.token and settings.gitlab.project:
+        issues = GitLabIssues(settings.gitlab)
+        checks["gitlab"], _ = issues.health, closers.append(issues.close)
+    else:
+        missing["gitlab"] = _absent("SREOPS_GITLAB__URL, __TOKEN and __PROJECT", "incidents are kept locally")
+    containers = None
+    if settings.docker.host:
+        containers = DockerContainers(settings.docker)
+        checks["docker"], _ = containers.health, closers.append(containers.close)
+    else:
+        missing["docker"] = _absent("SREOPS_DOCKER__HOST", "nothing can be remediated")
+    analysts: list[Analyst] = [RuleAnalyst()]
+    if settings.llm_api_key is not None:
+        claude = ClaudeAnalyst(settings.llm, settings.llm_api_key)
+        analysts.insert(0, claude)
+        checks["model"], _ = claude.health, closers.append(claude.close)
+    else:
+        missing["model"] = _absent("SREOPS_LLM__API_KEY or ANTHROPIC_API_KEY", "the rule analyst answers")
+    prober = HttpProber()
+    closers.append(prober.close)
+    tools = Tools(
+        store=store,
+        clock=clock,
+        settings=settings,
+        runbooks=runbooks,
+        analysts=analysts,
+        tickets=TicketDesk(
+            store, issues, clock, oncall_user=settings.gitlab.oncall_user, timeout_s=settings.gitlab.timeout_s
+        ),
+        prober=prober,
+        logs=logs,
+        metrics=metrics,
+        alert_states=alert_states,
+        containers=containers,
+        missing=missing,
+    )
+    return Parts(event_log, store, tools, checks, missing, closers)
+
+
+def _observability(
+    settings: Settings,
+    grafana: Grafana | None,
+    checks: dict[str, Check],
+    missing: dict[str, Health],
+    closers: list[Callable[[], Awaitable[object]]],
+) -> tuple[Logs | None, Metrics | None, AlertStates | None]:
+    """Return logs, metrics and alert states: direct where a URL is set, else through Grafana's data sources."""
+    logs: Logs | None = None
+    metrics: Metrics | None = None
+    states: list[AlertStates] = []
+    if settings.loki.url:
+        direct = LokiLogs(settings.loki)
+        logs, _ = direct, closers.append(direct.aclose)
+    elif grafana is not None:
+        logs = LogsThroughGrafana(grafana, settings.loki)
+    if settings.prometheus.url:
+        prometheus = PrometheusMetrics(settings.prometheus)
+        metrics, _ = prometheus, closers.append(prometheus.aclose)
+        states.append(PrometheusAlertStates(prometheus))
+    elif grafana is not None:
+        through = MetricsThroughGrafana(grafana, settings.prometheus)
+        metrics = through
+        states.append(PrometheusAlertStates(through))
+    if grafana is not None:
+        states.append(GrafanaAlertStates(grafana))
+    if logs is not None:
+        checks["loki"] = logs.health
+    else:
+        missing["loki"] = _absent("SREOPS_LOKI__URL or SREOPS_GRAFANA__URL", "no logs as evidence")
+    if metrics is not None:
+        checks["prometheus"] = metrics.health
+    else:
+        missing["prometheus"] = _absent(
+            "SREOPS_PROMETHEUS__URL or SREOPS_GRAFANA__URL", "no metrics as evidence, and fixes can't be proven"
+        )
+    return logs, metrics, FirstKnown(states) if states else None
+
+
+def _absent(setting: str, consequence: str) -> Health:
+    return Health("not_configured", f"not configured: {consequence}", f"set {setting}")
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Open everything, start the background tasks, and close it all in the reverse order."""
+    _refuse_what_is_not_there_yet(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(DataDirLock(settings.data_dir))
+        store = await stack.enter_async_context(open_store(settings))
+        event_log = build_event_log(settings)
+        await event_log.start()
+        stack.push_async_callback(event_log.stop)
+        parts = build_parts(settings, store, event_log)
+        for close in parts.closers:
+            stack.push_async_callback(close)
+        for name, health in parts.missing.items():
+            log.warning("sreops.part_missing", part=name, detail=health.detail, cure=health.cure)
+        wake, stopping, broken = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        web = build_web(
+            WebContext(
+                settings=settings,
+                clock=parts.tools.clock,
+                event_log=event_log,
+                store=store,
+                runbooks=parts.tools.runbooks,
+                checks=parts.checks,
+                missing=parts.missing,
+                wake=wake,
+                stopping=stopping,
+                version=__version__,
+            )
+        )
+        app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken)
+        await stack.enter_async_context(_background(app, wake))
+        yield app
+
+
+def _refuse_what_is_not_there_yet(settings: Settings) -> None:
+    if settings.database_url and not settings.database_url.startswith("sqlite"):
+        raise SettingsInvalid(
+            ["SREOPS_DATABASE_URL: only SQLite is supported by this version: leave it empty and set SREOPS_DATA_DIR"]
+        )
+
+
+@contextlib.asynccontextmanager
+async def _background(app: Running, wake: asyncio.Event) -> AsyncIterator[None]:
+    """Run the worker's tasks while the block runs; one that fails sets ``broken`` so that the process ends."""
+    parts, settings = app.parts, app.settings
+
+    def own(work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(_guarded(work, name, app.broken))
+        app.background.append(task)
+        return task
+
+    async with contextlib.AsyncExitStack() as stack:
+        if "worker" in settings.roles:
+            saver = await stack.enter_async_context(open_checkpointer(settings.data_dir / "checkpoints.db"))
+            app.dispatch = Dispatch(
+                Runner(build_graph(saver), parts.tools),
+                parts.tools,
+                owner=f"{socket.gethostname()}-{os.getpid()}",
+                wake=wake,
+            )
+            windows = Windows.model_validate(settings.correlation.model_dump())
+            intake = Intake(
+                parts.event_log,
+                parts.store,
+                parts.tools.clock,
+                topics=settings.worker.topics,
+                group=settings.kafka.group_id,
+                windows=windows,
+                on_due=wake.set,
+            )
+            app.intake = own(intake.run(), "intake")
+            own(app.dispatch.run(), "dispatch")
+            own(Copies(parts.store, parts.event_log, parts.tools.clock).run(), "copies")
+            own(catch_up_tickets(parts.tools.tickets), "tickets")
+            own(watch(parts.tools, wake), "watchdog")
+        try:
+            yield
+        finally:
+            for task in app.background:
+                task.cancel()
+            await asyncio.gather(*app.background, return_exceptions=True)
+
+
+async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        log.critical("sreops.task_failed", task=name, exc_info=True)
+        broken.set()
+        raise

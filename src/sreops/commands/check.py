@@ -1,0 +1,64 @@
+"""check: every dependency: reachable, credentials, what is missing and how to fix it."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from rich.console import Console
+from rich.table import Table
+
+from sreops.app import build_event_log, build_parts, open_store
+from sreops.commands.serve import guard_exposure
+from sreops.ports import Health
+from sreops.settings import Settings, load_settings
+from sreops.telemetry import configure_logging
+
+_DEADLINE_S = 15.0
+_STYLE = {"up": "green", "down": "bold red", "not_configured": "yellow"}
+
+
+def run() -> int:
+    """Print a table; exit status 0 where everything that is configured answers, else 1."""
+    settings = load_settings()
+    configure_logging("error", settings.log_format)
+    guard_exposure(settings)
+    found = asyncio.run(_look(settings))
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("part", "state", "what was found", "cure"):
+        table.add_column(column, overflow="fold")
+    for name, health in found.items():
+        table.add_row(name, f"[{_STYLE[health.status]}]{health.status}[/]", _plain(health.detail), _plain(health.cure))
+    console.print(table)
+    down = [name for name, health in found.items() if health.status == "down"]
+    console.print(f"not answering: {', '.join(down)}" if down else "everything that is configured answers")
+    return 1 if down else 0
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+async def _look(settings: Settings) -> dict[str, Health]:
+    async with open_store(settings) as store:
+        event_log = build_event_log(settings)
+        await event_log.start()
+        parts = build_parts(settings, store, event_log)
+        try:
+            names = list(parts.checks)
+            answers = await asyncio.gather(*(_bounded(parts.checks[name]()) for name in names))
+        finally:
+            for close in (*parts.closers, event_log.stop):
+                await close()
+    return {
+        **dict(zip(names, answers, strict=True)),
+        "runbooks": Health("up", f"{len(parts.tools.runbooks)} runbooks, nothing wrong"),
+        **parts.missing,
+    }
+
+
+async def _bounded(check: Awaitable[Health]) -> Health:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            return await check
+    except TimeoutError:
+        return Health("down", f"no answer within {_DEADLINE_S:g} s", "see whether it is overloaded or unreachable")

@@ -1,0 +1,109 @@
+"""replay: a recorded webhook through the graph without side effects, printed as it thinks."""
+
+import asyncio
+import json
+import tempfile
+import uuid
+from pathlib import Path
+
+from rich.console import Console
+
+from sreops.app import Running, running
+from sreops.domain.alert import AlertEvent
+from sreops.domain.handover import closing
+from sreops.domain.webhook import parse_webhook
+from sreops.errors import PayloadRejected
+from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
+from sreops.telemetry import configure_logging
+from sreops.web.alerts import to_record
+
+_LOOK_EVERY_S = 0.1
+
+
+def run(payload: Path, *, timeout_s: float) -> int:
+    """Replay the file; exit status 0 when every incident came to its end, 1 when not, or the payload is wrong."""
+    console = Console(highlight=False, soft_wrap=True)
+    settings = load_settings()
+    configure_logging("error", settings.log_format)
+    try:
+        body = json.loads(payload.read_bytes())
+    except (OSError, ValueError) as exc:
+        console.print(f"{payload}: can't be read as JSON: {exc}", markup=False)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="sreops-replay-") as directory:
+        return asyncio.run(_replay(harmless(settings, Path(directory)), body, console, timeout_s))
+
+
+def harmless(settings: Settings, directory: Path) -> Settings:
+    """Return settings that read the same sources and write nothing outside ``directory``."""
+    return settings.model_copy(
+        update={
+            "data_dir": directory,
+            "database_url": "",
+            "dry_run": True,
+            "roles": ("bridge", "worker"),
+            "kafka": KafkaSettings(),
+            "gitlab": GitLabSettings(),
+            "docker": DockerSettings.model_validate(settings.docker.model_dump()),
+        }
+    )
+
+
+async def _replay(settings: Settings, body: object, console: Console, timeout_s: float) -> int:
+    async with running(settings) as app:
+        try:
+            parsed = parse_webhook(
+                body,
+                received_at=app.parts.tools.clock.now(),
+                mint=lambda: str(uuid.uuid4()),
+                default_tier=settings.default_tier,
+                take_test_alerts=True,
+                max_alerts=settings.webhook.max_alerts,
+            )
+        except PayloadRejected as exc:
+            console.print(f"the bridge would answer {exc.status}: {exc}", markup=False)
+            return 1
+        for rejection in parsed.rejected:
+            console.print(f"alert {rejection.index} would be rejected: {rejection.reason}", markup=False)
+        await _inject(app, parsed.events)
+        ended = await _follow(app, len(parsed.events), console, timeout_s)
+        await _tell(app, console)
+        return 0 if ended else 1
+
+
+async def _inject(app: Running, events: tuple[AlertEvent, ...]) -> None:
+    records = [to_record(event, None) for event in events]
+    # sre-info is not worked on by default: a replay shows every alert's way
+    critical = [type(record)("sre-critical", record.key, record.value, record.headers) for record in records]
+    if critical:
+        await app.parts.event_log.append(critical, timeout_s=app.settings.ack_timeout_s)
+
+
+async def _follow(app: Running, count: int, console: Console, timeout_s: float) -> bool:
+    """Print thoughts as they come; return whether every incident ended in time."""
+    store, after, deadline = app.parts.store, 0, asyncio.get_running_loop().time() + timeout_s
+    while asyncio.get_running_loop().time() < deadline:
+        for record in await store.records(after=after, kind="thought"):
+            after = record.seq
+            console.print(f"{record.body.get('node', ''):>20}  {record.body.get('text', '')}", markup=False)
+        backlog = await store.backlog(now=app.parts.tools.clock.now())
+        incidents, _ = await store.incidents(limit=200)
+        taken = sum(incident.event_count for incident in incidents)
+        if backlog.inbox == 0 and backlog.open_incidents == 0 and (taken >= count or not count):
+            return True
+        if app.broken.is_set():
+            return False
+        await asyncio.sleep(_LOOK_EVERY_S)
+    console.print(f"not at its end after {timeout_s:g} s", markup=False)
+    return False
+
+
+async def _tell(app: Running, console: Console) -> None:
+    incidents, _ = await app.parts.store.incidents(limit=200)
+    for incident in incidents:
+        evidence = await app.parts.store.evidence(incident.id)
+        outcome = {"end": incident.status.value, "resolution": incident.resolution, "reason": incident.reason}
+        decision = incident.decision or {}
+        account = decision.get("handover") or closing(incident, {**outcome, "why": ""}, evidence, decision, {})
+        console.rule(f"{incident.service}: {incident.alertname}")
+        console.print(account, markup=False)

@@ -1,0 +1,103 @@
+"""serve: the process's life, from the first signal handler to the last closed connection."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+
+import uvicorn
+from sse_starlette.sse import AppStatus
+
+from sreops.app import Running, running
+from sreops.errors import SettingsInvalid
+from sreops.settings import Settings, load_settings
+from sreops.telemetry import configure_logging, log
+
+_KEEP_ALIVE_S = 15
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def run() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    guard_exposure(settings)
+    return asyncio.run(_serve(settings))
+
+
+def guard_exposure(settings: Settings) -> None:
+    """Refuse to listen beyond loopback without credentials; raises SettingsInvalid with the cure."""
+    if settings.host in _LOOPBACK or settings.host.startswith("127.") or settings.allow_anonymous:
+        return
+    problems = []
+    if not settings.webhook.configured:
+        problems.append(
+            f"SREOPS_HOST={settings.host} is not loopback and POST /alerts has no credentials: set "
+            "SREOPS_WEBHOOK__TOKEN (or __BASIC_USER and __BASIC_PASSWORD, or __HMAC_SECRET), "
+            "or SREOPS_ALLOW_ANONYMOUS=true"
+        )
+    if settings.api_token is None:
+        problems.append(
+            f"SREOPS_HOST={settings.host} is not loopback and approvals need no token: set SREOPS_API_TOKEN, "
+            "or SREOPS_ALLOW_ANONYMOUS=true"
+        )
+    if problems:
+        raise SettingsInvalid(problems)
+
+
+async def _serve(settings: Settings) -> int:
+    listener = _listen(settings)
+    with contextlib.closing(listener):
+        async with running(settings) as app:
+            await _serve_until_told(app, listener)
+    return 0
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Bind before anything is opened, so that a taken port is one clear sentence."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as exc:
+        listener.close()
+        raise SettingsInvalid(
+            [f"SREOPS_HOST={settings.host} SREOPS_PORT={settings.port}: can't listen there: {exc.strerror}"]
+        ) from exc
+    return listener
+
+
+async def _serve_until_told(app: Running, listener: socket.socket) -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app.web,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, int(app.settings.shutdown_grace_s)),
+            proxy_headers=False,
+        )
+    )
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the signals are ours: uvicorn would raise them again
+    AppStatus.should_exit = False
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, told.set)
+    host, port = listener.getsockname()[:2]
+    log.info("sreops.serving_started", url=f"http://{host}:{port}/", roles=list(app.settings.roles))
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    stop = asyncio.create_task(told.wait(), name="signal")
+    broken = asyncio.create_task(app.broken.wait(), name="broken")
+    await asyncio.wait({serving, stop, broken}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("sreops.shutdown_started", grace_s=app.settings.shutdown_grace_s)
+    await app.drain()
+    AppStatus.should_exit = True  # ends event streams where uvicorn does not own the signals
+    server.should_exit = True
+    for task in (stop, broken):
+        task.cancel()
+    await serving
