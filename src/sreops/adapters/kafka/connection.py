@@ -56,7 +56,7 @@ def connection_options(settings: KafkaSettings) -> dict[str, Any]:
 
 def reason(exc: BaseException) -> str:
     """Say what an error of the library means, in one line."""
-    text = str(exc)
+    text = " ".join(str(exc).split())[:300]
     return f"{type(exc).__name__}: {text}" if text and type(exc).__name__ not in text else text or type(exc).__name__
 
 

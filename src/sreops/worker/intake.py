@@ -1,0 +1,255 @@
+"""Intake: topic → inbox → commit; and correlation of what lies in the inbox, which never waits for a graph.
+
+Nothing is lost on a crash or cancellation anywhere: offsets are committed after the inbox has the events, a
+batch that comes again is known by its event ids, and correlation is applied once per event by the store.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+
+from sreops.domain.alert import AlertEvent
+from sreops.domain.correlation import Correlation, KnownIncident, Windows, correlate
+from sreops.domain.routing import DEAD_LETTER
+from sreops.domain.webhook import read_event
+from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
+from sreops.ports import Clock, EventLog, IncidentStore, LogRecord, StoredRecord, Subscription
+from sreops.telemetry import CORRELATED, INTAKE, log
+from sreops.worker.backoff import Backoff
+
+IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another process may have put something there
+OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
+LAST_RETRY_OF_ONE_S = 60.0
+CUT_VALUE_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class _Failure:
+    count: int
+    retry_at: float  # time.monotonic
+
+
+class Intake:
+    """Reads the topics into the store's inbox and correlates what is there.
+
+    ``subscribe`` opens the worker's subscription; ``on_due`` is called when incidents may have become due.
+    """
+
+    def __init__(
+        self,
+        *,
+        subscribe: Callable[[], AbstractAsyncContextManager[Subscription]],
+        store: IncidentStore,
+        event_log: EventLog,
+        clock: Clock,
+        windows: Windows,
+        on_due: Callable[[], None],
+        batch_records: int = 500,
+        poll_s: float = 1.0,
+        retry_s: float = 0.2,
+        append_timeout_s: float = 5.0,
+    ) -> None:
+        self._subscribe = subscribe
+        self._store = store
+        self._event_log = event_log
+        self._clock = clock
+        self._windows = windows
+        self._on_due = on_due
+        self._batch_records = batch_records
+        self._poll_s = poll_s
+        self._retry_s = retry_s
+        self._append_timeout_s = append_timeout_s
+        self._arrived = asyncio.Event()
+        self._failures: dict[str, _Failure] = {}  # by event_id
+
+    async def run(self) -> None:
+        """Read and correlate until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_topics(), name="intake-read")
+            tasks.create_task(self._correlate_inbox(), name="intake-correlate")
+
+    # --- topic → inbox ------------------------------------------------------------------------
+
+    async def _read_topics(self) -> None:
+        async with self._subscribe() as subscription:
+            while True:
+                records = await subscription.poll(max_records=self._batch_records, timeout_s=self._poll_s)
+                if records:
+                    await self.take(subscription, records)
+
+    async def take(self, subscription: Subscription, records: Sequence[StoredRecord]) -> None:
+        """Put the events into the inbox, what is unreadable onto the dead letter topic, then commit."""
+        events: list[tuple[AlertEvent, StoredRecord]] = []
+        dead: list[LogRecord] = []
+        for record in records:
+            try:
+                events.append((read_event(record.value), record))
+            except RecordUnreadable as exc:
+                dead.append(_dead_letter(record, str(exc)))
+            except Exception as exc:  # noqa: BLE001  # a record that trips our own parser must not stop all the others
+                dead.append(_dead_letter(record, f"{type(exc).__name__}: {exc}"))
+        if events:
+            await self._put_into_inbox(events)
+        if dead:
+            await self._bury(dead)
+        try:
+            await subscription.commit(records)
+        except EventLogUnavailable as exc:
+            # harmless: they come again and are known by their ids, or a later commit covers them
+            log.warning("intake.commit_failed", error=str(exc), records=len(records))
+
+    async def _put_into_inbox(self, events: Sequence[tuple[AlertEvent, StoredRecord]]) -> None:
+        backoff = Backoff(self._retry_s, 10.0)
+        while True:
+            try:
+                new = await self._store.take_in(events, now=self._clock.now())
+            except StoreUnavailable as exc:
+                log.warning("intake.inbox_write_failed", error=str(exc), events=len(events))
+                await backoff.wait()
+                continue
+            INTAKE.labels("taken").inc(new)
+            INTAKE.labels("duplicate").inc(len(events) - new)
+            self._arrived.set()
+            return
+
+    async def _bury(self, dead: Sequence[LogRecord]) -> None:
+        backoff = Backoff(self._retry_s, 10.0)
+        while True:
+            try:
+                await self._event_log.append(dead, timeout_s=self._append_timeout_s)
+            except EventLogUnavailable as exc:
+                log.warning("intake.dead_letter_failed", error=str(exc), records=len(dead))
+                await backoff.wait()
+            except EventLogRefused:  # near the size limit, and now with headers
+                dead = [_cut(record) for record in dead]
+            else:
+                INTAKE.labels("unreadable").inc(len(dead))
+                for record in dead:
+                    log.error("intake.record_buried", **{name: _text(value) for name, value in record.headers[-4:]})
+                return
+
+    # --- inbox → incidents --------------------------------------------------------------------
+
+    async def _correlate_inbox(self) -> None:
+        backoff = Backoff(self._retry_s, 10.0)
+        while True:
+            self._arrived.clear()
+            try:
+                left = await self.correlate_pending()
+            except StoreUnavailable as exc:
+                log.warning("intake.inbox_read_failed", error=str(exc))
+                await backoff.wait()
+                continue
+            if left:
+                await backoff.wait()
+                continue
+            backoff.reset()
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    await self._arrived.wait()
+            except TimeoutError:
+                continue
+
+    async def correlate_pending(self) -> bool:
+        """Correlate what waits in the inbox; return whether something is left because it failed.
+
+        An event that fails is tried again later, and until then holds back only those of its own service:
+        a resolve that overtook its firing event would leave an incident open for ever.
+        """
+        limit = self._batch_records
+        while True:
+            events = await self._store.uncorrelated(limit)
+            done, outage = await self._correlate_batch(events)
+            if done:
+                self._on_due()
+            if outage:
+                return True
+            if done == 0:
+                if len(events) < limit:
+                    return bool(events)
+                limit *= 2  # all of these are held back: look behind them
+
+    async def _correlate_batch(self, events: Sequence[AlertEvent]) -> tuple[int, bool]:
+        """Return how many were correlated, and whether the store seems to be away."""
+        held_back: set[str] = set()
+        done = failed_in_a_row = 0
+        for event in events:
+            failure = self._failures.get(event.event_id)
+            if event.service in held_back or (failure and failure.retry_at > time.monotonic()):
+                held_back.add(event.service)
+                continue
+            if await self._correlate_one(event):
+                done += 1
+                failed_in_a_row = 0
+                continue
+            held_back.add(event.service)
+            failed_in_a_row += 1
+            if failed_in_a_row == OUTAGE_FAILURES:
+                return done, True
+        return done, False
+
+    async def _correlate_one(self, event: AlertEvent) -> bool:
+        now = self._clock.now()
+
+        def decide(event: AlertEvent, known: Sequence[KnownIncident]) -> Correlation:
+            return correlate(event, known, now, self._windows)
+
+        try:
+            correlation = await self._store.correlate(event, decide, now=now)
+        except StoreUnavailable as exc:
+            self._note_failure(event, str(exc))
+            return False
+        except Exception as exc:  # noqa: BLE001  # one event that trips our own code must not stop intake for all
+            self._note_failure(event, f"{type(exc).__name__}: {exc} at {_where(exc)}")
+            return False
+        self._failures.pop(event.event_id, None)
+        CORRELATED.labels(correlation.disposition.value).inc()
+        log.info(
+            "intake.event_correlated",
+            event_id=event.event_id,
+            service=event.service,
+            disposition=correlation.disposition.value,
+            incident_id=correlation.incident_id,
+            why=correlation.why,
+        )
+        return True
+
+    def _note_failure(self, event: AlertEvent, error: str) -> None:
+        before = self._failures.get(event.event_id)
+        count = before.count + 1 if before else 1
+        delay_s = min(self._retry_s * 2 ** min(count - 1, 16), LAST_RETRY_OF_ONE_S)
+        self._failures[event.event_id] = _Failure(count, time.monotonic() + delay_s)
+        log.warning("intake.correlation_failed", event_id=event.event_id, attempts=count, error=error)
+
+
+def _dead_letter(record: StoredRecord, error: str) -> LogRecord:
+    told = (
+        ("error", error[:500].encode("utf-8", "replace")),
+        ("origin-topic", record.topic.encode()),
+        ("origin-partition", str(record.partition).encode()),
+        ("origin-offset", str(record.offset).encode()),
+    )
+    return LogRecord(DEAD_LETTER, record.key, record.value, (*record.headers, *told))
+
+
+def _cut(record: LogRecord) -> LogRecord:
+    size = ("original-bytes", str(len(record.value)).encode())
+    return replace(
+        record, key=record.key[:500], value=record.value[:CUT_VALUE_BYTES], headers=(size, *record.headers[-4:])
+    )
+
+
+def _where(exc: BaseException) -> str:
+    """Name the frames the error came through; a full traceback would read source files on the event loop."""
+    frames = []
+    trace = exc.__traceback__
+    while trace is not None:
+        frames.append(f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return " > ".join(frames[-6:])
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
