@@ -65,6 +65,7 @@ def test_an_altered_record_is_found_where_it_is(change):
 def test_a_record_moved_to_another_incident_is_found():
     records = [record.model_copy(update={"incident_id": "I2"}) for record in chain(1)]
     assert faults(records) == [(1, Fault.altered)]
+    assert str(verify_chain(records, None)[0]).startswith("record 1 altered: ")
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])

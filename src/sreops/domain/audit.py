@@ -35,6 +35,9 @@ class Problem:
     fault: Fault
     detail: str
 
+    def __str__(self) -> str:
+        return f"record {self.seq} {self.fault.value}: {self.detail}"
+
 
 def canonical(body: object) -> bytes:
     """Return the one JSON form of a body: sorted keys, no spaces, ASCII, a whole float as an integer.
