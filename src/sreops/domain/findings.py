@@ -88,7 +88,9 @@ def metric(signal: Signal, found: SeriesSet, alert_at: datetime, *, limit: Serie
     ceiling = _last_value(limit)
     data: dict[str, Any] = {"signal": signal.id, "unit": signal.unit, **numbers, "series": len(judged)}
     if ceiling is not None and ceiling > 0:
-        data |= {"limit": ceiling, "limit_ratio": numbers["last"] / ceiling, "peak_ratio": numbers["max"] / ceiling}
+        shares = {"limit_ratio": numbers["last"] / ceiling, "peak_ratio": numbers["max"] / ceiling}
+        if all(map(math.isfinite, shares.values())):
+            data |= {"limit": ceiling, **shares}
     if found.notes:
         data["notes"] = list(found.notes)
     data["points"] = _thinned(series)
@@ -113,7 +115,7 @@ def _compare(series: Series, alert_at: datetime) -> dict[str, float] | None:
     since = [value for at, value in points if at >= alert_s] or [
         value for _, value in points[-max(1, len(points) // 4) :]
     ]
-    base, last = statistics.median(before), points[-1][1]
+    base, last = statistics.median_low(before), points[-1][1]
     extreme = max([*since, last], key=lambda value: abs(value - base))
     return {
         "before": base, "last": last, "max": max(since), "min": min(since), "extreme": extreme,
@@ -125,7 +127,7 @@ def _compare(series: Series, alert_at: datetime) -> dict[str, float] | None:
 def _relative(base: float, value: float) -> float:
     """Return the change relative to the larger of both, from -2 to 2: a start from zero is no division."""
     size = max(abs(base), abs(value))
-    return (value - base) / size if size else 0.0
+    return value / size - base / size if size else 0.0
 
 
 def _told(title: str, signal: Signal, data: Mapping[str, Any], count: int) -> str:
@@ -139,9 +141,8 @@ def _told(title: str, signal: Signal, data: Mapping[str, Any], count: int) -> st
         if abs(_relative(extreme, last)) >= _STEADY:
             text += f", now {shown_last}"
     if "limit_ratio" in data:
-        text += (
-            f" ({max(data['peak_ratio'], data['limit_ratio']):.0%} of its limit {quantity(data['limit'], signal.unit)})"
-        )
+        share = max(data["peak_ratio"], data["limit_ratio"]) * 100
+        text += f" ({share:.0f} % of its limit {quantity(data['limit'], signal.unit)})"
     return text + (f"; the most changed of {count} series" if count > 1 else "")
 
 
