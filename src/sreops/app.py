@@ -292,19 +292,18 @@ async def _background(app: Running, wake: asyncio.Event) -> AsyncIterator[None]:
                 owner=f"{socket.gethostname()}-{os.getpid()}",
                 wake=wake,
             )
-            windows = Windows.model_validate(settings.correlation.model_dump())
             intake = Intake(
-                parts.event_log,
-                parts.store,
-                parts.tools.clock,
-                topics=settings.worker.topics,
-                group=settings.kafka.group_id,
-                windows=windows,
+                subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+                store=parts.store,
+                event_log=parts.event_log,
+                clock=parts.tools.clock,
+                windows=Windows.model_validate(settings.correlation.model_dump()),
                 on_due=wake.set,
+                append_timeout_s=settings.ack_timeout_s,
             )
             app.intake = own(intake.run(), "intake")
             own(app.dispatch.run(), "dispatch")
-            own(Copies(parts.store, parts.event_log, parts.tools.clock).run(), "copies")
+            own(Copies(store=parts.store, event_log=parts.event_log).run(), "copies")
             own(catch_up_tickets(parts.tools.tickets), "tickets")
             own(watch(parts.tools, wake), "watchdog")
         try:

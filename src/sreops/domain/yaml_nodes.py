@@ -138,6 +138,8 @@ class Reader:
             self.faults.add(node, place, f"must be text, not {described(node)}")
             return None
         value = str(node.value)
+        if node.style == ">":
+            value = value.replace("\a", "")  # ruamel marks the folds of a folded text with BEL
         if not value.strip():
             self.faults.add(node, place, "must not be empty")
             return None
