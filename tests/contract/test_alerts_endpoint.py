@@ -25,6 +25,7 @@ from sreops.settings import Settings, WebhookSettings
 from sreops.telemetry import REGISTRY
 from sreops.web import alerts as endpoint
 from sreops.web.alerts import AlertsContext, alerts_routes, read_traceparent
+from sreops.web.credentials import WebhookCredentials
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CASES = Path("/work/shared/cases/webhooks")
@@ -370,6 +371,11 @@ async def test_a_signature_with_a_timestamp_expires(offset, status):
 async def test_a_signature_needs_a_readable_timestamp_where_one_is_configured(stamp):
     bridge = Bridge(hmac_secret="k", hmac_timestamp_header="X-Stamp")
     assert (await bridge.post(BODY, headers=signed(BODY, stamp))).status_code == 401
+
+
+def test_without_a_secret_no_signature_is_valid():
+    credentials = WebhookCredentials(WebhookSettings(token="t"))
+    assert not credentials.accept_signature(signed(BODY, secret=""), BODY, NOW)
 
 
 async def test_a_timestamp_of_another_body_does_not_fit():

@@ -256,8 +256,10 @@ class TestResolved:
             late = decide(event(resolved=True, ends=22), incident(held(), status=status, ended=20))
             assert (late.disposition, late.all_resolved) == (D.resolve, True)
 
-    def test_it_ended_when_its_sender_says_else_when_we_were_told(self):
-        assert ended_at_of(event(resolved=True, ends=5)) == at(5)
+    def test_it_ended_when_its_sender_says_where_that_can_be_else_when_we_were_told(self):
+        assert ended_at_of(event(told=7, resolved=True, ends=5)) == at(5)
+        assert ended_at_of(event(told=7, resolved=True, ends=8)) == at(7)
+        assert ended_at_of(event(starts=3, told=7, resolved=True, ends=2)) == at(7)
         assert ended_at_of(event(told=7, resolved=True)) == at(7)
 
 

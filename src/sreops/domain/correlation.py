@@ -77,8 +77,13 @@ class Correlation(BaseModel):
 
 
 def ended_at_of(event: AlertEvent) -> datetime:
-    """Return when a resolved alert ended: what its sender says, else when we were told."""
-    return event.ends_at or event.received_at
+    """Return when a resolved alert ended: what its sender says where that is possible, else when we were told.
+
+    Never later than that: what fires again while the resolve waits in a backlog must count as news.
+    """
+    if event.ends_at is not None and event.starts_at <= event.ends_at <= event.received_at:
+        return event.ends_at
+    return event.received_at
 
 
 def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, windows: Windows) -> Correlation:
