@@ -189,14 +189,14 @@ class Shop:
         )
         self._prometheus.add_rule(
             "MemoryNearLimit",
-            "container_memory_working_set_bytes / (container_spec_memory_limit_bytes > 0) > 0.9",
+            "max by (name) (container_memory_working_set_bytes / (container_spec_memory_limit_bytes > 0)) > 0.9",
             for_s=30,
             labels={"severity": "warning"},
             annotations={"summary": "Memory is nearly at its limit"},
         )
         self._prometheus.add_rule(
             "DiskFull",
-            "container_fs_usage_bytes / container_fs_limit_bytes > 0.97",
+            "max by (name) (container_fs_usage_bytes / container_fs_limit_bytes) > 0.97",
             labels=critical,
             annotations={"summary": "The volume is full"},
         )
