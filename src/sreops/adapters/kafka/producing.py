@@ -45,7 +45,7 @@ class Producing:
         await self._producer.client.set_topics(topics)
 
     async def send(self, records: Sequence[LogRecord]) -> None:
-        """Return when all are acknowledged; raises EventLogUnavailable, EventLogRefused. The caller has the deadline."""
+        """Return when all are acknowledged (no deadline). Raises EventLogUnavailable, EventLogRefused."""
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         acknowledged.add_done_callback(_retrieve)
         self._waiting.add(acknowledged)
