@@ -22,7 +22,7 @@ from sreops.errors import SettingsInvalid, StoreUnavailable
 
 _T = TypeVar("_T")
 
-BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
+_BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 10_000  # PostgreSQL: how long a writer waits for the others
 STATEMENT_TIMEOUT_MS = 30_000
@@ -37,6 +37,7 @@ class Database:
         self._path: Path | None = None
         self._url = self._read_url(str(url_or_path))
         self.place = str(self._path or self._url.render_as_string(hide_password=True))
+        self.busy_timeout_ms = _BUSY_TIMEOUT_MS  # takes effect when it is opened
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
@@ -50,7 +51,7 @@ class Database:
             if url.get_backend_name() == "sqlite" and url.database:
                 self._path = Path(url.database)
                 return url.set(drivername="sqlite+aiosqlite")
-        except (ArgumentError, NoSuchModuleError):
+        except (ArgumentError, NoSuchModuleError, ValueError):
             url = None  # its text may hold a password: say only what was expected
         if url is not None and url.drivername.split("+")[0] in ("postgresql", "postgres"):
             return url.set(drivername="postgresql+psycopg")
@@ -65,7 +66,8 @@ class Database:
         try:
             if self._path is not None:
                 await asyncio.to_thread(_own_file, self._path)
-            self._engine = self._postgres() if self._path is None else self._sqlite()
+            # in a thread: making an engine imports its driver and resolves the path
+            self._engine = await asyncio.to_thread(self._postgres if self._path is None else self._sqlite)
             await self.write(bring_up_to_date)
         except BaseException as exc:
             await self.close()
@@ -133,7 +135,7 @@ class Database:
         def _prepare(connection: Any, _: object) -> None:
             connection.isolation_level = None  # the driver's own BEGIN would come too late, and never before SELECT
             cursor = connection.cursor()
-            cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            cursor.execute(f"PRAGMA busy_timeout={self.busy_timeout_ms}")
             cursor.execute("PRAGMA journal_mode=WAL")
             mode = cursor.fetchone()[0]
             if mode != "wal":

@@ -16,6 +16,8 @@ _CURES = (  # a part of the message, what it means, what to do, whether the same
     ("unable to open", "the database can't be opened", "see that the data directory exists and is ours", True),
     ("malformed", "the database is damaged", "restore it from a backup, or move it away to begin anew", False),
     ("not a database", "the file is no database", "move it away, or point SREOPS_DATA_DIR elsewhere", False),
+    ("queuepool limit", "all of its connections are busy", "see whether the database is slow", True),
+    ("name or service", "its host is unknown", "see that the host in SREOPS_DATABASE_URL is right", True),
     ("connection", "PostgreSQL does not answer", "see that it runs and that SREOPS_DATABASE_URL is right", True),
     ("lock timeout", "another replica holds the write lock", "see whether a replica hangs", True),
 )

@@ -31,16 +31,16 @@ class Inbox(Part):
 
     async def take_in(self, records: Sequence[tuple[AlertEvent, StoredRecord]], *, now: datetime) -> int:
         """Write events to the inbox, once each by ``event_id``; return how many were new."""
-        first = {plain(event.event_id): (event, record) for event, record in reversed(records)}
+        first: dict[str, tuple[AlertEvent, StoredRecord]] = {}
+        for event, record in records:
+            first.setdefault(plain(event.event_id), (event, record))
 
         def work(connection: Connection) -> int:
             there: set[str] = set()
             for chunk in chunks(list(first)):
                 there |= set(connection.execute(select(inbox.c.event_id).where(inbox.c.event_id.in_(chunk))).scalars())
             new = [
-                inbox_values(event, record, now)
-                for event_id, (event, record) in reversed(first.items())
-                if event_id not in there
+                inbox_values(event, record, now) for event_id, (event, record) in first.items() if event_id not in there
             ]
             if new:
                 connection.execute(insert(inbox), new)

@@ -168,7 +168,7 @@ def _cursor(opened_at: datetime, incident_id: str) -> str:
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
     try:
-        opened_us, _, incident_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
+        opened_us, incident_id = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().split(":", 1)
         return moment(int(opened_us)), incident_id
     except (binascii.Error, ValueError, OverflowError) as exc:
         raise PayloadRejected(422, "cursor is not one that a page of incidents has given") from exc

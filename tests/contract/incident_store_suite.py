@@ -1,0 +1,16 @@
+"""Everything that an IncidentStore promises; a test module per database subclasses it with two fixtures.
+
+``store`` is an open store with the audit key ``b"audit key"``; ``another`` opens one more on the same data,
+as a second replica or as the process after a crash would.
+"""
+
+from store_dispatch_suite import DispatchSuite
+from store_effects_suite import ApprovalsSuite, EffectsSuite
+from store_intake_suite import IntakeSuite
+from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
+
+
+class IncidentStoreSuite(
+    IntakeSuite, DispatchSuite, EffectsSuite, ApprovalsSuite, WritesSuite, TicketsSuite, ReadingSuite
+):
+    """The whole contract."""

@@ -1,0 +1,209 @@
+"""The store's promises about leases, timers and wakes."""
+
+import asyncio
+
+import pytest
+from store_scene import T0, Opener, alert, always, at, at_work, claimed, cleared, effect_of, ended, opened
+
+from sreops.adapters.store import SqlIncidentStore
+from sreops.domain.alert import Severity
+from sreops.domain.incident import EffectOutcome
+from sreops.domain.policy import PolicyLimits
+from sreops.domain.record import Thought
+from sreops.errors import LeaseLost
+from sreops.ports import Changes, Lease
+
+
+class DispatchSuite:
+    """Who works on what, and when."""
+
+    async def test_critical_before_warning_before_info_then_the_oldest(self, store: SqlIncidentStore) -> None:
+        await opened(store, "info-old", now=at(0), severity=Severity.info)
+        await opened(store, "warning", now=at(1), severity=Severity.warning)
+        await opened(store, "critical-new", now=at(3))
+        await opened(store, "critical-old", now=at(2))
+        leases = await store.claim("w1", now=at(9), lease_s=30, limit=3)
+        assert [lease.service for lease in leases] == ["critical-old", "critical-new", "warning"]
+        assert [lease.service for lease in await store.claim("w1", now=at(9), lease_s=30, limit=3)] == ["info-old"]
+
+    async def test_never_two_of_one_service_at_a_time(self, store: SqlIncidentStore) -> None:
+        first = await opened(store, now=at(0), fingerprint="a")
+        second = await opened(store, now=at(1), fingerprint="b")
+        [lease] = await store.claim("w1", now=at(2), lease_s=30, limit=10)
+        assert lease.incident_id == first
+        assert await store.claim("w2", now=at(3), lease_s=30, limit=10) == []
+        await store.park(lease, wake_at=at(100), timer="poll")
+        [lease] = await store.claim("w2", now=at(4), lease_s=30, limit=10)
+        assert lease.incident_id == second
+
+    async def test_twenty_claimers_share_the_work_without_a_double(
+        self, store: SqlIncidentStore, another: Opener
+    ) -> None:
+        for number in range(30):
+            await opened(store, f"s{number % 15}", now=at(number), fingerprint=f"f{number}")
+        replica = await another()
+        claims = await asyncio.gather(
+            *((store, replica)[number % 2].claim(f"w{number}", now=at(60), lease_s=30, limit=2) for number in range(20))
+        )
+        services = [lease.service for leases in claims for lease in leases]
+        assert sorted(services) == sorted({f"s{number}" for number in range(15)})
+
+    async def test_a_lapsed_lease_is_taken_over_and_the_old_token_is_refused_everywhere(
+        self, store: SqlIncidentStore, another: Opener
+    ) -> None:
+        old = await at_work(store)
+        begun = await store.begin_effect(old, effect_of(old), PolicyLimits(), now=at(1))
+        assert await store.claim("w2", now=at(30), lease_s=30, limit=1) == [], "held to its last moment"
+        new = await claimed(await another(), now=at(31), owner="w2")
+        assert (new.incident_id, new.woken_by, new.token > old.token) == (old.incident_id, "takeover", True)
+        refused = [
+            store.write(old, Changes(thoughts=[Thought(node="n", text="late")]), now=at(32)),
+            store.begin_effect(old, effect_of(old, 1), PolicyLimits(), now=at(32)),
+            store.begin_effect(old, begun, PolicyLimits(), now=at(32)),
+            store.end_effect(old, begun.effect_id, EffectOutcome.succeeded, "", now=at(32)),
+            store.request_approval(old, plan_hash="p", now=at(32), expires_at=at(99)),
+            store.park(old, wake_at=at(99), timer="poll"),
+            store.retry(old, wake_at=at(99), error="x"),
+            store.release(old),
+            store.finish(old),
+        ]
+        for call in refused:
+            with pytest.raises(LeaseLost):
+                await call
+        assert await store.renew([old, new], now=at(32), lease_s=30) == [new]
+        assert "late" not in [record.body.get("text") for record in await store.records()]
+        assert [effect.outcome for effect in await store.effects(old.incident_id, 1)] == [None]
+        await store.finish(new)
+
+    async def test_a_lapsed_lease_that_nobody_took_still_writes(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await store.write(lease, Changes(thoughts=[Thought(node="n", text="slow")]), now=at(300))
+        assert await store.renew([lease], now=at(300), lease_s=30) == [lease]
+        assert await store.claim("w2", now=at(301), lease_s=30, limit=1) == []
+
+    async def test_a_renewed_lease_is_not_taken_over(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await store.renew([lease], now=at(25), lease_s=30)
+        assert await store.claim("w2", now=at(40), lease_s=30, limit=1) == []
+        assert len(await store.claim("w2", now=at(56), lease_s=30, limit=1)) == 1
+
+    async def test_a_lease_that_has_ended_can_not_write(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await store.park(lease, wake_at=at(60), timer="poll")
+        with pytest.raises(LeaseLost):
+            await store.write(lease, Changes(), now=at(1))
+        with pytest.raises(LeaseLost):
+            await store.park(lease, wake_at=at(90), timer="poll")
+        unknown = Lease(incident_id="nobody", episode=1, service="x", token=1, attempts=0, woken_by="start")
+        with pytest.raises(LeaseLost):
+            await store.finish(unknown)
+
+    async def test_a_parked_incident_comes_back_when_its_timer_is_due(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        assert await store.next_wake() is None
+        await store.park(lease, wake_at=at(60), timer="settle")
+        assert await store.next_wake() == at(60)
+        assert await store.claim("w1", now=at(59.9), lease_s=30, limit=1) == []
+        again = await claimed(store, now=at(60))
+        assert (again.woken_by, again.token) == ("timer", lease.token + 1)
+
+    async def test_a_wake_during_the_work_makes_park_due_at_once(self, store: SqlIncidentStore) -> None:
+        first = alert()
+        incident_id = (await store.correlate(first, always("open"), now=T0)).incident_id or ""
+        lease = await claimed(store)
+        await store.correlate(cleared(first), always("resolve", incident_id, all_resolved=True), now=at(20))
+        await store.park(lease, wake_at=at(600), timer="settle")
+        again = await claimed(store, now=at(20))
+        assert again.woken_by == "resolved"
+        await store.park(again, wake_at=at(600), timer="settle")  # the wake was seen: now it sleeps
+        assert await store.claim("w1", now=at(21), lease_s=30, limit=1) == []
+
+    async def test_park_and_wake_at_the_same_moment_never_lose_the_wake(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        for round_ in range(10):
+            await asyncio.gather(
+                store.park(lease, wake_at=at(86400), timer="settle"),
+                store.wake(lease.incident_id, woken_by="decision"),
+            )
+            lease = await claimed(store, now=at(round_))
+            assert lease.woken_by == "decision"
+
+    async def test_wake_of_a_sleeper_makes_it_due_now(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await store.park(lease, wake_at=at(600), timer="poll")
+        await store.wake(lease.incident_id, woken_by="timer")
+        assert (await claimed(store, now=at(1))).woken_by == "timer"
+
+    async def test_wake_before_the_first_start_stays_a_start(self, store: SqlIncidentStore) -> None:
+        incident_id = await opened(store)
+        await store.wake(incident_id, woken_by="resolved")
+        assert (await claimed(store)).woken_by == "start"
+
+    async def test_wake_of_an_ended_incident_does_nothing(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await ended(store, lease, now=at(5))
+        await store.wake(lease.incident_id, woken_by="resolved")
+        assert await store.claim("w1", now=at(9), lease_s=30, limit=5) == []
+        assert await store.next_wake() is None
+
+    async def test_an_open_incident_whose_work_was_finished_can_be_woken(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await store.finish(lease)  # a bug of the worker's: the watchdog must still be able to end it
+        await store.wake(lease.incident_id, woken_by="timer")
+        assert (await claimed(store, now=at(1))).incident_id == lease.incident_id
+
+    async def test_retry_counts_failures_in_a_row_and_park_forgets_them(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        assert await store.retry(lease, wake_at=at(2), error="boom") == 1
+        assert await store.claim("w1", now=at(1), lease_s=30, limit=1) == []
+        lease = await claimed(store, now=at(2))
+        assert (lease.attempts, lease.woken_by) == (1, "start"), "it has not begun yet"
+        assert await store.retry(lease, wake_at=at(4), error="boom" * 9999) == 2
+        lease = await claimed(store, now=at(4))
+        await store.park(lease, wake_at=at(6), timer="poll")
+        assert (await claimed(store, now=at(6))).attempts == 0
+
+    async def test_release_gives_the_work_back_as_it_was(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        await store.retry(lease, wake_at=at(1), error="boom")
+        lease = await claimed(store, now=at(1))
+        await store.release(lease)
+        again = await claimed(store, now=at(1), owner="w2")
+        assert (again.attempts, again.woken_by) == (1, "start")
+        assert again.token > lease.token
+
+    async def test_overdue_does_not_count_the_time_awaiting_approval(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+
+        async def becomes(status: str, seconds: float) -> None:
+            await store.write(lease, Changes(incident={"status": status}), now=at(seconds))
+
+        async def late(seconds: float) -> bool:
+            return lease.incident_id in await store.overdue(now=at(seconds), max_incident_s=3600)
+
+        assert not await late(3600)
+        assert await late(3601)
+        await becomes("awaiting_approval", 100)
+        assert not await late(50_000), "it waits, and has worked for 100 s"
+        await becomes("awaiting_approval", 5000)  # told twice: one wait
+        await becomes("remediating", 10_100)
+        assert not await late(13_600)
+        assert await late(13_601)
+        await ended(store, lease, now=at(13_700))
+        assert not await late(99_999)
+
+    async def test_backlog_counts_what_waits_and_how_long(self, store: SqlIncidentStore) -> None:
+        empty = await store.backlog(now=T0)
+        assert (empty.inbox, empty.ready, empty.oldest_open_s, empty.outbox) == (0, 0, 0.0, 0)
+        running = await at_work(store, "a", now=at(0))
+        parked = await at_work(store, "b", now=at(1))
+        await store.park(parked, wake_at=at(900), timer="poll")
+        await opened(store, "c", now=at(4))
+        await store.take_in([(alert("d"), None)], now=at(5))  # type: ignore[list-item]  # origin does not matter
+        backlog = await store.backlog(now=at(10))
+        assert (backlog.inbox, backlog.ready, backlog.running, backlog.waiting) == (1, 1, 1, 1)
+        assert (backlog.open_incidents, backlog.oldest_ready_s, backlog.oldest_open_s) == (3, 6.0, 10.0)
+        assert (backlog.outbox, backlog.tickets) == (3, 0)
+        assert (await store.backlog(now=at(60))).ready == 2, "a lapsed lease is ready again"
+        await ended(store, running, now=at(61))
+        assert (await store.backlog(now=at(62))).open_incidents == 2

@@ -1,0 +1,252 @@
+"""The store's promises about effects, what policy asks, and approvals."""
+
+import asyncio
+
+import pytest
+from store_scene import T0, alert, always, at, at_work, claimed, cleared, effect_of, ended, opened
+
+from sreops.adapters.store import SqlIncidentStore
+from sreops.domain.audit import verify_chain
+from sreops.domain.incident import EffectOutcome
+from sreops.domain.policy import PolicyLimits
+from sreops.errors import DecisionConflict, EffectBlocked, NotFound
+from sreops.ports import Approval, Changes, Lease
+
+LIMITS = PolicyLimits()
+
+
+async def acted(
+    store: SqlIncidentStore, service: str, *, begin: float, end: float, runbook: str = "restart-leak", **fields: object
+) -> None:
+    """Play an incident with one effect to its end."""
+    lease = await at_work(store, service, now=at(begin))
+    effect = effect_of(lease, now=at(begin), runbook_id=runbook)
+    await store.begin_effect(lease, effect, LIMITS, now=at(begin))
+    await store.end_effect(lease, effect.effect_id, EffectOutcome.succeeded, "", now=at(begin))
+    await ended(store, lease, now=at(end), **fields)
+
+
+INEFFECTIVE = {
+    "status": "escalated", "resolution": None, "reason": "remediation_ineffective", "verification": "not_fixed"
+}  # fmt: skip
+
+
+class EffectsSuite:
+    """The ledger, and approvals."""
+
+    async def test_an_effect_begins_once_and_ends_once_each_audited(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        effect = effect_of(lease)
+        begun = await store.begin_effect(lease, effect, LIMITS, now=T0)
+        assert begun == effect
+        other_try = effect_of(lease, now=at(5), snapshot={"id": "another"})
+        assert await store.begin_effect(lease, other_try, LIMITS, now=at(5)) == begun
+        ended_effect = await store.end_effect(lease, effect.effect_id, EffectOutcome.succeeded, "it runs", now=at(6))
+        assert (ended_effect.outcome, ended_effect.outcome_at) == (EffectOutcome.succeeded, at(6))
+        late = await store.end_effect(lease, effect.effect_id, EffectOutcome.unknown, "lost", now=at(9))
+        assert late == ended_effect
+        assert await store.effects(lease.incident_id, 1) == [ended_effect]
+        assert (await store.incident(lease.incident_id)).effects == (ended_effect,)
+        actions = await store.records(kind="action")
+        assert [action.body["phase"] for action in actions] == ["intent", "outcome"]
+        assert actions[0].body["data"]["snapshot"] == effect.snapshot
+        with pytest.raises(NotFound):
+            await store.end_effect(lease, "no-such-effect", EffectOutcome.failed, "", now=at(9))
+
+    async def test_a_begun_effect_is_returned_even_where_policy_has_changed(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        begun = await store.begin_effect(lease, effect_of(lease), LIMITS, now=T0)
+        await store.set_paused(True, by="ann", reason="", now=at(1))
+        assert await store.begin_effect(lease, effect_of(lease), LIMITS, now=at(2)) == begun
+
+    async def test_an_effect_of_another_incident_than_the_lease_is_a_bug(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        with pytest.raises(ValueError, match="not of the lease"):
+            await store.begin_effect(lease, effect_of(lease, episode=2), LIMITS, now=T0)
+
+    async def test_twenty_concurrent_begins_of_one_step_give_one_effect(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        begun = await asyncio.gather(*(store.begin_effect(lease, effect_of(lease), LIMITS, now=T0) for _ in range(20)))
+        assert len({effect.effect_id for effect in begun}) == 1
+        assert len(await store.records(kind="action")) == 1
+
+    async def test_a_paused_automation_blocks_and_a_resumed_one_does_not(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        assert (await store.pause_state())["paused"] is False
+        await store.set_paused(True, by="ann", reason="migration", now=at(1))
+        assert await store.pause_state() == {"paused": True, "by": "ann", "reason": "migration", "at": at(1)}
+        with pytest.raises(EffectBlocked, match="ann: migration") as blocked:
+            await store.begin_effect(lease, effect_of(lease), LIMITS, now=at(2))
+        assert blocked.value.wait is False
+        facts = await store.policy_facts(lease.incident_id, "payments", "r", now=at(2))
+        assert (facts.paused, "migration" in facts.paused_why) == (True, True)
+        await store.set_paused(False, by="bob", reason="done", now=at(3))
+        await store.begin_effect(lease, effect_of(lease), LIMITS, now=at(4))
+        switched = await store.records(incident_id="automation")
+        assert [record.body["action"] for record in switched] == ["pause_automation", "resume_automation"]
+        assert verify_chain(await store.records(), b"audit key") == []
+
+    async def test_alerts_that_were_all_resolved_block(self, store: SqlIncidentStore) -> None:
+        event = alert()
+        incident_id = (await store.correlate(event, always("open"), now=T0)).incident_id or ""
+        lease = await claimed(store)
+        await store.correlate(cleared(event), always("resolve", incident_id, all_resolved=True), now=at(60))
+        with pytest.raises(EffectBlocked, match="resolved"):
+            await store.begin_effect(lease, effect_of(lease), LIMITS, now=at(61))
+        assert await store.effects(incident_id, 1) == []
+        assert await store.records(kind="action") == []
+
+    async def test_another_incident_that_remediates_the_service_blocks(self, store: SqlIncidentStore) -> None:
+        first = await at_work(store, now=at(0))
+        await store.begin_effect(first, effect_of(first), LIMITS, now=at(0))
+        await store.write(first, Changes(incident={"status": "verifying"}), now=at(1))
+        await store.park(first, wake_at=at(99), timer="settle")
+        second = await at_work(store, now=at(2))
+        with pytest.raises(EffectBlocked, match="payments") as blocked:
+            await store.begin_effect(second, effect_of(second), LIMITS, now=at(3))
+        assert blocked.value.wait is False
+        facts = await store.policy_facts(second.incident_id, "payments", "r", now=at(3))
+        assert (facts.service_busy, facts.running_now) == (True, 1)
+        facts = await store.policy_facts(first.incident_id, "payments", "r", now=at(3))
+        assert (facts.service_busy, facts.running_now, facts.last_effect_at) == (False, 0, None)
+
+    async def test_concurrent_effects_never_exceed_the_limit(self, store: SqlIncidentStore) -> None:
+        leases = [await at_work(store, f"s{number}") for number in range(20)]
+        limits = PolicyLimits(max_concurrent_effects=3)
+
+        async def begin(lease: Lease) -> Lease | EffectBlocked:
+            try:
+                await store.begin_effect(lease, effect_of(lease), limits, now=T0)
+            except EffectBlocked as blocked:
+                return blocked
+            return lease
+
+        results = await asyncio.gather(*map(begin, leases))
+        blocked = [result for result in results if isinstance(result, EffectBlocked)]
+        acting = [result for result in results if isinstance(result, Lease)]
+        assert (len(acting), len(blocked)) == (3, 17)
+        assert all(result.wait for result in blocked)
+        await store.begin_effect(acting[0], effect_of(acting[0], 1), limits, now=at(1))  # its own slot
+        await ended(store, acting[0], now=at(2))
+        waiting = next(lease for lease in leases if lease not in acting)
+        await store.begin_effect(waiting, effect_of(waiting), limits, now=at(3))
+
+    async def test_facts_count_the_effects_of_the_last_hour_of_the_service(self, store: SqlIncidentStore) -> None:
+        await acted(store, "payments", begin=0, end=5)
+        await acted(store, "payments", begin=1000, end=1005)
+        await acted(store, "cart", begin=1500, end=1505)
+        lease = await at_work(store, now=at(2000))
+        await store.begin_effect(lease, effect_of(lease, now=at(2000)), LIMITS, now=at(2000))
+        facts = await store.policy_facts(lease.incident_id, "payments", "r", now=at(2500))
+        assert (facts.effects_last_hour, facts.last_effect_at) == (2, at(1000))
+        facts = await store.policy_facts(lease.incident_id, "payments", "r", now=at(3600))
+        assert facts.effects_last_hour == 1
+
+    async def test_failures_in_a_row_end_at_a_success(self, store: SqlIncidentStore) -> None:
+        async def failures(service: str, runbook: str = "restart-leak") -> int:
+            incident = (await store.incidents())[0][0]
+            return (await store.policy_facts(incident.id, service, runbook, now=at(9999))).failures_in_a_row
+
+        await acted(store, "payments", begin=0, end=5, **INEFFECTIVE)
+        await acted(store, "payments", begin=100, end=105)
+        assert await failures("payments") == 0
+        await acted(store, "payments", begin=200, end=205, **INEFFECTIVE)
+        await acted(store, "payments", begin=300, end=305, **(INEFFECTIVE | {"verification": "unknown"}))
+        recovered = {"resolution": "recovered", "verification": None}
+        await acted(store, "payments", begin=400, end=405, **recovered)
+        assert await failures("payments", "another") == 2, "what recovered by itself says nothing of the remediation"
+        await acted(store, "cart", begin=500, end=505, **INEFFECTIVE)
+        assert await failures("cart") == 3, "the runbook failed three times, over two services"
+        assert await failures("cart", "another") == 1
+        no_effect = await at_work(store, "shop", now=at(600))
+        await ended(store, no_effect, now=at(605), **INEFFECTIVE)
+        assert await failures("shop", "another") == 0
+
+    async def test_a_refired_incident_keeps_its_earlier_ending_in_the_count(self, store: SqlIncidentStore) -> None:
+        await acted(store, "payments", begin=0, end=5, **INEFFECTIVE)
+        [incident], _ = await store.incidents()
+        await store.correlate(alert(starts_at=at(50)), always("refire", incident.id), now=at(50))
+        facts = await store.policy_facts(incident.id, "payments", "r", now=at(60))
+        assert (facts.failures_in_a_row, facts.effects_last_hour, facts.running_now) == (1, 1, 0)
+
+
+class ApprovalsSuite:
+    """A person's decision, once."""
+
+    async def asked(self, store: SqlIncidentStore) -> Lease:
+        lease = await at_work(store)
+        await store.request_approval(lease, plan_hash="p1", now=T0, expires_at=at(600))
+        await store.park(lease, wake_at=at(600), timer="approval")
+        return lease
+
+    async def test_a_request_is_made_once_per_episode_and_plan(self, store: SqlIncidentStore) -> None:
+        lease = await at_work(store)
+        assert await store.approval(lease.incident_id, 1) is None
+        first = await store.request_approval(lease, plan_hash="p1", now=T0, expires_at=at(600))
+        assert first == Approval(lease.incident_id, 1, "p1", T0, at(600))
+        assert await store.request_approval(lease, plan_hash="p1", now=at(9), expires_at=at(900)) == first
+        other = await store.request_approval(lease, plan_hash="p2", now=at(10), expires_at=at(700))
+        assert await store.approval(lease.incident_id, 1) == other
+
+    @pytest.mark.parametrize(
+        ("approve", "word", "verb"), [(True, "approved", "approve"), (False, "rejected", "reject")]
+    )
+    async def test_a_decision_is_stored_audited_and_wakes_the_incident(
+        self, store: SqlIncidentStore, approve: bool, word: str, verb: str
+    ) -> None:
+        lease = await self.asked(store)
+        made = await store.decide(
+            lease.incident_id, approve=approve, by="ann", reason="looks right", plan_hash="p1", now=at(60)
+        )
+        assert (made.decision, made.by, made.reason, made.decided_at) == (word, "ann", "looks right", at(60))
+        assert await store.approval(lease.incident_id, 1) == made
+        [action] = await store.records(kind="action", incident_id=lease.incident_id)
+        assert (action.body["action"], action.body["phase"], action.body["by"]) == (verb, "decision", "ann")
+        assert action.body["data"]["plan_hash"] == "p1"
+        again = await claimed(store, now=at(60))
+        assert again.woken_by == "decision"
+        assert (await store.request_approval(again, plan_hash="p1", now=at(61), expires_at=at(999))) == made
+
+    async def test_of_concurrent_deciders_one_wins(self, store: SqlIncidentStore) -> None:
+        lease = await self.asked(store)
+
+        async def decide(number: int) -> Approval | DecisionConflict:
+            try:
+                return await store.decide(
+                    lease.incident_id, approve=number % 2 == 0, by=f"p{number}", reason="", plan_hash="p1", now=at(1)
+                )
+            except DecisionConflict as conflict:
+                return conflict
+
+        results = await asyncio.gather(*map(decide, range(20)))
+        won = [result for result in results if isinstance(result, Approval)]
+        assert len(won) == 1
+        assert await store.approval(lease.incident_id, 1) == won[0]
+        assert len(await store.records(kind="action")) == 1
+
+    async def test_what_does_not_wait_can_not_be_decided(self, store: SqlIncidentStore) -> None:
+        async def refused(incident_id: str, said: str, *, plan: str = "p1", now: float = 60) -> None:
+            with pytest.raises(DecisionConflict, match=said):
+                await store.decide(incident_id, approve=True, by="ann", reason="", plan_hash=plan, now=at(now))
+
+        with pytest.raises(NotFound):
+            await store.decide("nobody", approve=True, by="ann", reason="", plan_hash="p1", now=T0)
+        bystander = await opened(store, "cart")
+        await refused(bystander, "does not wait")
+        lease = await self.asked(store)
+        await refused(lease.incident_id, "plan", plan="p2")
+        await refused(lease.incident_id, "expired", now=600)
+        assert await store.records(kind="action") == []
+        [*_, mine] = [
+            lease for lease in await store.claim("w1", now=at(601), lease_s=30, limit=9) if lease.service == "payments"
+        ]
+        await ended(store, mine, now=at(602), **(INEFFECTIVE | {"reason": "approval_expired"}))
+        await refused(mine.incident_id, "ended", now=100)
+
+    async def test_a_request_of_an_earlier_episode_can_not_be_decided(self, store: SqlIncidentStore) -> None:
+        lease = await self.asked(store)
+        mine = await claimed(store, now=at(600))
+        await ended(store, mine, now=at(601))
+        await store.correlate(alert(starts_at=at(700)), always("refire", lease.incident_id), now=at(700))
+        with pytest.raises(DecisionConflict, match="does not wait"):
+            await store.decide(lease.incident_id, approve=True, by="ann", reason="", plan_hash="p1", now=at(300))
