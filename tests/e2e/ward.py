@@ -1,0 +1,109 @@
+"""The real world around one patient: a container, what watches it, and the sreops that looks after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from servers.dockerd import Dockerd
+from servers.loki import Loki
+from servers.ports import free_port
+
+PATIENT = Path(__file__).with_name("patient.py").read_text()
+
+
+@dataclass
+class Patient:
+    """A container of the real engine that can be broken."""
+
+    dockerd: Dockerd
+    name: str
+    port: int
+    container: str
+    shipped: int = 0
+    starts_seen: list[str] = field(default_factory=list)
+
+    @property
+    def target(self) -> str:
+        """What Prometheus scrapes."""
+        return f"127.0.0.1:{self.port}"
+
+    def break_it(self) -> None:
+        httpx.post(f"http://{self.target}/break", timeout=5).raise_for_status()
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"http://{self.target}/metrics", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def started_at(self) -> str:
+        return str(self.dockerd.inspect(self.container)["State"]["StartedAt"])
+
+    def restarts(self, since: datetime) -> int:
+        """Count the engine's own restart events of this container."""
+        answer = self.dockerd.api.get(
+            "/events",
+            params={
+                "since": f"{since.timestamp():.0f}",
+                "until": f"{datetime.now(UTC).timestamp() + 1:.0f}",
+                "filters": json.dumps({"container": [self.container], "event": ["restart"]}),
+            },
+        )
+        return len([line for line in answer.text.splitlines() if line.strip()])
+
+    def rule(self, alertname: str = "MemoryNearlyFull", **labels: str) -> dict[str, Any]:
+        """The alert rule of a real Prometheus that fires when it is ill."""
+        ratio = 'container_memory_working_set_bytes{name="%s"} / container_spec_memory_limit_bytes{name="%s"}'
+        return {
+            "alert": alertname,
+            "expr": ratio % (self.name, self.name) + " > 0.9",
+            "for": "1s",
+            "labels": {"severity": "critical", "tier": "autonomous", "container": self.name, **labels},
+            "annotations": {"summary": f"{self.name} has nearly used up its memory"},
+        }
+
+    async def ship_logs(self, loki: Loki) -> None:
+        """Push the container's own log lines to Loki, for ever, as an agent beside it would."""
+        while True:
+            lines = (await asyncio.to_thread(self.dockerd.logs, self.container)).splitlines()
+            fresh = [(datetime.now(UTC), line) for line in lines[self.shipped :]]
+            if fresh:
+                await asyncio.to_thread(loki.push, {"container": self.name, "job": "docker"}, fresh)
+                self.shipped = len(lines)
+            await asyncio.sleep(0.5)
+
+
+@contextmanager
+def admitted(dockerd: Dockerd, *, curable: bool = True, enabled: bool = True) -> Iterator[Patient]:
+    """A running patient; removed in the end."""
+    name = f"payments-{uuid.uuid4().hex[:8]}"
+    port = free_port()
+    image = dockerd.import_python_image()
+    check = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/healthz', timeout=1)"
+    container = dockerd.run_container(
+        image,
+        ["python3", "-u", "-c", PATIENT, name, str(port), "yes" if curable else "no"],
+        name=name,
+        labels={"sreops.enable": "true"} if enabled else {},
+        healthcheck={
+            "Test": ["CMD", "python3", "-c", check],
+            "Interval": 1_000_000_000,
+            "Timeout": 2_000_000_000,
+            "Retries": 3,
+            "StartPeriod": 0,
+        },
+    )
+    try:
+        yield Patient(dockerd, name, port, container)
+    finally:
+        dockerd.remove(container)
