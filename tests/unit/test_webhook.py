@@ -374,6 +374,12 @@ def test_labels_and_annotations_are_bounded_and_the_ones_that_matter_come_first(
     assert event.warnings[-1].endswith("more")
 
 
+def test_an_absurd_number_of_labels_is_not_even_read():
+    event = event_of({"alertname": "A"} | {f"l{number}": "x" for number in range(5000)})
+    assert len(event.labels) == 128
+    assert event.warnings[0] == "labels: has 5001 entries, only 1024 read"
+
+
 def test_the_worst_texts_still_fit_a_record():
     worst = {f"{number}\x01": "\x01\u20ac" * 8000 for number in range(200)}
     address = "http://x/" + "\u20ac" * 4000

@@ -6,12 +6,14 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from urllib.parse import urlsplit
 
 _MAX_NOTES = 20
 _SHOWN_CHARS = 60
 _MAX_URL_CHARS = 4096
 _MAX_VALUES = 64
+_MAX_READ = 1024  # entries of one object that are looked at: beyond it a payload only costs time
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK_ROOM = timedelta(days=1)
 _MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138: such a number is milliseconds
@@ -86,7 +88,9 @@ def text_map(value: object, field: str, notes: Notes) -> dict[str, str]:
         notes.add(field, "is not an object, left out")
         return {}
     read: dict[str, str] = {}
-    for raw_name, raw in value.items():
+    if len(value) > _MAX_READ:
+        notes.add(field, f"has {len(value)} entries, only {_MAX_READ} read")
+    for raw_name, raw in islice(value.items(), _MAX_READ):
         name, text = text_of(raw_name), text_of(raw)
         if name is None or text is None:
             notes.add(f"{field}.{name}", "is neither text nor number, left out")
@@ -189,7 +193,7 @@ def numbers(value: object, field: str, notes: Notes) -> dict[str, float] | None:
         notes.add(field, "is not an object, left out")
         return None
     read: dict[str, float] = {}
-    for raw_name, raw in value.items():
+    for raw_name, raw in islice(value.items(), _MAX_READ):
         name, number = text_of(raw_name), _finite(raw)
         if name is None or number is None or len(name) > _SHOWN_CHARS or len(read) == _MAX_VALUES:
             notes.add(f"{field}.{name}", "is no finite number, or one too many, left out")
