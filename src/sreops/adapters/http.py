@@ -119,7 +119,10 @@ class HttpRoom:
     @property
     def shown_url(self) -> str:
         """The base URL without credentials that somebody may have put into it."""
-        parts = urlsplit(self.base_url)
+        try:
+            parts = urlsplit(self.base_url)
+        except ValueError:
+            return "(a URL that cannot be read)"
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     async def aclose(self) -> None:
@@ -146,7 +149,7 @@ class HttpRoom:
             async with asyncio.timeout(timeout_s):
                 return await self._tried(method, path, params, form, timeout_s=timeout_s, retry=retry)
         except TimeoutError as exc:
-            raise self._failed(method, path, f"no answer within {timeout_s:g} s", exc) from exc
+            raise self._failed(method, path, f"no answer within {timeout_s:.3g} s", exc) from exc
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
             raise self._failed(method, path, _reason(exc), exc) from exc
         except UnicodeError as exc:  # a host name that IDNA cannot encode
