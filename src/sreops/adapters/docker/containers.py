@@ -1,0 +1,253 @@
+"""Docker as ports.Containers: containers by exact name or Compose service, Swarm services by exact name."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sreops.adapters.docker.engine import Engine, EngineAnswer
+from sreops.adapters.docker.log_frames import log_lines
+from sreops.adapters.docker.states import (
+    COMPOSE_ONEOFF_LABEL,
+    COMPOSE_SERVICE_LABEL,
+    container_state,
+    replicas_of,
+    service_state,
+)
+from sreops.domain.evidence import ContainerState, LogLines, ServiceState
+from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
+from sreops.ports import Health
+from sreops.settings import DockerSettings
+
+SCALE_ATTEMPTS = 5
+"""How often a scale is tried anew where somebody else changed the service in between."""
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
+_SERVICE_ID = re.compile(r"[0-9a-z]{25}")
+_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
+_NO_SWARM = ("not a swarm manager", "not part of a swarm")
+
+
+class DockerContainers:
+    """Implements ports.Containers over the one engine that ``SREOPS_DOCKER__HOST`` names; connects when first used."""
+
+    def __init__(self, settings: DockerSettings) -> None:
+        if not settings.host:
+            raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
+        self._engine = Engine(settings.host)
+        self._timeout_s = settings.timeout_s
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.close()
+
+    async def find(self, name: str, *, timeout_s: float) -> ContainerState | None:
+        """Return the container of exactly this name, else the only one of this Compose service; else None.
+
+        Several of one Compose service raise EngineRefused that names them: which one is meant is for a person.
+        """
+        if not _NAME.fullmatch(name):
+            return None  # no container can have this name, and nothing of it reaches the engine
+        deadline = time.monotonic() + timeout_s
+        by_name = await self._list({"name": [f"^/{re.escape(name)}$"]}, timeout_s)
+        found = [one for one in by_name if f"/{name}" in _names(one)]
+        if not found:
+            labels = [f"{COMPOSE_SERVICE_LABEL}={name}", f"{COMPOSE_ONEOFF_LABEL}=False"]
+            found = await self._list({"label": labels}, deadline - time.monotonic())
+            found = [one for one in found if _label(one, COMPOSE_SERVICE_LABEL) == name]
+        if len(found) > 1:
+            names = ", ".join(sorted(shown.lstrip("/") for one in found for shown in _names(one)[:1])[:10])
+            raise EngineRefused(
+                f"docker: {len(found)} containers are of Compose service {name} ({names}): "
+                "name one of them with the runbook's params.container"
+            )
+        container_id = found[0].get("Id") if found else None
+        if not isinstance(container_id, str):
+            return None
+        return await self.inspect(container_id, timeout_s=deadline - time.monotonic())
+
+    async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
+        """Return it by its full id; None where it is gone."""
+        shown = await self._inspect(container_id, timeout_s)
+        if shown is None:
+            return None
+        state = container_state(shown)
+        if state is None:
+            raise EngineUnavailable(f"docker: inspect {container_id[:12]}: the answer has no Name or State")
+        return state
+
+    async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
+        """Return its own last lines; raises EngineRefused (404) where the container is gone."""
+        deadline = time.monotonic() + timeout_s
+        shown = await self._inspect(container_id, timeout_s)
+        if shown is None:
+            raise EngineRefused(f"docker: no container {container_id[:12]} to read logs of", status=404)
+        params = {
+            "stdout": "1",
+            "stderr": "1",
+            "timestamps": "1",
+            "since": f"{since.timestamp():.6f}",
+            "tail": str(max(1, limit)),
+        }
+        path = f"containers/{container_id}/logs"
+        answer = await self._engine.ask("GET", path, params=params, timeout_s=deadline - time.monotonic())
+        config = shown.get("Config")
+        tty = isinstance(config, dict) and config.get("Tty") is True
+        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since)
+        notes = []
+        if len(lines) >= limit:
+            notes.append(f"only the newest {limit} lines were asked for")
+        if answer.cut or torn:
+            notes.append("the answer was cut: the newest lines are missing")
+        name = str(shown.get("Name", container_id[:12])).removeprefix("/")
+        return LogLines(
+            query=f"docker logs --since {since.isoformat()} --tail {limit} {name}",
+            lines=tuple(lines[-limit:]),
+            partial=bool(notes),
+            notes=tuple(notes),
+        )
+
+    async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:
+        """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
+
+        A 500 is OutcomeUnknown: the engine stops before it starts, and only the start may have failed.
+        """
+        path = f"containers/{_full_id(container_id)}/restart"
+        params = {"t": str(stop_timeout_s)}
+        answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
+        _expect(answer, "restart", 204)
+
+    async def start(self, container_id: str, *, timeout_s: float) -> None:
+        """Start; a running one is no error. What is raised means what it means for ``restart``."""
+        path = f"containers/{_full_id(container_id)}/start"
+        answer = await self._engine.ask("POST", path, timeout_s=timeout_s, acts=True)
+        _expect(answer, "start", 204, 304)
+
+    async def service(self, name: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
+        if not _NAME.fullmatch(name):
+            return None
+        deadline = time.monotonic() + timeout_s
+        try:
+            services = await self._get("services", {"name": [name]}, timeout_s)
+        except EngineUnavailable as exc:
+            if any(said in str(exc) for said in _NO_SWARM):
+                return None
+            raise
+        exact = [one for one in services if _spec(one).get("Name") == name]  # the filter takes prefixes
+        if not exact:
+            return None
+        filters = {"service": [str(exact[0].get("ID"))], "desired-state": ["running"]}
+        tasks = await self._get("tasks", filters, deadline - time.monotonic())
+        state = service_state(exact[0], tasks)
+        if state is None:
+            raise EngineUnavailable(f"docker: service {name}: the answer has no ID")
+        return state
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
+        """Set the replicas of a replicated Swarm service, whose image stays as it is declared.
+
+        An update that lost a race ("out of sequence") changed nothing and is tried anew on what is there now.
+        """
+        if not _SERVICE_ID.fullmatch(service_id):
+            raise EngineRefused(f"docker: {service_id[:40]!r} is not the full id of a Swarm service")
+        if replicas < 0:
+            raise EngineRefused(f"docker: {replicas} replicas can't be: give 0 or more")
+        deadline = time.monotonic() + timeout_s
+        for _ in range(SCALE_ATTEMPTS):
+            try:
+                await self._scale_once(service_id, replicas, deadline)
+            except OutcomeUnknown as exc:
+                if "out of sequence" not in str(exc):
+                    raise
+            else:
+                return
+        raise EngineRefused(
+            f"docker: service {service_id} was changed by somebody else {SCALE_ATTEMPTS} times in between: not scaled"
+        )
+
+    async def health(self) -> Health:
+        """Say whether the engine answers."""
+        try:
+            version = await self._engine.version(timeout_s=min(self._timeout_s, 5.0))
+        except (EngineUnavailable, EngineRefused) as exc:
+            return Health("down", str(exc), "start the engine, or correct SREOPS_DOCKER__HOST")
+        return Health("up", f"engine {str(version.get('Version'))[:40]}, API {version['ApiVersion']}")
+
+    async def _scale_once(self, service_id: str, replicas: int, deadline: float) -> None:
+        path = f"services/{service_id}"
+        answer = await self._engine.ask("GET", path, timeout_s=deadline - time.monotonic())
+        shown = self._engine.read_json(f"GET /{path}", answer)
+        version = shown.get("Version") if isinstance(shown, dict) else None
+        index = version.get("Index") if isinstance(version, dict) else None
+        if not isinstance(index, int) or shown.get("ID") != service_id:
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is not this service")
+        spec: dict[str, Any] = dict(_spec(shown))
+        before = replicas_of(spec)
+        if before is None:
+            raise EngineRefused(f"docker: service {spec.get('Name')} is not replicated (global or a job): no replicas")
+        if before == replicas:
+            return
+        spec["Mode"] = {"Replicated": {**spec["Mode"]["Replicated"], "Replicas": replicas}}
+        # registryAuthFrom=spec: the registry's credentials stay those that the engine has; it asks no registry.
+        params = {"version": str(index), "registryAuthFrom": "spec"}
+        update = await self._engine.ask(
+            "POST", f"{path}/update", params=params, body=spec, timeout_s=deadline - time.monotonic(), acts=True
+        )
+        _expect(update, "update", 200)
+
+    async def _inspect(self, container_id: str, timeout_s: float) -> Mapping[str, Any] | None:
+        path = f"containers/{_full_id(container_id)}/json"
+        try:
+            answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
+        except EngineRefused as exc:
+            if exc.status == 404:
+                return None
+            raise
+        shown = self._engine.read_json(f"GET /{path}", answer)
+        if not isinstance(shown, dict) or shown.get("Id") != container_id:
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is not this container")
+        return shown
+
+    async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
+        return await self._get("containers/json", filters, timeout_s, {"all": "1"})
+
+    async def _get(
+        self, path: str, filters: Mapping[str, list[str]], timeout_s: float, params: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        asked = {**(params or {}), "filters": json.dumps(filters)}
+        answer = await self._engine.ask("GET", path, params=asked, timeout_s=timeout_s)
+        shown = self._engine.read_json(f"GET /{path}", answer)
+        if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
+        return shown
+
+
+def _expect(answer: EngineAnswer, what: str, *statuses: int) -> None:
+    if answer.status not in statuses:
+        raise OutcomeUnknown(
+            f"docker: {what}: the answer {answer.status} is not one that an engine gives: look before acting again"
+        )
+
+
+def _full_id(container_id: str) -> str:
+    if not _CONTAINER_ID.fullmatch(container_id):
+        raise EngineRefused(f"docker: {container_id[:80]!r} is not a full container id (64 hex digits)")
+    return container_id
+
+
+def _names(one: Mapping[str, Any]) -> list[str]:
+    names = one.get("Names")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _label(one: Mapping[str, Any], label: str) -> Any:
+    labels = one.get("Labels")
+    return labels.get(label) if isinstance(labels, dict) else None
+
+
+def _spec(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec = one.get("Spec")
+    return spec if isinstance(spec, dict) else {}

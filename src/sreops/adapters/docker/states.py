@@ -1,0 +1,119 @@
+"""What inspect and the service list say, as sreops keeps it: no environment, no command, capped text. Pure.
+
+Source: MB:api/swagger.yaml (ContainerInspectResponse, Service, Task). Every field may be missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.redaction import one_line
+
+SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
+COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
+COMPOSE_ONEOFF_LABEL = "com.docker.compose.oneoff"
+DEFAULT_STOP_TIMEOUT_S = 10.0
+_HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
+_HEALTH_LOG_ENTRIES = 5
+_TEXT_CHARS = 500
+
+
+def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
+    """Read an inspect answer; None where it is not one."""
+    container_id, name, state = shown.get("Id"), shown.get("Name"), shown.get("State")
+    if not (isinstance(container_id, str) and isinstance(name, str) and isinstance(state, dict)):
+        return None
+    if not isinstance(state.get("Status"), str) or not isinstance(state.get("Running"), bool):
+        return None
+    config, host = _part(shown, "Config"), _part(shown, "HostConfig")
+    labels = _labels(config.get("Labels"))
+    health = _part(state, "Health")
+    stop_timeout_s = _whole(config.get("StopTimeout"))
+    return ContainerState(
+        id=container_id,
+        name=name.removeprefix("/"),
+        image=_text(config.get("Image") or shown.get("Image")),
+        status=state["Status"],
+        running=state["Running"],
+        health=health.get("Status") if health.get("Status") in _HEALTHS else None,
+        health_log=_health_log(health.get("Log")),
+        exit_code=_whole(state.get("ExitCode")),
+        oom_killed=state.get("OOMKilled") is True,
+        error=_text(state.get("Error")),
+        restart_count=_whole(shown.get("RestartCount")) or 0,
+        created_at=moment(shown.get("Created")),
+        started_at=moment(state.get("StartedAt")),
+        finished_at=moment(state.get("FinishedAt")),
+        labels=labels,
+        restart_policy=_text(_part(host, "RestartPolicy").get("Name")),
+        stop_timeout_s=float(stop_timeout_s) if stop_timeout_s is not None else DEFAULT_STOP_TIMEOUT_S,
+        memory_limit_bytes=_whole(host.get("Memory")) or None,
+        swarm_service=labels.get(SWARM_SERVICE_LABEL),
+    )
+
+
+def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceState | None:
+    """Read a service and its tasks (None where it is none); one that is not replicated is declared as it runs."""
+    spec = _part(shown, "Spec")
+    service_id, name = shown.get("ID"), spec.get("Name")
+    if not (isinstance(service_id, str) and isinstance(name, str)):
+        return None
+    own = [task for task in tasks if isinstance(task, dict) and task.get("ServiceID") == service_id]
+    running = sum(_part(task, "Status").get("State") == "running" for task in own)
+    replicas = replicas_of(spec)
+    return ServiceState(
+        id=service_id,
+        name=name,
+        replicas=replicas if replicas is not None else len(own),
+        running=running,
+        labels=_labels(spec.get("Labels")),
+    )
+
+
+def replicas_of(spec: Mapping[str, Any]) -> int | None:
+    """Return the declared replicas, or None where the service is not replicated (global, or a job)."""
+    replicated = _part(spec, "Mode").get("Replicated")
+    if not isinstance(replicated, dict):
+        return None
+    wanted = _whole(replicated.get("Replicas"))
+    return 1 if wanted is None else wanted
+
+
+def moment(text: Any) -> datetime | None:
+    """Read a time of the engine (nanoseconds); the year 1 is its word for never."""
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None or at.year <= 1:
+        return None
+    return at.astimezone(UTC)
+
+
+def _health_log(entries: Any) -> tuple[str, ...]:
+    if not isinstance(entries, list):
+        return ()
+    kept = [entry for entry in entries if isinstance(entry, dict)][-_HEALTH_LOG_ENTRIES:]
+    return tuple(f"exit {entry.get('ExitCode')}: {_text(entry.get('Output'))}" for entry in kept)
+
+
+def _part(shown: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = shown.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _labels(shown: Any) -> dict[str, str]:
+    if not isinstance(shown, dict):
+        return {}
+    return {name: value for name, value in shown.items() if isinstance(value, str)}
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str:
+    return one_line(value, _TEXT_CHARS) if isinstance(value, str) else ""

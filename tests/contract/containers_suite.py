@@ -1,0 +1,239 @@
+"""What every ports.Containers must do; subclasses say how a world of containers is made (see test_containers_*.py)."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import pytest
+
+from sreops.adapters.docker import DockerContainers
+from sreops.domain.evidence import ContainerState
+from sreops.errors import EngineRefused
+
+T = 20.0
+
+
+class Scene(Protocol):
+    """What a test needs done to the engine behind the adapter's back."""
+
+    host: str
+
+    async def run(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        lines: Sequence[str] = (),
+        ignores_term: bool = False,
+        healthy: bool | None = None,
+        env: Mapping[str, str] | None = None,
+        tty: bool = False,
+    ) -> str: ...
+
+    async def stop(self, container_id: str) -> None: ...
+
+    async def service(self, name: str, replicas: int, labels: Mapping[str, str]) -> str: ...
+
+    async def running_tasks(self, service_id: str) -> int: ...
+
+
+async def until(containers: DockerContainers, container_id: str, health: str) -> ContainerState:
+    deadline = time.monotonic() + T
+    while True:
+        seen = await containers.inspect(container_id, timeout_s=T)
+        if seen is not None and seen.health == health:
+            return seen
+        assert time.monotonic() < deadline, f"not {health}: {seen}"
+        await asyncio.sleep(0.05)
+
+
+class ContainersContract:
+    """Subclasses give the fixtures ``scene``, ``containers`` and ``name`` (unique per test, as a prefix)."""
+
+    async def test_a_container_is_found_by_its_exact_name_only(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        wanted = await scene.run(f"{name}.web", labels={"sreops.enable": "true"}, env={"PASSWORD": "hunter2"})
+        await scene.run(f"{name}xweb")  # what an unescaped dot would match too
+        await scene.run(f"{name}.web-2")
+        found = await containers.find(f"{name}.web", timeout_s=T)
+        assert found is not None
+        assert (found.id, found.name, found.running, found.status) == (wanted, f"{name}.web", True, "running")
+        assert found.labels["sreops.enable"] == "true"
+        assert found.health is None
+        assert found.started_at is not None
+        assert found.started_at.tzinfo is not None
+        assert found.finished_at is None
+        assert "hunter2" not in found.model_dump_json()
+        for other in (f"{name}.we", wanted[:12], wanted, f"/{name}.web", f"{name}.*", ".*", "", "a b", "x" * 400):
+            assert await containers.find(other, timeout_s=T) is None, other
+
+    async def test_else_the_only_container_of_a_compose_service_is_found(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        compose = {"com.docker.compose.service": f"{name}-api", "com.docker.compose.oneoff": "False"}
+        wanted = await scene.run(f"{name}-shop-api-1", labels=compose)
+        await scene.run(f"{name}-migrate", labels={**compose, "com.docker.compose.oneoff": "True"})
+        found = await containers.find(f"{name}-api", timeout_s=T)
+        assert found is not None
+        assert found.id == wanted
+
+    async def test_several_of_one_compose_service_are_refused_by_name(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        compose = {"com.docker.compose.service": f"{name}-api", "com.docker.compose.oneoff": "False"}
+        for number in (1, 2):
+            await scene.run(f"{name}-api-{number}", labels=compose)
+        with pytest.raises(EngineRefused, match=rf"2 containers.*{name}-api-1, {name}-api-2.*params.container"):
+            await containers.find(f"{name}-api", timeout_s=T)
+
+    async def test_a_container_that_is_gone_is_none(self, containers: DockerContainers) -> None:
+        assert await containers.inspect("0" * 64, timeout_s=T) is None
+
+    async def test_part_of_an_id_never_reaches_the_engine(self, containers: DockerContainers) -> None:
+        for wrong in ("0" * 12, "web", "../images", "0" * 63 + "/"):
+            with pytest.raises(EngineRefused, match="full container id"):
+                await containers.inspect(wrong, timeout_s=T)
+            with pytest.raises(EngineRefused, match="full container id"):
+                await containers.restart(wrong, stop_timeout_s=1, timeout_s=T)
+
+    async def test_a_restart_changes_started_at_and_nothing_else_of_its_identity(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name)
+        before = await containers.inspect(container_id, timeout_s=T)
+        await containers.restart(container_id, stop_timeout_s=2, timeout_s=T)
+        after = await containers.inspect(container_id, timeout_s=T)
+        assert before is not None
+        assert after is not None
+        assert after.running
+        assert after.started_at is not None
+        assert before.started_at is not None
+        assert after.started_at > before.started_at
+        assert (after.id, after.name, after.created_at) == (before.id, before.name, before.created_at)
+
+    async def test_a_container_that_ignores_term_is_killed_after_the_stop_timeout(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name, ignores_term=True)
+        began = time.monotonic()
+        await containers.restart(container_id, stop_timeout_s=1, timeout_s=T)
+        assert time.monotonic() - began >= 0.9
+        after = await containers.inspect(container_id, timeout_s=T)
+        assert after is not None
+        assert after.running
+
+    async def test_a_stopped_one_is_started_and_a_running_one_is_left(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name)
+        await scene.stop(container_id)
+        stopped = await containers.inspect(container_id, timeout_s=T)
+        assert stopped is not None
+        assert not stopped.running
+        assert stopped.status == "exited"
+        assert stopped.finished_at is not None
+        await containers.start(container_id, timeout_s=T)
+        started = await containers.inspect(container_id, timeout_s=T)
+        await containers.start(container_id, timeout_s=T)
+        again = await containers.inspect(container_id, timeout_s=T)
+        assert started is not None
+        assert again is not None
+        assert started.running
+        assert again.started_at == started.started_at
+
+    async def test_acting_on_what_is_gone_is_refused(self, containers: DockerContainers) -> None:
+        for act in (
+            containers.restart("0" * 64, stop_timeout_s=1, timeout_s=T),
+            containers.start("0" * 64, timeout_s=T),
+            containers.logs("0" * 64, since=datetime.now(UTC), limit=5, timeout_s=T),
+        ):
+            with pytest.raises(EngineRefused) as caught:
+                await act
+            assert caught.value.status == 404
+
+    async def test_health_checks_show_with_what_they_said(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        well = await scene.run(f"{name}-well", healthy=True)
+        ill = await scene.run(f"{name}-ill", healthy=False)
+        assert (await until(containers, well, "healthy")).running
+        seen = await until(containers, ill, "unhealthy")
+        assert any("exit 1: no pulse" in line for line in seen.health_log)
+        assert all(line.isprintable() for line in seen.health_log)
+
+    @pytest.mark.parametrize("tty", [False, True])
+    async def test_logs_are_the_last_lines_with_their_times(
+        self, scene: Scene, containers: DockerContainers, name: str, tty: bool
+    ) -> None:
+        since = datetime.now(UTC) - timedelta(minutes=1)
+        container_id = await scene.run(name, lines=[f"line {n} ä" for n in range(5)], tty=tty)
+        deadline = time.monotonic() + T
+        while True:
+            answer = await containers.logs(container_id, since=since, limit=100, timeout_s=T)
+            if len(answer.lines) == 5:
+                break
+            assert time.monotonic() < deadline, answer
+            await asyncio.sleep(0.05)
+        assert [line.text for line in answer.lines] == [f"line {n} ä" for n in range(5)]
+        assert all(since < line.at < datetime.now(UTC) + timedelta(minutes=1) for line in answer.lines)
+        assert not answer.partial
+        last = await containers.logs(container_id, since=since, limit=2, timeout_s=T)
+        assert [line.text for line in last.lines] == ["line 3 ä", "line 4 ä"]
+        assert last.partial
+        later = datetime.now(UTC) + timedelta(minutes=1)
+        assert (await containers.logs(container_id, since=later, limit=9, timeout_s=T)).lines == ()
+
+    async def test_a_service_is_found_by_its_exact_name_and_scaled(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        service_id = await scene.service(f"{name}-web", 1, {"sreops.enable": "true"})
+        await scene.service(f"{name}-web-two", 1, {})
+        found = await containers.service(f"{name}-web", timeout_s=T)
+        assert found is not None
+        assert (found.id, found.name, found.replicas) == (service_id, f"{name}-web", 1)
+        assert found.labels == {"sreops.enable": "true"}
+        assert await containers.service(f"{name}-we", timeout_s=T) is None
+        assert await containers.service(service_id, timeout_s=T) is None
+        await containers.scale(service_id, replicas=3, timeout_s=T)
+        deadline = time.monotonic() + T
+        while await scene.running_tasks(service_id) != 3:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        scaled = await containers.service(f"{name}-web", timeout_s=T)
+        assert scaled is not None
+        assert (scaled.replicas, scaled.running) == (3, 3)
+        await containers.scale(service_id, replicas=3, timeout_s=T)  # what is so already is no error
+        await asyncio.gather(*(containers.scale(service_id, replicas=n, timeout_s=T) for n in (1, 2)))
+        raced = await containers.service(f"{name}-web", timeout_s=T)
+        assert raced is not None
+        assert raced.replicas in (1, 2)
+
+    async def test_scaling_what_is_no_service_is_refused(self, containers: DockerContainers) -> None:
+        for wrong in ("0" * 25, "web", "../containers"):
+            with pytest.raises(EngineRefused):
+                await containers.scale(wrong, replicas=2, timeout_s=T)
+
+    async def test_health_says_which_engine(self, containers: DockerContainers) -> None:
+        health = await containers.health()
+        assert health.status == "up"
+        assert "API 1." in health.detail
+
+    async def test_after_close_it_connects_anew(self, containers: DockerContainers) -> None:
+        await containers.close()
+        assert await containers.inspect("0" * 64, timeout_s=T) is None
+
+    async def test_neither_environment_nor_context_leads_elsewhere(
+        self, containers: DockerContainers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for variable, value in {
+            "DOCKER_HOST": "tcp://127.0.0.1:9",
+            "DOCKER_CONTEXT": "elsewhere",
+            "DOCKER_TLS_VERIFY": "1",
+            "DOCKER_CERT_PATH": "/nowhere",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+        }.items():
+            monkeypatch.setenv(variable, value)
+        assert (await containers.health()).status == "up"
