@@ -51,15 +51,11 @@ async def test_newest_lines_come_first_and_the_limit_spans_streams(
     for stream in data["result"]:
         stamps = [int(ts) for ts, _ in stream["values"]]
         assert stamps == sorted(stamps, reverse=True)
-    forward = await client.get(
-        RANGE, params={"query": '{service="shop"}', "limit": 1, "direction": "forward"}
-    )
+    forward = await client.get(RANGE, params={"query": '{service="shop"}', "limit": 1, "direction": "forward"})
     assert lines(forward) == ["line 9"]
 
 
-async def test_start_is_inclusive_and_end_exclusive(
-    loki: Loki, clock: ManualClock, client: httpx.AsyncClient
-) -> None:
+async def test_start_is_inclusive_and_end_exclusive(loki: Loki, clock: ManualClock, client: httpx.AsyncClient) -> None:
     now = clock.time_ns()
     for offset in (0, 1, 2):
         loki.push({"app": "a"}, str(offset), now + offset)
@@ -91,9 +87,7 @@ async def test_a_range_in_milliseconds_lands_in_1970_without_an_error(
 ) -> None:
     loki.push({"app": "a"}, "now", clock.time_ns() - 1)
     now_ms = clock.time_ns() // 1_000_000
-    answer = await client.get(
-        RANGE, params={"query": '{app="a"}', "start": str(now_ms - 60_000), "end": str(now_ms)}
-    )
+    answer = await client.get(RANGE, params={"query": '{app="a"}', "start": str(now_ms - 60_000), "end": str(now_ms)})
     assert lines(answer) == []
 
 
@@ -109,12 +103,13 @@ async def test_a_range_in_milliseconds_lands_in_1970_without_an_error(
         ('{app="a"} |= `"no"`', ['he said "no"']),
         ('{app="a"} |= "e\\\\x"', ["disk is fine\\x"]),
         ('{app="a"} |= "an error" or "said"', ["an error: disk", 'he said "no"']),
-        ('{app=~"a|b"}', ["an error: disk", 'he said "no"', "disk is fine\\x", "ERROR"]),
+        ('{app=~"a|ab|x"} |= "i"', ["an error: disk", 'he said "no"', "disk is fine\\x"]),
         ('{app=~"a.+"}', ["another"]),
-        ('{app=~".+", app!~"a|other"}', ["another"]),
+        ('{app=~".+", app!~"a|b"}', ["another"]),
         ('{app!="",absent=""} |= "another"', ["another"]),
         ('{app=~".+"} | app="ab"', ["another"]),
-        ('{app="a"} |= "\\U0001F600"', []),
+        ('{app="b"} |= "\\U0001F600"', ["smile \U0001f600"]),
+        ('{app="b"} |= "\\ud83d\\ude00"', []),
     ],
 )
 async def test_selectors_and_line_filters(
@@ -123,18 +118,18 @@ async def test_selectors_and_line_filters(
     for line in ("an error: disk", 'he said "no"', "disk is fine\\x", "ERROR"):
         loki.push({"app": "a"}, line, clock.time_ns() - 5)
     loki.push({"app": "ab"}, "another", clock.time_ns() - 5)
+    loki.push({"app": "b"}, "smile \U0001f600", clock.time_ns() - 5)
     assert sorted(lines(await client.get(RANGE, params={"query": query}))) == sorted(kept)
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "parse error at line 1, col 1: syntax error: unexpected $end"),
+        ("", "parse error : syntax error: unexpected $end"),
         ("{app='a'}", "parse error at line 1, col 6: "),
         ('{app="a"', "parse error at line 1, col 9: syntax error: unexpected $end"),
-        ('{app="\\ud83d\\ude00"}', "parse error at line 1, col 6: "),
         ('{app="\\q"}', "parse error at line 1, col 6: "),
-        ('{app=~"("}', "parse error at line 1, col 7: error parsing regexp: missing"),
+        ('{app=~"("}', "parse error : error parsing regexp: missing closing ): `(`"),
         ('{app=~".*"}', "parse error : queries require at least one regexp or equality matcher"),
         ("{}", "parse error : queries require at least one"),
         ('{app!="a"}', "parse error : queries require at least one"),
@@ -164,7 +159,7 @@ async def test_a_query_that_loki_refuses_is_a_400_in_plain_text(
         ({"limit": "0"}, "limit must be a positive value"),
         ({"limit": "many"}, "invalid syntax"),
         ({"direction": "sideways"}, "invalid direction"),
-        ({"start": "yesterday"}, "parsing time"),
+        ({"start": "yesterday"}, "could not parse 'start' parameter"),
         ({"since": "an hour"}, "not a valid duration"),
         ({"start": "1", "end": "2592000"}, ""),
         (
@@ -175,17 +170,13 @@ async def test_a_query_that_loki_refuses_is_a_400_in_plain_text(
         ({"step": "0"}, "zero or negative query resolution"),
     ],
 )
-async def test_parameters_have_loki_s_limits(
-    client: httpx.AsyncClient, params: dict[str, str], said: str
-) -> None:
+async def test_parameters_have_loki_s_limits(client: httpx.AsyncClient, params: dict[str, str], said: str) -> None:
     answer = await client.get(RANGE, params={"query": '{app="a"}', **params})
     assert answer.status_code == (400 if said else 200)
     assert said in answer.text
 
 
-async def test_an_instant_query_is_for_metrics_only(
-    loki: Loki, clock: ManualClock, client: httpx.AsyncClient
-) -> None:
+async def test_an_instant_query_is_for_metrics_only(loki: Loki, clock: ManualClock, client: httpx.AsyncClient) -> None:
     loki.push({"app": "a", "level": "error"}, "x", clock.time_ns() - NS)
     loki.push({"app": "a", "level": "info"}, "yy", clock.time_ns() - NS)
     loki.push({"app": "a", "level": "info"}, "yyy", clock.time_ns() - 2 * NS)
@@ -193,9 +184,7 @@ async def test_an_instant_query_is_for_metrics_only(
     refused = await client.get("/loki/api/v1/query", params={"query": '{app="a"}'})
     assert refused.status_code == 400
     assert refused.text.startswith("log queries are not supported as an instant query type")
-    answer = await client.get(
-        "/loki/api/v1/query", params={"query": 'sum by (level) (count_over_time({app="a"}[5m]))'}
-    )
+    answer = await client.get("/loki/api/v1/query", params={"query": 'sum by (level) (count_over_time({app="a"}[5m]))'})
     data = answer.json()["data"]
     assert data["resultType"] == "vector"
     counts = {row["metric"]["level"]: row["value"] for row in data["result"]}

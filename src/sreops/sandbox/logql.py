@@ -8,9 +8,8 @@ under any depth of ``sum``, ``avg``, ``min``, ``max``, ``count``, ``topk``, ``bo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from sreops.sandbox.logql_tree import (
     Expr,
@@ -33,7 +32,7 @@ _TOKEN = re.compile(
     |(?P<duration>\d+(?:\.\d+)?(?:ns|us|µs|ms|[smhdwy])(?:\d+(?:ns|us|µs|ms|[smhdwy]))*)
     |(?P<number>\d+(?:\.\d+)?)
     |(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)
-    |(?P<op>\|=|\|~|!=|!~|=~|==|[{}()\[\],=|])""",
+    |(?P<op>\|=|\|~|!=|!~|=~|==|[{}()\[\],=|.+*/%^<>:-])""",
     re.VERBOSE,
 )
 _UNIT_NS = {
@@ -48,7 +47,6 @@ _UNIT_NS = {
     "w": 604800 * 10**9,
     "y": 31536000 * 10**9,
 }
-_Compiled = TypeVar("_Compiled")
 _KINDS = {"string": "STRING", "duration": "DURATION", "number": "NUMBER", "name": "IDENTIFIER"}
 
 
@@ -86,12 +84,8 @@ def _tokens(query: str) -> list[_Token]:
         col = at - line_start + 1
         if found is None:
             if query[at] in "\"`'":
-                # LogQL knows no single quotes: Go's scanner reads a character literal, the grammar none.
-                raise parse_error(
-                    "syntax error: unexpected $undefined" if query[at] == "'" else "literal not terminated",
-                    line,
-                    col,
-                )
+                # LogQL knows no single quotes: Go's scanner takes them for a character literal.
+                raise parse_error("invalid char literal" if query[at] == "'" else "literal not terminated", line, col)
             raise parse_error(f"syntax error: unexpected character {query[at]!r}", line, col)
         kind = found.lastgroup or ""
         if kind != "space":
@@ -107,6 +101,8 @@ def _tokens(query: str) -> list[_Token]:
 
 def parse(query: str) -> Expr:
     """Parse a query; raises LogQLError with the body that Loki would answer."""
+    if not query:
+        raise parse_error("syntax error: unexpected $end")
     parser = _Parser(_tokens(query))
     expr = parser.expr()
     parser.expect_end()
@@ -191,7 +187,9 @@ class _Parser:
         return RangeExpr(function, log, range_ns)
 
     def _window(self) -> int:
-        self._take("[")
+        if not self._is("["):
+            raise self._unexpected(self._next)
+        self._advance()
         token = self._take_kind("duration")
         self._take("]")
         return parse_duration_ns(token.text)
@@ -230,8 +228,10 @@ class _Parser:
         matchers: list[Matcher] = []
         while not self._is("}"):
             matchers.append(self._matcher())
-            if not self._is("}"):
-                self._take(",")
+            if not self._is("}", ","):
+                raise self._unexpected(self._next, "} or ,")
+            if self._is(","):
+                self._advance()
         self._take("}")
         if all(matcher.accepts("") for matcher in matchers):
             raise parse_error(
@@ -245,15 +245,19 @@ class _Parser:
         name = self._take_kind("name")
         op = self._advance()
         if op.kind != "op" or op.text not in ("=", "!=", "=~", "!~"):
-            raise self._unexpected(op, "= or != or =~ or !~")
-        return _compiled(lambda value: Matcher.build(name.text, op.text, value), *self._string())
+            raise self._unexpected(op, "= or =~ or !~ or !=")
+        value = self._string()[0]
+        try:
+            return Matcher.build(name.text, op.text, value)
+        except BadPattern as exc:
+            raise parse_error(f"error parsing regexp: {exc}") from exc
 
     def _string(self) -> tuple[str, _Token]:
         token = self._take_kind("string")
         try:
             return unquote(token.text), token
         except BadLiteral as exc:
-            raise parse_error(f"{exc}", token.line, token.col) from exc
+            raise parse_error("invalid char escape", token.line, token.col) from exc
 
     def _stages(self) -> tuple[LineFilter | LabelFilter, ...]:
         stages: list[LineFilter | LabelFilter] = []
@@ -267,6 +271,8 @@ class _Parser:
 
     def _line_filter(self) -> LineFilter:
         op = self._advance().text
+        if self._next.kind != "string":
+            raise self._unexpected(self._next, "STRING or ip")
         literals = [self._string()]
         while self._is("or"):
             self._advance()
@@ -274,11 +280,7 @@ class _Parser:
         needles = tuple(value for value, _ in literals)
         if "~" not in op:
             return LineFilter(op, needles)
-        return LineFilter(op, needles, tuple(_compiled(compile_pattern, *literal) for literal in literals))
-
-
-def _compiled(build: Callable[[str], _Compiled], value: str, token: _Token) -> _Compiled:
-    try:
-        return build(value)
-    except BadPattern as exc:
-        raise parse_error(f"error parsing regexp: {exc}: `{value}`", token.line, token.col) from exc
+        try:
+            return LineFilter(op, needles, tuple(compile_pattern(needle) for needle in needles))
+        except BadPattern as exc:
+            raise parse_error(f"stage '{op} {literals[0][1].text}' : error parsing regexp: {exc}") from exc

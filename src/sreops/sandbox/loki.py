@@ -49,9 +49,7 @@ class Loki:
         self._clock = clock
         self._auth_enabled = auth_enabled
         self._tenants: dict[str, Streams] = {}
-        self.faults = Faults(
-            lambda status: (f"sandbox fault: {status}\n".encode(), "text/plain; charset=utf-8")
-        )
+        self.faults = Faults(lambda status: (f"sandbox fault: {status}\n".encode(), "text/plain; charset=utf-8"))
         both = ["GET", "POST"]
         api = "/loki/api/v1"
         routes = [
@@ -73,9 +71,7 @@ class Loki:
         }
         self.app: ASGIApp = self.faults.wrap(Starlette(routes=routes, exception_handlers=handlers))
 
-    def push(
-        self, labels: Mapping[str, str], line: str, ts_ns: int | None = None, *, tenant: str = "fake"
-    ) -> None:
+    def push(self, labels: Mapping[str, str], line: str, ts_ns: int | None = None, *, tenant: str = "fake") -> None:
         """Take one line, now or at ``ts_ns``, without the way over HTTP."""
         at_ns = self._clock.time_ns() if ts_ns is None else ts_ns
         self._streams(tenant).push(labels, [(at_ns, line)])
@@ -136,7 +132,7 @@ class Loki:
 
     async def _query(self, request: Request) -> Response:
         streams, params = self._of(request), await read_params(request)
-        at_ns = parse_time_ns(params["time"]) if params.get("time") else self._clock.time_ns()
+        at_ns = parse_time_ns(params["time"], "time") if params.get("time") else self._clock.time_ns()
         limit(params)
         expr = parse(params.get("query", ""))
         if isinstance(expr, LogExpr):
@@ -194,9 +190,9 @@ class Loki:
 
     def _window(self, params: Params, default_ns: int) -> tuple[int, int]:
         now_ns = self._clock.time_ns()
-        end_ns = parse_time_ns(params["end"]) if params.get("end") else now_ns
+        end_ns = parse_time_ns(params["end"], "end") if params.get("end") else now_ns
         if params.get("start"):
-            return parse_time_ns(params["start"]), end_ns
+            return parse_time_ns(params["start"], "start"), end_ns
         since = params.get("since", "")
         try:
             since_ns = parse_duration_ns(since) if since else default_ns
@@ -220,9 +216,7 @@ def _check_series(series: Mapping[Labels, Any]) -> None:
         raise Refused(400, f"maximum number of series ({MAX_SERIES}) reached for a single query")
 
 
-def _matrix(
-    streams: Streams, expr: MetricExpr, start_ns: int, end_ns: int, every_ns: int
-) -> list[dict[str, Any]]:
+def _matrix(streams: Streams, expr: MetricExpr, start_ns: int, end_ns: int, every_ns: int) -> list[dict[str, Any]]:
     series: dict[Labels, list[list[Any]]] = {}
     for at_ns in range(start_ns, end_ns + 1, every_ns):
         vector: Vector = streams.evaluate(expr, at_ns)

@@ -23,15 +23,15 @@ class Refused(Exception):
         super().__init__(text)
 
 
-def parse_time_ns(text: str) -> int:
-    """Nanoseconds of a ``start`` or ``end``: RFC3339, or seconds, or, above ten digits, nanoseconds."""
+def parse_time_ns(text: str, name: str) -> int:
+    """Nanoseconds of the parameter ``name``: RFC3339, or seconds, or, above ten digits, nanoseconds."""
     if re.fullmatch(r"-?\d+\.\d+", text):
         return int(float(text) * NS)
     if re.fullmatch(r"-?\d+", text):
         return int(text) * NS if len(text) <= 10 else int(text)
     found = _RFC3339.fullmatch(text)
     if found is None:
-        raise Refused(400, f'parsing time "{text}" as "2006-01-02T15:04:05.999999999Z07:00": cannot parse')
+        raise Refused(400, f"could not parse '{name}' parameter: strconv.ParseInt: parsing \"{text}\": invalid syntax")
     whole = datetime.fromisoformat(found[1] + ("+00:00" if found[3] == "Z" else found[3]))
     return int(whole.timestamp()) * NS + int((found[2] or "0").ljust(9, "0"))
 
@@ -85,9 +85,7 @@ def step_ns(params: Params, start_ns: int, end_ns: int) -> int:
     except ValueError as exc:
         raise Refused(400, f'cannot parse "{text}" to a valid duration') from exc
     if step_ns <= 0:
-        raise Refused(
-            400, "zero or negative query resolution step widths are not accepted. Try a positive integer"
-        )
+        raise Refused(400, "zero or negative query resolution step widths are not accepted. Try a positive integer")
     return step_ns
 
 
@@ -99,6 +97,5 @@ def check_range(start_ns: int, end_ns: int) -> None:
         hours, rest = divmod((end_ns - start_ns) // NS, 3600)
         raise Refused(
             400,
-            "the query time range exceeds the limit (query length: "
-            f"{hours}h{rest // 60}m{rest % 60}s, limit: 30d1h)",
+            f"the query time range exceeds the limit (query length: {hours}h{rest // 60}m{rest % 60}s, limit: 30d1h)",
         )

@@ -57,9 +57,10 @@ def _escape(body: str, at: int, quote: str) -> tuple[bytes, int]:
         code = _number(body[at + 1 : end], _HEX_DIGITS[letter], 16)
         if letter == "x":
             return bytes([code]), end
-        if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        if code > 0x10FFFF:
             raise BadLiteral("escape sequence is invalid Unicode code point")
-        return chr(code).encode(), end
+        # A surrogate is no error to Loki and Prometheus: each half becomes U+FFFD, and nothing matches any more.
+        return ("\ufffd" if 0xD800 <= code < 0xE000 else chr(code)).encode(), end
     if letter in "01234567":
         code = _number(body[at : at + 3], 3, 8)
         if code > 255:
@@ -79,13 +80,34 @@ class BadPattern(ValueError):
     """A regular expression that RE2 refuses; the text is RE2's reason."""
 
 
+_GO_REASONS = {
+    "missing )": "missing closing )",
+    "unexpected )": "unexpected )",
+    "missing ]": "missing closing ]",
+    "no argument for repetition operator": "missing argument to repetition operator",
+    "bad repetition operator": "invalid nested repetition operator",
+    "invalid character class range": "invalid character class range",
+    "invalid escape sequence": "invalid escape sequence",
+    "trailing \\": "trailing backslash at end of expression",
+    "invalid perl operator": "invalid or unsupported Perl syntax",
+}
+
+
+def _as_go_says(exc: Exception) -> str:
+    """Return RE2's reason in the words of Go's regexp, which is what the real servers use."""
+    raw = exc.args[0] if exc.args else "invalid"
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    reason, colon, at = text.partition(": ")
+    go = _GO_REASONS.get(reason, reason)
+    return f"{go}: `{at if colon else ''}`"
+
+
 def compile_pattern(pattern: str, *, dot_all: bool = False) -> Any:
     """Compile RE2; raises BadPattern."""
     try:
         compiled = re2.compile(pattern, _OPTIONS)
     except re2.error as exc:
-        reason = exc.args[0] if exc.args else "invalid"
-        raise BadPattern(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason) from exc
+        raise BadPattern(_as_go_says(exc)) from exc
     return re2.compile(f"(?s:{pattern})", _OPTIONS) if dot_all else compiled
 
 
