@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 
 from sreops.domain.webhook import read_event
-from sreops.errors import EventLogUnavailable
+from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import LogRecord
 from sreops.settings import Settings, WebhookSettings
 from sreops.telemetry import REGISTRY
@@ -47,6 +47,7 @@ class MemoryLog:
         self.records: list[LogRecord] = []
         self.timeouts: list[float] = []
         self.away = False
+        self.refuses = False
         self.entered = asyncio.Event()
         self.gate: asyncio.Event | None = None
 
@@ -57,6 +58,8 @@ class MemoryLog:
             await self.gate.wait()
         if self.away:
             raise EventLogUnavailable("the broker did not acknowledge within 5 s")
+        if self.refuses:
+            raise EventLogRefused("a record is over 1000000 bytes")
         self.records += records
 
 
@@ -157,6 +160,14 @@ async def test_without_durability_it_is_a_503_that_asks_for_another_try():
     assert "could not be made durable" in answer.json()["error"]
     bridge.log.away = False
     assert (await bridge.post(payload(alert()))).status_code == 202
+
+
+async def test_what_the_log_will_never_take_is_refused_for_good():
+    bridge = Bridge()
+    bridge.log.refuses = True
+    answer = await bridge.post(payload(alert()))
+    assert answer.status_code == 413
+    assert "retry-after" not in answer.headers
 
 
 async def test_a_payload_without_events_needs_no_log():

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from sreops.domain.alert import AlertEvent
 from sreops.domain.routing import route
 from sreops.domain.webhook import ParsedWebhook, event_json, parse_webhook
-from sreops.errors import EventLogUnavailable, PayloadRejected
+from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
 from sreops.ports import Clock, EventLog, LogRecord
 from sreops.settings import Settings
 from sreops.telemetry import ALERTS, REQUESTS_REFUSED, log
@@ -122,6 +122,8 @@ class _Bridge:
                 await self._context.event_log.append(records, timeout_s=self._context.settings.ack_timeout_s)
             except EventLogUnavailable as exc:
                 raise self._later(f"{len(records)} events could not be made durable: {exc}") from exc
+            except EventLogRefused as exc:  # not expected: parsing keeps events far below the limit
+                raise _Refusal(413, f"the event log takes none of {len(records)} events: {exc}") from exc
         return parsed
 
     async def _read_body(self, request: Request) -> bytes:

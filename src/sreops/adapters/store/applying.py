@@ -13,7 +13,7 @@ from sreops.adapters.store.tables import incident_alerts, incidents, work
 from sreops.adapters.store.tickets import queue
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alert import AlertEvent, Severity
-from sreops.domain.correlation import Correlation, Disposition
+from sreops.domain.correlation import Correlation, Disposition, ended_at_of
 from sreops.domain.incident import INCIDENT_NAMESPACE, IncidentStatus, incident_id_of
 from sreops.domain.record import Thought
 from sreops.errors import NotFound
@@ -139,12 +139,11 @@ def _refire(connection: Connection, incident: Row[Any], event: AlertEvent, _: Co
 def _resolve(
     connection: Connection, incident: Row[Any], event: AlertEvent, decision: Correlation, now: datetime
 ) -> None:
-    ends = event.ends_at if event.ends_at is not None and event.ends_at >= event.starts_at else now
     alert = incident_alerts.c
     connection.execute(
         update(incident_alerts)
         .where(alert.incident_id == incident.id, alert.fingerprint == event.fingerprint)
-        .values(ended_at=ends, proven=event.proves_recovery, last_event_id=event.event_id)
+        .values(ended_at=ended_at_of(event), proven=event.proves_recovery, last_event_id=event.event_id)
     )
     if incident.ended_at is not None:
         if incident.status == IncidentStatus.escalated.value:
