@@ -41,6 +41,8 @@ _TOKEN = re.compile(
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _PRECEDENCE = {"or": 1, "and": 2, "unless": 2, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "^": 6}
 _PRECEDENCE.update(dict.fromkeys(COMPARISONS, 3))
+_NO_NAMES = ("bool", "on", "ignoring", "group_left", "group_right")
+"""Keywords that can't also be a metric's name; ``by``, ``sum`` or ``offset`` can."""
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -162,6 +164,8 @@ class _Parser:
             raise self.error(f'set operator "{operator}" not allowed in binary scalar expression', at)
         if operator in COMPARISONS and scalars == 2 and not return_bool:
             raise self.error("comparisons between scalars must use BOOL modifier", at)
+        if operator in SET_OPERATORS and matching.group:
+            raise self.error(f'no grouping allowed for "{operator}" operation', at)
         if scalars and (matching.on or matching.labels):
             raise self.error("vector matching only allowed between instant vectors", at)
         kind = Kind.SCALAR if scalars == 2 else Kind.VECTOR
@@ -259,6 +263,9 @@ class _Parser:
             return self._aggregate(lowered, token.at)
         if self._is("("):
             return self._call(token)
+        if lowered in _NO_NAMES:
+            self._at -= 1
+            raise self.unexpected()
         if lowered in ("inf", "nan"):
             return Number(math.inf if lowered == "inf" else math.nan)
         return self._selector(token.text, token.at)
