@@ -145,26 +145,30 @@ def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog
     closers: list[Callable[[], Awaitable[object]]] = []
     grafana = Grafana(settings.grafana) if settings.grafana.url else None
     if grafana is not None:
-        checks["grafana"], _ = grafana.health, closers.append(grafana.aclose)
+        checks["grafana"] = grafana.health
+        closers.append(grafana.aclose)
     logs, metrics, alert_states = _observability(settings, grafana, checks, missing, closers)
 
     issues = None
     if settings.gitlab.url and settings.gitlab.token and settings.gitlab.project:
         issues = GitLabIssues(settings.gitlab)
-        checks["gitlab"], _ = issues.health, closers.append(issues.close)
+        checks["gitlab"] = issues.health
+        closers.append(issues.close)
     else:
         missing["gitlab"] = _absent("SREOPS_GITLAB__URL, __TOKEN and __PROJECT", "incidents are kept locally")
     containers = None
     if settings.docker.host:
         containers = DockerContainers(settings.docker)
-        checks["docker"], _ = containers.health, closers.append(containers.close)
+        checks["docker"] = containers.health
+        closers.append(containers.close)
     else:
         missing["docker"] = _absent("SREOPS_DOCKER__HOST", "nothing can be remediated")
     analysts: list[Analyst] = [RuleAnalyst()]
     if settings.llm_api_key is not None:
         claude = ClaudeAnalyst(settings.llm, settings.llm_api_key)
         analysts.insert(0, claude)
-        checks["model"], _ = claude.health, closers.append(claude.close)
+        checks["model"] = claude.health
+        closers.append(claude.aclose)
     else:
         missing["model"] = _absent("SREOPS_LLM__API_KEY or ANTHROPIC_API_KEY", "the rule analyst answers")
     prober = HttpProber()
@@ -201,12 +205,14 @@ def _observability(
     states: list[AlertStates] = []
     if settings.loki.url:
         direct = LokiLogs(settings.loki)
-        logs, _ = direct, closers.append(direct.aclose)
+        logs = direct
+        closers.append(direct.aclose)
     elif grafana is not None:
         logs = LogsThroughGrafana(grafana, settings.loki)
     if settings.prometheus.url:
         prometheus = PrometheusMetrics(settings.prometheus)
-        metrics, _ = prometheus, closers.append(prometheus.aclose)
+        metrics = prometheus
+        closers.append(prometheus.aclose)
         states.append(PrometheusAlertStates(prometheus))
     elif grafana is not None:
         through = MetricsThroughGrafana(grafana, settings.prometheus)

@@ -177,8 +177,9 @@ class Approval:
 
 @dataclass(frozen=True)
 class Backlog:
-    """Work that waits: events not yet correlated, incidents ready but not started, open ones, records and
-    ticket writes not yet copied out; ages in seconds of the oldest.
+    """Work that waits, as counts; ages in seconds of the oldest.
+
+    ``inbox``: events not yet correlated; ``outbox`` and ``tickets``: records and ticket writes not yet copied out.
     """
 
     inbox: int = 0
@@ -240,8 +241,9 @@ class IncidentStore(Protocol):
 
     # dispatch
     async def claim(self, owner: str, *, now: datetime, lease_s: float, limit: int) -> Sequence[Lease]:
-        """Lease up to ``limit`` incidents that are due and free (or whose lease lapsed): critical before
-        warning before info, oldest first, never two of one service at a time.
+        """Lease up to ``limit`` incidents that are due and free, or whose lease lapsed.
+
+        Critical before warning before info, oldest first, never two of one service at a time.
         """
         ...
 

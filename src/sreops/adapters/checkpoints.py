@@ -20,8 +20,7 @@ from sreops.errors import StoreUnavailable
 @contextlib.asynccontextmanager
 async def open_checkpointer(path: Path) -> AsyncIterator[BaseCheckpointSaver[str]]:
     """Open the checkpoints at ``path`` (made with mode 0600: they hold alert text)."""
-    path.touch(mode=0o600, exist_ok=True)
-    os.chmod(path, 0o600)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         async with aiosqlite.connect(path) as connection:
             await connection.execute("PRAGMA journal_mode=WAL")

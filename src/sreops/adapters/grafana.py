@@ -6,7 +6,8 @@ Source: Grafana docs/sources/developers/http_api/data_source.md, alerting's Prom
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -15,6 +16,7 @@ from sreops.adapters.http import Answer, HttpRoom
 from sreops.adapters.loki import LokiLogs
 from sreops.adapters.prometheus import AlertRule, PrometheusMetrics, read_rules
 from sreops.domain.alert import AlertEvent
+from sreops.domain.evidence import SeriesSet
 from sreops.domain.quoting import promql_selector
 from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import AlertStates, Health
@@ -166,10 +168,22 @@ def _by_rules(rules: Sequence[AlertRule], event: AlertEvent) -> bool | None:
     return False
 
 
+class EvaluatesRules(Protocol):
+    """A Prometheus, direct or through Grafana, that also tells which alerting rules it evaluates."""
+
+    async def instant(self, promql: str, *, at: datetime | None, timeout_s: float) -> SeriesSet:
+        """Evaluate at one instant."""
+        ...
+
+    async def alert_rules(self, *, timeout_s: float) -> Sequence[AlertRule]:
+        """Return the alerting rules."""
+        ...
+
+
 class PrometheusAlertStates:
     """Implements ports.AlertStates with ``ALERTS`` and the rules of a Prometheus."""
 
-    def __init__(self, metrics: PrometheusMetrics) -> None:
+    def __init__(self, metrics: EvaluatesRules) -> None:
         self._metrics = metrics
 
     async def firing(self, event: AlertEvent, *, timeout_s: float) -> bool | None:

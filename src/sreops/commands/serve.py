@@ -82,7 +82,7 @@ async def _serve_until_told(app: Running, listener: socket.socket) -> None:
             proxy_headers=False,
         )
     )
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the signals are ours: uvicorn would raise them again
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # the signals are ours: uvicorn would raise them again
     AppStatus.should_exit = False
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
