@@ -19,9 +19,10 @@ from starlette.routing import Route
 from sreops.sandbox.matchers import Matcher
 from sreops.sandbox.prometheus_rules import iso
 from sreops.sandbox.prometheus_series import LOOKBACK_S, Series
-from sreops.sandbox.promql import PromQLError, parse, parse_duration_s, parse_selector
+from sreops.sandbox.promql import parse, parse_selector
 from sreops.sandbox.promql_engine import Engine
 from sreops.sandbox.promql_operators import ExecutionError
+from sreops.sandbox.promql_tokens import PromQLError, parse_duration_s
 from sreops.sandbox.promql_tree import Kind, Node, Selector, Text
 
 if TYPE_CHECKING:

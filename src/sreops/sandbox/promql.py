@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from sreops.sandbox.matchers import BadLiteral, BadPattern, Matcher, unquote
+from sreops.sandbox.promql_tokens import PromQLError, Token, parse_duration_s, scan, syntax_error
 from sreops.sandbox.promql_tree import (
     AGGREGATORS,
     COMPARISONS,
@@ -29,40 +30,11 @@ from sreops.sandbox.promql_tree import (
     Text,
 )
 
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\n]+|\#[^\n]*)
-    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)
-    |(?P<duration>\d+(?:ms|[smhdwy])(?:\d+(?:ms|[smhdwy]))*(?![a-zA-Z0-9_]))
-    |(?P<number>0x[0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![a-zA-Z0-9_]))
-    |(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)
-    |(?P<op>==|!=|=~|!~|>=|<=|[-+*/%^()\[\]{},=<>:@])""",
-    re.VERBOSE,
-)
-_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _PRECEDENCE = {"or": 1, "and": 2, "unless": 2, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "^": 6}
 _PRECEDENCE.update(dict.fromkeys(COMPARISONS, 3))
 _NO_NAMES = ("bool", "on", "ignoring", "group_left", "group_right")
 """Keywords that can't also be a metric's name; ``by``, ``sum`` or ``offset`` can."""
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-class PromQLError(Exception):
-    """A query that Prometheus refuses as bad data; the text follows ``invalid parameter "query": ``."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    at: int
-
-
-def parse_duration_s(text: str) -> float:
-    """Seconds of a duration such as ``1h30m``; raises ValueError."""
-    parts = re.findall(r"(\d+)(ms|[smhdwy])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"not a valid duration string: {text!r}")
-    return float(sum(int(number) * _UNIT_S[unit] for number, unit in parts))
 
 
 def parse(query: str) -> Node:
@@ -87,36 +59,16 @@ def parse_selector(query: str) -> tuple[Matcher, ...]:
 class _Parser:
     def __init__(self, query: str) -> None:
         self._query = query
-        self._tokens = self._scan()
+        self._tokens = scan(query)
         self._at = 0
 
     def error(self, message: str, at: int) -> PromQLError:
-        before = self._query[:at]
-        line, column = before.count("\n") + 1, at - (before.rfind("\n") + 1) + 1
-        return PromQLError(f"{line}:{column}: parse error: {message}")
+        return syntax_error(self._query, message, at)
 
-    def _scan(self) -> list[_Token]:
-        tokens: list[_Token] = []
-        at = 0
-        while at < len(self._query):
-            found = _TOKEN.match(self._query, at)
-            if found is None:
-                char = self._query[at]
-                if char in "\"'`":
-                    raise self.error("unterminated quoted string", at)
-                if char.isdigit():
-                    raise self.error("bad number or duration syntax", at)
-                raise self.error(f"unexpected character: {char!r}", at)
-            if found.lastgroup != "space":
-                tokens.append(_Token(found.lastgroup or "", found.group(), at))
-            at = found.end()
-        tokens.append(_Token("end", "end of input", len(self._query)))
-        return tokens
-
-    def peek(self) -> _Token:
+    def peek(self) -> Token:
         return self._tokens[self._at]
 
-    def _advance(self) -> _Token:
+    def _advance(self) -> Token:
         token = self.peek()
         self._at += 1
         return token
@@ -130,7 +82,7 @@ class _Parser:
     def _is(self, *texts: str) -> bool:
         return self.peek().kind in ("op", "name") and self.peek().text.lower() in texts
 
-    def _take(self, text: str, context: str = "") -> _Token:
+    def _take(self, text: str, context: str = "") -> Token:
         if not self._is(text):
             raise self.unexpected(context)
         return self._advance()
@@ -303,7 +255,7 @@ class _Parser:
         self._take(")")
         return arguments
 
-    def _call(self, token: _Token) -> Call:
+    def _call(self, token: Token) -> Call:
         signature = SIGNATURES.get(token.text)
         if signature is None:
             raise self.error(f'unknown function with name "{token.text}"', token.at)
