@@ -115,9 +115,10 @@ class Prometheus:
         for rule in self.rules:
             try:
                 rule.evaluate(self.store, when)
-            except ExecutionError:
-                # As in Prometheus: a rule that fails keeps its state and is tried again.
-                continue
+                rule.failure = ""
+            except ExecutionError as exc:
+                # As in Prometheus: a rule that fails keeps its state, says so, and is tried again.
+                rule.failure = str(exc)
         for alert in self._manual.values():
             record(self.store, alert, when)
 

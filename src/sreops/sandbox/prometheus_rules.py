@@ -49,6 +49,8 @@ class AlertRule:
     annotations: Mapping[str, str] = field(default_factory=dict)
     active: dict[_Key, Alert] = field(default_factory=dict)
     evaluated_at: float = 0.0
+    failure: str = ""
+    """Why its last evaluation failed."""
     _node: Node | None = None
 
     def evaluate(self, store: SeriesStore, at: float) -> None:
@@ -89,7 +91,8 @@ class AlertRule:
             "labels": dict(self.labels),
             "annotations": dict(self.annotations),
             "alerts": [alert.shown() for alert in self.active.values()],
-            "health": "ok",
+            "health": "err" if self.failure else "ok",
+            **({"lastError": self.failure} if self.failure else {}),
             "evaluationTime": 0.001,
             "lastEvaluation": iso(self.evaluated_at),
             "type": "alerting",
