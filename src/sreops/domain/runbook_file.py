@@ -191,17 +191,17 @@ class _RunbookReader:
         for index, item in enumerate(self.reader.sequence(node, place)):
             where = f"{place}[{index}]"
             known = ("promql", "condition", "for_s")
+            before = len(self.faults.problems)
             fields = self.reader.mapping(item, where, known=known, required=("promql", "condition"))
             if fields is None:
                 continue
-            before = len(self.faults.problems)
             values: dict[str, Any] = {}
             if "for_s" in fields:
                 values["for_s"] = self.reader.number(fields["for_s"], f"{where}.for_s", least=0, most=MAX_WAIT_S)
             for name in ("promql", "condition"):
                 if name in fields:
                     values[name] = self._param(name, fields[name], f"{where}.{name}")
-            if len(self.faults.problems) == before and len(values) >= 2:
+            if len(self.faults.problems) == before:
                 conditions.append(Condition(**values))
         return tuple(conditions)
 

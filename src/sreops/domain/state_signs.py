@@ -122,7 +122,8 @@ def _of_cpu(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float
     if ratio is not None and ratio >= NEAR_LIMIT:
         if busier:
             yield Category.traffic_overload, f"the CPU is at {ratio:.0%} of its limit, and traffic has grown", 0.75
-        yield Category.cpu_saturation, f"the CPU is at {ratio:.0%} of its limit", 0.7 if ratio >= AT_LIMIT else 0.6
+        else:
+            yield Category.cpu_saturation, f"the CPU is at {ratio:.0%} of its limit", 0.7 if ratio >= AT_LIMIT else 0.6
 
 
 def _of_disk(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:

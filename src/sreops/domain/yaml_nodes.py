@@ -20,7 +20,7 @@ from sreops.errors import RunbooksInvalid
 MAX_FILE_CHARS = 1_000_000
 MAX_DEPTH = 20
 MAX_PROBLEMS = 50
-_NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{0,15})?([eE][-+]?\d{1,2})?")
+_NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{0,15})?([eE][-+]?\d{1,2})?", re.ASCII)
 _STR = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
 

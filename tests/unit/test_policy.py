@@ -1,0 +1,214 @@
+"""Policy: default deny, all reasons, and nothing that speaks against acting is ever outweighed."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sreops.domain.alert import Tier
+from sreops.domain.policy import (
+    PolicyDecision,
+    PolicyFacts,
+    PolicyInput,
+    PolicyLimits,
+    TargetFacts,
+    Verdict,
+    decide,
+    target_allowed,
+)
+from sreops.domain.runbook import Autonomy
+
+NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+ENABLED = TargetFacts(name="payments", found=True, labels={"sreops.enable": "true"})
+RANK = {Verdict.deny: 0, Verdict.needs_approval: 1, Verdict.allow: 2}
+
+
+def given_input(**changes: Any) -> PolicyInput:
+    facts = {name: changes.pop(name) for name in list(changes) if name in PolicyFacts.model_fields}
+    limits = {
+        name: changes.pop(name) for name in list(changes) if name in PolicyLimits.model_fields and name != "targets"
+    }
+    if "globs" in changes:
+        limits["targets"] = changes.pop("globs")
+    base: dict[str, Any] = {
+        "now": NOW, "tier": Tier.autonomous, "agent_action": "investigate", "autonomy": Autonomy.autonomous,
+        "cooldown_s": 600, "targets": (ENABLED,), "event_received_at": NOW - timedelta(seconds=5),
+        "facts": PolicyFacts(**facts), "limits": PolicyLimits(**limits),
+    }  # fmt: skip
+    return PolicyInput(**(base | changes))
+
+
+def decided(**changes: Any) -> PolicyDecision:
+    return decide(given_input(**changes))
+
+
+def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_act() -> None:
+    decision = decided()
+    assert (decision.verdict, decision.wait) == (Verdict.allow, False)
+    assert decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tier": Tier.human_only}, "tier human_only is left to people"),
+        ({"tier": Tier.unknown}, "tier unknown is left to people"),
+        ({"autonomy": Autonomy.never}, "the runbook's autonomy is never"),
+        ({"agent_action": "observe"}, "agent_action is observe"),
+        ({"agent_action": " Observe "}, "agent_action is observe"),
+        ({"targets": ()}, "names no target"),
+        ({"targets": (TargetFacts(name="x", found=False),)}, "'x' was not found"),
+        ({"targets": (TargetFacts(name="x", found=True),)}, "'x' is not allowed"),
+        ({"targets": (ENABLED, TargetFacts(name="x", found=True))}, "'x' is not allowed"),
+        ({"dry_run": True}, "dry run"),
+        ({"paused": True, "paused_why": "change freeze"}, "automation is paused: change freeze"),
+        ({"failures_in_a_row": 3}, "closed to automation until a person resets it"),
+        ({"last_effect_at": NOW - timedelta(seconds=599)}, "599 s ago, and the cooldown is 600 s"),
+        ({"last_effect_at": NOW + timedelta(seconds=30)}, "0 s ago, and the cooldown is 600 s"),
+        ({"effects_last_hour": 3}, "3 remediations in the last hour, and 3 are allowed"),
+        ({"attempts_per_hour": 0}, "0 remediations in the last hour, and 0 are allowed"),
+        ({"event_received_at": NOW + timedelta(minutes=5)}, "in the future"),
+        ({"cooldown_s": float("nan")}, "cooldown_s is nan"),
+        ({"cooldown_s": -1}, "cooldown_s is -1"),
+        ({"max_event_age_s": float("inf")}, "max_event_age_s is inf"),
+        ({"running_now": -1}, "running_now is -1"),
+    ],
+)
+@pytest.mark.parametrize("approved", [False, True])
+def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any], said: str, approved: bool) -> None:
+    decision = decided(approved=approved, **changes)
+    assert decision.verdict is Verdict.deny
+    assert not decision.wait
+    assert said in "; ".join(decision.reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tier": Tier.supervised}, "tier supervised"),
+        ({"autonomy": Autonomy.supervised}, "autonomy is supervised"),
+        ({"agent_action": "restart-it"}, "agent_action is 'restart-it'"),
+        ({"agent_action": ""}, "agent_action is ''"),
+        ({"event_received_at": NOW - timedelta(seconds=901)}, "901 s old"),
+    ],
+)
+def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str, Any], said: str) -> None:
+    before, after = decided(**changes), decided(approved=True, **changes)
+    assert before.verdict is Verdict.needs_approval
+    assert said in "; ".join(before.reasons)
+    assert after.verdict is Verdict.allow
+    assert said in "; ".join(after.reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"agent_action": "remediate"}, Verdict.allow),
+        ({"agent_action": "REMEDIATE"}, Verdict.allow),
+        ({"last_effect_at": NOW - timedelta(seconds=600)}, Verdict.allow),
+        ({"effects_last_hour": 2}, Verdict.allow),
+        ({"failures_in_a_row": 2}, Verdict.allow),
+        ({"event_received_at": NOW - timedelta(seconds=900)}, Verdict.allow),
+        ({"event_received_at": NOW + timedelta(seconds=30)}, Verdict.allow),
+        ({"cooldown_s": 0, "last_effect_at": NOW}, Verdict.allow),
+    ],
+)
+def test_the_borders_lie_where_they_are_declared(changes: dict[str, Any], verdict: Verdict) -> None:
+    assert decided(**changes).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "wait"),
+    [({"running_now": 3}, False), ({"running_now": 4}, True), ({"service_busy": True}, True)],
+)
+def test_a_taken_slot_makes_it_wait_not_fail(changes: dict[str, Any], wait: bool) -> None:
+    decision = decided(**changes)
+    assert (decision.verdict, decision.wait) == (Verdict.allow, wait)
+
+
+def test_all_reasons_are_told() -> None:
+    decision = decided(tier=Tier.human_only, paused=True, dry_run=True, targets=(), effects_last_hour=9)
+    assert len(decision.reasons) == 5
+
+
+@pytest.mark.parametrize(
+    ("labels", "globs", "allowed"),
+    [
+        ({}, (), False),
+        ({"sreops.enable": "true"}, (), True),
+        ({"sreops.enable": "TRUE "}, (), True),
+        ({"sreops.enable": "false"}, (), False),
+        ({"sreops.enable": "1"}, (), False),
+        ({"sreops.enabled": "true"}, (), False),
+        ({}, ("pay*",), True),
+        ({}, ("Pay*", "pay"), False),
+        ({}, ("",), False),
+        ({}, ("[z-a]", "pay*"), False),
+    ],
+)
+def test_the_allowlist_denies_by_default(labels: dict[str, str], globs: tuple[str, ...], allowed: bool) -> None:
+    target = TargetFacts(name="payments", found=True, labels=labels)
+    assert target_allowed(target, globs) is allowed
+    assert (decided(targets=(target,), globs=globs).verdict is Verdict.allow) is allowed
+
+
+WORSE: list[dict[str, Any]] = [
+    {"tier": Tier.supervised}, {"tier": Tier.human_only}, {"tier": Tier.unknown},
+    {"autonomy": Autonomy.supervised}, {"autonomy": Autonomy.never}, {"agent_action": "observe"},
+    {"agent_action": "other"}, {"targets": ()}, {"targets": (ENABLED, TargetFacts(name="x", found=False))},
+    {"dry_run": True}, {"paused": True}, {"failures_in_a_row": 9}, {"last_effect_at": NOW}, {"effects_last_hour": 9},
+    {"event_received_at": NOW - timedelta(days=1)}, {"event_received_at": NOW + timedelta(days=1)},
+    {"running_now": -3}, {"service_busy": True}, {"running_now": 99},
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(WORSE), max_size=6),
+    st.sampled_from(WORSE),
+    st.booleans(),
+    st.sampled_from([Tier.autonomous, Tier.supervised]),
+)
+def test_one_more_reason_against_acting_never_raises_the_verdict(
+    already: list[dict[str, Any]], more: dict[str, Any], approved: bool, tier: Tier
+) -> None:
+    changes: dict[str, Any] = {"tier": tier, "approved": approved}
+    for reason in already:
+        changes |= {key: value for key, value in reason.items() if key not in changes or key == "tier"}
+    before = decided(**changes)
+    if set(more) & set(changes) - {"tier"}:
+        return  # it would replace a reason, not add one
+    if "tier" in more and changes["tier"] is not Tier.autonomous:
+        return
+    after = decided(**(changes | more))
+    assert RANK[after.verdict] <= RANK[before.verdict]
+    assert after.reasons
+
+
+@given(
+    tier=st.sampled_from(Tier), autonomy=st.sampled_from(Autonomy), action=st.text(max_size=12),
+    cooldown=st.floats(), age=st.floats(-1e6, 1e6), running=st.integers(-5, 9), failures=st.integers(-5, 9),
+    effects=st.integers(-5, 9), paused=st.booleans(), dry=st.booleans(), found=st.booleans(), approved=st.booleans(),
+)  # fmt: skip
+def test_whatever_it_is_asked_it_allows_only_what_nothing_forbids(
+    tier: Tier, autonomy: Autonomy, action: str, cooldown: float, age: float, running: int, failures: int,
+    effects: int, paused: bool, dry: bool, found: bool, approved: bool,
+) -> None:  # fmt: skip
+    decision = decided(
+        tier=tier, autonomy=autonomy, agent_action=action, cooldown_s=cooldown, running_now=running,
+        event_received_at=NOW - timedelta(seconds=age), failures_in_a_row=failures, effects_last_hour=effects,
+        paused=paused, dry_run=dry, approved=approved, targets=(ENABLED.model_copy(update={"found": found}),),
+    )  # fmt: skip
+    assert decision.reasons
+    if decision.verdict is not Verdict.deny:
+        assert tier in (Tier.autonomous, Tier.supervised)
+        assert autonomy is not Autonomy.never
+        assert found
+        assert not paused
+        assert not dry
+        assert 0 <= cooldown < float("inf")
+    if decision.verdict is Verdict.allow and not approved:
+        assert (tier, autonomy) == (Tier.autonomous, Autonomy.autonomous)
+        assert action.strip().lower() in ("investigate", "remediate")
+        assert age <= 900

@@ -1,0 +1,245 @@
+"""Verification: the conditions decide, the rest can only veto, and no data is never success."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sreops.domain.evidence import Series, SeriesSet
+from sreops.domain.incident import VerificationResult
+from sreops.domain.runbook import Condition
+from sreops.domain.verification import (
+    Judgement,
+    Look,
+    Reading,
+    already_met,
+    judge,
+    parse_condition,
+    read_condition,
+)
+
+START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+FIXED, NOT_FIXED, UNKNOWN = VerificationResult.fixed, VerificationResult.not_fixed, VerificationResult.unknown
+ERRORS = Condition(promql="errors", condition="< 0.05")
+SLOW = Condition(promql="latency", condition="< 1", for_s=30)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def answer(*values: float, partial: bool = False) -> SeriesSet:
+    series = tuple(Series(labels={"n": str(n)}, points=((0.0, value),)) for n, value in enumerate(values))
+    return SeriesSet(query="errors", series=series, partial=partial)
+
+
+def look(*holds: bool | None, container: str | None = "healthy", alert: bool | None = False) -> Look:
+    readings = tuple(Reading(promql=f"q{n}", condition="< 1", holds=hold) for n, hold in enumerate(holds))
+    return Look(readings=readings, container=container, alert_firing=alert)
+
+
+def judged(
+    *looks: tuple[float, Look],
+    conditions: tuple[Condition, ...] = (ERRORS,),
+    deadline: float = 300,
+    baseline: Look | None = None,
+) -> Judgement:
+    history = [(at(seconds), seen) for seconds, seen in looks]
+    now = history[-1][0] if history else at(deadline)
+    return judge(history, conditions, since=at(0), now=now, deadline=at(deadline), baseline=baseline)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("< 0.01", ("<", 0.01)), (">=1", (">=", 1.0)), (" == -2.5e3 ", ("==", -2500.0)), ("!= .5", ("!=", 0.5))],
+)
+def test_conditions_are_comparisons(text: str, expected: tuple[str, float]) -> None:
+    assert parse_condition(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0.01",
+        "<",
+        "< x",
+        "=< 1",
+        "= 1",
+        "< 1 s",
+        "< nan",
+        "< inf",
+        "< 1e999",
+        "1 < 2",
+        "<" * 99,
+        "< 1_0",
+        "< \u0661",
+    ],
+)
+def test_what_is_no_comparison_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"as in '< 0\.01'"):
+        parse_condition(text)
+
+
+@given(st.text())
+def test_any_condition_is_read_or_refused(text: str) -> None:
+    try:
+        _, limit = parse_condition(text)
+    except ValueError:
+        return
+    assert math.isfinite(limit)
+
+
+@pytest.mark.parametrize(
+    ("given_answer", "holds", "why"),
+    [
+        (answer(0.01), True, "0.01 < 0.05"),
+        (answer(0.01, 0.02), True, "0.02 < 0.05"),
+        (answer(0.01, 0.5), False, "1 of 2 series: 0.5 is not < 0.05"),
+        (answer(0.05), False, "0.05 is not < 0.05"),
+        (answer(), None, "no data"),
+        (answer(math.nan), None, "NaN"),
+        (answer(0.01, math.nan), None, "NaN"),
+        (answer(0.5, math.nan), False, "0.5 is not < 0.05"),
+        (answer(math.inf), False, "inf is not < 0.05"),
+        (answer(0.01, partial=True), None, "partial"),
+        (answer(0.5, partial=True), False, "0.5 is not"),
+        (SeriesSet(query="q", series=(Series(labels={}, points=()),)), None, "no data"),
+        (None, None, "Prometheus is away"),
+    ],
+)
+def test_every_series_must_meet_the_condition_and_what_was_not_measured_is_unknown(
+    given_answer: SeriesSet | None, holds: bool | None, why: str
+) -> None:
+    reading = read_condition(ERRORS, given_answer, "Prometheus is away" if given_answer is None else "")
+    assert reading.holds is holds
+    assert why in reading.why
+    assert all(math.isfinite(value) for value in reading.values)
+
+
+def test_the_latest_point_of_a_series_counts() -> None:
+    series = SeriesSet(query="q", series=(Series(labels={}, points=((1.0, 0.9), (2.0, 0.01))),))
+    assert read_condition(ERRORS, series).holds is True
+
+
+def test_conditions_that_hold_with_nothing_against_them_are_a_fix_at_once() -> None:
+    judgement = judged((10, look(True)))
+    assert (judgement.result, judgement.final) == (FIXED, True)
+
+
+@pytest.mark.parametrize("alert", [False, None])
+@pytest.mark.parametrize("container", ["healthy", "running", None])
+def test_only_a_contradiction_vetoes(container: str | None, alert: bool | None) -> None:
+    assert judged((10, look(True, container=container, alert=alert))).result is FIXED
+
+
+@pytest.mark.parametrize(
+    ("seen", "early", "late", "why"),
+    [
+        (look(False), NOT_FIXED, NOT_FIXED, "q0"),
+        (look(True, container="down"), NOT_FIXED, NOT_FIXED, "the container is down"),
+        (look(True, container="unhealthy"), NOT_FIXED, NOT_FIXED, "the container is unhealthy"),
+        (look(True, alert=True), NOT_FIXED, NOT_FIXED, "the alert still fires"),
+        (look(True, container="starting"), UNKNOWN, UNKNOWN, "health check"),
+        (look(None), UNKNOWN, UNKNOWN, "q0"),
+        (look(False, None, container=None), NOT_FIXED, NOT_FIXED, "q0"),
+        (look(True, None), UNKNOWN, UNKNOWN, "q1"),
+    ],
+)
+def test_what_is_not_a_fix_is_final_only_at_the_deadline(
+    seen: Look, early: VerificationResult, late: VerificationResult, why: str
+) -> None:
+    conditions = (ERRORS,) * len(seen.readings)
+    before, after = judged((299, seen), conditions=conditions), judged((300, seen), conditions=conditions)
+    assert (before.result, before.final) == (early, False)
+    assert (after.result, after.final) == (late, True)
+    assert why in after.why
+
+
+def test_a_condition_must_hold_without_a_break_for_its_time() -> None:
+    good, bad, blind = look(True), look(False), look(None)
+    ten = (SLOW,)
+    assert not judged((10, good), (39, good), conditions=ten).final
+    assert judged((10, good), (40, good), conditions=ten).result is FIXED
+    assert judged((10, good), (20, bad), (30, good), (50, good), conditions=ten).result is UNKNOWN
+    assert judged((10, good), (20, blind), (30, good), (50, good), conditions=ten).result is UNKNOWN
+    assert judged((10, good), (20, bad), (30, good), (60, good), conditions=ten).result is FIXED
+
+
+def test_holding_too_short_at_the_deadline_is_unknown_not_fixed() -> None:
+    judgement = judged((290, look(True)), (300, look(True)), conditions=(SLOW,))
+    assert (judgement.result, judgement.final) == (UNKNOWN, True)
+    assert "for 10 of 30 s" in judgement.why
+
+
+def test_what_was_seen_before_the_effect_does_not_count() -> None:
+    history = [(at(-60), look(True)), (at(-1), look(True))]
+    judgement = judge(history, (ERRORS,), since=at(0), now=at(1), deadline=at(300))
+    assert (judgement.result, judgement.final) == (UNKNOWN, False)
+    early_then_good = [(at(-60), look(True)), (at(10), look(True))]
+    assert judge(early_then_good, (SLOW,), since=at(0), now=at(10), deadline=at(300)).result is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("alert", "container", "result", "final"),
+    [
+        (False, "healthy", FIXED, True),
+        (False, None, FIXED, True),
+        (False, "down", NOT_FIXED, False),
+        (True, "healthy", NOT_FIXED, False),
+        (None, "healthy", UNKNOWN, False),
+    ],
+)
+def test_without_conditions_the_alerts_own_state_decides(
+    alert: bool | None, container: str | None, result: VerificationResult, final: bool
+) -> None:
+    judgement = judged((10, look(container=container, alert=alert)), conditions=())
+    assert (judgement.result, judgement.final) == (result, final)
+
+
+def test_a_success_proves_nothing_where_the_conditions_held_before() -> None:
+    judgement = judged((10, look(True)), baseline=look(True, alert=True))
+    assert (judgement.result, judgement.final) == (UNKNOWN, True)
+    assert "can't tell a fix" in judgement.why
+    for before in (look(False), look(None), look(True, container="down"), look(True, container="unhealthy")):
+        assert judged((10, look(True)), baseline=before).result is FIXED
+    assert judged((10, look(alert=False)), conditions=(), baseline=look(alert=True)).result is FIXED
+
+
+@pytest.mark.parametrize(
+    ("seen", "met"),
+    [(look(True, True), True), (look(True, None), False), (look(True, False), False), (look(), False),
+     (look(True, container="down"), False), (look(True, container="starting"), True)]
+)  # fmt: skip
+def test_already_met_means_nothing_to_fix_is_seen(seen: Look, met: bool) -> None:
+    assert already_met(seen) is met
+
+
+def test_a_look_that_lacks_a_condition_is_unknown() -> None:
+    judgement = judged((300, look(True)), conditions=(ERRORS, SLOW))
+    assert (judgement.result, judgement.final) == (UNKNOWN, True)
+
+
+_looks = st.builds(
+    look, st.sampled_from([True, False, None]), st.sampled_from([True, False, None]),
+    container=st.sampled_from(["healthy", "running", "starting", "unhealthy", "down", None]),
+    alert=st.sampled_from([True, False, None]),
+)  # fmt: skip
+
+
+@given(st.lists(_looks, max_size=8), st.floats(0, 400), st.floats(0, 60))
+def test_fixed_always_has_all_conditions_met_and_no_contradiction(
+    seen: list[Look], deadline: float, for_s: float
+) -> None:
+    conditions = (ERRORS, Condition(promql="q", condition="< 1", for_s=for_s))
+    history = [(at(10 * n), one) for n, one in enumerate(seen)]
+    now = at(10 * len(seen))
+    judgement = judge(history, conditions, since=at(0), now=now, deadline=at(deadline))
+    assert judgement.final or now < at(deadline)
+    if judgement.result is FIXED:
+        last = seen[-1]
+        assert [reading.holds for reading in last.readings] == [True, True]
+        assert last.container not in ("down", "unhealthy", "starting")
+        assert not last.alert_firing
