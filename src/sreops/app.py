@@ -103,13 +103,14 @@ def read_runbooks(path: Path, *, packaged_fallback: bool = True) -> tuple[tuple[
     except FileNotFoundError as exc:
         if not packaged_fallback:
             raise RunbooksInvalid([f"{path}: there is no such file"]) from exc
-        shown, text = "packaged runbooks.yaml", _packaged_runbooks()
+        shown, text = "packaged runbooks.yaml", packaged_runbooks()
     except (OSError, UnicodeDecodeError) as exc:
         raise RunbooksInvalid([f"{path}: can't be read: {exc}"]) from exc
     return load_runbooks(text, path=shown), shown
 
 
-def _packaged_runbooks() -> str:
+def packaged_runbooks() -> str:
+    """Return the text of the runbooks that ship with sreops."""
     packaged = importlib.resources.files("sreops").joinpath("runbooks.yaml")
     if packaged.is_file():
         return packaged.read_text(encoding="utf-8")

@@ -1,0 +1,222 @@
+"""The demo's acts: what is shown, and what was promised of each."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from sreops.sandbox.webhook import FiredAlert
+from sreops.sandbox.world import World
+
+_ACT_S = 60.0
+_APPROVE_AFTER_S = 5.0
+_COLOURS = {
+    "consume_event": "bright_white",
+    "create_gitlab_issue": "blue",
+    "enrich_context": "cyan",
+    "analyze_root_cause": "magenta",
+    "match_runbook": "yellow",
+    "await_approval": "bold yellow",
+    "execute_remediation": "bold red",
+    "verify_success": "green",
+    "close_or_escalate": "bold green",
+}
+
+
+class Hospital(Protocol):
+    """The real engine's side of ``--docker``: its patient's name and how often it was restarted."""
+
+    host: str
+    patient: str
+
+    async def restarts(self) -> int:
+        """Return how often the engine restarted the patient."""
+        ...
+
+
+@dataclass
+class Act:
+    """One incident of the demo: its promises, and which of them were broken."""
+
+    title: str
+    service: str
+    incident: dict[str, Any] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+    def promise(self, what: str, kept: object) -> None:
+        """Note a promise that was not kept."""
+        if not kept:
+            self.broken.append(what)
+
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Return the act's line of the summary."""
+        incident = self.incident
+        if not incident:
+            return (self.title, "", "", "it did not come to its end", "")
+        done = ", ".join(f"{e['action']} {e['target']}: {e['outcome']}" for e in incident["effects"]) or "nothing"
+        end = f"{incident['status']}: {incident['resolution'] or incident['reason']}"
+        confidence = (
+            f" ({incident['confidence']:.2f}, {incident['analyst']})" if incident["confidence"] is not None else ""
+        )
+        issue = f"#{incident['issue']['iid']}" if incident["issue"] else "kept locally"
+        return (self.title, f"{incident['root_cause'] or 'none'}{confidence}", done, end, issue)
+
+
+@dataclass
+class Stage:
+    """Where the acts play: the world, sreops' API, and the terminal."""
+
+    world: World
+    console: Console
+    client: httpx.AsyncClient
+    url: str
+    hospital: Hospital | None = None
+
+    async def tell(self) -> None:
+        """Print thoughts as they come over the event stream, until cancelled."""
+        last = "0"
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                headers = {"Last-Event-ID": last}
+                async with self.client.stream("GET", "/events?kind=thought", headers=headers, timeout=None) as answer:
+                    async for line in answer.aiter_lines():
+                        if line.startswith("id:"):
+                            last = line[3:].strip()
+                        elif line.startswith("data:"):
+                            self._print(json.loads(line[5:]))
+            await asyncio.sleep(0.2)
+
+    def _print(self, thought: dict[str, Any]) -> None:
+        node = str(thought.get("node", ""))
+        line = Text(f"{str(thought.get('at', ''))[11:19]}  ", style="dim")
+        line.append(f"{node:<20} ", style=_COLOURS.get(node, ""))
+        text = " ".join(str(thought.get("text", "")).split())
+        line.append(text if len(text) <= 220 else text[:219] + "…")
+        self.console.print(line)
+
+    async def fire(self, alert: FiredAlert) -> None:
+        """Send the alert as Grafana would; a refusal ends the demo."""
+        answer = await self.world.fire(alert, f"{self.url}/alerts")
+        answer.raise_for_status()
+
+    async def incident(self, service: str) -> dict[str, Any]:
+        """Return the newest incident of a service with its details, or nothing."""
+        answer = await self.client.get("/api/incidents", params={"service": service, "limit": 1})
+        answer.raise_for_status()
+        items = answer.json()["items"]
+        if not items:
+            return {}
+        details: dict[str, Any] = (await self.client.get(f"/api/incidents/{items[0]['id']}")).json()
+        return details
+
+    async def until(self, service: str, reached: Callable[[dict[str, Any]], bool], within_s: float) -> dict[str, Any]:
+        """Return the incident once it has come so far, or as it stands when the time is over."""
+        found: dict[str, Any] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not ((found := await self.incident(service)) and reached(found)):  # noqa: ASYNC110  # asked over HTTP
+                    await asyncio.sleep(0.2)
+        return found
+
+    async def ended(self, service: str) -> dict[str, Any]:
+        """Return the incident once it has ended."""
+        return await self.until(service, lambda found: found["status"] in ("resolved", "escalated"), _ACT_S)
+
+
+def fall_ill(world: World) -> None:
+    """Make the shop's past such that two services are in trouble when it opens."""
+    world.shop.leak("payments", full_in_s=-20, fills_in_s=1200)
+    world.shop.wedge("inventory", in_s=-120)
+
+
+async def acts(stage: Stage, *, only_first: bool) -> list[Act]:
+    """Play the acts one after another."""
+    played = [await _leak(stage)]
+    if not only_first:
+        played += [await _approval(stage), await _refusal(stage)]
+    return played
+
+
+def _rule(stage: Stage, text: str) -> None:
+    stage.console.rule(f"[bold]{text}", align="left")
+
+
+async def _leak(stage: Stage) -> Act:
+    service = stage.hospital.patient if stage.hospital else "payments"
+    act = Act("1. a memory leak", service)
+    _rule(stage, f"1. {service} leaks memory: sreops may act alone (tier autonomous)")
+    alert = stage.world.alert("HighErrorRate", service)
+    await stage.fire(alert)
+    act.incident = found = await stage.ended(service)
+    restarts = [e for e in found.get("effects", ()) if e["action"] == "restart_container"]
+    act.promise("an incident", found)
+    act.promise("the decisive log line as evidence", "OutOfMemoryError" in _evidence_text(found))
+    act.promise("the cause", found.get("category") in ("out_of_memory", "memory_leak"))
+    act.promise("a runbook", found.get("runbook_id"))
+    act.promise("exactly one restart", [e["outcome"] for e in restarts] == ["succeeded"])
+    act.promise("verified by the metric coming down", found.get("verification") == "fixed")
+    act.promise("the incident resolved", found.get("resolution") == "fixed")
+    act.promise("the issue closed", _issue_state(stage, found) == "closed")
+    if stage.hospital is not None:
+        act.promise("one restart in the real engine", await stage.hospital.restarts() == 1)
+    await stage.world.resolve(alert, f"{stage.url}/alerts")
+    return act
+
+
+async def _approval(stage: Stage) -> Act:
+    act = Act("2. a deadlock", "inventory")
+    _rule(stage, "2. inventory is wedged: a person must approve (tier supervised)")
+    alert = stage.world.alert("HighErrorRate", "inventory", tier="supervised")
+    await stage.fire(alert)
+    waiting = await stage.until("inventory", lambda found: found["status"] == "awaiting_approval", _ACT_S)
+    asked = waiting.get("status") == "awaiting_approval"
+    act.promise("it waited for an approval", asked)
+    act.promise("nothing was done before it", asked and not waiting["effects"])
+    if asked:
+        link = f"{stage.url}/incidents/{waiting['id']}"
+        stage.console.print(f"[bold yellow]Approve it at {link} (or wait: in {_APPROVE_AFTER_S:g} s the demo does)[/]")
+        stage.world.shop.fill_disk("ledger-db")  # the third act's trouble begins meanwhile
+        still = await stage.until("inventory", lambda found: found["status"] != "awaiting_approval", _APPROVE_AFTER_S)
+        if still.get("status") == "awaiting_approval":
+            body = {"by": "the demo", "reason": "nobody was at the page", "plan_hash": waiting["plan_hash"]}
+            await stage.client.post(f"/api/incidents/{waiting['id']}/approve", json=body)
+    act.incident = found = await stage.ended("inventory")
+    act.promise("exactly one restart", [e["outcome"] for e in found.get("effects", ())] == ["succeeded"])
+    act.promise("the incident resolved", found.get("resolution") == "fixed")
+    act.promise("the issue closed", _issue_state(stage, found) == "closed")
+    await stage.world.resolve(alert, f"{stage.url}/alerts")
+    return act
+
+
+async def _refusal(stage: Stage) -> Act:
+    act = Act("3. a full disk", "ledger-db")
+    _rule(stage, "3. ledger-db has no space left: a restart would not help, so sreops hands it over")
+    await stage.fire(stage.world.alert("DiskFull", "ledger-db", tier="autonomous"))
+    act.incident = found = await stage.ended("ledger-db")
+    act.promise("handed over", found.get("status") == "escalated")
+    act.promise("nothing was done", found and not found["effects"])
+    act.promise("the cause", found.get("category") == "disk_full")
+    account = ((found.get("decision") or {}).get("handover") or "") if found else ""
+    act.promise("an account with what to do next", "What to do next" in account)
+    act.promise("the issue open and on-call's", _issue_state(stage, found) == "opened")
+    for line in [text for text in account.splitlines() if text.strip()][:14]:
+        stage.console.print(Text(f"   │ {line[:160]}", style="dim"))
+    return act
+
+
+def _evidence_text(found: dict[str, Any]) -> str:
+    return "\n".join(f"{item['finding']}\n{item['text']}" for item in found.get("evidence", ()))
+
+
+def _issue_state(stage: Stage, found: dict[str, Any]) -> str:
+    issue = found.get("issue") or {}
+    tracker = stage.world.gitlab
+    if tracker is None:
+        return ""
+    return next((one.state for one in tracker.issues if one.iid == issue.get("iid")), "")
