@@ -211,7 +211,10 @@ class _Pages:
         return Response(status_code=204)
 
     async def kill(self, request: Request) -> Response:
-        container = self._container(request)
+        try:
+            container = self._container(request)
+        except EngineError as exc:
+            raise EngineError(exc.status, f"cannot kill container: {request.path_params['id']}: {exc}") from exc
         signal = _signal(request.query_params.get("signal") or "KILL")
         if not container.running:
             raise EngineError(409, f"cannot kill container: {container.name}: container {container.id} is not running")

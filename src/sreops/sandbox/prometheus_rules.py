@@ -58,6 +58,7 @@ class AlertRule:
         if self._node is None:
             self._node = parse(self.expr)
         engine = Engine(store)
+        found: list[tuple[dict[str, str], float]]
         if self._node.kind is Kind.SCALAR:
             found = [({}, engine.scalar(self._node, at))]
         else:
