@@ -126,9 +126,7 @@ class Faults:
         own_body, own_type = self._error_body(status)
         raw = own_body if body is None else body.encode() if isinstance(body, str) else body
         kind = content_type or (own_type if body is None else "text/plain; charset=utf-8")
-        return self.add(
-            Fault(FaultKind.RESPOND, path, method, times, after, status, raw, kind, dict(headers or {}))
-        )
+        return self.add(Fault(FaultKind.RESPOND, path, method, times, after, status, raw, kind, dict(headers or {})))
 
     def garbage(
         self,
@@ -143,9 +141,7 @@ class Faults:
         """Answer 200 with a body that is not what its content type says."""
         return self.fail(status, body, content_type=content_type, path=path, method=method, times=times)
 
-    def hang(
-        self, *, path: str = "*", method: str = "*", times: int | None = 1, after_acting: bool = False
-    ) -> Fault:
+    def hang(self, *, path: str = "*", method: str = "*", times: int | None = 1, after_acting: bool = False) -> Fault:
         """Never answer, before or after acting on the request."""
         kind = FaultKind.ACT_THEN_HANG if after_acting else FaultKind.HANG
         return self.add(Fault(kind, path, method, times))
@@ -165,9 +161,7 @@ class Faults:
         """Act, but break the answer off in the middle of its body."""
         return self.add(Fault(FaultKind.CUT, path, method, times, keep_bytes=keep_bytes))
 
-    def reset(
-        self, *, path: str = "*", method: str = "*", times: int | None = 1, after_acting: bool = False
-    ) -> Fault:
+    def reset(self, *, path: str = "*", method: str = "*", times: int | None = 1, after_acting: bool = False) -> Fault:
         """Reset the connection, before or after acting on the request."""
         kind = FaultKind.ACT_THEN_RESET if after_acting else FaultKind.RESET
         return self.add(Fault(kind, path, method, times))
@@ -180,11 +174,7 @@ class Faults:
 
     def count(self, method: str = "*", path: str = "*") -> int:
         """How many of the remembered requests match."""
-        return sum(
-            1
-            for seen in self.requests
-            if method in ("*", seen.method) and fnmatch.fnmatchcase(seen.path, path)
-        )
+        return sum(1 for seen in self.requests if method in ("*", seen.method) and fnmatch.fnmatchcase(seen.path, path))
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """Return the app with the faults in front of it."""
@@ -270,9 +260,7 @@ async def _respond(fault: Fault, receive: Receive, send: Send) -> None:
     while (message := await receive())["type"] == "http.request" and message.get("more_body"):
         pass
     headers = [(b"content-type", fault.content_type.encode("latin-1"))]
-    headers += [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()
-    ]
+    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fault.headers.items()]
     bodiless = fault.status in (204, 304)
     if not bodiless:
         headers.append((b"content-length", str(len(fault.body)).encode()))

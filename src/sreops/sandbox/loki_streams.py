@@ -88,9 +88,7 @@ class Streams:
     ) -> list[tuple[Stream, list[Entry]]]:
         """Return at most ``limit`` lines over all streams, each stream's in the direction asked for."""
         matching = [stream for stream in self._streams.values() if log.selects(stream.labels)]
-        lanes = [
-            _lane(index, stream, log, start_ns, end_ns, forward) for index, stream in enumerate(matching)
-        ]
+        lanes = [_lane(index, stream, log, start_ns, end_ns, forward) for index, stream in enumerate(matching)]
         merged = heapq.merge(*lanes, key=lambda item: item[1][0], reverse=not forward)
         chosen: dict[int, list[Entry]] = defaultdict(list)
         for index, entry in islice(merged, limit):
@@ -121,9 +119,7 @@ def _lane(
 ) -> Iterator[tuple[int, Entry]]:
     entries = stream.between(start_ns, end_ns)
     return (
-        (index, entry)
-        for entry in (entries if forward else reversed(entries))
-        if log.keeps(entry[1], stream.labels)
+        (index, entry) for entry in (entries if forward else reversed(entries)) if log.keeps(entry[1], stream.labels)
     )
 
 
@@ -151,9 +147,7 @@ def _aggregate(expr: VectorExpr, vector: Vector) -> Vector:
         return {
             labels: value
             for members in groups.values()
-            for labels, value in sorted(members, key=lambda member: (sign * member[1], member[0]))[
-                : expr.number
-            ]
+            for labels, value in sorted(members, key=lambda member: (sign * member[1], member[0]))[: expr.number]
         }
     return {key: _reduce(expr.operator, [value for _, value in members]) for key, members in groups.items()}
 
