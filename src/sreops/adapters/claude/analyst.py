@@ -63,22 +63,35 @@ class ClaudeAnalyst:
         if not key or not key.isascii() or not key.isprintable():
             raise SettingsInvalid(["SREOPS_LLM__API_KEY is empty or holds characters that no header can carry"])
         self._settings = settings
-        self._client = AsyncAnthropic(
-            api_key=key,
-            base_url=settings.base_url or BASE_URL,
-            max_retries=max_retries,
-            timeout=settings.timeout_s,
-        )
+        self._key = key
+        self._max_retries = max_retries
+        self._client: AsyncAnthropic | None = None
+        self._building = asyncio.Lock()
         self._health: tuple[float, Health] | None = None
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
+
+    async def _sdk(self) -> AsyncAnthropic:
+        """Return the SDK's client, built once in a thread: it reads the CA certificates from disk."""
+        async with self._building:
+            if self._client is None:
+                self._client = await asyncio.to_thread(
+                    AsyncAnthropic,
+                    api_key=self._key,
+                    base_url=self._settings.base_url or BASE_URL,
+                    max_retries=self._max_retries,
+                    timeout=self._settings.timeout_s,
+                )
+        return self._client
 
     async def analyze(self, brief: Brief, *, timeout_s: float) -> AnalystAnswer:
         """Ask once. Raises AnalystUnavailable (worth another try) or AnalystRefused (an answer not to be believed)."""
         async with self._translated(timeout_s):
-            raw = await self._client.messages.with_raw_response.create(
+            client = await self._sdk()
+            raw = await client.messages.with_raw_response.create(
                 model=self._settings.model,
                 max_tokens=self._settings.max_tokens,
                 # The fixed part ends a cached prefix: an incident storm pays for it once.
@@ -108,7 +121,7 @@ class ClaudeAnalyst:
         model = self._settings.model
         try:
             async with self._translated(HEALTH_TIMEOUT_S):
-                client = self._client.with_options(max_retries=0, timeout=HEALTH_TIMEOUT_S)
+                client = (await self._sdk()).with_options(max_retries=0, timeout=HEALTH_TIMEOUT_S)
                 found = await client.models.retrieve(model)
         except AnalystUnavailable as exc:
             return Health("down", str(exc), "the rules answer meanwhile")
