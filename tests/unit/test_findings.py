@@ -207,6 +207,13 @@ def test_log_selectors_fall_back_to_the_service_under_the_labels_that_exist():
     assert {"container": "payments"} in log_label_candidates(event(), None)
 
 
+def test_labels_that_repeat_the_service_are_tried_once_and_at_most_eight_are():
+    assert log_label_candidates(event(container="payments"), {"container"}) == [{"container": "payments"}]
+    assert log_label_candidates(event(job="payments"), {"job"}) == [{"job": "payments"}]
+    assert log_label_candidates(event(service=""), {"container"}) == []
+    assert len(metric_label_candidates(event(container="a", pod="b", app="c", job="d", instance="e"))) == 8
+
+
 def test_values_that_no_query_can_hold_are_not_offered():
     assert log_label_candidates(event(service="a\x00b", container="\ud800"), None) == []
 

@@ -53,6 +53,40 @@ def test_node_metrics_give_memory_cpu_and_disk():
     assert ids({"instance": "n1:9100"}, NODE) >= {"node_memory", "node_cpu", "disk", "up"}
 
 
+def asks(labels, names, signal_id):
+    return next(signal for signal in choose(labels, names) if signal.id == signal_id)
+
+
+def test_other_families_are_known_by_their_names():
+    labels = {"service": "s"}
+    grpc = asks(labels, ["grpc_server_handled_total"], "error_ratio").promql
+    assert 'grpc_code=~"Unknown|Internal' in grpc
+    assert asks(labels, ["api_response_time_ms_bucket"], "latency_p95").promql.endswith(" / 1000")
+    jvm = asks(labels, ["jvm_memory_used_bytes", "jvm_memory_max_bytes"], "memory")
+    assert jvm.promql == 'sum(jvm_memory_used_bytes{service="s"})'
+    assert jvm.limit == 'sum(jvm_memory_max_bytes{service="s"} > 0)'
+    assert asks(labels, ["shop_memory_used_bytes", "shop_memory_limit_bytes"], "memory").limit
+    assert asks(labels, ["container_memory_working_set_bytes"], "memory").limit == ""
+    assert asks(labels, ["container_cpu_usage_seconds_total"], "cpu").limit == ""
+    assert asks(labels, ["container_fs_usage_bytes"], "disk").limit == ""
+    assert asks(labels, ["kube_pod_container_status_restarts_total"], "restarts").unit == "count"
+    assert asks(labels, ["container_health_state"], "health").worse == "down"
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "tail"),
+    [
+        ("data_volume_used_percent", "ratio", " / 100"),
+        ("disk_usage_ratio", "ratio", ")"),
+        ("disk_used_bytes", "bytes", ")"),
+    ],
+)
+def test_disks_of_their_own_kind_are_read_in_their_unit(name, unit, tail):
+    signal = asks({"service": "s"}, [name], "disk")
+    assert signal.unit == unit
+    assert signal.promql.endswith(tail)
+
+
 def test_no_known_metric_gives_no_question():
     assert choose({"service": "x"}, ["weather_temperature_celsius", "x" * 100_000]) == ()
 

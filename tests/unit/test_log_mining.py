@@ -1,6 +1,7 @@
 import gzip
 import json
 import re
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,14 @@ def test_a_stack_trace_stays_whole_and_counts_as_one_entry():
     assert found.templates == 1
 
 
+def test_an_endless_continuation_is_parted_and_a_blank_line_ends_an_entry():
+    lines = [line("head"), *[line(f"  more {i}", i) for i in range(200)]]
+    found = excerpt(lines, T0, 3000)
+    assert found.total == 201
+    assert 1 < found.templates <= 4
+    assert excerpt([line("one"), line("   "), line("two")], T0, 500).templates == 3
+
+
 def test_traces_of_interleaved_streams_do_not_mix():
     lines = [
         line("ERROR first", 0, container="a"),
@@ -171,7 +180,8 @@ def test_a_hundred_thousand_lines_take_at_most_two_seconds():
     lines = [LogLine.model_construct(at=T0 + timedelta(milliseconds=i), text=t, labels={}) for i, t in enumerate(texts)]
     start = time.process_time()
     found = excerpt(lines, T0 + timedelta(seconds=50), 12_000)
-    assert time.process_time() - start < 2.0
+    # a tracer (coverage) makes each line of Python dearer; without one this takes about a second
+    assert time.process_time() - start < (2.0 if sys.gettrace() is None else 8.0)
     assert found.total == 100_000
 
 
@@ -179,13 +189,11 @@ def test_a_hundred_thousand_lines_take_at_most_two_seconds():
     "piece", ["a", "a-", "1", "1.", '"', ' "', "1,", "a_1-", "\x1b[", "[", "(1 ", "level:", "HTTP/"]
 )
 def test_hostile_repetition_costs_linear_time(piece):
-    def seconds(copies: int) -> float:
-        lines = [line(piece * 2_000 + str(n), n) for n in range(copies)]
-        start = time.process_time()
-        excerpt(lines, T0, 2000)
-        return time.process_time() - start
-
-    assert seconds(400) < 25 * max(seconds(50), 0.004)
+    lines = [line((piece * 5_000)[:5_000] + str(n), n) for n in range(400)]
+    start = time.process_time()
+    excerpt(lines, T0, 2000)
+    # linear takes two seconds at worst; quadratic would be 10^10 steps
+    assert time.process_time() - start < 12
 
 
 def recorded() -> list[Path]:

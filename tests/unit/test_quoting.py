@@ -129,6 +129,7 @@ def test_patterns_of_ours_stand_beside_quoted_labels():
         == r'http_requests_total{service="a\"b",status=~"5.."}'
     )
     assert promql_selector("up", {}) == "up"
+    assert promql_selector(None, {"a": "b"}, patterns={"c": "d"}) == '{a="b",c=~"d"}'
 
 
 def test_durations_are_whole_seconds_and_never_zero():

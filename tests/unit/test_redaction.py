@@ -96,14 +96,8 @@ HOSTILE = ["a", "a-", "1 ", "1", "a@", "a_", "password=", 'password="', "eyJ", "
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_hostile_repetition_costs_linear_time(piece):
-    def seconds(length: int) -> float:
-        text = piece * (length // len(piece))
-        best = float("inf")
-        for _ in range(2):
-            start = time.perf_counter()
-            redact(clean(text))
-            best = min(best, time.perf_counter() - start)
-        return best
-
-    # quadratic would be 64-fold; linear is eight-fold, and the machine is shared
-    assert seconds(400_000) < 25 * max(seconds(50_000), 0.002)
+    text = piece * (400_000 // len(piece))
+    start = time.process_time()
+    redact(clean(text))
+    # linear takes a third of a second at worst; quadratic would be 10^11 steps
+    assert time.process_time() - start < 5

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sreops.domain.alert import AlertEvent
-from sreops.domain.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet, Window
+from sreops.domain.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet
 from sreops.domain.evidence_scope import evidence_window, log_label_candidates, metric_label_candidates
 from sreops.domain.golden_signals import Signal
 from sreops.domain.incident import Incident
@@ -252,8 +252,3 @@ def _count(number_of: int, noun: str) -> str:
 
 def _time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def window_note(window: Window) -> str:
-    """Return the window in words, for the account of what was looked at."""
-    return f"{_time(window.start)} to {_time(window.end)}"

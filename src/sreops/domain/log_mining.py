@@ -175,7 +175,7 @@ def entries(lines: Iterable[LogLine]) -> Iterator[_Entry]:
 def templates(lines: Iterable[LogLine], alert_at: datetime, *, baseline_until: datetime) -> list[Template]:
     """Group entries by their mask, source and severity; in order of first appearance."""
     found: dict[tuple[str, str], Template] = {}
-    masks: dict[str, tuple[str, int]] = {}
+    masks: dict[str, str] = {}  # exact repeats are masked once
     for entry in entries(lines):
         head = entry.lines[0] if len(entry.lines) == 1 else entry.lines[0] + "\n" + entry.lines[-1]
         known = masks.get(head)
@@ -183,13 +183,11 @@ def templates(lines: Iterable[LogLine], alert_at: datetime, *, baseline_until: d
             masked = mask(head)
             if len(masked) > _KEY_HEAD + _KEY_TAIL:
                 masked = masked[:_KEY_HEAD] + "…" + masked[-_KEY_TAIL:]
-            known = (masked, 0)
-            if len(masks) < 200_000:
-                masks[head] = known
-        template = found.get((entry.source, known[0]))
+            known = masks[head] = masked
+        template = found.get((entry.source, known))
         if template is None:
             weight = severity(_clamped("\n".join(entry.lines)))
-            template = found[(entry.source, known[0])] = Template(known[0], weight, entry, entry)
+            template = found[(entry.source, known)] = Template(known, weight, entry, entry)
         template.count += 1
         template.last = entry
         template.baseline += entry.at < baseline_until
@@ -208,9 +206,7 @@ def _score(template: Template, total: int, span_s: float, baseline_share: float)
             score += min(4.0, 1.0 + expected)
         elif template.severity <= 2 and template.count > 2:
             score -= min(2.0, template.baseline / template.count)
-    if span_s > 0:
-        score += 2.0 * (1.0 - min(1.0, template.nearest_s / span_s))
-    return score
+    return score + 2.0 * (1.0 - min(1.0, template.nearest_s / span_s))
 
 
 def _shorten(text: str, limit: int) -> str:

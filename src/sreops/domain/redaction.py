@@ -32,9 +32,7 @@ class _Hidden(dict[int, int | None]):
     """A translation table that learns each character once."""
 
     def __missing__(self, code: int) -> int | None:
-        value = None if _is_hidden(chr(code)) else code
-        if len(self) < 70_000:
-            self[code] = value
+        value = self[code] = None if _is_hidden(chr(code)) else code
         return value
 
 
