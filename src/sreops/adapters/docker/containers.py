@@ -27,7 +27,6 @@ SCALE_ATTEMPTS = 5
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _SERVICE_ID = re.compile(r"[0-9a-z]{25}")
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
-_NO_SWARM = ("not a swarm manager", "not part of a swarm")
 
 
 class DockerContainers:
@@ -132,8 +131,8 @@ class DockerContainers:
         deadline = time.monotonic() + timeout_s
         try:
             services = await self._get("services", {"name": [name]}, timeout_s)
-        except EngineUnavailable as exc:
-            if any(said in str(exc) for said in _NO_SWARM):
+        except EngineRefused as exc:
+            if exc.status == 503:  # no Swarm here
                 return None
             raise
         exact = [one for one in services if _spec(one).get("Name") == name]  # the filter takes prefixes

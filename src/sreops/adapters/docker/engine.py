@@ -35,6 +35,8 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 ENGINE_FAILED = "engine.request_failed"
 _CONNECT_S = 5.0
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
+_NO_SWARM = ("not a swarm manager", "not part of a swarm")
+_SHOWN_CHARS = 600  # the runtime's errors begin with the layers they came through, and end with the cause
 _LATER = frozenset({408, 425, 429})  # 4xx that say "not now", and that nothing was begun
 
 
@@ -205,14 +207,16 @@ class Engine:
 
 def shown(raw: bytes | str) -> str:
     """Return the beginning of a body or message on one printable line."""
-    text = raw[:2400].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    return one_line(text) or "an empty body"
+    text = raw[: 4 * _SHOWN_CHARS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    return one_line(text, _SHOWN_CHARS) or "an empty body"
 
 
 def _answered(where: str, status: int, message: str, *, acts: bool) -> SreopsError:
     said = f"{where}: it answered {status}: {shown(message)}"
     if status in _LATER:
         return EngineUnavailable(said)
+    if status == 503 and any(said in message for said in _NO_SWARM):
+        return EngineRefused(f"{where}: it answered 503: this engine is no Swarm manager", status=503)
     if status < 500:
         if status in (401, 403):
             said += "; a proxy in front of the engine may not allow this request"
