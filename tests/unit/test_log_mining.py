@@ -134,6 +134,8 @@ def test_what_was_not_there_before_goes_before_what_always_was():
     lines = sorted([*steady, *fresh], key=lambda one: one.at)
     found = excerpt(lines, T0 + timedelta(seconds=420), 120)
     assert "licence" in found.top[0]
+    parted = excerpt(lines, T0 + timedelta(seconds=420), 120, baseline_until=T0 + timedelta(seconds=399))
+    assert "licence" in parted.top[0]
 
 
 def test_of_equal_lines_those_near_the_alert_come_first():
