@@ -31,7 +31,7 @@ class DispatchSuite:
         second = await opened(store, now=at(1), fingerprint="b")
         [lease] = await store.claim("w1", now=at(2), lease_s=30, limit=10)
         assert lease.incident_id == first
-        assert await store.claim("w2", now=at(3), lease_s=30, limit=10) == []
+        assert await store.claim("w2", now=at(32), lease_s=30, limit=10) == [], "held to its last moment"
         await store.park(lease, wake_at=at(100), timer="poll")
         [lease] = await store.claim("w2", now=at(4), lease_s=30, limit=10)
         assert lease.incident_id == second
@@ -134,6 +134,12 @@ class DispatchSuite:
         await store.wake(lease.incident_id, woken_by="timer")
         assert (await claimed(store, now=at(1))).woken_by == "timer"
 
+    async def test_a_wake_of_what_is_due_already_does_not_make_it_look_younger(self, store: SqlIncidentStore) -> None:
+        event = alert()
+        incident_id = (await store.correlate(event, always("open"), now=T0)).incident_id or ""
+        await store.correlate(cleared(event), always("resolve", incident_id, all_resolved=True), now=at(60))
+        assert (await store.backlog(now=at(70))).oldest_ready_s == 70
+
     async def test_wake_before_the_first_start_stays_a_start(self, store: SqlIncidentStore) -> None:
         incident_id = await opened(store)
         await store.wake(incident_id, woken_by="resolved")
@@ -189,7 +195,11 @@ class DispatchSuite:
         await becomes("remediating", 10_100)
         assert not await late(13_600)
         assert await late(13_601)
-        await ended(store, lease, now=at(13_700))
+        await becomes("awaiting_approval", 13_601)
+        await becomes("remediating", 14_601)
+        assert not await late(14_599)
+        assert await late(14_602), "both waits together"
+        await ended(store, lease, now=at(14_700))
         assert not await late(99_999)
 
     async def test_backlog_counts_what_waits_and_how_long(self, store: SqlIncidentStore) -> None:

@@ -221,6 +221,7 @@ class ApprovalsSuite:
         results = await asyncio.gather(*map(decide, range(20)))
         won = [result for result in results if isinstance(result, Approval)]
         assert len(won) == 1
+        assert all("already" in str(result) for result in results if isinstance(result, DecisionConflict))
         assert await store.approval(lease.incident_id, 1) == won[0]
         assert len(await store.records(kind="action")) == 1
 

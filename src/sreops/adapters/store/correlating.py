@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from sreops.adapters.store.applying import apply
 from sreops.adapters.store.columns import plain
@@ -76,7 +76,8 @@ class Correlating(Part):
         recent = incidents.c.ended_at >= now - self._longest_window
         found: dict[str, Row[Any]] = {}
         for condition in (
-            incidents.c.ended_at.is_(None) & or_(holds, same_service),
+            incidents.c.ended_at.is_(None) & holds,
+            incidents.c.ended_at.is_(None) & same_service,
             recent & holds,
             recent & same_service,
             incidents.c.id == incident_id_of(event),
