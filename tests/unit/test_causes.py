@@ -49,7 +49,7 @@ def concluded(*pieces: Mapping[str, Any], about: AlertEvent | None = None) -> An
     return conclude(Brief(incident_id="i", alerts=(about or event(),), evidence=evidence))
 
 
-LEAK = metric("memory", baseline=0.4, peak=0.95, last=0.95, limit_ratio=0.95)
+LEAK = metric("memory", before=0.4, max=0.95, last=0.95, limit_ratio=0.95)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,7 @@ LEAK = metric("memory", baseline=0.4, peak=0.95, last=0.95, limit_ratio=0.95)
         ("Error: getaddrinfo ENOTFOUND postgres.production.svc", C.dns_failure),
         ("curl: (6) Could not resolve host: api.example.com", C.dns_failure),
         ("dial tcp 10.0.0.7:5432: connect: connection refused", C.dependency_down),
+        ('psql: error: connection to server at "db", port 5432 failed: Connection refused', C.dependency_down),
         ("FATAL: Cannot connect to postgres:5432 -- exiting", C.dependency_down),
         ("Failed to pull image \"shop:v9\": manifest unknown", C.bad_deploy),
     ],
@@ -114,16 +115,20 @@ def test_what_the_engine_says(data: dict[str, Any], category: Category, least: f
     ("pieces", "category", "least", "most"),
     [
         ([LEAK], C.memory_leak, 0.7, 0.8),
-        ([LEAK, metric("rate", baseline=10, peak=40, last=40)], C.memory_leak, 0.4, 0.69),
-        ([metric("memory", baseline=0.9, peak=0.95, last=0.95, limit_ratio=0.95)], C.memory_leak, 0.4, 0.69),
-        ([metric("cpu", baseline=0.3, peak=1, last=0.98, limit_ratio=0.98)], C.cpu_saturation, 0.7, 0.8),
-        ([metric("cpu", baseline=0.3, peak=1, last=0.98, limit_ratio=0.98), metric("rate", baseline=10, last=50)],
+        ([LEAK, metric("request_rate", before=10, max=40, last=40)], C.memory_leak, 0.4, 0.69),
+        ([metric("memory", before=0.9, max=0.95, last=0.95, limit_ratio=0.95)], C.memory_leak, 0.4, 0.69),
+        ([metric("cpu", before=0.3, max=1, last=0.98, limit_ratio=0.98)], C.cpu_saturation, 0.7, 0.8),
+        ([metric("cpu", before=0.3, max=1, last=0.98, limit_ratio=0.98), metric("request_rate", before=10, last=50)],
          C.traffic_overload, 0.7, 0.8),
-        ([metric("disk", baseline=0.9, peak=0.99, last=0.99, limit_ratio=0.99)], C.disk_full, 0.7, 0.85),
-        ([metric("errors", baseline=0.0, peak=0.5, last=0.5)], C.error_rate, 0.4, 0.69),
-        ([metric("latency", baseline=0.1, peak=2, last=2)], C.latency, 0.4, 0.69),
-        ([metric("restarts", baseline=1, peak=5, last=5)], C.crash_loop, 0.6, 0.75),
-        ([metric("up", baseline=1, peak=1, last=0)], C.unhealthy, 0.4, 0.69),
+        ([metric("disk", before=0.9, max=0.99, last=0.99, limit_ratio=0.99)], C.disk_full, 0.7, 0.85),
+        ([metric("error_ratio", before=0.0, max=0.5, last=0.5)], C.error_rate, 0.4, 0.69),
+        ([metric("latency_p95", before=0.1, max=2, last=2)], C.latency, 0.4, 0.69),
+        ([metric("restarts", before=0, max=4, last=4)], C.crash_loop, 0.6, 0.75),
+        ([metric("oom_kills", before=0, max=1.1, last=1.1)], C.out_of_memory, 0.8, MOST),
+        ([metric("errors:db_errors_total", before=0.0, max=3, last=3)], C.error_rate, 0.4, 0.69),
+        ([metric("pool", before=4, max=20, last=20, limit_ratio=1.0)], C.connection_pool_exhausted, 0.5, 0.69),
+        ([metric("health", before=1, max=1, last=0)], C.unhealthy, 0.5, 0.69),
+        ([metric("up", before=1, max=1, last=0)], C.unhealthy, 0.4, 0.69),
     ],
 )  # fmt: skip
 def test_what_the_metrics_say(pieces: list[dict[str, Any]], category: Category, least: float, most: float) -> None:
@@ -147,14 +152,14 @@ def test_the_same_source_said_twice_raises_nothing() -> None:
 
 
 def test_exit_137_with_memory_near_the_limit_is_out_of_memory() -> None:
-    near = metric("memory", baseline=0.9, peak=0.99, last=0.99, limit_ratio=0.99)
+    near = metric("memory", before=0.9, max=0.99, last=0.99, limit_ratio=0.99)
     assert concluded(container(running=False, exit_code=137), near).category is C.out_of_memory
 
 
 def test_a_cause_is_preferred_to_its_symptoms() -> None:
     analysis = concluded(
         logs("Back-off restarting failed container", "invalid directive in config.yaml"),
-        metric("errors", baseline=0.0, peak=0.9, last=0.9),
+        metric("error_ratio", before=0.0, max=0.9, last=0.9),
         container(health="unhealthy", restart_count=7),
     )
     assert analysis.category is C.bad_configuration
@@ -168,10 +173,38 @@ def test_an_unhealthy_service_whose_dependency_is_away_is_not_restarted() -> Non
 
 
 def test_two_causes_as_strong_lower_the_confidence_and_the_one_a_restart_does_not_cure_is_named() -> None:
-    analysis = concluded(logs("connection pool exhausted", "dial tcp 10.0.0.7:5432: connect: connection refused"))
+    analysis = concluded(logs("Found one Java-level deadlock", "dial tcp 10.0.0.7:5432: connect: connection refused"))
     assert analysis.category is C.dependency_down
     assert analysis.confidence < 0.7
-    assert "connection_pool_exhausted" in analysis.reasoning
+    assert "As strong: deadlock" in analysis.reasoning
+
+
+def test_two_causes_with_the_same_cure_do_not_lower_the_confidence() -> None:
+    analysis = concluded(logs("Found one Java-level deadlock", "java.lang.OutOfMemoryError"))
+    assert (analysis.category, analysis.confidence) == (C.out_of_memory, 0.78)
+    assert "Also possible: deadlock" in analysis.reasoning
+
+
+def test_a_weak_sign_of_a_deeper_cause_does_not_hide_a_strong_shallower_one() -> None:
+    analysis = concluded(
+        logs("segmentation fault (core dumped)", "memory usage high"), container(running=False, exit_code=139)
+    )
+    assert analysis.category is C.process_exited
+
+
+def test_symptoms_alone_never_add_up_to_acting_confidence() -> None:
+    analysis = concluded(
+        metric("latency_p95", before=0.1, max=2, last=2), logs("request timed out"), container(restart_count=5)
+    )
+    assert analysis.confidence < 0.7
+
+
+def test_memory_without_a_measured_limit_is_held_against_the_containers() -> None:
+    resident = metric("memory", before=330e6, max=514e6, last=514e6, unit="bytes")
+    assert concluded(resident).category is C.unknown
+    analysis = concluded(resident, container(memory_limit_bytes=536_870_912))
+    assert (analysis.category, analysis.recommended_action) == (C.memory_leak, RecommendedAction.restart)
+    assert analysis.confidence >= 0.7
 
 
 def test_a_line_that_says_it_is_over_lowers_the_confidence() -> None:
@@ -229,7 +262,7 @@ def test_no_evidence_at_all_gives_next_to_no_confidence() -> None:
 
 
 def test_a_signal_that_is_back_to_normal_is_a_false_alarm() -> None:
-    back = metric("errors", baseline=0.01, peak=0.5, last=0.011)
+    back = metric("error_ratio", before=0.01, max=0.5, last=0.011)
     analysis = concluded(back, container(health="healthy"), logs("GET / 200"))
     assert (analysis.category, analysis.recommended_action) == (C.false_alarm, RecommendedAction.none)
     assert analysis.evidence == ("E1",)
@@ -241,12 +274,12 @@ def test_a_signal_that_is_back_to_normal_is_a_false_alarm() -> None:
         container(health="unhealthy"),
         container(running=False, exit_code=1),
         logs("java.lang.OutOfMemoryError"),
-        metric("latency", baseline=0.1, peak=2, last=2),
-        metric("memory", baseline=0.1, peak=0.5) | {"partial": True},
+        metric("latency_p95", before=0.1, max=2, last=2),
+        metric("memory", before=0.1, max=0.5) | {"partial": True},
     ],
 )
 def test_a_false_alarm_needs_everything_else_to_be_well(against: dict[str, Any]) -> None:
-    assert concluded(metric("errors", baseline=0.01, peak=0.5, last=0.011), against).category is not C.false_alarm
+    assert concluded(metric("error_ratio", before=0.01, max=0.5, last=0.011), against).category is not C.false_alarm
 
 
 @pytest.mark.parametrize("category", list(Category))
@@ -286,9 +319,9 @@ _pieces = st.fixed_dictionaries(
         "source": st.just("s"),
         "text": st.one_of(st.text(max_size=60), st.sampled_from([sign.alternatives[0] for sign in LOG_SIGNS])),
         "data": st.dictionaries(
-            st.sampled_from(["signal", "baseline", "peak", "last", "limit_ratio", "running", "health", "exit_code",
+            st.sampled_from(["signal", "before", "max", "last", "limit_ratio", "running", "health", "exit_code",
                              "oom_killed", "restart_count", "status"]),
-            st.one_of(_numbers, st.sampled_from(["memory", "cpu", "errors", "up", "rate", "unhealthy", "restarting"])),
+            st.one_of(_numbers, st.sampled_from(["memory", "cpu", "error_ratio", "up", "unhealthy"])),
         ),
         "partial": st.booleans(),
     }

@@ -28,8 +28,12 @@ RIVAL_WITHIN = 0.08
 FROM_THE_ALERT = 0.6
 """The alert's own text is somebody's guess: its signs count by this factor."""
 UNKNOWN_CONFIDENCE = 0.2
+DECISIVE = 0.7
+"""Without a sign of this strength no sum of signs reaches it: a person looks first."""
 ENOUGH = 0.45
-"""Below this a deeper cause does not explain a shallower one."""
+"""Below this a deeper cause explains nothing."""
+EXPLAINS_WITHIN = 0.2
+"""A deeper cause explains a shallower one unless its signs are weaker by more than this."""
 _UNDONE_BY_RECOVERY = frozenset(
     {
         Category.connection_refused,
@@ -75,13 +79,7 @@ def conclude(brief: Brief) -> Analysis:
             return _false_alarm(normal)
     if chosen is None:
         return _unknown(brief)
-    rivals = [
-        v
-        for v in verdicts
-        if v.category is not chosen.category
-        and CAUSES[v.category].depth >= CAUSES[chosen.category].depth
-        and v.score >= chosen.score - RIVAL_WITHIN
-    ]
+    rivals = _rivals(chosen, verdicts)
     confidence = max(0.05, chosen.score - (RIVAL_COST if rivals else 0.0))
     return _analysis(chosen, rivals, verdicts, confidence, brief, over)
 
@@ -135,6 +133,8 @@ def _verdicts(signs: Sequence[Sign], *, recovered: bool) -> list[_Verdict]:
         score = found[0].strength
         if any(sign.source != found[0].source and sign.source != "alert" for sign in found[1:]):
             score += SECOND_SOURCE
+        if found[0].strength < DECISIVE:
+            score = min(score, DECISIVE - 0.01)
         if recovered and category in _UNDONE_BY_RECOVERY:
             score -= RECOVERY_COST
         verdicts.append(_Verdict(category, min(MOST, max(0.0, score)), tuple(found)))
@@ -147,14 +147,25 @@ def _deepest(verdicts: Sequence[_Verdict]) -> _Verdict | None:
     enough = [v for v in verdicts if v.score >= ENOUGH]
     if not enough:
         return verdicts[0] if verdicts and verdicts[0].score > UNKNOWN_CONFIDENCE else None
-    best = max(enough, key=lambda v: (CAUSES[v.category].depth, v.score))
-    for verdict in enough:
-        near = (
-            verdict.score >= best.score - RIVAL_WITHIN and CAUSES[verdict.category].depth >= CAUSES[best.category].depth
-        )
-        if near and CAUSES[best.category].action.acts and not CAUSES[verdict.category].action.acts:
+    strongest = max(verdict.score for verdict in enough)
+    near = [verdict for verdict in enough if verdict.score >= strongest - EXPLAINS_WITHIN]
+    best = max(near, key=lambda v: (CAUSES[v.category].depth, v.score))
+    for verdict in _rivals(best, enough):
+        if CAUSES[best.category].action.acts and not CAUSES[verdict.category].action.acts:
             return verdict  # as likely as not, acting would not help: the safer reading is told
     return best
+
+
+def _rivals(chosen: _Verdict, verdicts: Sequence[_Verdict]) -> list[_Verdict]:
+    """Return causes as deep and about as strong that ask for something else; the same cure is no rival."""
+    cause = CAUSES[chosen.category]
+    return [
+        verdict
+        for verdict in verdicts
+        if CAUSES[verdict.category].depth >= cause.depth
+        and CAUSES[verdict.category].action is not cause.action
+        and verdict.score >= chosen.score - RIVAL_WITHIN
+    ]
 
 
 def _analysis(
@@ -170,7 +181,10 @@ def _analysis(
     if rivals:
         others = ", ".join(f"{v.category.value} ({v.signs[0].name})" for v in rivals)
         lines.append(f"As strong: {others}; so the confidence is lowered.")
-    explained = [v.category.value for v in verdicts if CAUSES[v.category].depth < cause.depth]
+    alike = [v.category.value for v in verdicts if v is not chosen and v not in rivals and _as_deep(v, chosen)]
+    if alike:
+        lines.append(f"Also possible: {', '.join(alike)}.")
+    explained = [v.category.value for v in verdicts if not _as_deep(v, chosen)]
     if explained:
         lines.append(f"Taken as effects of it: {', '.join(explained)}.")
     if over is not None:
@@ -185,6 +199,10 @@ def _analysis(
         reasoning="\n".join(lines)[:8000],
         evidence=_cited([*chosen.signs, *(sign for v in rivals for sign in v.signs[:1])]),
     )
+
+
+def _as_deep(verdict: _Verdict, chosen: _Verdict) -> bool:
+    return CAUSES[verdict.category].depth >= CAUSES[chosen.category].depth
 
 
 def _false_alarm(normal: Sequence[StateSign]) -> Analysis:

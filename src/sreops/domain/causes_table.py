@@ -25,7 +25,7 @@ CAUSES: dict[Category, Cause] = {
     Category.out_of_memory: Cause("the process ran out of memory", _restart, 3),
     Category.memory_leak: Cause("memory grows towards its limit: a leak", _restart, 3),
     Category.deadlock: Cause("threads wait for each other and nothing moves: a deadlock", _restart, 3),
-    Category.connection_pool_exhausted: Cause("the connection pool is exhausted", _restart, 3),
+    Category.connection_pool_exhausted: Cause("the connection pool is exhausted", _restart, 2),
     Category.disk_full: Cause("the disk is full", _escalate, 3),
     Category.certificate_expired: Cause("a certificate has expired", _escalate, 3),
     Category.bad_configuration: Cause("the configuration is wrong or incomplete", _escalate, 3),

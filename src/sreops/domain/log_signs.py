@@ -65,6 +65,8 @@ LOG_SIGNS: tuple[LogSign, ...] = (
         0.5,
         (
             r"GC overhead limit exceeded",
+            r"\bPause Full\b",
+            r"\bFull GC\b",
             r"memory (leak|pressure)",
             r"heap (usage|used)\D{0,20}(9\d|100) ?%",
             r"(low on|high) memory",
@@ -245,6 +247,12 @@ LOG_SIGNS: tuple[LogSign, ...] = (
         ),
     ),
     LogSign(
+        Category.dependency_down,
+        "a dependency answers with errors",
+        0.55,
+        (r"\bupstream .{1,80} (answered|returned|responded( with)?) 5\d\d\b",),
+    ),
+    LogSign(
         Category.bad_deploy,
         "the image can't be pulled",
         0.8,
@@ -326,7 +334,7 @@ LOG_SIGNS: tuple[LogSign, ...] = (
     LogSign(
         Category.latency,
         "requests time out or are slow",
-        0.45,
+        0.35,
         (
             r"(context )?deadline exceeded",
             r"request timed out",

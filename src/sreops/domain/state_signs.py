@@ -31,10 +31,33 @@ class StateSign:
     source: str
 
 
+@dataclass(frozen=True)
+class _Around:
+    """What the rest of the evidence says that a number is read against."""
+
+    busier: bool
+    memory_limit: float | None
+
+
+def _around(evidence: Sequence[Evidence]) -> _Around:
+    limits = [
+        limit
+        for item in evidence
+        if item.kind is EvidenceKind.container and (limit := _number(item, "memory_limit_bytes")) is not None
+    ]
+    return _Around(
+        busier=any(_rise(item) >= RISEN for item in _metrics(evidence, "rate")),
+        memory_limit=max(limits, default=0) or None,
+    )
+
+
 def container_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
     """Return what the containers' states say."""
-    memory_full = any((ratio := _number(item, "limit_ratio")) is not None and ratio >= NEAR_LIMIT
-                      for item in _metrics(evidence, "memory"))  # fmt: skip
+    around = _around(evidence)
+    memory_full = any(
+        (ratio := _memory_ratio(item, around)) is not None and ratio >= NEAR_LIMIT
+        for item in _metrics(evidence, "memory")
+    )
     signs: list[StateSign] = []
     for item in evidence:
         if item.kind is EvidenceKind.container:
@@ -81,79 +104,98 @@ def _of_exit(code: int, *, memory_full: bool) -> tuple[Category, str, float]:
 def metric_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
     """Return what the metrics say."""
     signs = []
-    busier = any(_rise(item) >= RISEN for item in _metrics(evidence, "rate"))
+    around = _around(evidence)
     for item in evidence:
-        if item.kind is EvidenceKind.metric:
-            found = _of_metric(item, busier=busier)
-            signs += [StateSign(category, name, strength, item.id, "metric") for category, name, strength in found]
+        reader = _READERS.get(_signal(item)) if item.kind is EvidenceKind.metric else None
+        if reader is not None:
+            signs += [
+                StateSign(category, name, strength, item.id, "metric")
+                for category, name, strength in reader(item, around)
+            ]
     return signs
 
 
-def _of_metric(item: Evidence, *, busier: bool) -> Iterator[tuple[Category, str, float]]:
-    signal = str(item.data.get("signal", ""))
-    reader = {
-        "memory": _of_memory,
-        "cpu": _of_cpu,
-        "disk": _of_disk,
-        "errors": _of_errors,
-        "latency": _of_latency,
-        "restarts": _of_restarts,
-        "up": _of_up,
-    }.get(signal)
-    if reader is not None:
-        yield from reader(item, busier)
-
-
-def _of_memory(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float]]:
-    ratio, rise = _number(item, "limit_ratio"), _rise(item)
+def _of_memory(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, float]]:
+    ratio, rise = _memory_ratio(item, around), _rise(item)
     if ratio is None or ratio < NEAR_LIMIT:
         if rise >= RISEN:
             yield Category.memory_leak, f"memory is {rise:.1f} times its baseline", 0.5
         return
-    if rise >= GROWN and not busier:
+    if rise >= GROWN and not around.busier:
         yield Category.memory_leak, f"memory grew to {ratio:.0%} of its limit, {rise:.1f} times its baseline", 0.76
     else:
-        why = ", and traffic has grown as well" if busier else ""
-        yield Category.memory_leak, f"memory is at {ratio:.0%} of its limit{why}", 0.55
+        why = ", and traffic has grown as well" if around.busier else ""
+        yield Category.memory_leak, f"memory is at {ratio:.0%} of its limit{why}", 0.5
 
 
-def _of_cpu(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float]]:
+def _of_cpu(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, float]]:
     ratio = _number(item, "limit_ratio")
     if ratio is not None and ratio >= NEAR_LIMIT:
-        if busier:
+        if around.busier:
             yield Category.traffic_overload, f"the CPU is at {ratio:.0%} of its limit, and traffic has grown", 0.75
         else:
             yield Category.cpu_saturation, f"the CPU is at {ratio:.0%} of its limit", 0.7 if ratio >= AT_LIMIT else 0.6
 
 
-def _of_disk(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+def _of_disk(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     ratio = _number(item, "limit_ratio")
     if ratio is not None and ratio >= AT_LIMIT:
         yield Category.disk_full, f"the disk is {ratio:.0%} full", 0.8
 
 
-def _of_errors(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+def _of_errors(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     last = _number(item, "last")
     if last is not None and last >= LEAST_ERRORS and _rise(item) >= RISEN:
         yield Category.error_rate, f"errors are at {last:.3g}, {_times(_rise(item))}", 0.6
 
 
-def _of_latency(item: Evidence, busier: bool) -> Iterator[tuple[Category, str, float]]:
+def _of_latency(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, float]]:
     if _rise(item) >= RISEN:
         yield Category.latency, f"latency is {_times(_rise(item))}", 0.6
-        if busier:
+        if around.busier:
             yield Category.traffic_overload, "latency and traffic have grown together", 0.65
 
 
-def _of_restarts(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
-    baseline, last = _number(item, "baseline"), _number(item, "last")
-    if baseline is not None and last is not None and last - baseline >= 2:
-        yield Category.crash_loop, f"it restarted {last - baseline:.0f} times in the window", 0.7
+def _of_restarts(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    most = _number(item, "max")
+    if most is not None and most >= 2:
+        yield Category.crash_loop, f"it restarted {most:.0f} times in the window", 0.7
 
 
-def _of_up(item: Evidence, _busier: bool) -> Iterator[tuple[Category, str, float]]:
+def _of_oom_kills(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    most = _number(item, "max")
+    if most is not None and most >= 0.5:  # `increase` extrapolates: one kill is rarely exactly 1
+        yield Category.out_of_memory, "the kernel counted an OOM kill in the window", 0.85
+
+
+def _of_up(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     if _number(item, "last") == 0:
         yield Category.unhealthy, "it can't be scraped: up is 0", 0.5
+
+
+def _of_health(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    if _number(item, "last") == 0:
+        yield Category.unhealthy, "cAdvisor sees it not healthy", 0.6
+
+
+def _of_pool(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    ratio = _number(item, "limit_ratio")
+    if ratio is not None and ratio >= AT_LIMIT:
+        yield Category.connection_pool_exhausted, f"the pool is {ratio:.0%} in use", 0.65
+
+
+_READERS = {
+    "memory": _of_memory,
+    "cpu": _of_cpu,
+    "disk": _of_disk,
+    "errors": _of_errors,
+    "latency": _of_latency,
+    "restarts": _of_restarts,
+    "oom_kills": _of_oom_kills,
+    "up": _of_up,
+    "health": _of_health,
+    "pool": _of_pool,
+}
 
 
 def normal_again(evidence: Sequence[Evidence]) -> list[StateSign]:
@@ -165,26 +207,29 @@ def normal_again(evidence: Sequence[Evidence]) -> list[StateSign]:
             return []
     back = []
     for item in evidence:
-        if item.kind is not EvidenceKind.metric or item.data.get("signal") not in (
-            "memory",
-            "errors",
-            "latency",
-            "cpu",
-        ):
+        if item.kind is not EvidenceKind.metric or _signal(item) not in ("memory", "errors", "latency", "cpu"):
             continue
-        baseline, peak, last = (_number(item, key) for key in ("baseline", "peak", "last"))
+        baseline, peak, last = (_number(item, key) for key in ("before", "max", "last"))
         if item.partial or baseline is None or peak is None or last is None:
             return []
         if last > SETTLED * baseline and last >= LEAST_ERRORS:
             return []
         if peak >= RISEN * baseline and peak >= LEAST_ERRORS:
-            name = f"{item.data['signal']} peaked at {peak:.3g} and is back at {last:.3g} (baseline {baseline:.3g})"
+            name = f"{_signal(item)} peaked at {peak:.3g} and is back at {last:.3g} (baseline {baseline:.3g})"
             back.append(StateSign(Category.false_alarm, name, 0.6, item.id, "metric"))
     return back
 
 
 def _metrics(evidence: Sequence[Evidence], signal: str) -> Iterator[Evidence]:
-    return (item for item in evidence if item.kind is EvidenceKind.metric and item.data.get("signal") == signal)
+    return (item for item in evidence if item.kind is EvidenceKind.metric and _signal(item) == signal)
+
+
+def _signal(item: Evidence) -> str:
+    """Return the family of a metric's signal, from the ids of ``golden_signals``."""
+    name = str(item.data.get("signal", ""))
+    if name.startswith("errors:") or name == "error_ratio":
+        return "errors"
+    return {"latency_p95": "latency", "request_rate": "rate"}.get(name, name)
 
 
 def _number(item: Evidence, key: str) -> float | None:
@@ -194,9 +239,17 @@ def _number(item: Evidence, key: str) -> float | None:
     return float(value)
 
 
+def _memory_ratio(item: Evidence, around: _Around) -> float | None:
+    """Return the share of the limit in use: as measured, else against the limit that the engine names."""
+    ratio, last = _number(item, "limit_ratio"), _number(item, "last")
+    if ratio is None and last is not None and around.memory_limit and item.data.get("unit") == "bytes":
+        return last / around.memory_limit
+    return ratio
+
+
 def _rise(item: Evidence) -> float:
     """Return how many times its baseline the last value is; 0 where that is not known."""
-    baseline, last = _number(item, "baseline"), _number(item, "last")
+    baseline, last = _number(item, "before"), _number(item, "last")
     if baseline is None or last is None or last <= 0 or baseline < 0:
         return 0.0
     return last / baseline if baseline > 0 else math.inf

@@ -5,7 +5,7 @@ import secrets
 
 from sreops.domain.alert import AlertEvent
 from sreops.domain.analysis import Brief
-from sreops.domain.evidence import Evidence
+from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.redaction import Redactor, clean
 
 MAX_ALERTS = 10
@@ -108,8 +108,10 @@ def _evidence(item: Evidence, left: int) -> str:
     lines = [f"source: {item.source}", f"finding: {item.finding[:2000]}"]
     if item.query:
         lines.append(f"query: {item.query[:500]}")
-    if item.data:
-        lines.append("data: " + json.dumps(item.data, ensure_ascii=False, sort_keys=True, default=str)[:4000])
+    if item.kind is EvidenceKind.metric:
+        # Of the others the finding says all that matters; raw, `"oom_killed": false` reads like an OOM kill.
+        numbers = {name: value for name, value in item.data.items() if name != "points"}
+        lines.append("data: " + json.dumps(numbers, ensure_ascii=False, sort_keys=True, default=str)[:4000])
     if item.text:
         room = max(0, min(MAX_PIECE_CHARS, left))
         cut = len(item.text) - room

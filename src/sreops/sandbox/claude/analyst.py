@@ -39,7 +39,7 @@ CAUSES = (
            r"|cannot allocate memory",
            "out of memory oom leak", "restart", "The process ran out of memory", 0.92),
     _cause(r"memory (?:leak|usage (?:is )?(?:grow|ris|climb)|keeps growing)|heap (?:grow|usage)"
-           r"|working set .*(?:ris|grow)",
+           r"|working set .*(?:ris|grow|rose)|resident memory rose|\bPause Full\b",
            "memory leak", "restart", "Memory grows until the process cannot serve", 0.86),
     _cause(r"certificate (?:has )?expired|x509|tls.*expired", "certificate expired tls", "escalate",
            "A certificate has expired", 0.9),
@@ -58,7 +58,7 @@ CAUSES = (
     _cause(r"crash ?loop|restarting \(|exited with (?:code|status)|panic:|segfault|fatal", "crash loop exited process",
            "restart", "The process keeps ending", 0.76),
     _cause(r"cpu (?:throttl|satur)|load average", "cpu saturation scale", "scale", "The CPU is saturated", 0.74),
-    _cause(r"too many requests|queue (?:is )?full|overload|request rate", "traffic overload scale", "scale",
+    _cause(r"too many requests|queue (?:is )?full|overload|request rate rose", "traffic overload scale", "scale",
            "More load arrives than is served", 0.72),
     _cause(r"deadline exceeded|timed? ?out|latency|slow", "latency timeout slow", "investigate",
            "Answers are slow", 0.55),
