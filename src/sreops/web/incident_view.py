@@ -1,0 +1,251 @@
+"""One incident as the page shows it: built from what the store holds, nothing decided here. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sreops.domain.alert import AlertEvent
+from sreops.domain.evidence import Evidence
+from sreops.domain.incident import Incident, IncidentStatus
+from sreops.domain.record import Record, RecordKind
+from sreops.ports import Approval
+from sreops.web.words import finite, list_in, mapping_in, safe_link, sparkline, text_in, words
+
+STAGES: Mapping[str, str] = {
+    "consume_event": "Alert",
+    "create_gitlab_issue": "Ticket",
+    "enrich_context": "Evidence",
+    "analyze_root_cause": "Cause",
+    "match_runbook": "Runbook",
+    "await_approval": "Approval",
+    "execute_remediation": "Remedy",
+    "verify_success": "Verification",
+    "close_or_escalate": "End",
+}
+"""The agent's nodes in their order, in a reader's words."""
+
+SHOWN_EVENTS = 30
+_EXCERPT_CHARS = 20_000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the way; ``state`` is ``done``, ``now``, ``skipped`` or ``ahead``."""
+
+    label: str
+    state: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thought or action; ``tone`` is ``thought``, ``action`` or ``decision``."""
+
+    seq: int
+    at: datetime
+    who: str
+    text: str
+    tone: str
+    details: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of evidence; ``cited`` says that the cause rests on it."""
+
+    id: str
+    kind: str
+    source: str
+    finding: str
+    text: str
+    query: str
+    link: str | None
+    partial: bool
+    cited: bool
+    cure: str
+    curve: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the plan."""
+
+    action: str
+    target: str
+    params: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One verify condition as it was measured last."""
+
+    promql: str
+    condition: str
+    holds: str
+    why: str
+
+
+@dataclass(frozen=True)
+class IncidentView:
+    """All that the template of one incident needs."""
+
+    incident: Incident
+    now: datetime
+    stages: Sequence[Stage]
+    lines: Sequence[Line]
+    evidence: Sequence[Piece]
+    alerts: Sequence[tuple[AlertEvent, str, str | None]]
+    alerts_left_out: int
+    issue_link: str | None
+    reasoning: str
+    recommended: str
+    model: str
+    selection: Mapping[str, Any]
+    would_have: str
+    steps: Sequence[Step]
+    conditions: Sequence[tuple[str, str]]
+    plan_hash: str
+    verdict: str
+    reasons: Sequence[str]
+    measured: Sequence[Measured]
+    container: str
+    why_ended: str
+    handover: str
+    missing: Sequence[tuple[str, str]]
+    approval: Approval | None
+    decidable: bool
+    last_seq: int = 0
+    cited: Sequence[str] = field(default_factory=tuple)
+
+
+def view_incident(
+    incident: Incident,
+    events: Sequence[tuple[AlertEvent, str]],
+    evidence: Sequence[Evidence],
+    records: Sequence[Record],
+    approval: Approval | None,
+    now: datetime,
+) -> IncidentView:
+    """Build the view; ``records`` are ascending."""
+    decision = incident.decision or {}
+    analysis, plan = mapping_in(decision, "analysis"), mapping_in(decision, "plan")
+    policy = mapping_in(decision, "policy")
+    known = {piece.id for piece in evidence}
+    cited = tuple(str(one) for one in list_in(analysis, "evidence") if str(one) in known)
+    looked = _last_look(records, incident.episode_at)
+    return IncidentView(
+        incident=incident,
+        now=now,
+        stages=_stages(incident, records),
+        lines=[_line(record) for record in records],
+        evidence=[_piece(piece, piece.id in cited) for piece in evidence],
+        alerts=[(event, how, safe_link(event.generator_url)) for event, how in events[-SHOWN_EVENTS:]],
+        alerts_left_out=max(0, len(events) - SHOWN_EVENTS),
+        issue_link=safe_link(incident.issue.url) if incident.issue else None,
+        reasoning=text_in(analysis, "reasoning"),
+        recommended=text_in(analysis, "recommended_action"),
+        model=text_in(decision, "model"),
+        selection=mapping_in(decision, "selection"),
+        would_have=text_in(decision, "would_have"),
+        steps=[_step(step) for step in list_in(plan, "steps") if isinstance(step, Mapping)],
+        conditions=[
+            (text_in(one, "promql"), text_in(one, "condition"))
+            for one in list_in(plan, "verify")
+            if isinstance(one, Mapping)
+        ],
+        plan_hash=text_in(decision, "plan_hash") or incident.plan_hash or "",
+        verdict=text_in(policy, "verdict"),
+        reasons=[str(reason) for reason in list_in(policy, "reasons")],
+        measured=[_measured(one) for one in list_in(looked, "readings") if isinstance(one, Mapping)],
+        container=text_in(looked, "container"),
+        why_ended=text_in(decision, "why") if incident.status.ended else "",
+        handover=text_in(decision, "handover") if incident.status.ended else "",
+        missing=sorted((str(name), str(cure)) for name, cure in mapping_in(decision, "missing").items()),
+        approval=approval,
+        decidable=_decidable(incident, approval, now),
+        last_seq=records[-1].seq if records else 0,
+        cited=cited,
+    )
+
+
+def _decidable(incident: Incident, approval: Approval | None, now: datetime) -> bool:
+    if incident.status is not IncidentStatus.awaiting_approval or approval is None:
+        return False
+    return approval.decision is None and now < approval.expires_at
+
+
+def _stages(incident: Incident, records: Sequence[Record]) -> list[Stage]:
+    """Say of each stage whether the running episode has been there: by the first record that it left."""
+    first: dict[str, datetime] = {}
+    for record in records:
+        node = text_in(record.body, "node")
+        if record.kind is RecordKind.thought and node in STAGES and record.at >= incident.episode_at:
+            first.setdefault(node, record.at)
+    names = list(STAGES)
+    reached = max((names.index(node) for node in first), default=-1)
+    stages = []
+    for place, (node, label) in enumerate(STAGES.items()):
+        if node not in first:
+            state = "skipped" if place < reached or incident.status.ended else "ahead"
+        else:
+            state = "now" if place == reached and not incident.status.ended else "done"
+        stages.append(Stage(label=label, state=state, at=first.get(node)))
+    return stages
+
+
+def _line(record: Record) -> Line:
+    body = record.body
+    if record.kind is RecordKind.thought:
+        node = text_in(body, "node")
+        who = STAGES.get(node, words(node))
+        return Line(record.seq, record.at, who, text_in(body, "text"), "thought", _details(body))
+    target, detail, phase = text_in(body, "target"), text_in(body, "detail"), text_in(body, "phase")
+    text = f"{words(text_in(body, 'action'))} {target}".strip() + (f": {detail}" if detail else "")
+    tone = "decision" if phase == "decision" else "action"
+    return Line(record.seq, record.at, f"{phase} by {text_in(body, 'by')}", text, tone)
+
+
+def _details(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a thought carries for people: its reasoning; the rest is for machines."""
+    reasoning = text_in(mapping_in(body, "data"), "reasoning")
+    return [("reasoning", reasoning)] if reasoning else []
+
+
+def _piece(piece: Evidence, cited: bool) -> Piece:
+    return Piece(
+        id=piece.id,
+        kind=piece.kind.value,
+        source=piece.source,
+        finding=piece.finding,
+        text=piece.text[:_EXCERPT_CHARS],
+        query=piece.query,
+        link=safe_link(piece.url),
+        partial=piece.partial,
+        cited=cited,
+        cure=text_in(piece.data, "cure"),
+        curve=sparkline(list_in(piece.data, "points")),
+    )
+
+
+def _step(step: Mapping[str, Any]) -> Step:
+    params = mapping_in(step, "params")
+    shown = ", ".join(f"{name} {value}" for name, value in params.items() if name != "container")
+    return Step(action=words(text_in(step, "action")), target=text_in(step, "target"), params=shown)
+
+
+def _last_look(records: Sequence[Record], since: datetime) -> Mapping[str, Any]:
+    for record in reversed(records):
+        if record.at >= since and text_in(record.body, "node") == "verify_success":
+            look = mapping_in(record.body, "data")
+            if "readings" in look:
+                return look
+    return {}
+
+
+def _measured(reading: Mapping[str, Any]) -> Measured:
+    held = reading.get("holds")
+    holds = "holds" if held is True else "fails" if held is False else "unknown"
+    values = [f"{number:g}" for number in map(finite, list_in(reading, "values")) if number is not None]
+    why = text_in(reading, "why") or ", ".join(values)
+    return Measured(text_in(reading, "promql"), text_in(reading, "condition"), holds, why)

@@ -1,0 +1,169 @@
+"""The pages: rendered on the server, brought up to date by fragments that the same templates make."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from sreops.errors import DecisionConflict
+from sreops.web.access import Access
+from sreops.web.answers import Refusal, read_form, validated
+from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_number
+from sreops.web.context import WebContext
+from sreops.web.health import Checks
+from sreops.web.incident_view import IncidentView, view_incident
+from sreops.web.rendering import Assets, Templates
+
+SHOWN_OPEN: Final = 100
+SHOWN_ENDED: Final = 25
+SHOWN_RECORDS: Final = 1000
+
+_MAX_SEQ = 2**63 - 1
+
+
+class Pages:
+    """The pages of the user interface and the forms on them."""
+
+    def __init__(self, context: WebContext, access: Access, checks: Checks) -> None:
+        self._context = context
+        self._store = context.store
+        self._access = access
+        self._checks = checks
+        self._assets = Assets()
+        self._templates = Templates(self._assets)
+
+    def routes(self) -> list[Route]:
+        """Return the routes of pages, fragments, forms and static files."""
+        guard = self._access.guard
+        return [
+            Route("/", guard(self.overview), methods=["GET"]),
+            Route("/fragment", guard(self.overview_fragment), methods=["GET"]),
+            Route("/incidents/{incident_id}", guard(self.incident), methods=["GET"]),
+            Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
+            Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
+            Route("/automation", guard(self.switch), methods=["POST"]),
+            Route("/static/{name}", self._assets.answer, methods=["GET"]),
+        ]
+
+    # what is shown
+
+    async def overview(self, request: Request) -> Response:
+        """Show open incidents and those that ended last."""
+        return await self._show("overview.html", **await self._overview())
+
+    async def overview_fragment(self, request: Request) -> Response:
+        """Show the parts of the overview that change."""
+        return await self._show("overview_fragment.html", **await self._overview())
+
+    async def incident(self, request: Request) -> Response:
+        """Show one incident."""
+        return await self._show("incident.html", view=await self._view(request))
+
+    async def incident_fragment(self, request: Request) -> Response:
+        """Show the parts of an incident that change, and its thoughts and actions after ``?after=``."""
+        after = whole_number(request, "after", 0, least=0, most=_MAX_SEQ)
+        return await self._show("incident_fragment.html", view=await self._view(request), after=after)
+
+    async def _show(self, template: str, status: int = 200, **values: Any) -> Response:
+        report, automation = await asyncio.gather(self._checks.at_hand(), self._store.pause_state())
+        return self._templates.answer(
+            template,
+            status,
+            now=self._context.clock.now(),
+            report=report,
+            automation=automation,
+            dry_run=self._context.settings.dry_run,
+            needs_token=self._access.needs_token,
+            version=self._context.version,
+            **values,
+        )
+
+    async def _overview(self) -> dict[str, Any]:
+        newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
+        (still_open, more), (latest, _) = await asyncio.gather(
+            self._store.incidents(status="open", limit=SHOWN_OPEN),
+            self._store.incidents(limit=SHOWN_OPEN),
+        )
+        ended = [incident for incident in latest if incident.status.ended][:SHOWN_ENDED]
+        return {
+            "still_open": still_open,
+            "more_open": more is not None,
+            "ended": ended,
+            "last_seq": newest[-1].seq if newest else 0,
+        }
+
+    async def _view(self, request: Request) -> IncidentView:
+        store = self._store
+        incident_id = request.path_params["incident_id"]
+        # The records first: what is told after this read comes by the stream, and the page asks again.
+        records = await store.records(incident_id=incident_id, limit=SHOWN_RECORDS, newest=True)
+        incident = await store.incident(incident_id)
+        events, evidence, approval = await asyncio.gather(
+            store.events(incident.id), store.evidence(incident.id), store.approval(incident.id, incident.episode)
+        )
+        return view_incident(incident, events, evidence, records, approval, self._context.clock.now())
+
+    # what is decided
+
+    async def decide(self, request: Request) -> Response:
+        """Take the form's decision and go back to the incident; what hindered it is shown there."""
+        incident_id = request.path_params["incident_id"]
+        form = await read_form(request)
+        wish = form.get("decision")
+        if wish not in ("approve", "reject"):
+            raise Refusal(422, "decision: neither approve nor reject", "use the buttons of the page")
+        try:
+            body = validated(DecisionBody, form, "fill in who you are and why")
+            await decide(self._context, incident_id, body, approve=wish == "approve")
+        except (Refusal, DecisionConflict) as exc:
+            problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
+            status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
+            view = await self._view(request)
+            return await self._show("incident.html", status, view=view, problem=problem, form=form)
+        return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
+
+    async def switch(self, request: Request) -> Response:
+        """Pause or resume automation and go back to the overview."""
+        form = await read_form(request)
+        wish = form.get("switch")
+        if wish not in ("pause", "resume"):
+            raise Refusal(422, "switch: neither pause nor resume", "use the buttons of the page")
+        body = validated(SwitchBody, form, "fill in who you are and why")
+        await switch(self._context, body, paused=wish == "pause")
+        return RedirectResponse("/", HTTPStatus.SEE_OTHER)
+
+    # what needs no data
+
+    def sign_in(
+        self, request: Request, *, problem: str = "", target: str | None = None, refusal: Refusal | None = None
+    ) -> Response:
+        """Show the sign-in form.
+
+        A link from another site (the ticket) arrives without the SameSite=Strict cookie: the page asks for itself
+        once more, and that request is our own and carries it.
+        """
+        ours = request.method == "GET"
+        again = ours and request.headers.get("sec-fetch-site") == "cross-site" and request.url.path != "/sign-in"
+        return self._templates.answer(
+            "sign_in.html",
+            refusal.status if refusal else HTTPStatus.UNAUTHORIZED,
+            headers={**(refusal.headers or {})} if refusal else {"WWW-Authenticate": 'Bearer realm="sreops"'},
+            problem=problem,
+            target=target if target is not None else request.url.path if ours else "/",
+            again=again,
+        )
+
+    def error(self, request: Request, refusal: Refusal) -> Response:
+        """Show what went wrong and what to do; needs nothing that may be the cause."""
+        return self._templates.answer(
+            "error.html",
+            refusal.status,
+            headers=refusal.headers,
+            status=refusal.status,
+            phrase=HTTPStatus(refusal.status).phrase,
+            error=str(refusal),
+            cure=refusal.cure,
+        )

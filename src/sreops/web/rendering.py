@@ -1,0 +1,73 @@
+"""Templates and static files: read once at start, since nothing may read a disk on the event loop."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sreops.web import words
+
+_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_FOREVER = "public, max-age=31536000, immutable"
+
+
+class Assets:
+    """The static files; a URL names the content's hash, so that a browser may keep what it has for ever."""
+
+    def __init__(self) -> None:
+        there = [entry for entry in files("sreops.web").joinpath("static").iterdir() if entry.is_file()]
+        self._files = {entry.name: entry.read_bytes() for entry in there if entry.name.rpartition(".")[2] in _TYPES}
+        self._hashes = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self._files.items()}
+
+    def url(self, name: str) -> str:
+        """Return the URL of a file that must exist."""
+        return f"/static/{name}?v={self._hashes[name]}"
+
+    async def answer(self, request: Request) -> Response:
+        """Answer ``GET /static/{name}``."""
+        name = request.path_params["name"]
+        if name not in self._files:
+            raise HTTPException(404)
+        current = request.query_params.get("v") == self._hashes[name]
+        headers = {"Cache-Control": _FOREVER if current else "no-cache"}
+        return Response(self._files[name], headers=headers, media_type=_TYPES[name.rpartition(".")[2]])
+
+
+class Templates:
+    """The templates, autoescaped: every value is text, whoever wrote it."""
+
+    def __init__(self, assets: Assets) -> None:
+        there = [entry for entry in files("sreops.web").joinpath("templates").iterdir() if entry.name.endswith(".html")]
+        sources = {entry.name: entry.read_text(encoding="utf-8") for entry in there}
+        self._environment = Environment(
+            loader=DictLoader(sources),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals["asset"] = assets.url
+        self._environment.filters |= {
+            "words": words.words,
+            "span": words.span,
+            "link": words.safe_link,
+            "age": lambda then, now: words.span(words.seconds_between(then, now)),
+            "clock": lambda at: at.strftime("%H:%M:%S"),
+            "moment": lambda at: at.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        for name in sources:
+            self._environment.get_template(name)  # compiled now: a mistake is found at start
+
+    def answer(
+        self, template: str, status_code: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Response:
+        """Return the rendered page."""
+        text = self._environment.get_template(template).render(values)
+        # a lone surrogate from a hostile payload has no UTF-8
+        return Response(text.encode("utf-8", "replace"), status_code, headers, media_type="text/html")
