@@ -2,14 +2,16 @@
 
 import asyncio
 import math
+import random
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from store_scene import T0, Opener, alert, always, at, at_work, claimed, cleared, ended, from_topic, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, KnownIncident
+from sreops.domain.alert import AlertEvent, AlertStatus
+from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.domain.incident import IncidentStatus, incident_id_of
 from sreops.errors import LeaseLost
 from sreops.ports import Changes
@@ -128,8 +130,11 @@ class IntakeSuite:
         assert seen[2].ended_at == at(10)
         assert seen[2].alerts[0].firing
         seen.clear()
-        await store.correlate(alert(starts_at=at(500)), look, now=at(26 * 3600))
+        await store.correlate(alert(fingerprint="new", starts_at=at(500)), look, now=at(26 * 3600))
         assert [incident.id for incident in seen] == [second], "ended longer ago than any window, it is not offered"
+        seen.clear()
+        await store.correlate(alert(starts_at=at(600)), look, now=at(26 * 3600))
+        assert [incident.id for incident in seen] == [second, lease.incident_id], "but to its own alert it is"
 
     async def test_attach_adds_the_alert_notes_it_and_takes_back_that_all_were_resolved(
         self, store: SqlIncidentStore
@@ -248,6 +253,39 @@ class IntakeSuite:
         made = await store.correlate(still_firing, always("open", lease.incident_id), now=at(3 * 86400))
         assert made.disposition == "refire"
         assert (await store.incident(lease.incident_id)).episode == 2
+
+    async def test_the_real_rules_and_the_store_agree_over_any_order_of_events(self, store: SqlIncidentStore) -> None:
+        chance, opens, told = random.Random(7), set(), 0
+        for number in range(250):
+            now, minute = at(number * 120), 60 * chance.randrange(max(0, number * 2 - 30), number * 2 + 1)
+            service, name = chance.choice("ab"), chance.choice("xyz")
+            event = alert(service, fingerprint=service + name, starts_at=at(minute), received_at=now)
+            if chance.random() < 0.4:
+                ends = chance.choice([None, at(minute + 30), now])
+                event = event.model_copy(update={"status": AlertStatus.resolved, "ends_at": ends})
+            made = await store.correlate(
+                event, lambda event, known, now=now: correlate(event, known, now, Windows()), now=now
+            )
+            told += made.incident_id is not None
+            opens |= {made.incident_id} if made.disposition.starts_graph else set()
+            if made.disposition is Disposition.resolve and made.all_resolved:
+                incident = await store.incident(made.incident_id or "")
+                assert incident.ended_at or incident.all_resolved_at == now
+            for lease in await store.claim("w", now=now, lease_s=30, limit=9):
+                end = chance.choice(["resolved", "escalated", None])
+                if end is None:
+                    await store.park(lease, wake_at=now + timedelta(seconds=300), timer="poll")
+                else:
+                    await ended(store, lease, now=now, status=end)
+        page, _ = await store.incidents(limit=500)
+        assert {incident.id for incident in page} == opens
+        assert sum(incident.event_count for incident in page) == told
+        assert sum([len(await store.events(incident.id)) for incident in page]) == told
+        still = [incident.service for incident in page if incident.ended_at is None]
+        assert len(still) == len(set(still)), "one open incident per service"
+        assert {disposition for i in page for _, disposition in await store.events(i.id)} >= {
+            "open", "attach", "repeat", "refire", "resolve"
+        }  # fmt: skip
 
     async def test_all_survives_a_crash(self, store: SqlIncidentStore, another: Opener) -> None:
         event = alert()

@@ -65,9 +65,10 @@ class Correlating(Part):
         return await self._db.write(correlate)
 
     def _known(self, connection: Connection, event: AlertEvent, now: datetime) -> list[KnownIncident]:
-        """Return open incidents, then ended ones of the fingerprint and of the service, each up to a limit.
+        """Return what ``domain/correlation.py`` asks for, newest first: of the service, those open or recently ended.
 
-        The limits are apart, so that a service that flaps can't push out the incident that holds this alert.
+        Those with the fingerprint or the event's id come of whatever age. The limits are apart, so that a service
+        that flaps can't push out the incident that holds this alert.
         """
         holds = incidents.c.id.in_(
             select(incident_alerts.c.incident_id).where(incident_alerts.c.fingerprint == plain(event.fingerprint))
@@ -78,7 +79,7 @@ class Correlating(Part):
         for condition in (
             incidents.c.ended_at.is_(None) & holds,
             incidents.c.ended_at.is_(None) & same_service,
-            recent & holds,
+            holds,
             recent & same_service,
             incidents.c.id == incident_id_of(event),
         ):
