@@ -146,6 +146,16 @@ async def test_much_evidence_is_cut_and_says_so(claude: Claude, analyst: ClaudeA
     assert "finding 20" in prompt(claude)
 
 
+async def test_many_alerts_are_counted_and_values_are_told(claude: Claude, analyst: ClaudeAnalyst) -> None:
+    alerts = tuple(event(values={"B": 0.25}) for _ in range(12))
+    await analyst.analyze(brief(evidence(1, "metric", "memory rose", last=0.97), alerts=alerts), timeout_s=5)
+    text = prompt(claude)
+    assert text.count("Alert ") == 10
+    assert "2 more alerts" in text
+    assert '"B": 0.25' in text
+    assert '"last": 0.97' in text
+
+
 @pytest.mark.parametrize(
     ("step", "said"),
     [

@@ -98,6 +98,15 @@ def test_an_id_that_was_not_offered_escalates_instead_of_being_guessed(named: st
     assert (chosen(selection), selection.reason) == (None, Reason.unknown_runbook)
 
 
+def test_the_models_choice_is_refused_where_its_not_when_holds_or_it_does_something_else() -> None:
+    held = runbook("a", not_when={"root_cause": ["memory"]})
+    scaling = runbook("b", StepAction.scale_container)
+    for one in (held, scaling):
+        selection = select(one, conclusion=analysis(runbook_id=one.id), analyst="claude")
+        assert (chosen(selection), selection.reason) == (None, Reason.no_runbook_matched)
+        assert selection.would_have == one.id
+
+
 def test_after_the_rules_the_first_runbook_whose_conditions_hold_is_taken() -> None:
     selection = select(runbook("no", when={"root_cause": ["disk"]}), runbook("a"), runbook("b"))
     assert (chosen(selection), selection.how) == ("a", "patterns")

@@ -46,6 +46,21 @@ def test_numbers_pass_and_texts_are_filled_in() -> None:
     assert plan.steps[1].params == {"message": "HighMemory on payments"}
 
 
+def test_queries_and_addresses_in_params_are_escaped_as_such() -> None:
+    plan = plan_of(
+        step(StepAction.query_prometheus, promql='up{job="{{ labels.v }}"}', condition="== 1"),
+        step(StepAction.http_check, url="http://{{ service }}:8080/{{ labels.v }}"),
+        about=event(v='a"/b'),
+    )
+    assert plan.steps[0].params["promql"] == 'up{job="a\\"/b"}'
+    assert plan.steps[1].params["url"] == "http://payments:8080/a%22%2Fb"
+
+
+def test_a_value_beyond_reason_is_refused() -> None:
+    with pytest.raises(PlanRefused, match="longer than 500"):
+        plan_of(step(StepAction.notify, message="{{ labels.v }}"), about=event(v="x" * 501))
+
+
 def test_filled_in_text_is_never_read_as_a_template_again() -> None:
     plan = plan_of(step(StepAction.notify, message="{{ labels.x }}"), about=event(x="{{ labels.secret }}", secret="s"))
     assert plan.steps[0].params["message"] == "{{ labels.secret }}"

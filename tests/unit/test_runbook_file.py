@@ -98,6 +98,19 @@ def test_defaults_are_the_cautious_ones() -> None:
     assert runbook.steps[0].required
 
 
+def test_a_folded_text_is_one_line() -> None:
+    body = "id: a\nwhen: {}\n$steps\nverify:\n  - promql: >-\n      sum(up)\n      > 0\n    condition: '> 0'"
+    (runbook,) = load(with_runbook(body))
+    assert runbook.verify[0].promql == "sum(up) > 0"
+
+
+def test_too_many_runbooks_are_refused() -> None:
+    one = "  - {id: a, when: {}, steps: [{action: restart_container}]}\n"
+    assert problems("version: 1\nrunbooks:\n" + one * 1001) == [
+        "runbooks.yaml:3: runbooks: has 1001 entries, more than 1000"
+    ]
+
+
 def test_no_runbooks_is_a_valid_file() -> None:
     assert load("version: 1\nrunbooks: []\n") == ()
 
@@ -127,6 +140,7 @@ def test_no_runbooks_is_a_valid_file() -> None:
         ("version: " + "[" * 5000, "runbooks.yaml:1: file: is nested deeper than 20 levels"),
         ("version: 1\nrunbooks: [\n", "file: is not YAML"),
         ("\x00", "runbooks.yaml:1: file: is not YAML"),
+        ('version: "\\U99999999"', "runbooks.yaml:1: file: is not YAML"),
         ("%YAML 9.9\n---\na: 1", "file: is not YAML"),
         ("x" * 1_000_001, "runbooks.yaml:1: file: is longer than 1000000 characters"),
     ],

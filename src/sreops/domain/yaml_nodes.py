@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -63,8 +63,9 @@ def compose(text: str, *, path: str) -> Node:
         line = mark.line + 1 if mark is not None else 1
         said = exc.problem or exc.context or "can't be read"
         raise RunbooksInvalid([f"{path}:{line}: file: is not YAML: {said}"]) from exc
-    except (YAMLError, ValueError, AttributeError, TypeError, IndexError, KeyError, AssertionError) as exc:
-        # The scanner stumbles over some malformed input (directives, tags) with errors that are not its own.
+    except RunbooksInvalid:
+        raise
+    except Exception as exc:  # the scanner slips on malformed input in ways of its own: OverflowError, …
         said = str(exc).partition("\n")[0] or type(exc).__name__
         raise RunbooksInvalid([f"{path}:1: file: is not YAML: {said}"]) from exc
     if root is None:
