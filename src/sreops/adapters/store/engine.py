@@ -98,16 +98,15 @@ class Database:
         connection could not be used again, and the next writer would meet the lock still taken.
         """
         await self._writing.acquire()
-        task = asyncio.create_task(self._as_writer(work))
+        task = asyncio.create_task(self._transaction(work, _WRITES))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._wrote)
         return await asyncio.shield(task)
 
-    async def _as_writer(self, work: Callable[[Connection], _T]) -> _T:
-        try:
-            return await self._transaction(work, _WRITES)
-        finally:
-            self._writing.release()
+    def _wrote(self, task: asyncio.Task[Any]) -> None:
+        """Let the next writer in; a callback, because a task that is cancelled before it began has no ``finally``."""
+        self._running.discard(task)
+        self._writing.release()
 
     async def _transaction(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
         if self._engine is None:
