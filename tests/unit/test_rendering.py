@@ -117,7 +117,7 @@ def test_promql_values_are_escaped_for_the_quotes_and_the_matcher_that_the_autho
     parse(expected)
 
 
-@pytest.mark.parametrize("value", ["a`b", "a\rb", "a\x00b", "\ud800"])
+@pytest.mark.parametrize("value", ["a`b", "a\rb", "a\x00b", "\ud800", "a\ufffdb"])
 def test_what_a_backtick_literal_cannot_hold_is_refused(value: str) -> None:
     with pytest.raises(ValueRefused):
         fill_promql("up{a=`{{ labels.v }}`}", event(v=value))
@@ -139,7 +139,7 @@ def test_whatever_the_label_holds_the_selector_has_one_matcher_with_exactly_that
     try:
         filled = fill_promql(f"up{{a={quote}{{{{ labels.v }}}}{quote}}}", event(v=value))
     except ValueRefused:
-        assert "\x00" in value or (quote == "`" and ("`" in value or "\r" in value))
+        assert "\x00" in value or (quote == "`" and set(value) & set("`\r\ufffd"))
         return
     matchers = [(m.name, m.op, m.value) for m in parse_selector(filled) if m.name != "__name__"]
     assert matchers == [("a", "=", value)]

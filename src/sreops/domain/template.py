@@ -153,7 +153,7 @@ def escape_in(kind: str, value: str) -> str:
     if not is_quotable(value):
         raise ValueRefused("the value holds a NUL or half a surrogate pair, which no query can")
     if kind == "`":
-        if "`" in value or "\r" in value:  # Go drops carriage returns from raw strings
+        if any(char in value for char in "`\r\ufffd"):  # Go drops raw carriage returns, and Prometheus refuses U+FFFD
             raise ValueRefused('the value holds a backtick or carriage return, which a `…` literal can\'t; use "…"')
         return value
     if kind == "'":  # here a double quote must not be escaped, and an apostrophe must
