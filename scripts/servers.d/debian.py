@@ -17,6 +17,7 @@ PACKAGES: dict[str, tuple[list[str], list[str]]] = {
     "alertmanager": (["prometheus-alertmanager"], ["/usr/bin/prometheus-alertmanager"]),
     "postgres": (["postgresql"], ["/usr/lib/postgresql/*/bin/postgres"]),
     "docker": (["docker.io", "iproute2"], ["/usr/sbin/dockerd", "/usr/bin/dockerd"]),
+    "haproxy": (["haproxy"], ["/usr/sbin/haproxy"]),
     "busybox": (["busybox-static"], ["/bin/busybox"]),
     "chromium": (["chromium"], ["/usr/bin/chromium"]),
     "wrk": (["wrk"], ["/usr/bin/wrk"]),

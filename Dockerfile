@@ -1,0 +1,48 @@
+# sreops in one container: one process, not root, data in /data.
+#
+#   docker build -t sreops .
+#   docker run --rm -p 127.0.0.1:8080:8080 -v sreops:/data \
+#     -e SREOPS_WEBHOOK__TOKEN=… -e SREOPS_API_TOKEN=… sreops
+#
+# docs/deploy.md has the rest.
+
+FROM python:3.13.13-slim-trixie AS build
+# Extras of pyproject.toml, such as "postgres,otel"; none is needed for what compose.yaml runs.
+ARG SREOPS_EXTRAS=""
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+# Dependencies first, in the versions that the tests ran with: this layer is kept until they change.
+COPY deploy/constraints.txt deploy/
+COPY pyproject.toml README.md runbooks.yaml ./
+COPY src ./src
+RUN pip wheel --no-deps --wheel-dir /dist .
+RUN python -m venv /opt/sreops \
+    && wheel="$(echo /dist/sreops-*.whl)" \
+    && /opt/sreops/bin/pip install --only-binary=:all: --constraint deploy/constraints.txt \
+        "${wheel}${SREOPS_EXTRAS:+[${SREOPS_EXTRAS}]}" \
+    && /opt/sreops/bin/pip uninstall --yes pip \
+    && /opt/sreops/bin/python -m sreops runbooks lint
+
+FROM python:3.13.13-slim-trixie
+RUN groupadd --gid 10001 sreops \
+    && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin sreops \
+    && install --directory --owner=10001 --group=10001 --mode=0750 /data
+COPY --from=build /opt/sreops /opt/sreops
+ENV PATH=/opt/sreops/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    SREOPS_HOST=0.0.0.0 \
+    SREOPS_PORT=8080 \
+    SREOPS_DATA_DIR=/data \
+    SREOPS_RUNBOOKS=/etc/sreops/runbooks.yaml
+# Beyond loopback sreops refuses to start without credentials: SREOPS_WEBHOOK__TOKEN and SREOPS_API_TOKEN.
+# /etc/sreops/runbooks.yaml is yours to mount; where there is none, the packaged runbooks are used.
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# /livez, not /readyz: a broker that is away is no reason to restart this.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['SREOPS_PORT'] + '/livez', timeout=4)"]
+ENTRYPOINT ["python", "-m", "sreops"]
