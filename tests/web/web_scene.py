@@ -24,7 +24,8 @@ from sreops.settings import Settings
 from sreops.web.application import build_web
 from sreops.web.context import WebContext
 
-RUNBOOKS = Path(__file__).parents[2] / "runbooks.yaml"
+_FILE = Path(__file__).parents[2] / "runbooks.yaml"
+RUNBOOKS = load_runbooks(_FILE.read_text(), path=str(_FILE))
 
 
 class FakeClock:
@@ -88,7 +89,7 @@ def scene(
         clock=clock,
         event_log=log,
         store=store,
-        runbooks=load_runbooks(RUNBOOKS.read_text(), path=str(RUNBOOKS)),
+        runbooks=RUNBOOKS,
         checks=all_checks,
         missing=missing or {},
         version="0.1.0",
@@ -349,7 +350,7 @@ async def remedied(store: SqlIncidentStore, now: datetime, service: str = "payme
         "verification": "fixed",
         "ended_at": s(48),
         "decision": decision
-        | {"why": "memory is at 41 % of its limit, and the alert no longer fires", "handover": HANDOVER},
+        | {"why": "memory is at 41 % of its limit, and the alert no longer fires", "handover": ACCOUNT},
     }
     await store.write(lease, Changes(incident=fields), now=s(48))
     await store.finish(lease)
@@ -368,6 +369,18 @@ Check the cause below; if it is right, carry out the named runbook by hand.
 ### What was seen
 
 - **E2** loki: `ledger: 3 lines, 2 templates; most telling: certificate has expired`
+"""
+
+
+ACCOUNT = """\
+## Resolved: fixed
+
+memory is at 41 % of its limit, and the alert no longer fires
+
+### What was done
+
+- restart_container on `payments`: succeeded
+- verification: fixed
 """
 
 

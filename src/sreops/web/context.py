@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sreops.domain.runbook import Runbook
-from sreops.ports import Clock, EventLog, Health, IncidentStore
+from sreops.ports import Clock, EventLog, Health, IncidentStore, SpoolState
 from sreops.settings import Settings
 
 
@@ -15,7 +15,8 @@ class WebContext:
 
     ``checks`` are the bounded checks behind ``/health``, by name; ``missing`` names what is not configured,
     with its cure. ``wake`` is set when a decision makes an incident due; ``stopping`` ends event streams;
-    ``ready`` says whether the process still takes alerts (false while it shuts down).
+    ``spool`` says, without I/O, what waits in the spool where there is one; ``ready`` says whether the process
+    still takes alerts (false while it shuts down).
     """
 
     settings: Settings
@@ -28,6 +29,7 @@ class WebContext:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     version: str = ""
+    spool: Callable[[], SpoolState] | None = None
 
     def ready(self) -> bool:
         """Whether new alerts are taken."""

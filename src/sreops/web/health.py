@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sreops.ports import Backlog, Health
+from sreops.ports import Backlog, Health, SpoolState
 from sreops.telemetry import REGISTRY, log
 from sreops.web.access import Access
 from sreops.web.answers import RETRY_AFTER_S, answer
@@ -41,6 +42,7 @@ class HealthReport:
     checks: Mapping[str, Health]
     backlog: Backlog | None
     why: Sequence[str]
+    spool: SpoolState | None = None
 
 
 class Probe(Generic[_T]):
@@ -99,7 +101,8 @@ class Checks:
         asked = asyncio.gather(*(probe.ask() for probe in self._probes.values()))
         backlog, found = await asyncio.gather(self._backlog.ask(), asked)
         checks = dict(zip(self._probes, found, strict=True)) | dict(self._context.missing)
-        self._last = judge(checks, backlog, log_name=self._context.event_log.name)
+        spool = self._context.spool() if self._context.spool else None
+        self._last = judge(checks, backlog, log_name=self._context.event_log.name, spool=spool)
         return self._last
 
     async def at_hand(self) -> HealthReport:
@@ -117,15 +120,23 @@ class Checks:
         return await self._probes["event_log"].ask()
 
 
-def judge(checks: Mapping[str, Health], backlog: Backlog | None, *, log_name: str) -> HealthReport:
-    """Say how the process is, from its checks and what waits."""
+def judge(
+    checks: Mapping[str, Health], backlog: Backlog | None, *, log_name: str, spool: SpoolState | None = None
+) -> HealthReport:
+    """Say how the process is, from its checks and what waits.
+
+    With a spool, ``event_log`` says whether alerts can be made durable, and the check named after the log whether
+    that is there: where it is not, alerts are spooled, which is degraded and no more.
+    """
     down = [f"{name} is down: {health.detail}" for name, health in checks.items() if health.status == "down"]
     fatal = any(checks[name].status == "down" for name in VITAL if name in checks)
     late = _late(backlog)
+    if spool is not None and spool.records:
+        late.append(f"backlog: {spool.records} events wait in the spool for the event log")
     status: State = "unhealthy" if fatal else "degraded" if down or late else "healthy"
-    up = checks["event_log"].status == "up"
+    up = checks.get(log_name, checks["event_log"]).status == "up"
     kafka = "disconnected" if not up else "embedded" if log_name == "embedded" else "connected"
-    return HealthReport(status, kafka, checks, backlog, (*down, *late))
+    return HealthReport(status, kafka, checks, backlog, (*down, *late), spool)
 
 
 def _late(backlog: Backlog | None) -> list[str]:
@@ -162,7 +173,7 @@ def health_routes(context: WebContext, access: Access, checks: Checks) -> list[R
         if access.allows(request):
             shown |= {
                 "checks": {name: _shown(one) for name, one in report.checks.items()},
-                "backlog": asdict(report.backlog) if report.backlog else None,
+                "backlog": _waiting(report, context.clock.now()),
                 "why": list(report.why),
                 "version": context.version,
             }
@@ -177,6 +188,14 @@ def health_routes(context: WebContext, access: Access, checks: Checks) -> list[R
         Route("/health", health, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
     ]
+
+
+def _waiting(report: HealthReport, now: datetime) -> dict[str, Any] | None:
+    """Return the backlog, with the spool's depth and age where there is one."""
+    shown = asdict(report.backlog) if report.backlog else {}
+    if (spool := report.spool) is not None:
+        shown |= {"spool_records": spool.records, "spool_bytes": spool.size_bytes, "spool_age_s": spool.age_s(now)}
+    return shown or None
 
 
 def _shown(health: Health) -> dict[str, str]:

@@ -12,6 +12,8 @@ from sreops.domain.record import Record, RecordKind
 from sreops.ports import Approval
 from sreops.web.words import finite, list_in, mapping_in, safe_link, sparkline, text_in, words
 
+_BEFORE = {"correlate": "Correlation"}
+
 STAGES: Mapping[str, str] = {
     "consume_event": "Alert",
     "create_gitlab_issue": "Ticket",
@@ -198,7 +200,7 @@ def _line(record: Record) -> Line:
     body = record.body
     if record.kind is RecordKind.thought:
         node = text_in(body, "node")
-        who = STAGES.get(node, words(node))
+        who = STAGES.get(node) or _BEFORE.get(node, words(node))
         return Line(record.seq, record.at, who, text_in(body, "text"), "thought", _details(body))
     target, detail, phase = text_in(body, "target"), text_in(body, "detail"), text_in(body, "phase")
     text = f"{words(text_in(body, 'action'))} {target}".strip() + (f": {detail}" if detail else "")

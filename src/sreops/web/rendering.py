@@ -1,4 +1,4 @@
-"""Templates and static files: read once at start, since nothing may read a disk on the event loop."""
+"""Templates and static files: read when this is imported, since nothing may read a disk on the event loop."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,13 +16,20 @@ _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+x
 _FOREVER = "public, max-age=31536000, immutable"
 
 
+def _read(folder: str) -> dict[str, bytes]:
+    entries = [entry for entry in files("sreops.web").joinpath(folder).iterdir() if entry.is_file()]
+    return {entry.name: entry.read_bytes() for entry in entries}
+
+
+_STATIC: Final = {name: content for name, content in _read("static").items() if name.rpartition(".")[2] in _TYPES}
+_TEMPLATES: Final = {name: content.decode() for name, content in _read("templates").items() if name.endswith(".html")}
+
+
 class Assets:
     """The static files; a URL names the content's hash, so that a browser may keep what it has for ever."""
 
     def __init__(self) -> None:
-        there = [entry for entry in files("sreops.web").joinpath("static").iterdir() if entry.is_file()]
-        self._files = {entry.name: entry.read_bytes() for entry in there if entry.name.rpartition(".")[2] in _TYPES}
-        self._hashes = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self._files.items()}
+        self._hashes = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in _STATIC.items()}
 
     def url(self, name: str) -> str:
         """Return the URL of a file that must exist."""
@@ -31,21 +38,19 @@ class Assets:
     async def answer(self, request: Request) -> Response:
         """Answer ``GET /static/{name}``."""
         name = request.path_params["name"]
-        if name not in self._files:
+        if name not in _STATIC:
             raise HTTPException(404)
         current = request.query_params.get("v") == self._hashes[name]
         headers = {"Cache-Control": _FOREVER if current else "no-cache"}
-        return Response(self._files[name], headers=headers, media_type=_TYPES[name.rpartition(".")[2]])
+        return Response(_STATIC[name], headers=headers, media_type=_TYPES[name.rpartition(".")[2]])
 
 
 class Templates:
     """The templates, autoescaped: every value is text, whoever wrote it."""
 
     def __init__(self, assets: Assets) -> None:
-        there = [entry for entry in files("sreops.web").joinpath("templates").iterdir() if entry.name.endswith(".html")]
-        sources = {entry.name: entry.read_text(encoding="utf-8") for entry in there}
         self._environment = Environment(
-            loader=DictLoader(sources),
+            loader=DictLoader(_TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -61,7 +66,7 @@ class Templates:
             "clock": lambda at: at.strftime("%H:%M:%S"),
             "moment": lambda at: at.strftime("%Y-%m-%d %H:%M:%S"),
         }
-        for name in sources:
+        for name in _TEMPLATES:
             self._environment.get_template(name)  # compiled now: a mistake is found at start
 
     def answer(

@@ -1,0 +1,312 @@
+"""``/api`` over ASGI on a real store: shapes, refusals, decisions, the token."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from contract.store_scene import T0, at
+from sreops.adapters.store import SqlIncidentStore
+from sreops.domain.evidence import Evidence
+from sreops.errors import StoreUnavailable
+from sreops.ports import Changes
+from web.web_scene import PLAN_HASH, FakeClock, Scene, awaiting, escalated, open_incident, remedied, scene
+
+WHO = {"by": "ada", "reason": "looks right", "plan_hash": PLAN_HASH}
+INCIDENT_FIELDS = {
+    "id", "status", "resolution", "reason", "service", "alertname", "severity", "tier", "fingerprints", "event_count",
+    "opened_at", "ended_at", "analyst", "root_cause", "confidence", "runbook_id", "plan_hash", "effects",
+    "verification", "issue",
+}  # fmt: skip
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
+    store = SqlIncidentStore(tmp_path / "sreops.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+Make = Callable[..., tuple[Scene, httpx.AsyncClient]]
+
+
+@pytest.fixture
+def make(store: SqlIncidentStore) -> Make:
+    def build(*, base_url: str = "http://localhost", crashes: bool = True, **settings: Any) -> Any:
+        made = scene(store, FakeClock(at(60)), **settings)
+        transport = httpx.ASGITransport(app=made.app, raise_app_exceptions=crashes)
+        return made, httpx.AsyncClient(transport=transport, base_url=base_url)
+
+    return build
+
+
+async def test_incidents_are_listed_newest_first_in_pages_and_by_status_and_service(make: Make, store):
+    ids = []
+    for number in range(5):
+        lease = await open_incident(store, at(-100 + number), f"svc-{number}")
+        ids.append(lease.incident_id)
+    done = await remedied(store, at(-300), "payments")
+    _, client = make()
+    first = (await client.get("/api/incidents", params={"limit": 2})).json()
+    assert [one["id"] for one in first["items"]] == [ids[4], ids[3]]
+    assert INCIDENT_FIELDS <= first["items"][0].keys()
+    second = (await client.get("/api/incidents", params={"limit": 10, "cursor": first["next"]})).json()
+    assert [one["id"] for one in second["items"]] == [ids[2], ids[1], ids[0], done.incident_id]
+    assert second["next"] is None
+    still_open = (await client.get("/api/incidents", params={"status": "open"})).json()["items"]
+    assert len(still_open) == 5
+    ended = (await client.get("/api/incidents", params={"status": "resolved"})).json()["items"]
+    assert [one["id"] for one in ended] == [done.incident_id]
+    named = (await client.get("/api/incidents", params={"service": "svc-3"})).json()["items"]
+    assert [one["id"] for one in named] == [ids[3]]
+
+
+async def test_one_incident_shows_events_evidence_thoughts_decision_and_effects(make: Make, store):
+    lease = await remedied(store, at(-100))
+    _, client = make()
+    shown = (await client.get(f"/api/incidents/{lease.incident_id}")).json()
+    assert shown["status"] == "resolved"
+    assert shown["resolution"] == shown["verification"] == "fixed"
+    assert [event["disposition"] for event in shown["events"]] == ["open"]
+    assert shown["events"][0]["startsAt"].startswith("2026-03-01T11:58:20")
+    assert [piece["id"] for piece in shown["evidence"]] == ["E1", "E2", "E3", "E4", "E5", "E6"]
+    assert shown["decision"]["plan_hash"] == PLAN_HASH
+    assert {thought["kind"] for thought in shown["thoughts"]} == {"thought"}
+    assert "analyze_root_cause" in {thought["node"] for thought in shown["thoughts"]}
+    [effect] = shown["effects"]
+    assert (effect["step"], effect["target"], effect["outcome"]) == (0, "payments", "succeeded")
+    assert shown["issue"] == {"iid": 118, "url": "https://gitlab.example/shop/ops/-/issues/118"}
+
+
+async def test_numbers_that_json_does_not_have_become_null(make: Make, store):
+    lease = await open_incident(store, at(-10), values={"A": float("nan"), "B": 2.0})
+    piece = Evidence(
+        id="E1", kind="metric", source="prometheus", finding="x", data={"last": float("inf"), "s": [float("nan"), 1]}
+    )
+    await store.write(lease, Changes(evidence=[piece]), now=T0)
+    _, client = make()
+    answer = await client.get(f"/api/incidents/{lease.incident_id}")
+    shown = json.loads(answer.content, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert shown["events"][0]["values"] == {"A": None, "B": 2.0}
+    assert shown["evidence"][0]["data"]["s"] == [None, 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/api/incidents?status=gone", "status"),
+        ("/api/incidents?limit=0", "limit"),
+        ("/api/incidents?limit=501", "limit"),
+        ("/api/incidents?limit=ten", "limit"),
+        ("/api/incidents?limit=%D9%A3", "limit"),
+        ("/api/incidents?cursor=%00nonsense", "cursor"),
+        ("/api/incidents?cursor=OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk6eA==", "cursor"),
+        ("/api/audit?after=-1", "after"),
+        ("/api/audit?after=99999999999999999999", "after"),
+        ("/api/audit?after=9223372036854775808", "after"),
+        ("/api/audit?limit=1.5", "limit"),
+    ],
+)
+async def test_a_bad_query_value_is_422_and_named(make: Make, path: str, named: str):
+    _, client = make()
+    answer = await client.get(path)
+    assert answer.status_code == 422, answer.text
+    assert named in answer.json()["error"]
+
+
+async def test_what_is_not_there_is_said_in_json(make: Make):
+    _, client = make()
+    for path in ("/api/incidents/nothing", "/api/incidents/%00%ff", "/api/nothing", "/api/incidents/", "/nothing"):
+        answer = await client.get(path)
+        assert answer.status_code == 404, path
+        assert set(answer.json()) == {"error", "cure"}
+    answer = await client.delete("/api/incidents")
+    assert answer.status_code == 405
+    assert "GET" in answer.headers["allow"]
+    assert "GET" in answer.json()["cure"]
+
+
+async def test_an_approval_is_stored_audited_and_wakes_the_worker(make: Make, store):
+    lease = await awaiting(store, at(0))
+    made, client = make()
+    assert not made.context.wake.is_set()
+    answer = await client.post(f"/api/incidents/{lease.incident_id}/approve", json=WHO)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["decision"] == "approved"
+    assert answer.json()["by"] == "ada"
+    assert made.context.wake.is_set()
+    approval = await store.approval(lease.incident_id, 1)
+    assert (approval.decision, approval.reason) == ("approved", "looks right")
+    [record] = (await client.get("/api/audit", params={"incident_id": lease.incident_id})).json()["items"]
+    assert (record["action"], record["by"], record["data"]["plan_hash"]) == ("approve", "ada", PLAN_HASH)
+    assert len(record["hash"]) == 64
+
+
+async def test_a_rejection_is_a_decision_too(make: Make, store):
+    lease = await awaiting(store, at(0))
+    _, client = make()
+    answer = await client.post(f"/api/incidents/{lease.incident_id}/reject", json=WHO)
+    assert (answer.status_code, answer.json()["decision"]) == (200, "rejected")
+
+
+async def test_a_decision_that_does_not_apply_is_409_and_says_why(make: Make, store):
+    waiting, ended = await awaiting(store, at(0)), await escalated(store, at(0))
+    late = await awaiting(store, at(0), "orders", ttl_s=10)
+    made, client = make()
+
+    async def approve(lease: Any, **changes: str) -> httpx.Response:
+        return await client.post(f"/api/incidents/{lease.incident_id}/approve", json=WHO | changes)
+
+    changed = await approve(waiting, plan_hash="another")
+    assert (changed.status_code, PLAN_HASH in changed.json()["error"]) == (409, True)
+    assert not made.context.wake.is_set()
+    over = await approve(ended)
+    assert (over.status_code, "ended" in over.json()["error"]) == (409, True)
+    expired = await approve(late)
+    assert (expired.status_code, "expired" in expired.json()["error"]) == (409, True)
+    assert (await approve(waiting)).status_code == 200
+    second = await approve(waiting, by="bob")
+    assert (second.status_code, "ada" in second.json()["error"]) == (409, True)
+    unknown = await client.post("/api/incidents/nothing/approve", json=WHO)
+    assert unknown.status_code == 404
+
+
+async def test_of_two_decisions_at_once_one_holds(make: Make, store):
+    lease = await awaiting(store, at(0))
+    _, client = make()
+    tries = [
+        client.post(f"/api/incidents/{lease.incident_id}/{verb}", json=WHO | {"by": verb})
+        for verb in ("approve", "reject") * 4
+    ]
+    statuses = sorted([answer.status_code for answer in await asyncio.gather(*tries)])
+    assert statuses == [200] + [409] * 7
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"", "JSON"),
+        (b"{", "JSON"),
+        (b"\xff\xfe", "JSON"),
+        (b"[]", "object"),
+        (b"[" * 100_000, "body"),
+        (b'{"reason": "r", "plan_hash": "p"}', "by"),
+        (b'{"by": "a", "plan_hash": "p"}', "reason"),
+        (b'{"by": "a", "reason": "r"}', "plan_hash"),
+        (b'{"by": "   ", "reason": "r", "plan_hash": "p"}', "by"),
+        (b'{"by": 7, "reason": "r", "plan_hash": "p"}', "by"),
+        (b'{"by": "\\ud800", "reason": "r", "plan_hash": "p"}', "by"),
+        (json.dumps({"by": "a" * 201, "reason": "r", "plan_hash": "p"}).encode(), "by"),
+    ],
+)
+async def test_a_bad_body_is_422_and_names_the_field(make: Make, store, body: bytes, named: str):
+    lease = await awaiting(store, at(0))
+    _, client = make()
+    answer = await client.post(f"/api/incidents/{lease.incident_id}/approve", content=body)
+    assert answer.status_code in (413, 422), answer.text
+    assert named in answer.json()["error"]
+    assert (await store.approval(lease.incident_id, 1)).decision is None
+
+
+async def test_a_body_over_the_limit_is_413_also_where_no_length_is_declared(make: Make):
+    _, client = make()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1024
+
+    for content in (b" " * 70_000, chunks()):
+        answer = await client.post("/api/automation/pause", content=content)
+        assert answer.status_code == 413
+
+
+async def test_the_kill_switch_is_switched_shown_and_audited(make: Make):
+    made, client = make()
+    assert (await client.get("/api/automation")).json() == {"paused": False, "by": "", "reason": "", "at": None}
+    paused = await client.post("/api/automation/pause", json={"by": "ada", "reason": "release day"})
+    expected = {"paused": True, "by": "ada", "reason": "release day", "at": at(60).isoformat()}
+    assert paused.json() == expected == (await client.get("/api/automation")).json()
+    made.clock.at += timedelta(seconds=1)
+    resumed = await client.post("/api/automation/resume", json={"by": "bob", "reason": "done"})
+    assert resumed.json()["paused"] is False
+    verbs = [record["action"] for record in (await client.get("/api/audit")).json()["items"]]
+    assert verbs == ["pause_automation", "resume_automation"]
+    assert (await client.post("/api/automation/pause", json={"by": "ada"})).status_code == 422
+
+
+async def test_the_audit_trail_pages_by_sequence(make: Make, store):
+    for number in range(5):
+        await store.set_paused(bool(number % 2), by="ada", reason=str(number), now=at(number))
+    _, client = make()
+    seen, after = [], 0
+    while True:
+        page = (await client.get("/api/audit", params={"after": after, "limit": 2})).json()
+        seen += [record["detail"] for record in page["items"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert seen == ["0", "1", "2", "3", "4"]
+
+
+async def test_runbooks_are_shown_as_they_were_read(make: Make):
+    made, client = make()
+    shown = (await client.get("/api/runbooks")).json()["items"]
+    assert [one["id"] for one in shown] == [one.id for one in made.context.runbooks]
+    assert shown[0]["steps"][0]["action"] == "restart_container"
+
+
+async def test_with_a_token_nothing_of_the_api_is_open(make: Make, store):
+    lease = await awaiting(store, at(0))
+    _, client = make(api_token="s3cret-ü")
+    for path in ("/api/incidents", f"/api/incidents/{lease.incident_id}", "/api/audit", "/api/runbooks", "/events"):
+        for headers in ({}, {b"authorization": b"Bearer wrong"}, {b"authorization": b"Basic czNjcmV0"}):
+            answer = await client.get(path, headers=headers)
+            assert answer.status_code == 401, path
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+    answer = await client.post(f"/api/incidents/{lease.incident_id}/approve", json=WHO)
+    assert answer.status_code == 401
+    assert (await store.approval(lease.incident_id, 1)).decision is None
+    shown = {b"authorization": "Bearer s3cret-ü".encode()}
+    assert (await client.get("/api/incidents", headers=shown)).status_code == 200
+    done = await client.post(f"/api/incidents/{lease.incident_id}/approve", json=WHO, headers=shown)
+    assert done.status_code == 200
+
+
+async def test_without_a_store_it_is_503_with_a_time_to_wait(make: Make, store, monkeypatch):
+    async def away(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("incident store: the disk is full; free space")
+
+    monkeypatch.setattr(store, "incidents", away)
+    _, client = make()
+    answer = await client.get("/api/incidents")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert "disk is full" in answer.json()["error"]
+
+
+async def test_a_bug_is_500_in_json_and_says_nothing_of_the_inside(make: Make, store, monkeypatch):
+    async def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("secret inside")
+
+    monkeypatch.setattr(store, "incidents", broken)
+    _, client = make(crashes=False)
+    answer = await client.get("/api/incidents")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert answer.json()["cure"]
+
+
+async def test_the_webhook_is_there_only_with_the_role_bridge(make: Make):
+    made, client = make(roles=("worker",))
+    assert (await client.post("/alerts", json={"alerts": []})).status_code == 404
+    made, client = make()
+    alerts = {"alerts": [{"status": "firing", "labels": {"alertname": "A", "severity": "critical"}}]}
+    answer = await client.post("/alerts", json=alerts)
+    assert answer.status_code == 202
+    assert len(made.log.records) == 1
