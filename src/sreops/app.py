@@ -25,6 +25,7 @@ from sreops.adapters.loki import LokiLogs
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.prometheus import PrometheusMetrics
 from sreops.adapters.rules import RuleAnalyst
+from sreops.adapters.spooled_log import SpooledEventLog
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
 from sreops.agent.context import Tools
@@ -44,6 +45,7 @@ from sreops.web.context import WebContext
 from sreops.worker.copies import Copies
 from sreops.worker.dispatch import Dispatch
 from sreops.worker.intake import Intake
+from sreops.worker.spool import Forwarding
 from sreops.worker.timers import catch_up_tickets, watch
 
 Check = Callable[[], Awaitable[Health]]
@@ -78,6 +80,7 @@ class Running:
     parts: Parts
     stopping: asyncio.Event
     broken: asyncio.Event
+    spooled: SpooledEventLog | None = None
     dispatch: Dispatch | None = None
     intake: asyncio.Task[None] | None = None
     background: list[asyncio.Task[None]] = field(default_factory=list)
@@ -134,6 +137,14 @@ def build_event_log(settings: Settings) -> EventLog:
     if settings.kafka.bootstrap_servers:
         return KafkaEventLog(settings.kafka, ALL_TOPICS)
     return EmbeddedEventLog(settings.data_dir / "events.db")
+
+
+def build_spool(settings: Settings, event_log: EventLog) -> SpooledEventLog | None:
+    """Return Kafka with the spool before it; the embedded log needs none, but a spool that was left is forwarded."""
+    path = settings.data_dir / "spool.db"
+    if not settings.kafka.bootstrap_servers and not path.exists():
+        return None
+    return SpooledEventLog(event_log, EmbeddedEventLog(path), ALL_TOPICS, max_bytes=settings.max_spool_bytes)
 
 
 def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog) -> Parts:
@@ -246,8 +257,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.enter_context(DataDirLock(settings.data_dir))
         store = await stack.enter_async_context(open_store(settings))
         event_log = build_event_log(settings)
-        await event_log.start()
-        stack.push_async_callback(event_log.stop)
+        spooled = build_spool(settings, event_log)
+        accepting: EventLog = spooled or event_log
+        await accepting.start()
+        stack.push_async_callback(accepting.stop)
         parts = build_parts(settings, store, event_log)
         for close in parts.closers:
             stack.push_async_callback(close)
@@ -258,19 +271,32 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             WebContext(
                 settings=settings,
                 clock=parts.tools.clock,
-                event_log=event_log,
+                event_log=accepting,
                 store=store,
                 runbooks=parts.tools.runbooks,
-                checks=parts.checks,
+                checks=_with_spool(parts.checks, spooled),
                 missing=parts.missing,
                 wake=wake,
                 stopping=stopping,
                 version=__version__,
+                spool=spooled.state if spooled else None,
             )
         )
-        app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken)
+        app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken, spooled=spooled)
         await stack.enter_async_context(_background(app, wake))
         yield app
+
+
+def _with_spool(checks: Mapping[str, Check], spooled: SpooledEventLog | None) -> Mapping[str, Check]:
+    """Let ``event_log`` say whether alerts can be made durable; a log that is away then only degrades."""
+    if spooled is None:
+        return checks
+    return {
+        **checks,
+        "event_log": spooled.health,
+        spooled.name: checks["event_log"],
+        "spool": spooled.spool_health,
+    }
 
 
 def _refuse_what_is_not_there_yet(settings: Settings) -> None:
@@ -291,6 +317,14 @@ async def _background(app: Running, wake: asyncio.Event) -> AsyncIterator[None]:
         return task
 
     async with contextlib.AsyncExitStack() as stack:
+        if app.spooled is not None:  # whatever the roles: an earlier bridge may have left something in it
+            forwarding = Forwarding(
+                spool=app.spooled,
+                event_log=parts.event_log,
+                clock=parts.tools.clock,
+                append_timeout_s=settings.ack_timeout_s,
+            )
+            own(forwarding.run(), "spool")
         if "worker" in settings.roles:
             saver = await stack.enter_async_context(open_checkpointer(settings.data_dir / "checkpoints.db"))
             app.dispatch = Dispatch(

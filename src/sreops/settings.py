@@ -211,6 +211,7 @@ class Settings(BaseSettings):
     api_token: OptionalSecret = None
     audit_key: OptionalSecret = None
     ack_timeout_s: float = Field(5.0, gt=0)
+    max_spool_bytes: int = Field(256 * 1024 * 1024, ge=0)
     shutdown_grace_s: float = Field(10.0, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sreops.adapters.embedded_table import (
+    Unread,
+    compact,
     count_unread,
     delete_before,
     insert_records,
+    measure_unread,
     open_tables,
     read_records,
+    remove_read,
     save_offsets,
     write_probe,
 )
@@ -33,7 +37,8 @@ GROUP_RECORDS = 5000  # records that share one transaction at most: keeps a comm
 _CURE = (
     "Free disk space, or point SREOPS_DATA_DIR at a directory that can be written; a damaged file must be moved away."
 )
-_WRITES = frozenset({"append", "commit", "write a probe", "prune"})
+_WRITES = frozenset({"append", "commit", "write a probe", "prune", "remove"})
+_OUTSIDE_TRANSACTIONS = frozenset({"compact"})
 _STILL_GOOD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
 # after any other error the connection is opened anew: the file may have been damaged, replaced or removed
 
@@ -64,6 +69,7 @@ class EmbeddedEventLog:
         self._writer: asyncio.Task[None] | None = None
         self._subscriptions: list[EmbeddedSubscription] = []
         self._stopped = False
+        self.openings = 0  # how often the file was opened: it may be another one each time
 
     async def start(self) -> None:
         """Open the file; where that fails, health says why and every append tries again."""
@@ -139,9 +145,11 @@ class EmbeddedEventLog:
         """Say whether this subscription is the one that reads for its group: the oldest one does."""
         return next((one for one in self._subscriptions if one.group == subscription.group), None) is subscription
 
-    async def read(self, group: str, starts: dict[str, int], topics: Sequence[str], limit: int) -> list[StoredRecord]:
+    async def read(
+        self, group: str, starts: dict[str, int], topics: Sequence[str], limit: int, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
         """Return up to ``limit`` records from each topic's start (its committed offset where there is none)."""
-        return await self._in_thread("read", lambda db: read_records(db, group, starts, topics, limit))
+        return await self._in_thread("read", lambda db: read_records(db, group, starts, topics, limit, max_bytes))
 
     async def save(self, group: str, ends: dict[str, int]) -> None:
         """Save where the group goes on in each topic."""
@@ -150,6 +158,18 @@ class EmbeddedEventLog:
     async def count(self, group: str, starts: dict[str, int], topics: Sequence[str]) -> int:
         """Count the records that wait from each topic's start on."""
         return await self._in_thread("count", lambda db: count_unread(db, group, starts, topics))
+
+    async def measure(self, group: str) -> dict[str, Unread]:
+        """Measure what waits for the group, by topic; reads the whole file."""
+        return await self._in_thread("measure", lambda db: measure_unread(db, group))
+
+    async def remove(self, group: str, ends: dict[str, int]) -> None:
+        """Commit for the group and delete what it has read: where it is the only reader."""
+        await self._in_thread("remove", lambda db: remove_read(db, group, ends))
+
+    async def compact(self) -> None:
+        """Give the space of deleted records back to the disk."""
+        await self._in_thread("compact", compact)
 
     @property
     def stopped(self) -> bool:
@@ -188,9 +208,11 @@ class EmbeddedEventLog:
             try:
                 if self._db is None:
                     self._db = open_tables(self._path)
+                    self.openings += 1
                 db = self._db
                 with db:  # commits, or rolls back
-                    db.execute("BEGIN IMMEDIATE" if what in _WRITES else "BEGIN")
+                    if what not in _OUTSIDE_TRANSACTIONS:
+                        db.execute("BEGIN IMMEDIATE" if what in _WRITES else "BEGIN")
                     return work(db)
             except (sqlite3.Error, OSError) as exc:
                 if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _STILL_GOOD:

@@ -2,9 +2,11 @@
 
 import json
 import sqlite3
+import sys
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +25,15 @@ CREATE TABLE IF NOT EXISTS readers (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY, at REAL NOT NULL);
 """
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What a group has not committed of one topic."""
+
+    records: int
+    size_bytes: int
+    oldest_at: datetime
 
 
 def open_tables(path: Path) -> sqlite3.Connection:
@@ -66,10 +77,19 @@ def _start(db: sqlite3.Connection, group: str, starts: dict[str, int], topic: st
 
 
 def read_records(
-    db: sqlite3.Connection, group: str, starts: dict[str, int], topics: Sequence[str], limit: int
+    db: sqlite3.Connection,
+    group: str,
+    starts: dict[str, int],
+    topics: Sequence[str],
+    limit: int,
+    max_bytes: int | None = None,
 ) -> list[StoredRecord]:
-    """Return up to ``limit`` records from each topic's start, the topics in the order given."""
+    """Return up to ``limit`` records from each topic's start, the topics in the order given.
+
+    The record with which they reach ``max_bytes`` is the last one.
+    """
     found: list[StoredRecord] = []
+    left = max_bytes if max_bytes is not None else sys.maxsize
     for topic in topics:
         rows = db.execute(
             'SELECT "offset", key, value, headers, at FROM records WHERE topic = ? AND "offset" >= ? '
@@ -87,6 +107,9 @@ def read_records(
                     at=datetime.fromtimestamp(at, UTC),
                 )
             )
+            left -= found[-1].size_bytes
+            if left <= 0:
+                return found
     return found
 
 
@@ -107,6 +130,29 @@ def count_unread(db: sqlite3.Connection, group: str, starts: dict[str, int], top
         row = db.execute('SELECT count(*) FROM records WHERE topic = ? AND "offset" >= ?', (topic, start)).fetchone()
         waiting += int(row[0])
     return waiting
+
+
+def measure_unread(db: sqlite3.Connection, group: str) -> dict[str, Unread]:
+    """Measure what the group has not committed, by topic; reads the whole file."""
+    rows = db.execute(
+        "SELECT topic, count(*), sum(length(key) + length(value) + length(headers)), min(at) FROM records "
+        'WHERE "offset" >= coalesce((SELECT next FROM readers WHERE "group" = ? AND topic = records.topic), 0) '
+        "GROUP BY topic",
+        (group,),
+    )
+    return {topic: Unread(count, size, datetime.fromtimestamp(at, UTC)) for topic, count, size, at in rows}
+
+
+def remove_read(db: sqlite3.Connection, group: str, ends: dict[str, int]) -> None:
+    """Save where the group goes on, and delete what lies before it in these topics, whoever else reads them."""
+    save_offsets(db, group, ends)
+    db.executemany('DELETE FROM records WHERE topic = ? AND "offset" < ?', ends.items())
+
+
+def compact(db: sqlite3.Connection) -> None:
+    """Give the space of deleted records back to the disk; not inside a transaction."""
+    db.execute("VACUUM")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def write_probe(db: sqlite3.Connection) -> None:

@@ -1,0 +1,303 @@
+"""An event log with a spool before it: what the log does not acknowledge is kept on disk, and forwarded later.
+
+Order per topic and key holds because a topic has one way at a time: while anything of it waits in the spool, or
+is being written there, new records of it go there too. worker/spool.py forwards.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.errors import EventLogUnavailable
+from sreops.ports import EventLog, Health, LogRecord, SpoolState, StoredRecord, Subscription
+from sreops.telemetry import log
+
+GROUP = "forwarding"
+SPOOL_TIMEOUT_S = 5.0  # after ack_timeout_s: together well below the 30 s after which Grafana hangs up
+HAND_OVER_RECORDS = 1000  # so few are forwarded in a moment: new ones wait for it, or a busy spool is never empty
+HAND_OVER_S = 1.0
+COMPACT_FROM_BYTES = 8 * 1024 * 1024
+
+_CURE = "The event log must take records again: see the check of the log; SREOPS_MAX_SPOOL_BYTES bounds the spool."
+
+
+@dataclass
+class _Lane:
+    """One topic's part of the spool, as counted here; the file is what counts after a restart."""
+
+    topic: str
+    records: int = 0  # in the file, or on their way into it
+    size_bytes: int = 0
+    arriving: int = 0  # appends under way
+    oldest_at: datetime | None = None
+    filling: bool = False  # for the log
+    flowing: bool = False  # the log took the last batch
+    removed_to: tuple[int, int] | None = None  # (opening of the file, offset): forwarded, but not deleted yet
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    handed_over: "asyncio.Future[bool] | None" = None  # True: empty, go directly; False: go to the spool
+
+    def settle(self, empty: bool) -> None:
+        """Tell those who wait for the hand-over how it went."""
+        handed_over, self.handed_over = self.handed_over, None
+        if handed_over is not None and not handed_over.done():
+            handed_over.set_result(empty)
+
+    def add(self, records: Sequence[LogRecord]) -> None:
+        if not self.records:
+            self.oldest_at = datetime.now(UTC)
+            self.flowing = False  # of an earlier outage
+        if not self.filling:
+            self.filling = True
+            log.warning("spool.filling_began", topic=self.topic)
+        self.records += len(records)
+        self.size_bytes += sum(record.size_bytes for record in records)
+
+    def subtract(self, records: Sequence[LogRecord]) -> None:
+        self.records = max(0, self.records - len(records))
+        self.size_bytes = max(0, self.size_bytes - sum(record.size_bytes for record in records))
+        if not self.records:
+            self.size_bytes, self.oldest_at = 0, None
+
+
+class SpooledEventLog:
+    """``event_log`` as long as it acknowledges, else ``spool``, for ``topics``, up to ``max_bytes`` of records.
+
+    Both are started and stopped here. A record may come to the log twice: where an append timed out, it may
+    have been delivered all the same, and it is forwarded again where its removal from the spool did not last.
+    """
+
+    def __init__(self, event_log: EventLog, spool: EmbeddedEventLog, topics: Sequence[str], *, max_bytes: int) -> None:
+        self.name = event_log.name
+        self.topics: Sequence[str] = tuple(topics)
+        self._log = event_log
+        self._spool = spool
+        self._max_bytes = max_bytes
+        self._lanes = {topic: _Lane(topic) for topic in topics}
+        self._measured = False
+        self._readable = False
+        self._largest_bytes = 0  # since the file was last compacted
+
+    # --- the event log ------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the spool and see what was left in it, then begin to connect to the log."""
+        await self._spool.start()
+        try:
+            await self._measure()
+        except EventLogUnavailable as exc:  # waiting tries again
+            log.error("spool.measuring_failed", error=str(exc))
+        await self._log.start()
+
+    async def stop(self) -> None:
+        """Close both; what is in the spool is forwarded after the next start."""
+        try:
+            await self._log.stop()
+        finally:
+            for lane in self._lanes.values():
+                lane.settle(False)
+            await self._spool.stop()
+
+    async def append(self, records: Sequence[LogRecord], *, timeout_s: float) -> None:
+        """Append to the log, or else, and while the spool holds something of these topics, to the spool."""
+        deadline = time.monotonic() + timeout_s
+        lanes = [self._lanes[topic] for topic in {record.topic for record in records} if topic in self._lanes]
+        why = "earlier events still wait in the spool"
+        if not self._readable or await self._go_directly(lanes):
+            try:
+                await self._log.append(records, timeout_s=max(0.0, deadline - time.monotonic()))
+            except EventLogUnavailable as exc:
+                why = str(exc)
+            else:
+                return
+        await self._append_to_spool(records, why)
+
+    def subscribe(self, topics: Sequence[str], *, group: str) -> AbstractAsyncContextManager[Subscription]:
+        """Read from the log; what is in the spool is not there yet."""
+        return self._log.subscribe(topics, group=group)
+
+    async def health(self) -> Health:
+        """Say whether records could be made durable now, in the log or in the spool."""
+        at_log, at_spool = await asyncio.gather(self._log.health(), self.spool_health())
+        holding = self._readable and self.state().records > 0
+        if at_log.status == "up" and (at_spool.status == "up" or not holding):
+            return at_log
+        if at_spool.status == "up":
+            return Health("up", f"spooling: {at_log.detail}", at_log.cure)
+        return Health("down", f"log: {at_log.detail}; spool: {at_spool.detail}", at_log.cure or at_spool.cure)
+
+    async def spool_health(self) -> Health:
+        """Say whether the spool could take records now, and what is in it."""
+        state = self.state()
+        if state.size_bytes >= self._max_bytes:
+            return Health("down", f"the spool is full: {self._told(state)}", _CURE)
+        health = await self._spool.health()
+        if health.status != "up":
+            return health
+        return Health("up", self._told(state) if state.records else "empty")
+
+    # --- the spool ----------------------------------------------------------------------------
+
+    def state(self) -> SpoolState:
+        """Say what waits."""
+        waiting = [lane for lane in self._lanes.values() if lane.records]
+        return SpoolState(
+            records=sum(lane.records for lane in waiting),
+            size_bytes=sum(lane.size_bytes for lane in waiting),
+            oldest_at=min((lane.oldest_at for lane in waiting if lane.oldest_at), default=None),
+        )
+
+    async def waiting(
+        self, topic: str, *, max_records: int, max_bytes: int, timeout_s: float
+    ) -> Sequence[StoredRecord]:
+        """Return the oldest records of the topic; raises EventLogUnavailable where the file can't be read."""
+        lane = self._lanes[topic]
+        deadline = time.monotonic() + timeout_s
+        while True:
+            lane.arrived.clear()  # before reading: what comes meanwhile wakes us again
+            records = await self._read(lane, max_records, max_bytes)
+            if records:
+                lane.oldest_at = records[0].at
+                return records
+            if lane.removed_to is not None:
+                await self._remove(lane)
+            if lane.arrived.is_set():
+                continue
+            if not lane.arriving:  # whatever we counted: nothing is there
+                await self._emptied(lane)
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    await lane.arrived.wait()
+            except TimeoutError:
+                return ()
+
+    async def forwarded(self, records: Sequence[StoredRecord]) -> None:
+        """Remove what the log has acknowledged; where the disk does not take that, it is not forwarded again now."""
+        lane = self._lanes[records[0].topic]
+        lane.removed_to = (self._spool.openings, records[-1].offset + 1)
+        await self._remove(lane)
+        lane.flowing = True
+        lane.subtract(records)
+        if not lane.records and not lane.arriving:
+            await self._emptied(lane)
+
+    def not_forwarded(self, topic: str) -> None:
+        """Send those who wait for the hand-over to the spool."""
+        lane = self._lanes[topic]
+        lane.flowing = False
+        lane.settle(False)
+
+    # --- within -------------------------------------------------------------------------------
+
+    async def _go_directly(self, lanes: Sequence[_Lane]) -> bool:
+        """Say whether nothing waits before these; where little does and it is going out, wait for that."""
+        for lane in lanes:
+            if not lane.records:
+                continue
+            if not lane.flowing or lane.records > HAND_OVER_RECORDS:
+                return False
+            if lane.handed_over is None:
+                lane.handed_over = asyncio.get_running_loop().create_future()
+            handed_over = lane.handed_over
+            await asyncio.wait({handed_over}, timeout=HAND_OVER_S)
+            if not handed_over.done() or not handed_over.result():
+                return False
+        return not any(lane.records for lane in lanes)  # one may have begun to fill while another emptied
+
+    async def _append_to_spool(self, records: Sequence[LogRecord], why: str) -> None:
+        size = sum(record.size_bytes for record in records)
+        state = self.state()
+        if state.size_bytes + size > self._max_bytes:
+            raise EventLogUnavailable(f"{why}; and the spool is full: {self._told(state)}")
+        by_topic: dict[str, list[LogRecord]] = {}
+        for record in records:
+            by_topic.setdefault(record.topic, []).append(record)
+        unknown = sorted(by_topic.keys() - self._lanes.keys())
+        if unknown:
+            raise EventLogUnavailable(f"{why}; and the spool is not for topic {', '.join(unknown)}")
+        # counted before the first await, so that whoever comes next sees the spool in use
+        for topic, its in by_topic.items():
+            self._lanes[topic].add(its)
+            self._lanes[topic].arriving += 1
+        self._largest_bytes = max(self._largest_bytes, state.size_bytes + size)
+        try:
+            await self._spool.append(records, timeout_s=SPOOL_TIMEOUT_S)
+        except BaseException as exc:
+            # where it timed out it may be in the file all the same: then it is found and forwarded
+            for topic, its in by_topic.items():
+                self._lanes[topic].subtract(its)
+            if isinstance(exc, EventLogUnavailable):
+                raise EventLogUnavailable(f"{why}; and the spool did not take it: {exc}") from exc
+            raise
+        finally:
+            for topic in by_topic:
+                self._lanes[topic].arriving -= 1
+                self._lanes[topic].arrived.set()
+
+    async def _measure(self) -> None:
+        found = await self._spool.measure(GROUP)
+        for topic, unread in found.items():
+            lane = self._lanes.get(topic)
+            if lane is None:
+                log.error("spool.unknown_topic_found", topic=topic, records=unread.records)
+                continue
+            lane.records = max(lane.records, unread.records)
+            lane.size_bytes = max(lane.size_bytes, unread.size_bytes)
+            lane.oldest_at = unread.oldest_at
+            lane.filling = True
+            self._largest_bytes += unread.size_bytes
+            log.warning("spool.left_over_found", topic=topic, records=unread.records, since=str(unread.oldest_at))
+        self._measured = self._readable = True
+
+    async def _read(self, lane: _Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
+        try:
+            if not self._measured:
+                await self._measure()
+            starts = {}
+            if lane.removed_to is not None and lane.removed_to[0] == self._spool.openings:
+                starts[lane.topic] = lane.removed_to[1]
+            records = await self._spool.read(GROUP, starts, [lane.topic], max_records, max_bytes)
+        except EventLogUnavailable:
+            # An outbox that can't be read holds nobody up: new records go to the log, before those that it holds.
+            self._readable = False
+            lane.settle(False)
+            raise
+        self._readable = True
+        return records
+
+    async def _remove(self, lane: _Lane) -> None:
+        if lane.removed_to is None:
+            return
+        opening, end = lane.removed_to
+        if opening != self._spool.openings:  # offsets of another file say nothing of this one
+            lane.removed_to = None
+            return
+        try:
+            await self._spool.remove(GROUP, {lane.topic: end})
+        except EventLogUnavailable as exc:
+            log.warning("spool.removal_failed", topic=lane.topic, error=str(exc))
+        else:
+            lane.removed_to = None
+
+    async def _emptied(self, lane: _Lane) -> None:
+        if lane.filling:
+            lane.filling = False
+            log.info("spool.emptied", topic=lane.topic)
+        lane.records, lane.size_bytes, lane.oldest_at = 0, 0, None
+        lane.settle(True)
+        if self._largest_bytes >= COMPACT_FROM_BYTES and not self.state().records:
+            self._largest_bytes = 0
+            try:
+                await self._spool.compact()
+            except EventLogUnavailable as exc:
+                log.warning("spool.compacting_failed", error=str(exc))
+
+    def _told(self, state: SpoolState) -> str:
+        age_s = state.age_s(datetime.now(UTC))
+        return (
+            f"{state.records} events wait to be forwarded, the oldest for {age_s:.0f} s; "
+            f"{state.size_bytes} of {self._max_bytes} bytes"
+        )
