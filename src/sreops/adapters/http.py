@@ -137,17 +137,18 @@ class HttpRoom:
         timeout_s: float,
         params: list[tuple[str, str]] | None = None,
         form: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         retry: bool = True,
     ) -> Answer:
         """Ask and return the answer, whatever its status; raises the room's ``unavailable`` where none came in time.
 
         Connection errors and 429, 502, 503, 504 are tried again a few times within ``timeout_s``; set ``retry``
-        False where asking twice could do something twice.
+        False where asking twice could do something twice. ``body`` is sent as JSON.
         """
         began = time.monotonic()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._tried(method, path, params, form, timeout_s=timeout_s, retry=retry)
+                return await self._tried(method, path, params, form, body, timeout_s=timeout_s, retry=retry)
         except TimeoutError as exc:
             raise self._failed(method, path, f"no answer within {timeout_s:.3g} s", exc) from exc
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as exc:
@@ -163,6 +164,7 @@ class HttpRoom:
         path: str,
         params: list[tuple[str, str]] | None,
         form: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
         *,
         timeout_s: float,
         retry: bool,
@@ -179,8 +181,10 @@ class HttpRoom:
         try:
             async for attempt in attempts:
                 with attempt:
-                    answer = await self._once(method, path, params, form, deadline - time.monotonic())
-                    if retry and answer.status in RETRIED_STATUSES:
+                    answer = await self._once(method, path, params, form, body, deadline - time.monotonic())
+                    # a wait that outlasts the deadline is the caller's to know, not ours to sleep through
+                    in_time = (answer.retry_after_s or 0.0) < deadline - time.monotonic()
+                    if retry and in_time and answer.status in RETRIED_STATUSES:
                         raise _Retried(answer)
                     return answer
         except _Retried as exc:
@@ -193,6 +197,7 @@ class HttpRoom:
         path: str,
         params: list[tuple[str, str]] | None,
         form: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
         left_s: float,
     ) -> Answer:
         request = self._client.build_request(
@@ -200,19 +205,20 @@ class HttpRoom:
             self.base_url + path,
             params=tuple(params or ()),
             data=form,
+            json=body,
             timeout=httpx.Timeout(max(0.01, left_s)),
         )
         response = await self._client.send(request, stream=True)
         try:
-            body = bytearray()
+            received = bytearray()
             async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._max_response_bytes:
+                received += chunk
+                if len(received) > self._max_response_bytes:
                     break
         finally:
             await response.aclose()
-        cut = len(body) > self._max_response_bytes
-        text = bytes(body[: self._max_response_bytes]).decode("utf-8", "replace")
+        cut = len(received) > self._max_response_bytes
+        text = bytes(received[: self._max_response_bytes]).decode("utf-8", "replace")
         return Answer(response.status_code, text, {k.lower(): v for k, v in response.headers.items()}, cut)
 
     def _failed(self, method: str, path: str, why: str, exc: Exception) -> Unavailable:

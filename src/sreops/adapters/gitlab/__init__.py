@@ -1,0 +1,5 @@
+"""GitLab: incidents as issues that people read."""
+
+from sreops.adapters.gitlab.issues import GitLabIssues
+
+__all__ = ["GitLabIssues"]
