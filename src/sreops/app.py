@@ -165,7 +165,7 @@ def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog
     if settings.gitlab.url and settings.gitlab.token and settings.gitlab.project:
         issues = GitLabIssues(settings.gitlab)
         checks["gitlab"] = issues.health
-        closers.append(issues.close)
+        closers.append(issues.aclose)
     else:
         missing["gitlab"] = _absent("SREOPS_GITLAB__URL, __TOKEN and __PROJECT", "incidents are kept locally")
     containers = None
@@ -184,7 +184,7 @@ def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog
     else:
         missing["model"] = _absent("SREOPS_LLM__API_KEY or ANTHROPIC_API_KEY", "the rule analyst answers")
     prober = HttpProber()
-    closers.append(prober.close)
+    closers.append(prober.aclose)
     tools = Tools(
         store=store,
         clock=clock,
