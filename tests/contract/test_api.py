@@ -55,7 +55,7 @@ async def test_incidents_are_listed_newest_first_in_pages_and_by_status_and_serv
     _, client = make()
     first = (await client.get("/api/incidents", params={"limit": 2})).json()
     assert [one["id"] for one in first["items"]] == [ids[4], ids[3]]
-    assert INCIDENT_FIELDS <= first["items"][0].keys()
+    assert first["items"][0].keys() >= INCIDENT_FIELDS
     second = (await client.get("/api/incidents", params={"limit": 10, "cursor": first["next"]})).json()
     assert [one["id"] for one in second["items"]] == [ids[2], ids[1], ids[0], done.incident_id]
     assert second["next"] is None

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from contract.store_scene import at
+from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.record import Action, Record, Thought
 from sreops.errors import StoreUnavailable
@@ -215,9 +216,7 @@ async def test_nobody_listening_means_nobody_reading(url: str, made: Scene, stor
     async with reading(url) as events:
         await tell(store, lease, "x")
         await take(events, 1)
-    async with asyncio.timeout(5):
-        while REGISTRY.get_sample_value("sreops_stream_clients") != 0:
-            await asyncio.sleep(0.01)
+    await eventually(lambda: REGISTRY.get_sample_value("sreops_stream_clients") == 0, every_s=0.01)
     names = {task.get_name() for task in asyncio.all_tasks() if not task.cancelling()}
     assert "event feed" not in names
 
@@ -318,5 +317,3 @@ async def test_one_leaving_and_another_coming_at_once_keeps_the_other_served():
         async with asyncio.timeout(5), feed.subscribe(None, None) as subscriber:
             store.all.append(record(seq))
             assert (await anext(subscriber.records())).seq == seq
-
-

@@ -13,6 +13,7 @@ from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 
 from contract.store_scene import alert, always
+from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.evidence import Evidence
 from sreops.domain.incident import EffectOutcome
@@ -108,8 +109,7 @@ async def serving(app: Starlette, stopping: asyncio.Event) -> AsyncIterator[str]
     server.capture_signals = contextlib.nullcontext
     task = asyncio.create_task(server.serve())
     try:
-        while not server.started:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: server.started, every_s=0.01)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         stopping.set()
@@ -407,5 +407,3 @@ async def escalated(store: SqlIncidentStore, now: datetime, service: str = "ledg
     await store.write(lease, Changes(incident=fields), now=now + timedelta(seconds=9))
     await store.finish(lease)
     return lease
-
-

@@ -89,6 +89,15 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which runbook was selected, how and why; empty where none was looked for."""
+
+    runbook_id: str
+    how: str
+    why: str
+
+
+@dataclass(frozen=True)
 class IncidentView:
     """All that the template of one incident needs."""
 
@@ -103,7 +112,7 @@ class IncidentView:
     reasoning: str
     recommended: str
     model: str
-    selection: Mapping[str, Any]
+    selection: Choice | None
     would_have: str
     steps: Sequence[Step]
     conditions: Sequence[tuple[str, str]]
@@ -148,7 +157,7 @@ def view_incident(
         reasoning=text_in(analysis, "reasoning"),
         recommended=text_in(analysis, "recommended_action"),
         model=text_in(decision, "model"),
-        selection=mapping_in(decision, "selection"),
+        selection=_choice(mapping_in(decision, "selection")),
         would_have=text_in(decision, "would_have"),
         steps=[_step(step) for step in list_in(plan, "steps") if isinstance(step, Mapping)],
         conditions=[
@@ -212,6 +221,12 @@ def _details(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what a thought carries for people: its reasoning; the rest is for machines."""
     reasoning = text_in(mapping_in(body, "data"), "reasoning")
     return [("reasoning", reasoning)] if reasoning else []
+
+
+def _choice(selection: Mapping[str, Any]) -> Choice | None:
+    if not selection:
+        return None
+    return Choice(text_in(selection, "runbook_id"), text_in(selection, "how"), text_in(selection, "why"))
 
 
 def _piece(piece: Evidence, cited: bool) -> Piece:

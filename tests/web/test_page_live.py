@@ -1,0 +1,302 @@
+"""The pages in Chromium: hostile text does nothing, thoughts arrive, people decide, and it works on a phone."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from servers import installed
+from sreops.adapters.store import SqlIncidentStore
+from sreops.domain.evidence import Evidence
+from sreops.domain.record import Thought
+from sreops.ports import Changes, Health
+from web.web_scene import (
+    WallClock,
+    analysed,
+    awaiting,
+    escalated,
+    evidence_of,
+    open_incident,
+    remedied,
+    scene,
+    serving,
+    think,
+)
+
+pytestmark = pytest.mark.needs("chromium")
+
+TOKEN = "a-long-token-of-the-api"
+HOSTILE = (
+    "<script>document.title='owned'</script>"
+    '"><img src=x onerror="document.title=\'owned\'">'
+    "'><svg onload=\"document.title='owned'\">"
+    "{{ 7*7 }} </pre></textarea></title> javascript:document.title='owned' \u202e\x07"
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
+    store = SqlIncidentStore(tmp_path / "sreops.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        path = str(installed.path_of("chromium"))
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+Site = Callable[..., Any]
+
+
+class Watched:
+    """A page, the requests it made, and what its console complained of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+
+
+@pytest.fixture
+async def site(browser: Browser, store: SqlIncidentStore) -> AsyncIterator[Site]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(*, context: dict[str, Any] | None = None, **settings: Any) -> tuple[str, Watched]:
+            made = scene(store, WallClock(), **settings)
+            url = await stack.enter_async_context(serving(made.app, made.context.stopping))
+            opened: BrowserContext = await browser.new_context(**(context or {}))
+            stack.push_async_callback(opened.close)
+            return url, Watched(await opened.new_page())
+
+        yield start
+
+
+async def live(page: Page) -> None:
+    await expect(page.locator("#live")).to_have_text("live")
+
+
+async def hostile_incident(store: SqlIncidentStore) -> str:
+    lease = await open_incident(
+        store,
+        now(),
+        f"svc{HOSTILE}",
+        alertname=HOSTILE,
+        labels={HOSTILE: HOSTILE},
+        annotations={"summary": HOSTILE, HOSTILE: HOSTILE},
+        generator_url="javascript:document.title='owned'",
+        warnings=(HOSTILE,),
+    )
+    decision = await analysed(store, lease, now(), root_cause=HOSTILE, analyst_why=HOSTILE)
+    pieces = [
+        piece.model_copy(update={"finding": HOSTILE, "text": HOSTILE, "query": HOSTILE, "source": HOSTILE})
+        for piece in evidence_of("x", now())
+    ]
+    pieces += [
+        Evidence(id=f"E{9 + n}", kind="logs", source="s", finding=f"link {n}", url=url, data={"points": [[1, HOSTILE]]})
+        for n, url in enumerate(
+            ("javascript:alert(1)", "data:text/html,x", "//evil.example/x", "\tjavascript:alert(1)")
+        )
+    ]
+    fields = {
+        "decision": decision
+        | {"why": HOSTILE, "handover": HOSTILE, "missing": {HOSTILE: HOSTILE}, "plan_hash": HOSTILE},
+        "issue": {"iid": 7, "url": "javascript:document.title='owned'"},
+        "status": "escalated",
+        "reason": "low_confidence",
+        "ended_at": now(),
+        "runbook_id": HOSTILE,
+        "category": HOSTILE,
+    }
+    thoughts = [Thought(node=HOSTILE, text=HOSTILE, data={"reasoning": HOSTILE})]
+    await store.write(lease, Changes(incident=fields, evidence=pieces, thoughts=thoughts), now=now())
+    await store.set_paused(True, by=HOSTILE[:150], reason=HOSTILE, now=now())
+    return lease.incident_id
+
+
+async def test_hostile_text_is_text_and_no_link_leaves_http(site: Site, store):
+    incident_id = await hostile_incident(store)
+    url, watched = await site(checks={"loki": _down}, missing={HOSTILE: Health("not_configured", HOSTILE, HOSTILE)})
+    page = watched.page
+    for path in ("/", f"/incidents/{incident_id}"):
+        await page.goto(url + path)
+        await live(page)
+        for details in await page.locator("details").all():
+            await details.evaluate("node => { node.open = true }")
+        assert await page.locator("main img, main script, main svg[onload]").count() == 0
+        assert await page.title() != "owned"
+        assert await page.evaluate("document.querySelectorAll('[onerror], [onload]').length") == 0
+    lease_thought = page.locator("#log li").last
+    await expect(lease_thought).to_contain_text("<script>document.title='owned'</script>")
+    hrefs = await page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert all(href.startswith(("/", "#", "http://", "https://")) and not href.startswith("//") for href in hrefs), (
+        hrefs
+    )
+    assert watched.complaints == []
+    assert all(asked.startswith(url) for asked in watched.requests), watched.requests
+
+
+async def _down() -> Health:
+    return Health("down", HOSTILE, HOSTILE)
+
+
+async def test_a_hostile_thought_that_arrives_live_is_text_too(site: Site, store):
+    lease = await open_incident(store, now())
+    url, watched = await site()
+    await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
+    await live(watched.page)
+    await think(store, lease, "enrich_context", HOSTILE, now())
+    arrived = watched.page.locator("#log li").last
+    await expect(arrived).to_contain_text("<img src=x onerror=")
+    assert await watched.page.title() == "payments · sreops"
+    assert await watched.page.locator("#log img, #log script").count() == 0
+    assert watched.complaints == []
+
+
+async def test_thoughts_arrive_once_each_and_in_order_while_details_stay_open(site: Site, store):
+    lease = await open_incident(store, now())
+    await analysed(store, lease, now())
+    url, watched = await site()
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await live(page)
+    reasoning = page.locator("[data-live=cause] details")
+    await reasoning.locator("summary").click()
+    before = await page.locator("#log li").count()
+    for number in range(30):
+        await think(store, lease, "match_runbook", f"thought {number}", now())
+    await store.write(lease, Changes(incident={"confidence": 0.55}), now=now())
+    await think(store, lease, "match_runbook", "the last", now())
+    await expect(page.locator("#log li").last).to_contain_text("the last")
+    await expect(page.locator("[data-live=cause]")).to_contain_text("0.55")
+    said = await page.locator("#log li .said").all_text_contents()
+    assert said[before:] == [f"thought {number}" for number in range(30)] + ["the last"]
+    assert await reasoning.evaluate("node => node.open")
+    await expect(page.locator(".stages .now")).to_contain_text("Runbook")
+
+
+async def test_the_overview_follows_incidents_as_they_open_and_end(site: Site, store):
+    url, watched = await site()
+    page = watched.page
+    await page.goto(url)
+    await live(page)
+    await expect(page.locator("[data-live=open]")).to_contain_text("Nothing is wrong")
+    lease = await open_incident(store, now(), "orders")
+    await expect(page.locator("[data-live=open] .row")).to_contain_text("orders")
+    fields = {"status": "resolved", "resolution": "recovered", "ended_at": now()}
+    await store.write(lease, Changes(incident=fields, thoughts=[Thought(node="n", text="x")]), now=now())
+    await expect(page.locator("[data-live=ended] .row")).to_contain_text("recovered")
+    assert await page.locator("[data-live=open] .row").count() == 0
+
+
+async def test_a_person_approves_while_thoughts_arrive_and_loses_no_typing(site: Site, store):
+    lease = await awaiting(store, now())
+    url, watched = await site()
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await live(page)
+    await expect(page.locator(".approval .steps")).to_contain_text("restart container payments")
+    await page.get_by_label("Who").last.fill("ada")
+    await page.get_by_label("Why").last.fill("memory is full, restart is fine")
+    await think(store, lease, "await_approval", "still waiting", now())
+    await expect(page.locator("#log li").last).to_contain_text("still waiting")
+    assert await page.locator(".approval [name=reason]").input_value() == "memory is full, restart is fine"
+    await page.get_by_role("button", name="Approve this plan").click()
+    await expect(page.locator(".decided")).to_contain_text("approved by ada")
+    approval = await store.approval(lease.incident_id, 1)
+    assert (approval.decision, approval.by, approval.reason) == ("approved", "ada", "memory is full, restart is fine")
+
+
+async def test_a_decision_that_comes_too_late_is_told_on_the_page(site: Site, store):
+    lease = await awaiting(store, now())
+    url, watched = await site()
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await page.get_by_label("Who").last.fill("ada")
+    await page.get_by_label("Why").last.fill("no")
+    plan_hash = (await store.approval(lease.incident_id, 1)).plan_hash
+    await store.decide(lease.incident_id, approve=True, by="bob", reason="yes", plan_hash=plan_hash, now=now())
+    await page.evaluate("document.querySelector('.decide [value=reject]').click()")
+    await expect(page.get_by_role("alert")).to_contain_text("bob")
+
+
+async def test_automation_is_paused_and_resumed_in_the_header(site: Site, store):
+    url, watched = await site()
+    page = watched.page
+    await page.goto(url)
+    for word, button in (("paused", "Pause automation"), ("on", "Resume automation")):
+        await page.locator("[data-live=automation] > summary").click()
+        await page.get_by_label("Who").fill("ada")
+        await page.get_by_label("Why").fill("release day")
+        await page.get_by_role("button", name=button).click()
+        await expect(page.locator("[data-live=automation] > summary")).to_contain_text(f"automation {word}")
+        assert (await store.pause_state())["paused"] is (word == "paused")
+
+
+async def test_signing_in_and_out_and_a_link_from_another_site(site: Site, store):
+    lease = await remedied(store, now() - timedelta(minutes=5))
+    url, watched = await site(api_token=TOKEN)
+    page = watched.page
+    incident = f"{url}/incidents/{lease.incident_id}"
+    await page.goto(incident)
+    await page.get_by_label("API token").fill("wrong")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("not the API token")
+    await page.goto(incident)
+    await page.get_by_label("API token").fill(TOKEN)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(incident)
+    await live(page)
+    # the ticket's page links here from another site, where a strict cookie is not sent along
+    other = f"http://localhost:{url.rpartition(':')[2]}/"
+    await page.goto(other)
+    await page.evaluate(
+        "target => { const a = document.createElement('a'); a.href = target; document.body.append(a); a.click() }",
+        incident,
+    )
+    await live(page)
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_label("API token")).to_be_visible()
+    assert TOKEN not in str(await page.context.cookies())
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+async def test_no_page_is_wider_than_its_screen(site: Site, store, width: int):
+    leases = [await remedied(store, now() - timedelta(minutes=9)), await escalated(store, now() - timedelta(minutes=8))]
+    leases.append(await awaiting(store, now(), "a-service-with-a-very-long-name-without-any-blank-in-eu-central-1"))
+    url, watched = await site(context={"viewport": {"width": width, "height": 800}})
+    for path in ("/", *(f"/incidents/{lease.incident_id}" for lease in leases)):
+        await watched.page.goto(url + path)
+        wide, screen = await watched.page.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert wide <= screen, path
+
+
+async def test_without_script_the_page_shows_and_decides_all_the_same(site: Site, store):
+    lease = await awaiting(store, now())
+    url, watched = await site(context={"java_script_enabled": False})
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await expect(page.locator("[data-live=cause]")).to_contain_text("heap is exhausted")
+    await page.locator(".decide [name=by]").fill("ada")
+    await page.locator(".decide [name=reason]").fill("no")
+    await page.get_by_role("button", name="Reject").click()
+    await expect(page.locator(".decided")).to_contain_text("rejected by ada")
