@@ -21,7 +21,8 @@ import urllib.parse
 PORT = int(os.environ.get("PORT", "8000"))
 NAME = os.environ.get("SERVICE", "payments")
 CGROUP = os.environ.get("CGROUP", "/sys/fs/cgroup")
-UNLIMITED = 256 * 1024 * 1024  # leaked at most where the container has no limit
+UNLIMITED = 128 * 1024 * 1024  # leaked at most where no limit is known
+NO_LIMIT = 1 << 60  # cgroups of version 1 write "none" as a very large number
 FULL = 0.93  # of the limit: above the alert's threshold, below the OOM killer
 STEP = 4 * 1024 * 1024
 PAGE = 4096
@@ -70,31 +71,35 @@ def say(line, *, error=False):
     (sys.stderr if error else sys.stdout).write(line + "\n")
 
 
-def read_number(name):
-    """Read a number from the container's own cgroup; None where there is none."""
-    try:
-        with open(f"{CGROUP}/{name}", encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):  # no cgroup v2, or "max"
-        return None
+def read_number(*names):
+    """Read a number from the container's own cgroup, under the first name that has one; None where none does."""
+    for name in names:
+        try:
+            with open(f"{CGROUP}/{name}", encoding="ascii") as file:
+                return int(file.read())
+        except (OSError, ValueError):  # another version of cgroups, or "max"
+            continue
+    return None
 
 
 def memory_limit():
     """Return the container's memory limit in bytes, or None."""
-    return read_number("memory.max")
+    limit = read_number("memory.max", "memory/memory.limit_in_bytes")
+    return limit if limit and limit < NO_LIMIT else None
 
 
 def memory_used():
     """Return what the container uses, page cache that can be dropped left out; its leak where that is unknown."""
-    current = read_number("memory.current")
-    if current is None:
+    used = read_number("memory.current", "memory/memory.usage_in_bytes")
+    if used is None:
         return len(SHOP.leaked) * STEP
-    try:
-        with open(f"{CGROUP}/memory.stat", encoding="ascii") as file:
-            inactive = next(int(line.split()[1]) for line in file if line.startswith("inactive_file "))
-    except (OSError, StopIteration):
-        inactive = 0
-    return current - inactive
+    for name, key in (("memory.stat", "inactive_file"), ("memory/memory.stat", "total_inactive_file")):
+        try:
+            with open(f"{CGROUP}/{name}", encoding="ascii") as file:
+                return used - next(int(line.split()[1]) for line in file if line.startswith(f"{key} "))
+        except (OSError, StopIteration):
+            continue
+    return used
 
 
 def metrics():
