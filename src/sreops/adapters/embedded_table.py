@@ -13,6 +13,7 @@ from pathlib import Path
 from sreops.ports import LogRecord, StoredRecord
 
 BUSY_TIMEOUT_S = 2.0  # how long SQLite waits for another process that holds the file
+PROBE_BYTES = 65_536
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -23,7 +24,7 @@ CREATE TABLE IF NOT EXISTS heads (topic TEXT PRIMARY KEY, next INTEGER NOT NULL)
 CREATE TABLE IF NOT EXISTS readers (
     "group" TEXT NOT NULL, topic TEXT NOT NULL, next INTEGER NOT NULL, PRIMARY KEY ("group", topic)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS room (one INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
 """
 
 
@@ -156,8 +157,8 @@ def compact(db: sqlite3.Connection) -> None:
 
 
 def write_probe(db: sqlite3.Connection) -> None:
-    """Write one row, over and over the same."""
-    db.execute("INSERT OR REPLACE INTO probe VALUES (1, ?)", (time.time(),))
+    """Write one row, over and over the same; as large as some alerts, since a full disk may still take a few bytes."""
+    db.execute("INSERT OR REPLACE INTO room VALUES (1, zeroblob(?))", (PROBE_BYTES,))
 
 
 def delete_before(db: sqlite3.Connection, before: datetime) -> int:
