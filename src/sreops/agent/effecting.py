@@ -75,7 +75,7 @@ async def _act(visit: Visit, step: PlannedStep, effect: Effect) -> State:
         log.warning("effect.answer_lost", target=effect.target, error=str(exc))
         visit.think(f"The engine's answer was lost ({exc}): looking instead of repeating")
         await visit.write()
-        return waiting(visit.now() + timedelta(seconds=1), "settling")
+        return State(answer_lost=str(exc), **waiting(visit.now() + timedelta(seconds=1), "settling"))
     return await _write_outcome(visit, step, effect, EffectOutcome.succeeded, "")
 
 
@@ -113,7 +113,9 @@ async def settle_by_looking(visit: Visit, plan: Plan, step: PlannedStep, effect:
     settled = settle(effect, seen, wanted_replicas=wanted, now=now, margin_s=settings.settle_margin_s)
     if settled.outcome is None:
         return waiting(settled.look_again_at or now + timedelta(seconds=1), "settling")
-    return await _write_outcome(visit, step, effect, settled.outcome, f"settled by looking: {settled.why}")
+    lost = visit.state.get("answer_lost")
+    detail = f"settled by looking: {settled.why}" + (f" (the engine's answer: {lost})" if lost else "")
+    return await _write_outcome(visit, step, effect, settled.outcome, detail)
 
 
 async def _see(visit: Visit, step: PlannedStep, effect: Effect) -> ContainerState | ServiceState | None:
@@ -147,7 +149,7 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     if outcome is EffectOutcome.failed and step.required:
         return State(outcome=escalated(Reason.step_failed, text), wait_until=None)
     ended_at = effect.outcome_at or visit.now()
-    return State(step=effect.step + 1, step_began=None, acted_at=ended_at.isoformat(), wait_until=None)
+    return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=ended_at.isoformat(), wait_until=None)
 
 
 async def undo_scaling(visit: Visit, plan: Plan) -> str:

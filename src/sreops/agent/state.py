@@ -32,6 +32,7 @@ class State(TypedDict, total=False):
     step: int
     step_began: str | None  # when the running step was first visited
     baseline: dict[str, Any]  # the Look before the first effect
+    answer_lost: str  # what became of the engine's answer to the running step, for the outcome's detail
     acted_at: str | None  # when the last effect ended
     looks: list[dict[str, Any]]  # verification looks: {"at", "look"}
     verification: str

@@ -15,6 +15,7 @@ from sreops.ports import Clock, IncidentStore, Issues, TicketOp
 from sreops.telemetry import log
 
 _LONGEST_RETRY_S = 300.0
+_MENDABLE = frozenset({401, 403})
 
 
 class TicketDesk:
@@ -65,6 +66,11 @@ class TicketDesk:
             async with asyncio.timeout(self._timeout_s * 3):  # an op is up to three requests
                 issue = await self._write(op)
         except Refused as exc:
+            if exc.status in _MENDABLE:  # a token that expired or lost a right: a person mends that, the record waits
+                retry_at = now + timedelta(seconds=_LONGEST_RETRY_S)
+                log.error("ticket.credentials_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
+                await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=retry_at, now=now)
+                return 0
             log.warning("ticket.write_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
             await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=None, now=now)
             return 1  # refused for good: the next one may be taken
