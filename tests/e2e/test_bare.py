@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from servers.sreops import Sreops
 from servers.waiting import eventually
 

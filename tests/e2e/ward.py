@@ -30,7 +30,7 @@ class Patient:
     port: int
     container: str
     shipped: int = 0
-    starts_seen: list[str] = field(default_factory=list)
+    restart_events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def target(self) -> str:
@@ -49,17 +49,25 @@ class Patient:
     def started_at(self) -> str:
         return str(self.dockerd.inspect(self.container)["State"]["StartedAt"])
 
-    def restarts(self, since: datetime) -> int:
-        """Count the engine's own restart events of this container."""
-        answer = self.dockerd.api.get(
-            "/events",
-            params={
-                "since": f"{since.timestamp():.0f}",
-                "until": f"{datetime.now(UTC).timestamp() + 1:.0f}",
-                "filters": json.dumps({"container": [self.container], "event": ["restart"]}),
-            },
-        )
-        return len([line for line in answer.text.splitlines() if line.strip()])
+    @property
+    def restarts(self) -> int:
+        """How often the engine itself says that it restarted the container."""
+        return len(self.restart_events)
+
+    async def watch_engine(self) -> None:
+        """Collect the engine's restart events from now on, for ever.
+
+        Streamed from the beginning: the engine keeps only its last 256 events, and health checks fill those.
+        """
+        filters = json.dumps({"container": [self.container], "event": ["restart"]})
+        transport = httpx.AsyncHTTPTransport(uds=str(self.dockerd.socket))
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://docker", timeout=None) as client,
+            client.stream("GET", "/events", params={"filters": filters}) as answer,
+        ):
+            async for line in answer.aiter_lines():
+                if line.strip():
+                    self.restart_events.append(json.loads(line))
 
     def rule(self, alertname: str = "MemoryNearlyFull", **labels: str) -> dict[str, Any]:
         """The alert rule of a real Prometheus that fires when it is ill."""
