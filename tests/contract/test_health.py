@@ -11,7 +11,7 @@ import pytest
 
 from contract.store_scene import at
 from sreops.adapters.store import SqlIncidentStore
-from sreops.ports import Backlog, Health
+from sreops.ports import Backlog, Health, SpoolState
 from sreops.web import health as health_module
 from sreops.web.health import FULL_INBOX, LATE_READY_S, judge
 from web.web_scene import FakeClock, Scene, scene
@@ -170,6 +170,18 @@ def test_a_backlog_that_grows_old_or_large_degrades():
     assert status(ready=3, oldest_ready_s=LATE_READY_S + 1) == "degraded"
     assert status(inbox=FULL_INBOX + 1) == "degraded"
     assert judge(checks, None, log_name="kafka").status == "degraded"
+
+
+async def test_while_alerts_go_to_the_spool_it_is_degraded_ready_and_says_that_kafka_is_away(make: Make):
+    waits = SpoolState(records=3, size_bytes=900, oldest_at=at(20))
+    made, client = make(checks={"kafka": always(DOWN), "spool": always(UP)}, log_name="kafka", spool=lambda: waits)
+    made.log.state = Health("up", "spooling: no answer")
+    answer = await client.get("/health")
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["kafka"]) == (200, "degraded", "disconnected")
+    assert (told["backlog"]["spool_records"], told["backlog"]["spool_age_s"]) == (3, 40.0)
+    assert any("3 events wait in the spool" in why for why in told["why"])
+    assert (await client.get("/readyz")).status_code == 200
 
 
 async def test_metrics_are_in_the_format_of_prometheus(make: Make):

@@ -64,7 +64,9 @@ async def test_static_files_are_kept_only_under_the_url_of_their_content(make: M
 
 
 async def signed_in(client: httpx.AsyncClient) -> httpx.Response:
-    return await client.post("/sign-in", data={"token": TOKEN, "next": "/"}, headers={"Origin": "http://localhost:8080"})
+    return await client.post(
+        "/sign-in", data={"token": TOKEN, "next": "/"}, headers={"Origin": "http://localhost:8080"}
+    )
 
 
 async def test_signing_in_gives_a_strict_cookie_that_is_not_the_token(make: Make):

@@ -20,7 +20,7 @@ from sreops.domain.incident import EffectOutcome
 from sreops.domain.policy import PolicyLimits
 from sreops.domain.record import Thought
 from sreops.domain.runbook_file import load_runbooks
-from sreops.ports import Changes, Health, Lease, LogRecord
+from sreops.ports import Changes, Health, Lease, LogRecord, SpoolState
 from sreops.settings import Settings
 from sreops.web.application import build_web
 from sreops.web.context import WebContext
@@ -80,6 +80,7 @@ def scene(
     checks: Mapping[str, Callable[[], Awaitable[Health]]] | None = None,
     missing: Mapping[str, Health] | None = None,
     log_name: str = "embedded",
+    spool: Callable[[], SpoolState] | None = None,
     **settings: Any,
 ) -> Scene:
     """Build the application."""
@@ -94,6 +95,7 @@ def scene(
         checks=all_checks,
         missing=missing or {},
         version="0.1.0",
+        spool=spool,
     )
     return Scene(context, build_web(context), log, store, clock, dict(all_checks))
 

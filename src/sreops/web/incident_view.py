@@ -212,7 +212,9 @@ def _line(record: Record) -> Line:
         who = STAGES.get(node) or _BEFORE.get(node, words(node))
         return Line(record.seq, record.at, who, text_in(body, "text"), "thought", _details(body))
     target, detail, phase = text_in(body, "target"), text_in(body, "detail"), text_in(body, "phase")
-    text = f"{words(text_in(body, 'action'))} {target}".strip() + (f": {detail}" if detail else "")
+    outcome = text_in(mapping_in(body, "data"), "outcome")
+    told = ": ".join(part for part in (outcome, detail) if part)
+    text = f"{words(text_in(body, 'action'))} {target}".strip() + (f": {told}" if told else "")
     tone = "decision" if phase == "decision" else "action"
     return Line(record.seq, record.at, f"{phase} by {text_in(body, 'by')}", text, tone)
 
