@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sreops import __version__
-from sreops.commands import audit, check, demo, replay, runbooks, serve
 from sreops.errors import AlreadyRunning, RunbooksInvalid, SettingsInvalid, SreopsError
 
 GOOD, FOUND_WRONG, USED_WRONG = 0, 1, 2
@@ -64,18 +63,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    """Run the command; each imports its own, since the agent's libraries take seconds to load."""
     match arguments.command:
         case None | "serve":
+            from sreops.commands import serve
+
             return serve.run()
         case "demo":
+            from sreops.commands import demo
+
             return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
         case "check":
+            from sreops.commands import check
+
             return check.run()
         case "runbooks":
+            from sreops.commands import runbooks
+
             return runbooks.lint(arguments.file)
         case "replay":
+            from sreops.commands import replay
+
             return replay.run(arguments.payload, timeout_s=arguments.timeout)
         case _:
+            from sreops.commands import audit
+
             return audit.verify(arguments.incident_id)
 
 

@@ -14,13 +14,11 @@ from starlette.applications import Starlette
 
 from sreops import __version__
 from sreops.adapters.checkpoints import open_checkpointer
-from sreops.adapters.claude import ClaudeAnalyst
 from sreops.adapters.data_dir import DataDirLock
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
-from sreops.adapters.kafka import KafkaEventLog
 from sreops.adapters.loki import LokiLogs
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.prometheus import PrometheusMetrics
@@ -135,6 +133,8 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlIncidentStore]:
 def build_event_log(settings: Settings) -> EventLog:
     """Return Kafka where it is configured, else the embedded log in the data directory."""
     if settings.kafka.bootstrap_servers:
+        from sreops.adapters.kafka import KafkaEventLog
+
         return KafkaEventLog(settings.kafka, ALL_TOPICS)
     return EmbeddedEventLog(settings.data_dir / "events.db")
 
@@ -177,6 +177,8 @@ def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog
         missing["docker"] = _absent("SREOPS_DOCKER__HOST", "nothing can be remediated")
     analysts: list[Analyst] = [RuleAnalyst()]
     if settings.llm_api_key is not None:
+        from sreops.adapters.claude import ClaudeAnalyst
+
         claude = ClaudeAnalyst(settings.llm, settings.llm_api_key)
         analysts.insert(0, claude)
         checks["model"] = claude.health
