@@ -27,6 +27,7 @@ class Kind(StrEnum):
     latency = "latency"
     outbound = "outbound"
     traffic = "traffic"
+    received = "received"
     io = "io"
     host = "host"
     other = "other"
@@ -44,17 +45,19 @@ _KINDS: tuple[tuple[Kind, Worse, re.Pattern[str]], ...] = tuple(
         (Kind.cpu, Worse.up, r"cpu|load|throttl"),
         (Kind.memory, Worse.up, r"mem|heap|rss|swap"),
         (Kind.traffic, Worse.either, r"request|workload|ops|qps|rps|throughput|traffic|hits|calls|messages"),
+        (Kind.received, Worse.down, r"(?:network|net|bytes|traffic).*(?:receive|ingress|(?<![a-z])in(?![a-z])|rx)"),
         (Kind.io, Worse.either, r"disk|storage|iops|network|receive|transmit|rx|tx|bytes|packets|syscall|read|write|fs_"),
     )
 )
 WEIGHTS: Mapping[Kind, float] = {
-    Kind.cpu: 1.0, Kind.memory: 1.0, Kind.errors: 1.0, Kind.latency: 0.6,
-    Kind.outbound: 0.2, Kind.traffic: 0.25, Kind.io: 0.25, Kind.host: 0.25, Kind.other: 0.5,
+    Kind.cpu: 1.0, Kind.memory: 1.0, Kind.errors: 1.0, Kind.received: 0.75,
+    Kind.latency: 0.3, Kind.outbound: 0.2, Kind.traffic: 0.25, Kind.io: 0.25, Kind.host: 0.25, Kind.other: 0.5,
 }  # fmt: skip
-"""What a kind says about *where* the fault is: a saturated process is at fault itself; latency and traffic spread; slow calls *to* others blame the others."""
+"""What a kind says about *where* the fault is: a saturated process is at fault itself, and one that is cut off receives less;
+latency spreads, and slow calls *to* others blame the others."""
 _SPREADS = frozenset({Kind.errors, Kind.latency})
-STEPS_WEIGHT = 8.0
-WAITS_WEIGHT = 0.5
+STEPS_WEIGHT = 12.0
+WAITS_WEIGHT = 1.0
 MOST_WAITS = 6.0
 EXPLAINED = 0.5
 """How much of a caller's trouble its worst callee explains."""
