@@ -1,5 +1,6 @@
 """Settings: the one reader of the environment (prefix ``SREOPS_``, nested by ``__``, ``.env`` read)."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sreops.domain.alert import Tier
 from sreops.errors import SettingsInvalid
+
+
+# LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
+os.environ |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}  # noqa: TID251  # written, not read
 
 
 def _commas(value: object) -> object:

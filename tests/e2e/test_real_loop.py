@@ -144,7 +144,7 @@ async def test_a_leaking_container_is_restarted_once_proven_well_and_its_issue_c
         assert any("OutOfMemoryError" in item["text"] for item in incident["evidence"]), "the decisive line is kept"
 
         [issue] = it.gitlab.issues
-        assert issue.state == "closed"
+        await eventually(lambda: issue.state == "closed", 20, what="the issue to be closed")
         assert incident["issue"]["iid"] == issue.iid
         assert any("Resolved: fixed" in note.body for note in issue.notes)
         assert it.gitlab.executed_quick_actions == []
@@ -202,7 +202,9 @@ async def test_a_fault_that_a_restart_does_not_cure_goes_to_a_person_after_one_r
         assert [effect["outcome"] for effect in incident["effects"]] == ["succeeded"]
         [issue] = it.gitlab.issues
         assert issue.state == "opened"
-        account = next(note.body for note in issue.notes if "Escalated" in note.body)
+        account = await eventually(
+            lambda: next((note.body for note in issue.notes if "Escalated" in note.body), ""), 20, what="the account"
+        )
         assert "remediation_ineffective" in account
         assert "OutOfMemoryError" in account, "the evidence is on the issue"
         assert "restart_container" in account
