@@ -18,7 +18,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sreops.domain.alert import Tier
 from sreops.errors import SettingsInvalid
 
-
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
 os.environ |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}  # noqa: TID251  # written, not read
 
