@@ -122,7 +122,9 @@ def packaged_runbooks() -> str:
 async def open_store(settings: Settings) -> AsyncIterator[SqlIncidentStore]:
     """Open the incident store alone, for commands that only read."""
     key = settings.audit_key.get_secret_value().encode() if settings.audit_key else None
-    store = SqlIncidentStore(settings.database_url or settings.data_dir / "sreops.db", key)
+    windows = settings.correlation
+    longest_s = max(windows.clear_grace_s, windows.refire_window_s, windows.escalated_window_s) + 3600
+    store = SqlIncidentStore(settings.database_url or settings.data_dir / "sreops.db", key, longest_window_s=longest_s)
     await store.open()
     try:
         yield store
