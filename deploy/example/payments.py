@@ -9,6 +9,8 @@
 A restart cures all of them. It is its own customer: without traffic there would be no error ratio.
 """
 
+# ruff: noqa: D102, S104, TID251  # a program of its own in its own container: sreops' settings are no business of it
+
 import http.client
 import http.server
 import os

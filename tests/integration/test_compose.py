@@ -132,7 +132,11 @@ def binds(*paths: str) -> list[str]:
 def libraries_of_the_base_image() -> list[str]:
     """The shared libraries that Debian's slim Python has, and the test's root file system may not."""
     found = ran("/sbin/ldconfig", "-p").stdout
-    names = ("libstdc++.so.6", "libgcc_s.so.1", "libz.so.1")  # and glibc's own, whichever wheels ask for
+    names: tuple[str, ...] = (
+        "libstdc++.so.6",
+        "libgcc_s.so.1",
+        "libz.so.1",
+    )  # and glibc's own, whichever wheels ask for
     names += tuple(f"lib{part}" for part in ("c.so.6", "m.so.6", "dl.so.2", "rt.so.1", "pthread.so.0", "util.so.1"))
     places = {name: path for name, path in re.findall(r"^\s+(\S+) \(libc6,(?!x32).* => (\S+)$", found, re.M)}
     return binds(*(places[name] for name in names if name in places))
@@ -166,7 +170,12 @@ def container_as_the_image_says(dockerd: Dockerd, **settings: str) -> Iterator[t
             config={"Entrypoint": made.entrypoint, "Cmd": None, "User": made.user, "WorkingDir": made.workdir}
             | {"StopSignal": made.stop_signal},
             host_config={
-                "Binds": [f"{data}:/data", *binds(packages, str(ROOT / "src")), *libraries_of_the_base_image()],
+                "Binds": [
+                    f"{data}:/data",
+                    f"{ROOT / 'runbooks.yaml'}:{made.env['SREOPS_RUNBOOKS']}:ro",
+                    *binds(packages, str(ROOT / "src")),
+                    *libraries_of_the_base_image(),
+                ],
                 "ReadonlyRootfs": True,
                 "Tmpfs": {"/tmp": ""},
                 "CapDrop": ["ALL"],
@@ -191,15 +200,15 @@ def test_sreops_serves_as_nobody_with_nothing_writable_but_data(dockerd: Dockerd
         dockerd, SREOPS_WEBHOOK__TOKEN="hook", SREOPS_API_TOKEN="api", SREOPS_SHUTDOWN_GRACE_S="3"
     ) as (container, url):
         poll(
-            lambda: state(dockerd, container)["Health"]["Status"] == "healthy" or not state(dockerd, container)["Running"],
+            lambda: (
+                state(dockerd, container)["Health"]["Status"] == "healthy" or not state(dockerd, container)["Running"]
+            ),
             60,
             what="the image's own health check to pass",
         )
         assert state(dockerd, container)["Running"], dockerd.logs(container)
-        alert = {
-            "version": "1",
-            "alerts": [{"status": "firing", "labels": {"alertname": "A", "container": "payments"}, "fingerprint": "f"}],
-        }
+        labels = {"alertname": "A", "container": "payments", "severity": "critical", "tier": "autonomous"}
+        alert = {"version": "1", "alerts": [{"status": "firing", "labels": labels, "fingerprint": "f"}]}
         assert httpx.post(f"{url}/alerts", json=alert, timeout=10).status_code == 401
         taken = httpx.post(f"{url}/alerts", json=alert, timeout=10, headers={"Authorization": "Bearer hook"})
         assert taken.status_code == 202, taken.text

@@ -188,7 +188,9 @@ def test_a_body_can_not_ride_along(dockerd: Dockerd, actor: DockerProxy) -> None
         url = f"{actor.url}/v1.41/containers/{container}/restart"
         assert httpx.post(url, json=host_config).status_code == 403
         chunked = request(
-            f"POST /v1.41/containers/{container}/restart", "Transfer-Encoding: chunked", "Content-Type: application/json"
+            f"POST /v1.41/containers/{container}/restart",
+            "Transfer-Encoding: chunked",
+            "Content-Type: application/json",
         )
         assert sent(actor, chunked + b"2\r\n{}\r\n0\r\n\r\n")[0] == 403
         upgraded = request(f"POST /v1.41/containers/{container}/restart", "Upgrade: tcp")

@@ -186,6 +186,10 @@ def test_optional_settings_may_stay_empty(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert settings.dry_run is False
 
 
+def test_compose_mounts_the_runbooks_where_the_image_reads_them() -> None:
+    assert ("./runbooks.yaml", image().env["SREOPS_RUNBOOKS"]) in mounts(SERVICES["sreops"])
+
+
 # --- the image
 
 
@@ -239,7 +243,9 @@ def test_the_image_is_built_from_versions_that_pyproject_allows() -> None:
     for requirement in map(Requirement, wanted):
         version = pinned.get(canonicalize_name(requirement.name))
         assert version, f"{requirement.name}: run deploy/freeze"
-        assert requirement.specifier.contains(version, prereleases=True), f"{requirement} is not {version}: deploy/freeze"
+        assert requirement.specifier.contains(version, prereleases=True), (
+            f"{requirement} is not {version}: deploy/freeze"
+        )
     development = {canonicalize_name(Requirement(line).name) for line in extras["dev"]}
     assert not development & pinned.keys()
 
