@@ -16,6 +16,7 @@ from sreops.sandbox.world import World
 
 _ACT_S = 60.0
 _APPROVE_AFTER_S = 5.0
+_ISSUE_S = 5.0
 _COLOURS = {
     "consume_event": "bright_white",
     "create_gitlab_issue": "blue",
@@ -162,7 +163,7 @@ async def _leak(stage: Stage) -> Act:
     act.promise("exactly one restart", [e["outcome"] for e in restarts] == ["succeeded"])
     act.promise("verified by the metric coming down", found.get("verification") == "fixed")
     act.promise("the incident resolved", found.get("resolution") == "fixed")
-    act.promise("the issue closed", _issue_state(stage, found) == "closed")
+    act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
     if stage.hospital is not None:
         act.promise("one restart in the real engine", await stage.hospital.restarts() == 1)
     await stage.world.resolve(alert, f"{stage.url}/alerts")
@@ -189,7 +190,7 @@ async def _approval(stage: Stage) -> Act:
     act.incident = found = await stage.ended("inventory")
     act.promise("exactly one restart", [e["outcome"] for e in found.get("effects", ())] == ["succeeded"])
     act.promise("the incident resolved", found.get("resolution") == "fixed")
-    act.promise("the issue closed", _issue_state(stage, found) == "closed")
+    act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
     await stage.world.resolve(alert, f"{stage.url}/alerts")
     return act
 
@@ -204,7 +205,7 @@ async def _refusal(stage: Stage) -> Act:
     act.promise("the cause", found.get("category") == "disk_full")
     account = ((found.get("decision") or {}).get("handover") or "") if found else ""
     act.promise("an account with what to do next", "What to do next" in account)
-    act.promise("the issue open and on-call's", _issue_state(stage, found) == "opened")
+    act.promise("the issue open and on-call's", await _issue_becomes(stage, found, "opened"))
     for line in [text for text in account.splitlines() if text.strip()][:14]:
         stage.console.print(Text(f"   │ {line[:160]}", style="dim"))
     return act
@@ -214,9 +215,12 @@ def _evidence_text(found: dict[str, Any]) -> str:
     return "\n".join(f"{item['finding']}\n{item['text']}" for item in found.get("evidence", ()))
 
 
-def _issue_state(stage: Stage, found: dict[str, Any]) -> str:
+async def _issue_becomes(stage: Stage, found: dict[str, Any], state: str) -> bool:
+    """Say whether the tracker's issue comes to this state; it follows the incident's end by a moment."""
     issue = found.get("issue") or {}
     tracker = stage.world.gitlab
-    if tracker is None:
-        return ""
-    return next((one.state for one in tracker.issues if one.iid == issue.get("iid")), "")
+    for _ in range(int(_ISSUE_S / 0.2)):
+        if tracker is not None and any(one.iid == issue.get("iid") and one.state == state for one in tracker.issues):
+            return True
+        await asyncio.sleep(0.2)
+    return False
