@@ -162,7 +162,7 @@ def _state(counted: History, conditions: Sequence[Condition]) -> tuple[Verificat
     if unclear:
         return VerificationResult.unknown, "; ".join(unclear)
     if conditions:
-        return VerificationResult.fixed, "; ".join(f"{r.promql} {r.condition}: {r.why}" for r in look.readings)
+        return VerificationResult.fixed, "the runbook's conditions hold: " + "; ".join(r.why for r in look.readings)
     return VerificationResult.fixed, "the alert no longer fires"
 
 
