@@ -16,10 +16,13 @@ from contract.event_log_suite import APPEND_S, EventLogContract, read, record, v
 from servers.waiting import eventually
 from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.adapters.spooled_log import HAND_OVER_RECORDS, SpooledEventLog
+from sreops.app import build_spool
 from sreops.domain.routing import DEAD_LETTER
 from sreops.errors import EventLogRefused, EventLogUnavailable
-from sreops.ports import Health
+from sreops.ports import Backlog, Health, SpoolState
+from sreops.settings import KafkaSettings, Settings
 from sreops.telemetry import REGISTRY
+from sreops.web.health import judge
 from sreops.worker.spool import Forwarding
 
 TOPIC, OTHER = "sre-critical", "sre-warning"
@@ -505,6 +508,9 @@ def small_disk(tmp_path):
 
 
 async def test_a_full_disk_refuses_loses_nothing_accepted_and_drains_while_it_is_still_full(small_disk, tmp_path):
+    def used():
+        return sum(path.stat().st_size for path in small_disk.glob("spool.db*"))
+
     scene = await Scene(tmp_path).start()
     scene.log.away = True
     accepted = []
@@ -529,7 +535,9 @@ async def test_a_full_disk_refuses_loses_nothing_accepted_and_drains_while_it_is
     assert [one[:4] for one in await scene.arrived()] == accepted
     await scene.append("directly")
     assert (await scene.front.health()).status == "up"
-    filler.unlink()
+    assert filler.exists()
+    # the file had nothing but what has been forwarded: it made room, though the disk took no deletion of rows
+    await eventually(lambda: used() < 200_000, what="room")
     scene.log.away = True
     await scene.append("spooled again")
     scene.log.away = False
@@ -564,3 +572,54 @@ async def test_reading_from_the_front_is_reading_from_the_log(scene):
     await scene.append("1")
     async with scene.front.subscribe([TOPIC], group="g") as subscription:
         assert values(await read(subscription, 1)) == ["1"]
+
+
+# --- how the process uses it ------------------------------------------------------------------------------
+
+
+def without_environment(tmp_path, **given):
+    return Settings(_env_file=None, data_dir=tmp_path, **given)
+
+
+def test_kafka_has_a_spool_and_the_embedded_log_needs_none(tmp_path):
+    settings = without_environment(tmp_path)
+    assert build_spool(settings, EmbeddedEventLog(tmp_path / "events.db")) is None
+    settings = without_environment(tmp_path, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    assert build_spool(settings, LogThatFails(tmp_path / "log.db")) is not None
+
+
+async def test_what_was_spooled_for_kafka_is_forwarded_to_the_embedded_log_that_replaced_it(tmp_path):
+    settings = without_environment(tmp_path, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    away = LogThatFails(tmp_path / "log.db")
+    away.away = True
+    spooled = build_spool(settings, away)
+    await spooled.start()
+    await spooled.append([record(TOPIC, "k", "1")], timeout_s=1)
+    await spooled.stop()
+    embedded = EmbeddedEventLog(tmp_path / "events.db")
+    spooled = build_spool(without_environment(tmp_path), embedded)
+    await spooled.start()
+    forwarding = asyncio.create_task(Forwarding(spool=spooled, event_log=embedded, clock=SystemClock()).run())
+    async with embedded.subscribe([TOPIC], group="g") as subscription:
+        assert values(await read(subscription, 1)) == ["1"]
+    forwarding.cancel()
+    await asyncio.wait({forwarding})
+    await spooled.stop()
+
+
+UP, DOWN = Health("up", "connected"), Health("down", "away")
+
+
+@pytest.mark.parametrize(
+    ("checks", "state", "status", "kafka"),
+    [
+        ({"event_log": UP, "kafka": UP, "spool": UP}, SpoolState(), "healthy", "connected"),
+        ({"event_log": UP, "kafka": DOWN, "spool": UP}, SpoolState(), "degraded", "disconnected"),
+        ({"event_log": UP, "kafka": UP, "spool": UP}, SpoolState(records=3), "degraded", "connected"),
+        ({"event_log": UP, "kafka": UP, "spool": DOWN}, SpoolState(), "degraded", "connected"),
+        ({"event_log": DOWN, "kafka": DOWN, "spool": DOWN}, SpoolState(records=3), "unhealthy", "disconnected"),
+    ],
+)
+def test_spooling_is_degraded_and_unhealthy_is_when_nothing_can_be_kept(checks, state, status, kafka):
+    report = judge(checks, Backlog(), log_name="kafka", spool=state)
+    assert (report.status, report.kafka) == (status, kafka)

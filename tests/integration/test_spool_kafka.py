@@ -145,7 +145,8 @@ async def get(sreops, path):
 async def is_healthy(sreops):
     health = (await get(sreops, "/health")).json()
     assert health["backlog"]["spool_records"] == 0
-    return health["status"] == "healthy" and health["kafka"] == "connected"
+    assert (health["status"], health["kafka"]) == ("healthy", "connected"), health["why"]
+    return True
 
 
 async def assert_degraded_and_ready(sreops):

@@ -163,13 +163,39 @@ class EmbeddedEventLog:
         """Measure what waits for the group, by topic; reads the whole file."""
         return await self._in_thread("measure", lambda db: measure_unread(db, group))
 
-    async def remove(self, group: str, ends: dict[str, int]) -> None:
-        """Commit for the group and delete what it has read: where it is the only reader."""
-        await self._in_thread("remove", lambda db: remove_read(db, group, ends))
+    async def remove(self, group: str, ends: dict[str, int], *, opening: int) -> bool:
+        """Commit for the group and delete what it has read, where it is the only reader.
+
+        Return False, and do nothing, where the file was opened anew since: offsets of another file mean nothing.
+        """
+
+        def work(db: sqlite3.Connection) -> bool:
+            if self.openings != opening:
+                return False
+            remove_read(db, group, ends)
+            return True
+
+        return await self._in_thread("remove", work)
 
     async def compact(self) -> None:
         """Give the space of deleted records back to the disk."""
         await self._in_thread("compact", compact)
+
+    async def discard(self) -> None:
+        """Delete the file with all that is in it: what helps where the disk is too full even for a deletion.
+
+        Appends that come after this call begin a new file.
+        """
+
+        def unlink() -> None:
+            self._close()
+            for suffix in ("", "-wal", "-shm"):  # the database first: SQLite ignores a WAL without one
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, unlink)
+        except (OSError, RuntimeError, sqlite3.Error) as exc:
+            raise EventLogUnavailable(f"could not delete the embedded log {self._path}: {exc}") from exc
 
     @property
     def stopped(self) -> bool:

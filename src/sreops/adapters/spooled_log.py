@@ -8,10 +8,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.spool_lane import Lane
 from sreops.errors import EventLogUnavailable
 from sreops.ports import EventLog, Health, LogRecord, SpoolState, StoredRecord, Subscription
 from sreops.telemetry import log
@@ -20,47 +20,9 @@ GROUP = "forwarding"
 SPOOL_TIMEOUT_S = 5.0  # after ack_timeout_s: together well below the 30 s after which Grafana hangs up
 HAND_OVER_RECORDS = 1000  # so few are forwarded in a moment: new ones wait for it, or a busy spool is never empty
 HAND_OVER_S = 1.0
-COMPACT_FROM_BYTES = 8 * 1024 * 1024
+COMPACT_FROM_BYTES = 1024 * 1024
 
 _CURE = "The event log must take records again: see the check of the log; SREOPS_MAX_SPOOL_BYTES bounds the spool."
-
-
-@dataclass
-class _Lane:
-    """One topic's part of the spool, as counted here; the file is what counts after a restart."""
-
-    topic: str
-    records: int = 0  # in the file, or on their way into it
-    size_bytes: int = 0
-    arriving: int = 0  # appends under way
-    oldest_at: datetime | None = None
-    filling: bool = False  # for the log
-    flowing: bool = False  # the log took the last batch
-    removed_to: tuple[int, int] | None = None  # (opening of the file, offset): forwarded, but not deleted yet
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    handed_over: "asyncio.Future[bool] | None" = None  # True: empty, go directly; False: go to the spool
-
-    def settle(self, empty: bool) -> None:
-        """Tell those who wait for the hand-over how it went."""
-        handed_over, self.handed_over = self.handed_over, None
-        if handed_over is not None and not handed_over.done():
-            handed_over.set_result(empty)
-
-    def add(self, records: Sequence[LogRecord]) -> None:
-        if not self.records:
-            self.oldest_at = datetime.now(UTC)
-            self.flowing = False  # of an earlier outage
-        if not self.filling:
-            self.filling = True
-            log.warning("spool.filling_began", topic=self.topic)
-        self.records += len(records)
-        self.size_bytes += sum(record.size_bytes for record in records)
-
-    def subtract(self, records: Sequence[LogRecord]) -> None:
-        self.records = max(0, self.records - len(records))
-        self.size_bytes = max(0, self.size_bytes - sum(record.size_bytes for record in records))
-        if not self.records:
-            self.size_bytes, self.oldest_at = 0, None
 
 
 class SpooledEventLog:
@@ -76,8 +38,9 @@ class SpooledEventLog:
         self._log = event_log
         self._spool = spool
         self._max_bytes = max_bytes
-        self._lanes = {topic: _Lane(topic) for topic in topics}
-        self._measured = False
+        self._lanes = {topic: Lane(topic) for topic in topics}
+        self._measured_opening = -1  # of the file: after each one it is measured anew
+        self._has_unknown_topics = False
         self._readable = False
         self._largest_bytes = 0  # since the file was last compacted
 
@@ -192,7 +155,7 @@ class SpooledEventLog:
 
     # --- within -------------------------------------------------------------------------------
 
-    async def _go_directly(self, lanes: Sequence[_Lane]) -> bool:
+    async def _go_directly(self, lanes: Sequence[Lane]) -> bool:
         """Say whether nothing waits before these; where little does and it is going out, wait for that."""
         for lane in lanes:
             if not lane.records:
@@ -232,6 +195,11 @@ class SpooledEventLog:
             if isinstance(exc, EventLogUnavailable):
                 raise EventLogUnavailable(f"{why}; and the spool did not take it: {exc}") from exc
             raise
+        else:
+            for topic in by_topic:
+                if not self._lanes[topic].filling:
+                    self._lanes[topic].filling = True
+                    log.warning("spool.filling_began", topic=topic, why=why)
         finally:
             for topic in by_topic:
                 self._lanes[topic].arriving -= 1
@@ -242,19 +210,21 @@ class SpooledEventLog:
         for topic, unread in found.items():
             lane = self._lanes.get(topic)
             if lane is None:
+                self._has_unknown_topics = True
                 log.error("spool.unknown_topic_found", topic=topic, records=unread.records)
                 continue
             lane.records = max(lane.records, unread.records)
             lane.size_bytes = max(lane.size_bytes, unread.size_bytes)
             lane.oldest_at = unread.oldest_at
             lane.filling = True
-            self._largest_bytes += unread.size_bytes
             log.warning("spool.left_over_found", topic=topic, records=unread.records, since=str(unread.oldest_at))
-        self._measured = self._readable = True
+        self._largest_bytes = max(self._largest_bytes, self.state().size_bytes)
+        self._measured_opening = self._spool.openings
+        self._readable = True
 
-    async def _read(self, lane: _Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
+    async def _read(self, lane: Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
         try:
-            if not self._measured:
+            if self._measured_opening != self._spool.openings:
                 await self._measure()
             starts = {}
             if lane.removed_to is not None and lane.removed_to[0] == self._spool.openings:
@@ -268,32 +238,44 @@ class SpooledEventLog:
         self._readable = True
         return records
 
-    async def _remove(self, lane: _Lane) -> None:
+    async def _remove(self, lane: Lane) -> None:
         if lane.removed_to is None:
             return
         opening, end = lane.removed_to
-        if opening != self._spool.openings:  # offsets of another file say nothing of this one
-            lane.removed_to = None
-            return
         try:
-            await self._spool.remove(GROUP, {lane.topic: end})
+            await self._spool.remove(GROUP, {lane.topic: end}, opening=opening)
         except EventLogUnavailable as exc:
             log.warning("spool.removal_failed", topic=lane.topic, error=str(exc))
         else:
             lane.removed_to = None
 
-    async def _emptied(self, lane: _Lane) -> None:
+    async def _emptied(self, lane: Lane) -> None:
         if lane.filling:
             lane.filling = False
             log.info("spool.emptied", topic=lane.topic)
         lane.records, lane.size_bytes, lane.oldest_at = 0, 0, None
         lane.settle(True)
-        if self._largest_bytes >= COMPACT_FROM_BYTES and not self.state().records:
-            self._largest_bytes = 0
-            try:
+        await self._give_space_back()
+
+    async def _give_space_back(self) -> None:
+        if any(lane.records or lane.arriving for lane in self._lanes.values()):
+            return
+        undeleted = [lane for lane in self._lanes.values() if lane.removed_to is not None]
+        known = self._measured_opening == self._spool.openings and not self._has_unknown_topics
+        largest, self._largest_bytes = self._largest_bytes, 0
+        try:
+            if undeleted and known:
+                # A full disk takes no deletion of rows either. All of the file has been forwarded: away with it.
+                # No await between the check above and this call, which is then before any later append.
+                await self._spool.discard()
+                for lane in undeleted:
+                    lane.removed_to = None
+                log.warning("spool.file_discarded")
+            elif largest >= COMPACT_FROM_BYTES:
                 await self._spool.compact()
-            except EventLogUnavailable as exc:
-                log.warning("spool.compacting_failed", error=str(exc))
+        except EventLogUnavailable as exc:
+            self._largest_bytes = max(self._largest_bytes, largest)  # tried again when next found empty
+            log.warning("spool.compacting_failed", error=str(exc))
 
     def _told(self, state: SpoolState) -> str:
         age_s = state.age_s(datetime.now(UTC))
