@@ -14,8 +14,8 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
 def event(**changes: object) -> AlertEvent:
     fields = {"event_id": "e1", "source": "grafana", "fingerprint": "f", "status": "firing",
-              "labels": {"alertname": "A"}, "annotations": {}, "starts_at": NOW, "received_at": NOW, "tier": "autonomous", "severity": "critical",
-              "service": "payments"} | changes  # fmt: skip
+              "labels": {"alertname": "A"}, "annotations": {}, "starts_at": NOW, "received_at": NOW,
+              "tier": "autonomous", "severity": "critical", "service": "payments"} | changes  # fmt: skip
     return AlertEvent.model_validate(fields)
 
 
