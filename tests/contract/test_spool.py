@@ -592,12 +592,12 @@ async def test_what_was_spooled_for_kafka_is_forwarded_to_the_embedded_log_that_
     settings = without_environment(tmp_path, kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     away = LogThatFails(tmp_path / "log.db")
     away.away = True
-    spooled = build_spool(settings, away)
+    spooled = await asyncio.to_thread(build_spool, settings, away)
     await spooled.start()
     await spooled.append([record(TOPIC, "k", "1")], timeout_s=1)
     await spooled.stop()
     embedded = EmbeddedEventLog(tmp_path / "events.db")
-    spooled = build_spool(without_environment(tmp_path), embedded)
+    spooled = await asyncio.to_thread(build_spool, without_environment(tmp_path), embedded)
     await spooled.start()
     forwarding = asyncio.create_task(Forwarding(spool=spooled, event_log=embedded, clock=SystemClock()).run())
     async with embedded.subscribe([TOPIC], group="g") as subscription:

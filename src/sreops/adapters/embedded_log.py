@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sreops.adapters.embedded_subscription import CURE, EmbeddedSubscription
 from sreops.adapters.embedded_table import (
     Unread,
     compact,
@@ -34,9 +34,6 @@ HEALTH_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
 GROUP_RECORDS = 5000  # records that share one transaction at most: keeps a commit well under a second
 
-_CURE = (
-    "Free disk space, or point SREOPS_DATA_DIR at a directory that can be written; a damaged file must be moved away."
-)
 _WRITES = frozenset({"append", "commit", "write a probe", "prune", "remove"})
 _OUTSIDE_TRANSACTIONS = frozenset({"compact"})
 _STILL_GOOD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL})
@@ -115,7 +112,7 @@ class EmbeddedEventLog:
         append.done.result()
 
     @asynccontextmanager
-    async def subscribe(self, topics: Sequence[str], *, group: str) -> AsyncIterator["EmbeddedSubscription"]:
+    async def subscribe(self, topics: Sequence[str], *, group: str) -> AsyncIterator[EmbeddedSubscription]:
         """Read the topics for ``group``; a second subscription of a group waits until the first one has ended."""
         subscription = EmbeddedSubscription(self, topics, group)
         self._subscriptions.append(subscription)
@@ -132,16 +129,16 @@ class EmbeddedEventLog:
         await asyncio.wait({probe}, timeout=HEALTH_TIMEOUT_S)
         if not probe.done():
             probe.add_done_callback(_retrieve)
-            return Health("down", f"{self._path} did not take a write within {HEALTH_TIMEOUT_S:g} s", _CURE)
+            return Health("down", f"{self._path} did not take a write within {HEALTH_TIMEOUT_S:g} s", CURE)
         if (error := probe.exception()) is not None:
-            return Health("down", str(error), _CURE)
+            return Health("down", str(error), CURE)
         return Health("up", "embedded")
 
     async def prune(self, before: datetime) -> int:
         """Delete what is older than ``before`` and committed by every group that reads its topic; return how many."""
         return await self._in_thread("prune", lambda db: delete_before(db, before))
 
-    def leads(self, subscription: "EmbeddedSubscription") -> bool:
+    def leads(self, subscription: EmbeddedSubscription) -> bool:
         """Say whether this subscription is the one that reads for its group: the oldest one does."""
         return next((one for one in self._subscriptions if one.group == subscription.group), None) is subscription
 
@@ -255,71 +252,6 @@ class EmbeddedEventLog:
         db, self._db = self._db, None
         if db is not None:
             db.close()
-
-
-class EmbeddedSubscription:
-    """Reading of some topics for one group; the first topic's records come before the others'."""
-
-    def __init__(self, event_log: EmbeddedEventLog, topics: Sequence[str], group: str) -> None:
-        self.group = group
-        self._log = event_log
-        self._topics = tuple(topics)
-        self._next: dict[str, int] = {}  # where reading goes on; a topic that is not in it: at the committed offset
-        self._arrived = asyncio.Event()
-        self._health = Health("up", "embedded")
-
-    def wake(self) -> None:
-        """Look again: records have come, or the group may be ours now."""
-        self._arrived.set()
-
-    async def poll(self, *, max_records: int, timeout_s: float) -> Sequence[StoredRecord]:
-        """Return the next records, or none after ``timeout_s``; a file that can't be read is told by ``health``."""
-        deadline = time.monotonic() + timeout_s
-        while not self._log.stopped:
-            self._arrived.clear()  # before reading: what comes meanwhile wakes us again
-            records = await self._read(max_records)
-            if records:
-                return records
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return ()
-        await asyncio.sleep(timeout_s)  # a reader of a stopped log must not spin
-        return ()
-
-    async def commit(self, records: Sequence[StoredRecord]) -> None:
-        """Save the offset behind the last of these in each topic."""
-        ends: dict[str, int] = {}
-        for record in records:
-            ends[record.topic] = max(ends.get(record.topic, 0), record.offset + 1)
-        if ends:
-            await self._log.save(self.group, ends)
-
-    def health(self) -> Health:
-        """Say what the last read said."""
-        return self._health
-
-    async def lag(self) -> int | None:
-        """Count the unread records; None where the file can't be read."""
-        try:
-            return await self._log.count(self.group, dict(self._next), self._topics)
-        except EventLogUnavailable:
-            return None
-
-    async def _read(self, limit: int) -> Sequence[StoredRecord]:
-        if not self._log.leads(self):
-            self._next.clear()  # once it is ours, go on from what the other has committed
-            return ()
-        try:
-            records = await self._log.read(self.group, dict(self._next), self._topics, limit)
-        except EventLogUnavailable as exc:
-            self._health = Health("down", str(exc), _CURE)
-            return ()
-        self._health = Health("up", "embedded")
-        for record in records:
-            self._next[record.topic] = record.offset + 1
-        return records
 
 
 def _retrieve(future: "asyncio.Future[Any]") -> None:
