@@ -20,6 +20,7 @@
     │   ├── IssuesRefused
     │   ├── EngineRefused
     │   └── AnalystRefused
+    │       └── BudgetSpent        a ceiling on what the model may take would be passed: it was not asked
     ├── OutcomeUnknown             the engine got the request, its answer was lost
     ├── LeaseLost                  another worker owns this incident now; stop without a write
     ├── EffectBlocked              policy changed between plan and act (reasons inside)
@@ -143,6 +144,10 @@ class EngineRefused(Refused):
 
 class AnalystRefused(Refused):
     """The model refused, was cut off, or answered outside its schema."""
+
+
+class BudgetSpent(AnalystRefused):
+    """A call to the model would pass a ceiling in dollars or tokens, so it was not made."""
 
 
 class OutcomeUnknown(SreopsError):

@@ -21,6 +21,8 @@ from sreops.domain.evidence import (
     Window,
 )
 from sreops.domain.incident import Effect, EffectOutcome, Incident, Issue
+from sreops.domain.model_budget import ModelCall, ModelLimits, ModelUsage
+from sreops.domain.model_cost import TokenCount
 from sreops.domain.policy import PolicyFacts, PolicyLimits
 from sreops.domain.record import Action, Record, Thought
 
@@ -247,7 +249,29 @@ class Changes:
     evidence: Sequence[Evidence] = ()
 
 
-class IncidentStore(Protocol):
+class ModelLedger(Protocol):
+    """The account of model calls: each is written before it is made, so that none is lost and no ceiling passed."""
+
+    async def begin_model_call(self, call: ModelCall, limits: ModelLimits) -> None:
+        """Write the call with what it reserves. Raises BudgetSpent, and writes nothing, where that passes a ceiling."""
+        ...
+
+    async def end_model_call(
+        self, call_id: str, *, outcome: str, tokens: TokenCount | None, micro_usd: int, seconds: float
+    ) -> None:
+        """Write what the call took, once; ``tokens`` None: its answer was lost, and what it reserved stands."""
+        ...
+
+    async def model_usage(self, *, incident_id: str | None = None, day: datetime | None = None) -> ModelUsage:
+        """Sum up the calls of an incident, of the UTC day that holds ``day``, or of both."""
+        ...
+
+
+AGEING_S = 600.0
+"""For so long critical incidents go before a warning that was opened earlier (seconds); twice that before an info."""
+
+
+class IncidentStore(ModelLedger, Protocol):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.
 
     Every method is one transaction. All raise StoreUnavailable; those that take a lease raise LeaseLost.
@@ -255,7 +279,15 @@ class IncidentStore(Protocol):
 
     # intake and correlation
     async def take_in(self, records: Sequence[tuple[AlertEvent, StoredRecord]], *, now: datetime) -> int:
-        """Write events to the inbox, once each by ``event_id``; return how many were new."""
+        """Write events to the inbox, once each by ``event_id``; return how many were new.
+
+        A record with the header ``requeued`` counts as new though its event is known: it is correlated again,
+        and once only for each such record, however often it is delivered.
+        """
+        ...
+
+    async def set_aside(self, event_id: str, *, now: datetime) -> None:
+        """Take an event that can't be correlated out of the way of the others: it is in the dead letter."""
         ...
 
     async def uncorrelated(self, limit: int) -> Sequence[AlertEvent]:
@@ -283,10 +315,13 @@ class IncidentStore(Protocol):
         ...
 
     # dispatch
-    async def claim(self, owner: str, *, now: datetime, lease_s: float, limit: int) -> Sequence[Lease]:
+    async def claim(
+        self, owner: str, *, now: datetime, lease_s: float, limit: int, ageing_s: float = AGEING_S
+    ) -> Sequence[Lease]:
         """Lease up to ``limit`` incidents that are due and free, or whose lease lapsed.
 
-        Critical before warning before info, oldest first, never two of one service at a time.
+        Critical before warning before info, oldest first, never two of one service at a time over all replicas.
+        One that has been open for ``ageing_s`` longer goes before one of the next higher severity.
         """
         ...
 
@@ -386,7 +421,11 @@ class IncidentStore(Protocol):
 
     # tickets
     async def due_tickets(self, *, now: datetime, incident_id: str | None = None) -> Sequence[TicketOp]:
-        """Return undone writes that are due, at most the first undone one of each incident."""
+        """Return undone writes that are due and unclaimed, at most the first undone one of each incident."""
+        ...
+
+    async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
+        """Claim an undone write for ``lease_s``; False where it is done, not due, or another is sending it."""
         ...
 
     async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:
@@ -445,6 +484,15 @@ class IncidentStore(Protocol):
         """Mark copies as made."""
         ...
 
+    # chores that one replica at a time does for all
+    async def take_turn(self, name: str, owner: str, *, now: datetime, lease_s: float) -> bool:
+        """Take or keep the turn at a chore for ``lease_s``; False while another owner has it."""
+        ...
+
+    async def end_turn(self, name: str, owner: str) -> None:
+        """Give the turn up; a no-op where it is not ours."""
+        ...
+
     async def backlog(self, *, now: datetime) -> Backlog:
         """Count what waits."""
         ...
@@ -464,8 +512,20 @@ class IncidentStore(Protocol):
 class Logs(Protocol):
     """Where logs are queried (Loki)."""
 
-    async def lines(self, labels: Mapping[str, str], window: Window, *, limit: int, timeout_s: float) -> LogLines:
-        """Return lines of the streams that match, oldest first, the newest ``limit`` of the window."""
+    async def lines(
+        self,
+        labels: Mapping[str, str],
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
+        """Return lines of the streams that match, oldest first, the newest ``limit`` of the window.
+
+        ``contains`` and ``excludes`` are plain texts, of any content: all of the first, none of the second.
+        """
         ...
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
@@ -586,13 +646,40 @@ class Containers(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ToolSpec:
+    """A question that an analyst may ask: ``schema`` is JSON Schema of its arguments, the same for every incident."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+class Inquiry(Protocol):
+    """Read-only questions about one incident; each answer is evidence with an id of its own."""
+
+    tools: Sequence[ToolSpec]
+
+    def scope(self) -> str:
+        """Say what the questions may name; the text holds what others wrote."""
+        ...
+
+    def redact(self, text: str) -> str:
+        """Mask secrets as the incident's evidence does: the same value has the same placeholder."""
+        ...
+
+    async def ask(self, name: str, arguments: object, *, timeout_s: float) -> Evidence:
+        """Answer; a source that fails gives a ``gap``. Raises QueryRefused for what may not be asked, or was before."""
+        ...
+
+
 class Analyst(Protocol):
     """Who draws the conclusion. ``name`` is ``claude`` or ``rules``."""
 
     name: str
 
-    async def analyze(self, brief: Brief, *, timeout_s: float) -> "AnalystAnswer":
-        """Conclude from the brief. Raises AnalystUnavailable or AnalystRefused."""
+    async def analyze(self, brief: Brief, *, timeout_s: float, inquiry: Inquiry | None = None) -> "AnalystAnswer":
+        """Conclude from the brief, and from what ``inquiry`` answers. Raises AnalystUnavailable or AnalystRefused."""
         ...
 
     async def health(self) -> Health:
@@ -602,12 +689,13 @@ class Analyst(Protocol):
 
 @dataclass(frozen=True)
 class AnalystAnswer:
-    """An analysis and what it took."""
+    """An analysis and what it took; ``notes`` say what went otherwise than planned (a limit, a second try)."""
 
     analysis: Analysis
     model: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    notes: Sequence[str] = ()
 
 
 class Prober(Protocol):

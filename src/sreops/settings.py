@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sreops.domain.alert import Tier
+from sreops.domain.model_cost import PRICES, Price
 from sreops.errors import SettingsInvalid
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
@@ -117,8 +118,26 @@ class LLMSettings(BaseModel):
     api_key: OptionalSecret = None
     base_url: OptionalUrl = None
     model: str = "claude-sonnet-5-5"
-    timeout_s: float = Field(60.0, gt=0)
-    max_tokens: int = Field(4096, ge=256, le=21_000)
+    timeout_s: float = Field(60.0, gt=0)  # of one request
+    deadline_s: float = Field(150.0, gt=0)  # of one incident's analysis, its questions and retries included
+    max_tokens: int = Field(8192, ge=256, le=21_000)  # of one answer, thinking included
+    max_retries: int = Field(2, ge=0, le=10)
+    max_retry_wait_s: float = Field(30.0, ge=0)
+    max_steps: int = Field(6, ge=0, le=50)  # turns in which the model may ask; 0: it gets no tools
+    max_tool_calls: int = Field(12, ge=0, le=200)
+    max_result_chars: int = Field(8_000, ge=200)
+    max_usd_per_incident: float = Field(1.0, ge=0)
+    max_usd_per_day: float = Field(20.0, ge=0)
+    max_tokens_per_incident: int = Field(400_000, ge=0)
+    max_tokens_per_day: int = Field(20_000_000, ge=0)
+    breaker_failures: int = Field(3, ge=1)
+    breaker_open_s: float = Field(30.0, gt=0)
+    prices: dict[str, Price] = Field({}, validate_default=True)  # US dollars per million tokens, by model id
+
+    @field_validator("prices")
+    @classmethod
+    def _added_to_the_published(cls, value: dict[str, Price]) -> dict[str, Price]:
+        return {**PRICES, **value}
 
 
 class WebhookSettings(BaseModel):
@@ -186,7 +205,9 @@ class WorkerSettings(BaseModel):
     lease_s: float = Field(30.0, gt=1)
     retry_s: float = Field(2.0, gt=0)
     max_attempts: int = Field(3, ge=1)
+    ageing_s: float = Field(600.0, gt=0)
     max_incident_s: float = Field(3600.0, gt=0)
+    max_run_s: float = Field(300.0, gt=0)
     idle_poll_s: float = Field(0.5, gt=0)
     topics: Names = ("sre-critical", "sre-warning")
 

@@ -5,7 +5,7 @@ Source: Loki docs/sources/reference/loki-http-api.md, pkg/loghttp/params.go, pkg
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ import httpx
 
 from sreops.adapters.http import Answer, HttpRoom
 from sreops.domain.evidence import LogLine, LogLines, Window
-from sreops.domain.quoting import logql_selector
+from sreops.domain.quoting import logql_filters, logql_selector
 from sreops.errors import LogsUnavailable, QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import LokiSettings
@@ -65,9 +65,18 @@ class LokiLogs:
         """Close the connections."""
         await self._room.aclose()
 
-    async def lines(self, labels: Mapping[str, str], window: Window, *, limit: int, timeout_s: float) -> LogLines:
+    async def lines(
+        self,
+        labels: Mapping[str, str],
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
         """Return lines of the streams that match, oldest first, the newest ``limit`` of the window."""
-        query = logql_selector(labels)
+        query = logql_selector(labels) + logql_filters(contains, excludes)
         wanted = max(1, min(limit, self._settings.max_lines))
         deadline = time.monotonic() + min(timeout_s, self._settings.timeout_s)
         notes: list[str] = []

@@ -3,7 +3,7 @@
 from sreops.domain.analysis import Brief
 from sreops.domain.causes import conclude
 from sreops.domain.matching import RULES
-from sreops.ports import AnalystAnswer, Health
+from sreops.ports import AnalystAnswer, Health, Inquiry
 
 
 class RuleAnalyst:
@@ -11,8 +11,8 @@ class RuleAnalyst:
 
     name = RULES
 
-    async def analyze(self, brief: Brief, *, timeout_s: float) -> AnalystAnswer:
-        """Conclude from the brief; names no runbook, since the runbooks' own patterns match after it."""
+    async def analyze(self, brief: Brief, *, timeout_s: float, inquiry: Inquiry | None = None) -> AnalystAnswer:
+        """Conclude from the brief alone; names no runbook, since the runbooks' own patterns match after it."""
         return AnalystAnswer(analysis=conclude(brief))
 
     async def health(self) -> Health:

@@ -31,9 +31,21 @@ class LogsThroughGrafana:
             self._found = self._grafana.loki(uid, self._settings)
         return self._found
 
-    async def lines(self, labels: Mapping[str, str], window: Window, *, limit: int, timeout_s: float) -> LogLines:
+    async def lines(
+        self,
+        labels: Mapping[str, str],
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
         """Return lines of the streams that match."""
-        return await (await self._loki(timeout_s)).lines(labels, window, limit=limit, timeout_s=timeout_s)
+        loki = await self._loki(timeout_s)
+        return await loki.lines(
+            labels, window, limit=limit, timeout_s=timeout_s, contains=contains, excludes=excludes
+        )
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
         """Return the stream labels that exist."""

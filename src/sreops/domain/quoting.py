@@ -6,7 +6,7 @@ double-quoted literal by Go's rules; JSON's escapes are a subset of those, as lo
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sreops.errors import QueryRefused
 
@@ -77,6 +77,17 @@ def logql_selector(labels: Mapping[str, str]) -> str:
     if not any(labels.values()):
         raise QueryRefused(f"a LogQL selector needs a label with a value; got {dict(labels)!r}")
     return _matchers(labels, {})
+
+
+def logql_filters(contains: Sequence[str], excludes: Sequence[str] = ()) -> str:
+    """Return line filters: every text of ``contains`` stands in the line, none of ``excludes``; empty texts are none."""
+    wanted = [("|=", text) for text in contains] + [("!=", text) for text in excludes]
+    return "".join(f" {operator} {_go_string(text)}" for operator, text in wanted if text)
+
+
+def is_metric_name(name: str) -> bool:
+    """Say whether this is a metric name that PromQL takes without quotes."""
+    return _METRIC_NAME.fullmatch(name) is not None
 
 
 def promql_selector(metric: str | None, labels: Mapping[str, str], *, patterns: Mapping[str, str] | None = None) -> str:

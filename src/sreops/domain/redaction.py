@@ -6,7 +6,8 @@ line makes one start over at each of its characters; a test times them.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 
 # CSI, OSC (ended by BEL or ST; an unended one swallows at most 300 characters), and two-byte escapes.
 _ANSI = re.compile(
@@ -94,6 +95,7 @@ _NAMED = re.compile(
 )
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}")
 _CARD = re.compile(r"(?<![0-9A-Za-z.-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z]|[ -][0-9])")
+_PLACEHOLDER = re.compile(r"<(secret|token|jwt|private-key|aws-key|card|email)-([0-9]{1,6})>")
 _PLAIN_VALUES = frozenset({"none", "null", "true", "false", "undefined", "redacted", "invalid", "expired", "missing"})
 
 
@@ -124,6 +126,12 @@ class Redactor:
     def count(self) -> int:
         """How many different values were masked so far."""
         return len(self._known)
+
+    def skip(self, texts: Iterable[str]) -> None:
+        """Never give a placeholder again that stands in these texts: another redactor, now gone, gave it out."""
+        for text in texts:
+            for kind, number in _PLACEHOLDER.findall(text):
+                self._counts[kind] = max(self._counts.get(kind, 0), int(number))
 
     def _placeholder(self, kind: str, value: str) -> str:
         known = self._known.get((kind, value))
@@ -169,6 +177,22 @@ class Redactor:
         if "@" in text:
             text = _EMAIL.sub(self._whole("email"), text)
         return _CARD.sub(self._card, text)
+
+
+class Redactors:
+    """One redactor per incident for as long as it is worked on: a value keeps its placeholder from node to node."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, Redactor] = OrderedDict()
+
+    def of(self, incident_id: str) -> Redactor:
+        """Return the incident's redactor; those that were not asked for the longest are let go."""
+        redactor = self._kept.pop(incident_id, None) or Redactor()
+        self._kept[incident_id] = redactor
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return redactor
 
 
 def redact(text: str) -> str:

@@ -11,9 +11,11 @@ from sreops.adapters.store.dispatch import Dispatch
 from sreops.adapters.store.engine import Database
 from sreops.adapters.store.inbox import Inbox
 from sreops.adapters.store.ledger import Ledger
+from sreops.adapters.store.model_calls import ModelCalls
 from sreops.adapters.store.reading import Reading
 from sreops.adapters.store.records import Records
 from sreops.adapters.store.tickets import Tickets
+from sreops.adapters.store.turns import Turns
 
 if TYPE_CHECKING:
     from sreops.ports import IncidentStore
@@ -22,7 +24,18 @@ __all__ = ["AUTOMATION", "SqlIncidentStore"]
 
 
 class SqlIncidentStore(
-    Inbox, Correlating, Dispatch, AgentWrites, Ledger, Approvals, Automation, Tickets, Records, Reading
+    Inbox,
+    Correlating,
+    Dispatch,
+    AgentWrites,
+    Ledger,
+    Approvals,
+    Automation,
+    Tickets,
+    Turns,
+    ModelCalls,
+    Records,
+    Reading,
 ):
     """Implements ``ports.IncidentStore``.
 

@@ -1,4 +1,9 @@
-"""The schema's version: a forward list of upgrades; a database from a newer sreops is refused."""
+"""The schema's version: a forward list of upgrades; a database from a newer sreops is refused.
+
+An upgrade only adds, and what it adds may be NULL or has a default: during a rolling restart the replicas of the
+version before go on working on the upgraded database. Its statements are written out, because ``tables.py`` is
+always the latest version and an upgrade must do tomorrow what it did yesterday.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,7 +13,29 @@ from sqlalchemy import Connection, insert, inspect, select
 from sreops.adapters.store.tables import metadata, schema_version
 from sreops.errors import SettingsInvalid
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = ()
+
+def _to_2(connection: Connection) -> None:
+    """Several replicas: ticket writes are claimed before they are sent; chores are done in turns."""
+    connection.exec_driver_sql("ALTER TABLE tickets ADD COLUMN claimed_by TEXT")
+    connection.exec_driver_sql("ALTER TABLE tickets ADD COLUMN claimed_until BIGINT")
+    connection.exec_driver_sql(
+        'CREATE TABLE turns (name TEXT NOT NULL, owner TEXT NOT NULL, "until" BIGINT NOT NULL, PRIMARY KEY (name))'
+    )
+
+
+def _to_3(connection: Connection) -> None:
+    """The account of model calls."""
+    connection.exec_driver_sql(
+        "CREATE TABLE model_calls (call_id TEXT NOT NULL, incident_id TEXT NOT NULL, model TEXT NOT NULL, "
+        '"at" BIGINT NOT NULL, outcome TEXT, input BIGINT NOT NULL, cache_write BIGINT NOT NULL, '
+        "cache_read BIGINT NOT NULL, output BIGINT NOT NULL, micro_usd BIGINT NOT NULL, took_us BIGINT, "
+        "PRIMARY KEY (call_id))"
+    )
+    connection.exec_driver_sql("CREATE INDEX ix_model_calls_incident ON model_calls (incident_id)")
+    connection.exec_driver_sql('CREATE INDEX ix_model_calls_at ON model_calls ("at")')
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3)
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 

@@ -1,4 +1,7 @@
-"""The tables of the incident store, version 1, with the indices of the queries that run all the time."""
+"""The tables of the incident store, as ``schema.py``'s latest version has them, with the indices that are always used.
+
+A change here needs an upgrade there: a test compares an upgraded database with one that is made anew.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -205,6 +208,8 @@ tickets = Table(
     Column("done_at", Moment),
     Column("refused", Boolean, nullable=False),
     Column("error", PlainText),
+    Column("claimed_by", PlainText),  # the replica that is sending it, until claimed_until
+    Column("claimed_until", Moment),
     Index("ix_tickets_undone", "done_at", "incident_id", "seq"),
     Index("ix_tickets_incident", "incident_id", "kind"),
     sqlite_autoincrement=True,
@@ -224,4 +229,30 @@ records = Table(
     Index("ix_records_incident", "incident_id", "kind", "seq"),
     Index("ix_records_unpublished", "published", "seq"),
     sqlite_autoincrement=True,  # a sequence number is an SSE id: it must never come twice
+)
+
+turns = Table(
+    "turns",  # chores that one replica at a time does, for all
+    metadata,
+    Column("name", PlainText, primary_key=True),
+    Column("owner", PlainText, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+model_calls = Table(
+    "model_calls",  # requests to the model: written before they are made, with what they may take at most
+    metadata,
+    Column("call_id", PlainText, primary_key=True),
+    Column("incident_id", PlainText, nullable=False),
+    Column("model", PlainText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("outcome", PlainText),  # NULL: under way, or lost with its process
+    Column("input", BigInteger, nullable=False),
+    Column("cache_write", BigInteger, nullable=False),
+    Column("cache_read", BigInteger, nullable=False),
+    Column("output", BigInteger, nullable=False),
+    Column("micro_usd", BigInteger, nullable=False),
+    Column("took_us", BigInteger),
+    Index("ix_model_calls_incident", "incident_id"),
+    Index("ix_model_calls_at", "at"),
 )

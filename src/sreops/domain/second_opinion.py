@@ -1,0 +1,81 @@
+"""A second opinion: how far the model's confidence is believed, given what the rules see in the same evidence.
+
+The model can be talked into anything by a log line; the rules are deaf to what lines claim. So where they differ,
+or where the model rests on what proves little, its confidence comes down, with the reason. It never goes up.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from sreops.domain.analysis import Analysis, Category
+from sreops.domain.evidence import Evidence, EvidenceKind
+
+OTHER_ACTION_COST = 0.25
+"""The rules, sure enough themselves, would do something else."""
+OTHER_CAUSE_COST = 0.10
+"""The rules name another cause with the same cure."""
+PARTIAL_COST = 0.10
+"""All that is cited is incomplete."""
+WEAK_MOST = 0.5
+"""Cited is only what proves nothing: gaps, the alert's own text, or nothing at all."""
+TEXT_ALONE_MOST = 0.65
+"""To act on log lines alone, in which the rules see no sign of that cause, is for a person to decide."""
+RULES_HEARD = 0.5
+"""Below this confidence of their own the rules contradict nobody."""
+_PROVES_NOTHING = frozenset({EvidenceKind.gap, EvidenceKind.alert})
+
+
+class Opinion(BaseModel):
+    """The analysis with the confidence that is believed; ``why`` is empty where nothing was taken off."""
+
+    model_config = ConfigDict(frozen=True)
+    analysis: Analysis
+    claimed: float
+    why: tuple[str, ...] = ()
+
+
+def second_opinion(model: Analysis, rules: Analysis, evidence: Sequence[Evidence]) -> Opinion:
+    """Return the model's analysis with its confidence lowered where the rules or the evidence ask for it."""
+    confidence, why = model.confidence, []
+    for most, cost, reason in _doubts(model, rules, evidence):
+        lowered = round(max(0.0, min(most, confidence - cost)), 2)
+        if lowered < confidence:
+            why.append(f"{reason} ({confidence:.2f} → {lowered:.2f})")
+            confidence = lowered
+    return Opinion(
+        analysis=model.model_copy(update={"confidence": confidence}), claimed=model.confidence, why=tuple(why)
+    )
+
+
+def _doubts(model: Analysis, rules: Analysis, evidence: Sequence[Evidence]) -> Iterator[tuple[float, float, str]]:
+    """Yield (at most, taken off, why) for each doubt."""
+    cited = [item for item in evidence if item.id in model.evidence]
+    if model.category is not Category.unknown and all(item.kind in _PROVES_NOTHING for item in cited):
+        named = ", ".join(item.id for item in cited) or "nothing"
+        yield WEAK_MOST, 0.0, f"it cites {named}, which proves no cause"
+    elif cited and all(item.partial for item in cited):
+        yield 1.0, PARTIAL_COST, "all the evidence it cites is incomplete"
+    yield from _disagreement(model, rules)
+    if model.recommended_action.acts and not _supported(model, rules) and _text_alone(cited):
+        yield TEXT_ALONE_MOST, 0.0, "it would act on log text alone, in which the rules see no sign of that cause"
+
+
+def _disagreement(model: Analysis, rules: Analysis) -> Iterator[tuple[float, float, str]]:
+    if rules.confidence < RULES_HEARD or rules.category in (Category.unknown, model.category):
+        return
+    told = f"the rules conclude {rules.category.value} ({rules.confidence:.2f})"
+    if model.recommended_action.acts and model.recommended_action is not rules.recommended_action:
+        yield 1.0, OTHER_ACTION_COST, f"{told} and would {rules.recommended_action.value}"
+    else:
+        yield 1.0, OTHER_CAUSE_COST, told
+
+
+def _supported(model: Analysis, rules: Analysis) -> bool:
+    if rules.category is Category.unknown:
+        return False
+    return rules.category is model.category or rules.recommended_action is model.recommended_action
+
+
+def _text_alone(cited: Sequence[Evidence]) -> bool:
+    return all(item.kind in (EvidenceKind.logs, EvidenceKind.history, *_PROVES_NOTHING) for item in cited)
