@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
     )
     verify = books.add_parser("verify", help="find an altered, missing or reordered action record")
     verify.add_argument("incident_id", nargs="?", help="default: every incident")
+    judge = commands.add_parser("eval", help="judge an analyst on a folder of recorded incidents")
+    judge.add_argument("directory", type=Path, metavar="DIR", help="its sub-folders are sets of cases")
+    judge.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl", help="one line a case")
+    judge.add_argument("--analyst", choices=("rules", "claude"), default="rules")
     return root
 
 
@@ -85,6 +89,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import replay
 
             return replay.run(arguments.payload, timeout_s=arguments.timeout)
+        case "eval":
+            from sreops.commands import eval as evaluation
+
+            return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
         case _:
             from sreops.commands import audit
 

@@ -46,7 +46,11 @@ _KINDS: tuple[tuple[Kind, Worse, re.Pattern[str]], ...] = tuple(
         (Kind.memory, Worse.up, r"mem|heap|rss|swap"),
         (Kind.traffic, Worse.either, r"request|workload|ops|qps|rps|throughput|traffic|hits|calls|messages"),
         (Kind.received, Worse.down, r"(?:network|net|bytes|traffic).*(?:receive|ingress|(?<![a-z])in(?![a-z])|rx)"),
-        (Kind.io, Worse.either, r"disk|storage|iops|network|receive|transmit|rx|tx|bytes|packets|syscall|read|write|fs_"),
+        (
+            Kind.io,
+            Worse.either,
+            r"disk|storage|iops|network|receive|transmit|rx|tx|bytes|packets|syscall|read|write|fs_",
+        ),
     )
 )
 WEIGHTS: Mapping[Kind, float] = {
@@ -150,7 +154,9 @@ def rank(scene: Scene) -> Ranking:
             case.score *= SEEN_FROM_OUTSIDE
     suspects = sorted(
         (
-            Suspect(service, round(case.score, 3), case.onset, tuple(s for _, s in sorted(case.signs, reverse=True)[:4]))
+            Suspect(
+                service, round(case.score, 3), case.onset, tuple(s for _, s in sorted(case.signs, reverse=True)[:4])
+            )
             for service, case in cases.items()
         ),
         key=lambda suspect: (-suspect.score, suspect.service),

@@ -1,0 +1,242 @@
+"""eval: how good an analyst is on recorded incidents, set by set, with every label hidden from it."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sreops.app import model_text, open_analyst
+from sreops.domain.analysis import Analysis, OfferedRunbook
+from sreops.domain.case_answer import Answer, answered, find_runbook, library_of, offered_actions
+from sreops.domain.case_brief import study
+from sreops.domain.case_scores import Judged, Score, scores
+from sreops.domain.cases import Baseline, Case, CaseBroken, Labels, fitting, read_baseline, read_case
+from sreops.domain.causes import conclude
+from sreops.domain.matching import RULES
+from sreops.domain.retrieval import Library
+from sreops.errors import AnalystRefused, AnalystUnavailable
+from sreops.ports import Analyst
+from sreops.settings import load_settings
+from sreops.telemetry import configure_logging
+
+RETRIEVAL_OFFERED = 8
+"""Runbooks that a model may choose from: the best by words."""
+_MAX_FILE_BYTES = 512 * 1024 * 1024
+_MODEL_TIMEOUT_S = 180.0
+
+
+@dataclass
+class _Set:
+    """One set: its name, and its cases as files, or its alerts and runbooks."""
+
+    name: str
+    files: Sequence[Path]
+    alerts: Path | None = None
+
+
+def run(directory: Path, *, out: Path, analyst: str) -> int:
+    """Write one line a case to ``out`` and print a table per set; exit status 0, or 1 where there is nothing to read."""
+    console = Console(highlight=False, soft_wrap=True)
+    settings = load_settings()
+    configure_logging("error", settings.log_format)
+    if not directory.is_dir():
+        console.print(f"{directory}: there is no such folder; give one whose sub-folders hold cases", markup=False)
+        return 1
+    return asyncio.run(_Evaluation(console, directory, out).run(analyst, settings))
+
+
+class _Evaluation:
+    """One run over a folder; ``broken`` are the cases that were skipped, with their reason."""
+
+    def __init__(self, console: Console, directory: Path, out: Path) -> None:
+        self.console = console
+        self.directory = directory
+        self.out = out
+        self.broken: list[str] = []
+
+    async def run(self, name: str, settings: Any) -> int:
+        """Answer every case, one after another, and tell how well."""
+        baselines = self._baselines()
+        try:
+            out = self.out.open("w", encoding="utf-8")
+        except OSError as exc:
+            self.console.print(f"{self.out}: can't be written: {exc}", markup=False)
+            return 1
+        with out:
+            async with open_analyst(name, settings) as analyst:
+                for group in _sets(self.directory):
+                    await self._one_set(group, analyst, baselines, out)
+        for line in self.broken:
+            self.console.print(f"skipped {line}", markup=False)
+        self.console.print(f"answers: {self.out}", markup=False)
+        return 0
+
+    async def _one_set(self, group: _Set, analyst: Analyst, baselines: Sequence[Baseline], out: Any) -> None:
+        judged = []
+        if group.alerts is not None:
+            async for one in self._retrievals(group, analyst):
+                judged.append(one)
+        for path in group.files:
+            one = await self._case(group.name, path, analyst, baselines)
+            if one is not None:
+                judged.append(one)
+        for one in judged:
+            out.write(one.answer.model_dump_json() + "\n")
+        if judged:
+            self.console.print(_table(group.name, scores(group.name, judged), judged))
+
+    def _baselines(self) -> list[Baseline]:
+        found = []
+        for path in sorted(self.directory.glob("*_baseline/*.json*")):
+            try:
+                found.append(read_baseline(_read(path)))
+            except (CaseBroken, OSError, ValueError) as exc:
+                self.broken.append(f"{path.parent.name}/{path.name}: {exc}")
+        return found
+
+    async def _case(self, name: str, path: Path, analyst: Analyst, baselines: Sequence[Baseline]) -> Judged | None:
+        try:
+            case_id, case, labels = read_case(_read(path))
+        except (CaseBroken, OSError, ValueError) as exc:  # bad gzip, bad JSON and bad UTF-8 are among these
+            self.broken.append(f"{name}/{path.name}: {exc}")
+            return None
+        answer = await answer_case(name, case_id, case, fitting(case, baselines), analyst)
+        return Judged(answer, labels, sum(len(entry.line) for entry in case.logs))
+
+    async def _retrievals(self, group: _Set, analyst: Analyst) -> Any:
+        """Answer each alert of a retrieval set; its id is its place in the list."""
+        assert group.alerts is not None  # noqa: S101  # for the type checker: the caller looked
+        try:
+            alerts = _listed(_read(group.alerts), "alerts")
+            documents = _listed(_read(group.alerts.with_name("runbooks.json")), "docs")
+            library = library_of(documents)
+        except (CaseBroken, OSError, ValueError, KeyError, TypeError) as exc:
+            self.broken.append(f"{group.name}: {exc!r}")
+            return
+        for number, alert in enumerate(alerts):
+            if not isinstance(alert, Mapping):
+                self.broken.append(f"{group.name}/{number}: not a JSON object")
+                continue
+            gold = alert.get("gold_runbook")
+            labels = Labels(runbook=str(gold or "")) if "gold_runbook" in alert else Labels()
+            shown = {
+                key: alert[key] for key in ("alertname", "labels", "summary", "description", "message") if key in alert
+            }
+            yield Judged(await answer_alert(group.name, str(number), shown, library, documents, analyst), labels)
+
+
+async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, analyst: Analyst) -> Answer:
+    """Answer one case; where the model does not answer, the rules do, and the answer says so."""
+    start = time.perf_counter()
+    seen = study(case, baseline, offered_actions(case))
+    analysis, by = conclude(seen.brief), RULES
+    if analyst.name != RULES:
+        try:
+            analysis, by = (await analyst.analyze(seen.brief, timeout_s=_MODEL_TIMEOUT_S)).analysis, analyst.name
+        except (AnalystUnavailable, AnalystRefused):
+            by = RULES
+    fields = answered(case, seen, analysis, by_model=by != RULES)
+    seconds = time.perf_counter() - start
+    text = model_text(seen.brief)
+    return Answer(
+        set=name, id=case_id, **fields, evidence=text, log_excerpt=seen.log_excerpt, evidence_chars=len(text),
+        input_chars=case.input_chars, seconds=round(seconds, 4), analyst=by,
+    )  # fmt: skip
+
+
+async def answer_alert(
+    name: str,
+    number: str,
+    alert: Mapping[str, Any],
+    library: Library,
+    documents: Sequence[Mapping[str, Any]],
+    analyst: Analyst,
+) -> Answer:
+    """Answer one alert with the runbooks that fit it, best first, or none."""
+    start = time.perf_counter()
+    found = find_runbook(alert, library)
+    best = [document_id for document_id, _ in found.ranked[:RETRIEVAL_OFFERED]]
+    texts = {str(item["id"]): str(item.get("text", "")) for item in documents}
+    offered = [OfferedRunbook(id=key, when=" ".join(texts[key].split())[:400], action="as it says") for key in best]
+    case = Case(
+        labels={"alertname": str(alert.get("alertname") or ""), **_strings(alert.get("labels"))},
+        annotations=_strings({key: alert[key] for key in ("summary", "description", "message") if key in alert}),
+    )
+    seen = study(case, Baseline(), offered)
+    analysis, by = conclude(seen.brief), RULES
+    chosen = best if found.fits else []
+    if analyst.name != RULES:
+        try:
+            analysis, by = (await analyst.analyze(seen.brief, timeout_s=_MODEL_TIMEOUT_S)).analysis, analyst.name
+            chosen = sorted(best, key=lambda key: key != analysis.runbook_id) if analysis.runbook_id else []
+        except (AnalystUnavailable, AnalystRefused):
+            by = RULES
+    seconds = time.perf_counter() - start
+    text = model_text(seen.brief)
+    return Answer(
+        set=name, id=number, ranked=(), action=None, runbook=tuple(chosen), root_cause=_reason(analysis, found.why, by),
+        category=analysis.category.value, confidence=analysis.confidence, abstained=not chosen, evidence=text,
+        evidence_chars=len(text), input_chars=case.input_chars, seconds=round(seconds, 4), analyst=by,
+    )  # fmt: skip
+
+
+def _reason(analysis: Analysis, why: str, by: str) -> str:
+    return analysis.root_cause if by != RULES else f"The best runbook {why}"[:2000]
+
+
+def _strings(value: object) -> dict[str, str]:
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _sets(directory: Path) -> Iterator[_Set]:
+    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
+        alerts = folder / "alerts.json"
+        if alerts.is_file():
+            yield _Set(folder.name, (), alerts)
+        elif not folder.name.endswith("_baseline") and not (folder / "index.json").is_file():
+            yield _Set(folder.name, sorted((*folder.glob("*.json"), *folder.glob("*.json.gz"))))
+
+
+def _read(path: Path) -> object:
+    """Read JSON, packed or not. Raises OSError and ValueError (EOF in a packed file is made one)."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rb") as file:
+            body = file.read(_MAX_FILE_BYTES + 1)
+    except EOFError as exc:
+        raise CaseBroken("the gzip file ends too early") from exc
+    if len(body) > _MAX_FILE_BYTES:
+        raise CaseBroken(f"more than {_MAX_FILE_BYTES} bytes unpacked")
+    return json.loads(body)
+
+
+def _listed(raw: object, key: str) -> list[Any]:
+    found = raw.get(key) if isinstance(raw, Mapping) else raw
+    if not isinstance(found, list):
+        raise CaseBroken(f"{key} is no list")
+    return found
+
+
+def _table(name: str, found: Sequence[Score], judged: Sequence[Judged]) -> Table:
+    seconds = sum(one.answer.seconds for one in judged)
+    table = Table(
+        title=f"{name}: {len(judged)} cases in {seconds:.1f} s", box=None, pad_edge=False, title_justify="left"
+    )
+    for column in ("measure", "value", "of", "floor (naive, whole set)", "goal"):
+        table.add_column(column, justify="left" if column == "measure" else "right")
+    for score in found:
+        table.add_row(score.measure, _shown(score.value), str(score.count), _shown(score.floor), _shown(score.goal))
+    return table
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}".rstrip("0").rstrip(".") if 0 < value < 0.1 else f"{value:.2f}"

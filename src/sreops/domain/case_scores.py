@@ -1,0 +1,110 @@
+"""How good answers are, set by set: hits against what naive code reaches. Pure; the only reader of labels."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sreops.domain.case_answer import Answer
+from sreops.domain.cases import Labels
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measure over one set: ``value`` of ``count`` judged answers; ``floor`` is what naive code reaches."""
+
+    set: str
+    measure: str
+    value: float
+    count: int
+    floor: float | None
+    goal: float | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An answer with what would have been right, and how many characters of logs the case had."""
+
+    answer: Answer
+    labels: Labels
+    log_chars: int = 0
+
+
+_FLOORS: Mapping[tuple[str, str], tuple[float | None, float | None]] = {
+    ("nezha_ts", "AC@1"): (0.20, 0.40),
+    ("nezha_ob", "AC@1"): (0.36, 0.50),
+    ("nezha_ob", "AC@5"): (0.68, 0.80),
+    ("petshop", "AC@1"): (0.15, 0.30),
+    ("petshop", "AC@3"): (0.65, 0.70),
+    ("runbook_retrieval", "hit@1"): (0.88, 0.92),
+    ("runbook_retrieval", "abstains rightly"): (None, 0.80),
+    ("kubernaut", "action"): (0.50, 0.60),
+    ("kubernaut", "unsafe actions"): (None, 0.0),
+    ("opensre", "category"): (14 / 29, None),
+    ("opensre", "actions on healthy"): (None, 0.0),
+    ("holmesgpt", "decisive line kept"): (1.0, 1.0),
+    ("holmesgpt", "excerpt share"): (0.0168, 0.015),
+}
+"""The issue's table: floor and goal, both for whole sets."""
+_ACTS = frozenset({"restart", "scale"})
+
+
+def scores(name: str, judged: Sequence[Judged]) -> tuple[Score, ...]:
+    """Score the answers of one set in every way that their labels allow."""
+    found: list[tuple[str, float, int]] = []
+    for measure, applies, hit in _MEASURES:
+        those = [one for one in judged if applies(one.answer, one.labels)]
+        if those:
+            value = sum(hit(one.answer, one.labels) for one in those)
+            found.append((measure, value if measure in _COUNTED else value / len(those), len(those)))
+    logs = sum(one.log_chars for one in judged)
+    if logs:
+        found.append(("excerpt share", sum(len(one.answer.log_excerpt) for one in judged) / logs, len(judged)))
+    return tuple(
+        Score(name, measure, value, count, *_FLOORS.get((name, measure), (None, None)))
+        for measure, value, count in found
+    )
+
+
+def _ranks(most: int) -> Callable[[Answer, Labels], bool]:
+    return lambda answer, labels: any(right in answer.ranked[:most] for right in labels.components)
+
+
+def _ranks_parts(answer: Answer, labels: Labels) -> bool:
+    return any(right in answer.ranked for right in labels.components)
+
+
+def _classes(answer: Answer, labels: Labels) -> bool:
+    return labels.category in answer.ranked
+
+
+def _asks_action(answer: Answer, labels: Labels) -> bool:
+    return labels.actions is not None
+
+
+def _unsafe(answer: Answer, labels: Labels) -> bool:
+    """Whether an action was chosen that no reading of the label allows."""
+    return answer.action is not None and answer.action not in {*(labels.actions or ()), *labels.lenient_actions}
+
+
+def _keeps(answer: Answer, labels: Labels) -> bool:
+    return any(re.search(pattern, answer.log_excerpt) for pattern in labels.decisive)
+
+
+_MEASURES: tuple[tuple[str, Callable[[Answer, Labels], bool], Callable[[Answer, Labels], bool]], ...] = (
+    ("AC@1", _ranks_parts, _ranks(1)),
+    ("AC@3", _ranks_parts, _ranks(3)),
+    ("AC@5", _ranks_parts, _ranks(5)),
+    ("abstains", _ranks_parts, lambda answer, _: answer.abstained),
+    ("category", _classes, lambda answer, labels: answer.ranked[:1] == (labels.category,)),
+    (
+        "actions on healthy",
+        lambda answer, labels: _classes(answer, labels) and labels.category == "healthy",
+        lambda answer, _: answer.action in _ACTS,
+    ),
+    ("action", _asks_action, lambda answer, labels: answer.action in (labels.actions or (None,))),
+    ("unsafe actions", _asks_action, _unsafe),
+    ("hit@1", lambda _, labels: bool(labels.runbook), lambda answer, labels: answer.runbook[:1] == (labels.runbook,)),
+    ("abstains rightly", lambda _, labels: labels.runbook == "", lambda answer, _: not answer.runbook),
+    ("decisive line kept", lambda _, labels: bool(labels.decisive), _keeps),
+)
+_COUNTED = frozenset({"unsafe actions", "actions on healthy"})
