@@ -1,0 +1,311 @@
+"""What the agent does, and what it refuses to do: the whole process around the sandbox's world."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from loop_scene import Scene, loop_scene
+
+from servers.waiting import eventually
+from sreops.domain.incident import EffectOutcome, Reason, Resolution
+from sreops.sandbox.claude import Say
+from sreops.sandbox.docker_engine import DockerEngine
+from sreops.sandbox.docker_swarm import Service
+from sreops.sandbox.shop import Shop
+from sreops.sandbox.world import World
+
+Patch = pytest.MonkeyPatch
+
+
+async def test_a_leak_is_restarted_verified_and_closed(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire()
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed
+        assert [effect.outcome for effect in incident.effects] == [EffectOutcome.succeeded]
+        assert it.starts() == 2
+        await eventually(lambda: it.issues[0].state == "closed", 10)
+
+
+async def test_a_container_that_is_not_enabled_is_not_touched(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak("recommendations", full_in_s=-20, fills_in_s=600)
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        await it.fire("recommendations")
+        incident = await it.ended("recommendations")
+        assert incident.reason is Reason.policy_denied
+        assert "sreops.enable" in str(incident.decision)
+        assert not incident.effects
+        assert it.starts("recommendations") == 1
+
+
+async def test_a_glob_allows_a_target_without_the_label(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak("recommendations", full_in_s=-20, fills_in_s=600)
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_POLICY__TARGETS="recomm*") as it:
+        await it.fire("recommendations")
+        assert (await it.ended("recommendations")).resolution is Resolution.fixed
+
+
+async def test_the_pause_switch_stops_every_effect_until_it_is_lifted(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        paused = await it.client.post("/api/automation/pause", json={"by": "tester", "reason": "maintenance"})
+        assert paused.status_code == 200
+        await it.fire()
+        incident = await it.ended()
+        assert incident.reason is Reason.policy_denied
+        assert "pause" in str(incident.decision).lower()
+        assert it.starts() == 1
+
+
+async def test_a_dry_run_plans_and_touches_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_DRY_RUN="true") as it:
+        await it.fire()
+        incident = await it.ended()
+        assert incident.reason is Reason.policy_denied
+        assert incident.runbook_id == "restart-on-memory"
+        assert it.starts() == 1
+
+
+async def test_a_second_remediation_within_the_cooldown_is_denied(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        first = await it.fire()
+        assert (await it.ended()).resolution is Resolution.fixed
+        await it.resolve(first)
+        it.world.shop.leak("payments", full_in_s=-5, fills_in_s=600)
+        await eventually(lambda: it.world.shop.services["payments"].symptoms.error_ratio > 0.2, 10)
+        await it.fire(alertname="AnotherAlert")
+        await eventually(lambda: _known(it, 2), 10)
+        incident = await it.ended()
+        assert incident.alertname == "AnotherAlert"
+        assert incident.reason is Reason.policy_denied
+        assert "cooldown" in str(incident.decision)
+        assert it.starts() == 2
+
+
+async def _known(it: Scene, count: int) -> bool:
+    return len((await it.store.incidents(service="payments"))[0]) == count
+
+
+async def test_a_supervised_plan_waits_for_a_person_and_acts_once_approved(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire(tier="supervised")
+        waiting = await it.reaches("awaiting_approval")
+        assert not waiting.effects
+        wrong = await it.decide(waiting, "approve", plan_hash="0" * 16)
+        assert wrong.status_code == 409
+        assert (await it.decide(waiting, "approve")).status_code == 200
+        assert (await it.decide(waiting, "reject")).status_code == 409
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed
+        assert it.starts() == 2
+        audit = (await it.client.get("/api/audit", params={"incident_id": incident.id})).json()["items"]
+        assert [one["by"] for one in audit if one["action"] == "approve"] == ["tester"]
+
+
+async def test_a_rejected_plan_is_handed_over(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire(tier="supervised")
+        await it.decide(await it.reaches("awaiting_approval"), "reject")
+        incident = await it.ended()
+        assert incident.reason is Reason.approval_rejected
+        assert it.starts() == 1
+
+
+async def test_an_approval_nobody_gives_expires(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_POLICY__APPROVAL_TTL_S="1.5") as it:
+        await it.fire(tier="supervised")
+        assert (await it.ended()).reason is Reason.approval_expired
+        assert it.starts() == 1
+
+
+async def test_an_alert_that_asks_for_observation_is_analysed_and_not_acted_on(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire(agent_action="observe")
+        incident = await it.ended()
+        assert incident.reason in (Reason.observe_only, Reason.policy_denied)
+        assert incident.root_cause
+        assert it.starts() == 1
+
+
+async def test_a_threshold_above_the_confidence_hands_over_and_names_the_runbook(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire(escalate_threshold="0.99")
+        incident = await it.ended()
+        assert incident.reason is Reason.low_confidence
+        assert "restart-on-memory" in (incident.decision or {})["handover"]
+        assert it.starts() == 1
+
+
+async def test_a_runbook_label_that_names_nothing_is_a_mistake_to_mend(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire(runbook_id="no-such-runbook")
+        assert (await it.ended()).reason is Reason.unknown_runbook
+
+
+async def test_an_alert_resolved_before_anything_was_done_ends_as_recovered(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        alert = await it.fire(tier="supervised")
+        await it.reaches("awaiting_approval")
+        await it.resolve(alert)
+        incident = await it.ended()
+        assert incident.resolution is Resolution.recovered
+        assert not incident.effects
+        assert it.starts() == 1
+
+
+async def test_a_resolve_because_the_rule_was_edited_proves_no_recovery(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        alert = await it.fire(tier="supervised")
+        await it.reaches("awaiting_approval")
+        await it.resolve(alert, grafana_state_reason="Updated")
+        assert (await it.ended()).reason is Reason.resolved_without_proof
+
+
+async def test_what_fires_again_after_a_fix_goes_to_a_person(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        alert = await it.fire()
+        assert (await it.ended()).resolution is Resolution.fixed
+        await it.resolve(alert)
+        alert.starts_at, alert.ends_at = it.world.clock.now() + timedelta(milliseconds=5), None
+        await it.send(alert)
+        again = await it.ended(episode=2)
+        assert again.reason is Reason.refired
+        assert it.starts() == 2
+        assert len(it.issues) == 1
+        await eventually(lambda: it.issues[0].state == "opened", 10, what="the issue to be reopened")
+
+
+async def test_healthy_by_its_conditions_is_not_restarted(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        await it.fire(runbook_id="restart-on-memory", escalate_threshold="0")
+        incident = await it.ended()
+        assert incident.status.value == "escalated"
+        assert not incident.effects
+        assert it.starts() == 1
+
+
+async def test_an_engine_whose_answer_is_lost_is_looked_at_and_not_asked_twice(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        it.world.engine.faults.reset(path="*/restart", after_acting=True)
+        await it.fire()
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed
+        assert "settled by looking" in incident.effects[0].detail
+        assert it.starts() == 2
+
+
+async def test_an_engine_that_never_did_what_it_was_asked_ends_as_unknown(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        it.world.engine.faults.reset(path="*/restart", times=None)
+        await it.fire()
+        incident = await it.ended()
+        assert incident.reason is Reason.outcome_unknown
+        assert [effect.outcome for effect in incident.effects] == [EffectOutcome.unknown]
+        assert it.starts() == 1
+
+
+async def test_a_step_that_the_engine_refuses_is_a_failed_step(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        it.world.engine.faults.fail(409, path="*/restart", times=None)
+        await it.fire()
+        assert (await it.ended()).reason is Reason.step_failed
+        assert it.starts() == 1
+
+
+async def test_gitlab_away_holds_up_nothing_and_is_caught_up(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.world.servers["gitlab"].stop()
+        await it.fire()
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed
+        assert incident.issue is None
+        await it.world.servers["gitlab"].start()
+        await eventually(lambda: bool(it.issues) and it.issues[0].state == "closed", 60, what="the record to catch up")
+        assert len(it.issues) == 1
+        bodies = [note.body for note in it.issues[0].notes]
+        assert sum("Resolved: fixed" in body for body in bodies) == 1
+
+
+@pytest.mark.parametrize("fault", ["hang", "garbage", "error"])
+async def test_sources_that_fail_are_gaps_and_the_incident_ends(tmp_path: Path, monkeypatch: Patch, fault: str) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_VERIFY__TIMEOUT_S="1") as it:
+        for source in (it.world.loki, it.world.prometheus):
+            if fault == "hang":
+                source.faults.hang(times=None)
+            elif fault == "garbage":
+                source.faults.garbage(times=None)
+            else:
+                source.faults.fail(500, times=None)
+        await it.fire()
+        incident = await it.ended(timeout_s=60)
+        assert incident.status.value == "escalated"
+        evidence = await it.store.evidence(incident.id)
+        assert {"loki", "prometheus"} <= {item.source for item in evidence if item.kind.value == "gap"}
+
+
+async def test_several_alerts_of_a_service_are_one_incident(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await asyncio.gather(*(it.fire(alertname=f"Alert{number}") for number in range(5)))
+        incident = await it.ended()
+        await eventually(lambda: _count(it, incident.id, 5), 10)
+        found, _ = await it.store.incidents(service="payments")
+        assert len(found) == 1
+        assert it.starts() == 2
+
+
+async def _count(it: Scene, incident_id: str, wanted: int) -> bool:
+    return len(await it.store.events(incident_id)) == wanted
+
+
+@pytest.mark.parametrize("helps", [True, False])
+async def test_a_swarm_service_is_scaled_and_scaled_back_where_it_does_not_help(
+    tmp_path: Path, monkeypatch: Patch, helps: bool
+) -> None:
+    world = World(past_s=60, scrape_interval_s=0.5, window="5s")
+    world.engine = DockerEngine(world.clock, swarm=True)
+    world.shop = Shop(world.clock, world.loki, world.prometheus, world.engine, window="5s")
+    service = world.engine.add_service("queue", 1, labels={"sreops.enable": "true"})
+    assert world.claude is not None
+    overload = {
+        "root_cause": "more messages come than one replica takes",
+        "category": "traffic_overload",
+        "confidence": 0.95,
+        "recommended_action": "scale",
+        "runbook_id": None,
+        "reasoning": "the queue grows",
+        "evidence": ["E1"],
+    }
+    world.claude.script(*[Say(overload)] * 5)
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_VERIFY__TIMEOUT_S="3") as it:
+        feeding = asyncio.create_task(_feed(it.world, service, helps=helps))
+        try:
+            await it.fire("queue", runbook_id="scale-out", escalate_threshold="0")
+            incident = await it.ended("queue")
+        finally:
+            feeding.cancel()
+        assert incident.effects, incident.decision
+        if helps:
+            assert incident.resolution is Resolution.fixed
+            assert service.replicas == 3
+        else:
+            assert incident.reason is Reason.remediation_ineffective
+            assert [effect.detail for effect in incident.effects] == ["", "undone"]
+            assert service.replicas == 1
+
+
+async def _feed(world: World, service: Service, *, helps: bool) -> None:
+    while True:
+        depth = 2.0 if helps and service.replicas == 3 else 50.0
+        world.prometheus.record("queue_depth", {"service": "queue"}, depth)
+        await asyncio.sleep(0.2)
