@@ -26,6 +26,18 @@ class DispatchSuite:
         assert [lease.service for lease in leases] == ["critical-old", "critical-new", "warning"]
         assert [lease.service for lease in await store.claim("w1", now=at(9), lease_s=30, limit=3)] == ["info-old"]
 
+    async def test_a_warning_is_not_starved_by_critical_ones(self, store: SqlIncidentStore) -> None:
+        await opened(store, "warning", now=at(0), severity=Severity.warning)
+        for number in range(4):
+            await opened(store, f"critical-{number}", now=at(50 + 30 * number))
+        served = []
+        for number in range(5):  # one slot, and a new critical incident each time that it is free
+            [lease] = await store.claim("w1", now=at(200 + number), lease_s=30, limit=1, ageing_s=100)
+            served.append(lease.service)
+            await ended(store, lease, now=at(200 + number))
+            await opened(store, f"later-{number}", now=at(200 + number))
+        assert served == ["critical-0", "critical-1", "warning", "critical-2", "critical-3"]
+
     async def test_never_two_of_one_service_at_a_time(self, store: SqlIncidentStore) -> None:
         first = await opened(store, now=at(0), fingerprint="a")
         second = await opened(store, now=at(1), fingerprint="b")

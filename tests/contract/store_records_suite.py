@@ -176,6 +176,50 @@ class TicketsSuite:
         assert note.kind == "note"
 
 
+    async def test_a_ticket_write_is_sent_by_one_replica_at_a_time(
+        self, store: SqlIncidentStore, another: Opener
+    ) -> None:
+        lease = await at_work(store)
+        ops = [TicketOp("create", lease.incident_id, "create", {}), TicketOp("note", lease.incident_id, "note", {})]
+        await store.write(lease, Changes(tickets=ops), now=at(0))
+        replica = await another()
+        claims = await asyncio.gather(
+            *(one.claim_ticket("create", str(number), now=at(1), lease_s=30)
+              for number, one in enumerate([store, replica] * 4))
+        )  # fmt: skip
+        assert claims.count(True) == 1
+        assert await self.due(replica, 31) == [], "not the note either: it comes after"
+        assert await self.due(replica, 31.1) == ["create"], "whoever claimed it is gone"
+        assert await replica.claim_ticket("create", "w2", now=at(32), lease_s=30)
+        await replica.ticket_failed("create", error="away", retry_at=at(40), now=at(33))
+        assert not await store.claim_ticket("create", "w1", now=at(39), lease_s=30), "not due yet"
+        assert await store.claim_ticket("create", "w1", now=at(40), lease_s=30), "a failure ends the claim"
+        await store.ticket_done("create", issue=None, now=at(41))
+        assert not await replica.claim_ticket("create", "w2", now=at(99), lease_s=30)
+        assert not await replica.claim_ticket("unknown", "w2", now=at(99), lease_s=30)
+        assert await self.due(replica, 99) == ["note"]
+
+    async def test_one_replica_at_a_time_has_the_turn_at_a_chore(
+        self, store: SqlIncidentStore, another: Opener
+    ) -> None:
+        replica = await another()
+        got = await asyncio.gather(
+            *(one.take_turn("copies", f"w{number}", now=at(0), lease_s=15)
+              for number, one in enumerate([store, replica] * 4))
+        )  # fmt: skip
+        assert got.count(True) == 1
+        first = f"w{got.index(True)}"
+        assert await store.take_turn("copies", first, now=at(10), lease_s=15), "kept"
+        assert not await replica.take_turn("copies", "other", now=at(25), lease_s=15), "held to its last moment"
+        assert await replica.take_turn("another chore", "other", now=at(25), lease_s=15)
+        assert await replica.take_turn("copies", "other", now=at(25.1), lease_s=15), "lapsed"
+        assert not await store.take_turn("copies", first, now=at(26), lease_s=15)
+        await store.end_turn("copies", first)
+        assert not await store.take_turn("copies", first, now=at(27), lease_s=15), "it was not ours to end"
+        await replica.end_turn("copies", "other")
+        assert await store.take_turn("copies", first, now=at(28), lease_s=15)
+
+
 class ReadingSuite:
     """Pages, history, health."""
 

@@ -5,6 +5,7 @@ at once. What GitLab does not take now is caught up later; it never holds up a r
 """
 
 import asyncio
+import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,19 +17,33 @@ from sreops.telemetry import log
 
 _LONGEST_RETRY_S = 300.0
 _MENDABLE = frozenset({401, 403})
+_REQUESTS_PER_OP = 3
+_CLAIM_MARGIN_S = 5.0
 
 
 class TicketDesk:
-    """Carries out queued ticket writes; with ``issues`` None the record is kept locally only."""
+    """Carries out queued ticket writes; with ``issues`` None the record is kept locally only.
+
+    ``shared``: other replicas may be at the same store, so each write is claimed before it is sent.
+    """
 
     def __init__(
-        self, store: IncidentStore, issues: Issues | None, clock: Clock, *, oncall_user: str, timeout_s: float
+        self,
+        store: IncidentStore,
+        issues: Issues | None,
+        clock: Clock,
+        *,
+        oncall_user: str,
+        timeout_s: float,
+        shared: bool = False,
     ) -> None:
         self._store = store
         self._issues = issues
         self._clock = clock
         self._oncall_user = oncall_user
         self._timeout_s = timeout_s
+        self._shared = shared and issues is not None
+        self._owner = uuid.uuid4().hex  # of this process's claims: no replica and no earlier run has the same
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -55,15 +70,22 @@ class TicketDesk:
                 still = await self._store.due_tickets(now=self._clock.now(), incident_id=op.incident_id)
                 if op.op_id not in {other.op_id for other in still}:
                     return 0
+                if self._shared and not await self._claim(op):
+                    return 0  # another replica is sending it
                 return await self._try(op)
         finally:
             if not lock.locked():
                 self._locks.pop(op.incident_id, None)
 
+    async def _claim(self, op: TicketOp) -> bool:
+        """Claim for longer than a try may take; a replica that dies while it sends holds the op up for so long."""
+        lease_s = self._timeout_s * _REQUESTS_PER_OP + _CLAIM_MARGIN_S
+        return await self._store.claim_ticket(op.op_id, self._owner, now=self._clock.now(), lease_s=lease_s)
+
     async def _try(self, op: TicketOp) -> int:
         now = self._clock.now()
         try:
-            async with asyncio.timeout(self._timeout_s * 3):  # an op is up to three requests
+            async with asyncio.timeout(self._timeout_s * _REQUESTS_PER_OP):
                 issue = await self._write(op)
         except Refused as exc:
             if exc.status in _MENDABLE:  # a token that expired or lost a right: a person mends that, the record waits

@@ -3,25 +3,37 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, func, or_, select, type_coerce, update
 
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.part import Part, held
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row
 from sreops.errors import NotFound
-from sreops.ports import Lease
+from sreops.ports import AGEING_S, Lease
+
+
+def _turn_at(ageing_s: float) -> ColumnElement[int]:
+    """Return what claims are ordered by: when it was opened, plus ``ageing_s`` for each rank below critical.
+
+    So a critical incident goes before every warning that has not been open for ``ageing_s`` longer, and a stream of
+    critical ones holds up a warning for so long and no longer.
+    """
+    opened_us: ColumnElement[int] = type_coerce(work.c.opened_at, BigInteger)
+    return opened_us + work.c.rank * int(ageing_s * 1_000_000)
 
 
 class Dispatch(Part):
     """Leases over work rows."""
 
-    async def claim(self, owner: str, *, now: datetime, lease_s: float, limit: int) -> Sequence[Lease]:
-        """Lease up to ``limit`` incidents that are due and free, at most one of each service."""
+    async def claim(
+        self, owner: str, *, now: datetime, lease_s: float, limit: int, ageing_s: float = AGEING_S
+    ) -> Sequence[Lease]:
+        """Lease up to ``limit`` incidents that are due and free, at most one of each service over all replicas."""
         if limit <= 0:
             return []
         busy = select(work.c.service).where(work.c.lease_owner.is_not(None), work.c.lease_until >= now)
-        order = (work.c.rank, work.c.opened_at, work.c.incident_id)
+        order = (_turn_at(ageing_s), work.c.rank, work.c.incident_id)
         place = func.row_number().over(partition_by=work.c.service, order_by=order)
         free = (
             select(work.c.incident_id, place.label("place"))

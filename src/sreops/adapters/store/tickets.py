@@ -1,7 +1,7 @@
 """The queue of ticket writes: in order per incident, each once."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, exists, func, insert, or_, select, update
@@ -39,7 +39,7 @@ class Tickets(Part):
     """Carrying the queue out."""
 
     async def due_tickets(self, *, now: datetime, incident_id: str | None = None) -> Sequence[TicketOp]:
-        """Return undone writes that are due, at most the first undone one of each incident.
+        """Return undone writes that are due and that nobody is sending, at most the first of each incident.
 
         ``create`` is the first whenever it was queued: correlation may note an attached alert before the graph
         has come to it. Until there is a ``create`` the others wait, unless the incident ended without one.
@@ -57,6 +57,7 @@ class Tickets(Part):
             .where(
                 first.c.place == 1,
                 first.c.due_at <= now,
+                or_(first.c.claimed_until.is_(None), first.c.claimed_until < now),
                 or_(
                     first.c.kind == _CREATE,
                     incidents.c.ended_at.is_not(None),
@@ -67,6 +68,20 @@ class Tickets(Part):
             .order_by(first.c.seq)
         )
         return await self._db.read(lambda connection: [_op_of(row) for row in connection.execute(query)])
+
+    async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
+        """Claim an undone write for ``lease_s``; False where it is done, not due, or another is sending it."""
+        query = (
+            update(tickets)
+            .where(
+                tickets.c.op_id == op_id,
+                tickets.c.done_at.is_(None),
+                tickets.c.due_at <= now,
+                or_(tickets.c.claimed_until.is_(None), tickets.c.claimed_until < now),
+            )
+            .values(claimed_by=owner, claimed_until=now + timedelta(seconds=lease_s))
+        )
+        return await self._db.write(lambda connection: connection.execute(query).rowcount == 1)
 
     async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:
         """Mark done; ``issue`` is set on the incident where it is given."""
@@ -93,6 +108,8 @@ class Tickets(Part):
             .values(
                 attempts=tickets.c.attempts + 1,
                 error=error[:2000],
+                claimed_by=None,
+                claimed_until=None,
                 due_at=tickets.c.due_at if retry_at is None else retry_at,
                 done_at=now if given_up else None,
                 refused=given_up,
