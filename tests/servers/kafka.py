@@ -69,7 +69,7 @@ class Kafka(Server):
             return
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in self.settings.items()))
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "-t", cluster_id, "-c", str(self._properties)]
+        arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._properties)]
         done = subprocess.run(
             self._java_command("kafka.tools.StorageTool", *arguments),
             capture_output=True,
