@@ -44,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("directory", type=Path, metavar="DIR", help="its sub-folders are sets of cases")
     judge.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl", help="one line a case")
     judge.add_argument("--analyst", choices=("rules", "claude"), default="rules")
+    letters = commands.add_parser("dead-letter", help="work on what could not be processed").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    letters.add_parser("list", help="show what lies there, with the error")
+    back = letters.add_parser("requeue", help="put letters back on their topics, to be handled again on purpose")
+    back.add_argument("ids", nargs="*", metavar="ID")
+    back.add_argument("--all", action="store_true", help="all that were not put back yet")
     return root
 
 
@@ -93,6 +100,12 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import eval as evaluation
 
             return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
+        case "dead-letter":
+            from sreops.commands import dead_letter
+
+            if arguments.what == "list":
+                return dead_letter.show()
+            return dead_letter.requeue(arguments.ids, everything=arguments.all)
         case _:
             from sreops.commands import audit
 

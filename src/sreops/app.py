@@ -30,6 +30,7 @@ from sreops.agent.context import Tools
 from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.agent.tickets import TicketDesk
+from sreops.domain.analysis import Brief
 from sreops.domain.correlation import Windows
 from sreops.domain.routing import ALL_TOPICS
 from sreops.domain.runbook import Runbook
@@ -130,6 +131,30 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlIncidentStore]:
         yield store
     finally:
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def open_analyst(name: str, settings: Settings) -> AsyncIterator[Analyst]:
+    """Open one analyst alone, for ``eval``. Raises SettingsInvalid where ``claude`` has no key."""
+    if name != "claude":
+        yield RuleAnalyst()
+        return
+    if settings.llm_api_key is None:
+        raise SettingsInvalid(["--analyst claude needs SREOPS_LLM__API_KEY or ANTHROPIC_API_KEY"])
+    from sreops.adapters.claude import ClaudeAnalyst
+
+    claude = ClaudeAnalyst(settings.llm, settings.llm_api_key)
+    try:
+        yield claude
+    finally:
+        await claude.aclose()
+
+
+def model_text(brief: Brief) -> str:
+    """Return the very text that the model would get of this brief, with a fixed mark so that runs compare."""
+    from sreops.adapters.claude.prompt import user_message
+
+    return user_message(brief, mark="0" * 16)
 
 
 def build_event_log(settings: Settings) -> EventLog:
@@ -348,9 +373,10 @@ async def _background(app: Running, wake: asyncio.Event) -> AsyncIterator[None]:
             )
             app.intake = own(intake.run(), "intake")
             own(app.dispatch.run(), "dispatch")
-            own(Copies(store=parts.store, event_log=parts.event_log).run(), "copies")
+            copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock)
+            own(copies.run(), "copies")
             own(catch_up_tickets(parts.tools.tickets), "tickets")
-            own(watch(parts.tools, wake), "watchdog")
+            own(watch(parts.tools, wake, app.dispatch.interrupt), "watchdog")
         try:
             yield
         finally:

@@ -17,7 +17,7 @@ REQUESTS_REFUSED = Counter(
     "sreops_webhook_refused_total", "Webhook requests refused, by HTTP status.", ["status"], registry=REGISTRY
 )
 INTAKE = Counter("sreops_intake_total", "Records read from the event log, by outcome.", ["outcome"], registry=REGISTRY)
-"""outcome: taken, duplicate, unreadable."""
+"""outcome: taken, duplicate, unreadable, poisonous."""
 CORRELATED = Counter(
     "sreops_correlated_total", "Events correlated, by disposition.", ["disposition"], registry=REGISTRY
 )
@@ -40,6 +40,29 @@ MODEL_CALLS = Counter(
     "sreops_model_calls_total", "Analyst calls, by analyst and outcome.", ["analyst", "outcome"], registry=REGISTRY
 )
 MODEL_TOKENS = Counter("sreops_model_tokens_total", "Model tokens, by direction.", ["direction"], registry=REGISTRY)
+"""direction: input (neither given nor taken by the cache), cache_write, cache_read, output."""
+MODEL_REQUESTS = Counter(
+    "sreops_model_requests_total",
+    "Requests to the model, by model and outcome; an analysis takes several.",
+    ["model", "outcome"],
+    registry=REGISTRY,
+)
+"""outcome: answered, status_NNN, unreachable, lost (its answer; it may have cost), unspent (a ceiling: not made)."""
+MODEL_COST = Counter("sreops_model_cost_usd_total", "US dollars, by model.", ["model"], registry=REGISTRY)
+MODEL_SECONDS = Histogram(
+    "sreops_model_request_seconds",
+    "Latency of one request to the model.",
+    buckets=(0.5, 1, 2, 5, 10, 20, 40, 60, 120),
+    registry=REGISTRY,
+)
+MODEL_BREAKER = Gauge(
+    "sreops_model_breaker_open", "1 while the model is not asked because it failed repeatedly.", registry=REGISTRY
+)
+MODEL_TOOL_CALLS = Counter(
+    "sreops_model_tool_calls_total", "Questions that the model asked, by tool and outcome.", ["tool", "outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+"""outcome: answered, gap, refused."""
 ADAPTER_ERRORS = Counter(
     "sreops_adapter_errors_total",
     "Errors of adapters, by adapter and error class.",

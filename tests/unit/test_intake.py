@@ -348,7 +348,7 @@ async def test_thoughts_and_actions_are_copied_in_order_to_their_topics_and_mark
         update={"prev_hash": "0", "hash": "ab"}
     )
     outbox = Outbox([record(1), record(2), action, record(4)])
-    async with running(Copies(store=outbox, event_log=log, retry_s=0.001, batch_records=3)):
+    async with running(Copies(clock=At(), store=outbox, event_log=log, retry_s=0.001, batch_records=3)):
         thoughts = await read_topic(log, "agent-thoughts", 3)
         actions = await read_topic(log, "agent-actions", 1)
         await eventually(lambda: outbox.marked == [1, 2, 3, 4])
@@ -362,17 +362,17 @@ async def test_copies_wait_for_a_log_that_is_away_and_mark_nothing_before_it_ack
     refusing.away = 3
     outbox = Outbox([record(1)])
     with pytest.raises(EventLogUnavailable):
-        await Copies(store=outbox, event_log=refusing).copy_once()
+        await Copies(clock=At(), store=outbox, event_log=refusing).copy_once()
     assert outbox.marked == []
     outbox.away = 2
-    async with running(Copies(store=outbox, event_log=refusing, retry_s=0.001)):
+    async with running(Copies(clock=At(), store=outbox, event_log=refusing, retry_s=0.001)):
         await eventually(lambda: outbox.marked == [1])
     assert len(await read_topic(log, "agent-thoughts", 1)) == 1
 
 
 async def test_a_record_too_large_for_the_log_is_announced_without_its_text_and_holds_up_nothing(log):
     outbox = Outbox([record(1), record(2, text="x" * MAX_RECORD_BYTES), record(3)])
-    assert await Copies(store=outbox, event_log=log).copy_once() == 3
+    assert await Copies(clock=At(), store=outbox, event_log=log).copy_once() == 3
     copies = [json.loads(one.value) for one in await read_topic(log, "agent-thoughts", 3)]
     assert [one["seq"] for one in copies] == [1, 2, 3]
     assert copies[1] == {
@@ -391,7 +391,7 @@ async def test_copies_look_at_once_when_woken(log):
         return await unpublished(limit)
 
     outbox.unpublished = counting
-    async with running(Copies(store=outbox, event_log=log, wake=wake)):
+    async with running(Copies(clock=At(), store=outbox, event_log=log, wake=wake)):
         await eventually(lambda: looks)
         outbox.records.append(record(1))
         wake.set()

@@ -1,7 +1,9 @@
 """What nodes work with: dependencies and the lease, through LangGraph's ``context_schema``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from langgraph.runtime import RunControl
 
 from sreops.agent.tickets import TicketDesk
 from sreops.domain.runbook import Runbook
@@ -40,7 +42,8 @@ class Tools:
 
 @dataclass(frozen=True)
 class AgentContext:
-    """The tools, and the lease under which this run may write."""
+    """The tools, the lease under which this run may write, and whether it is asked to stop."""
 
     tools: Tools
     lease: Lease
+    control: RunControl = field(default_factory=RunControl)

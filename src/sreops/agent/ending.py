@@ -1,5 +1,6 @@
 """Ending an incident: used by close_or_escalate, and by the worker where a graph can't get there."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,15 +29,28 @@ def ticket_op(incident: Incident, outcome: Outcome, account: str) -> TicketOp:
     )
 
 
-async def end_incident(tools: Tools, lease: Lease, incident: Incident, outcome: Outcome) -> None:
-    """Write the end in one transaction, once per episode, and try the issue's update at once."""
+async def end_incident(
+    tools: Tools,
+    lease: Lease,
+    incident: Incident,
+    outcome: Outcome,
+    *,
+    also: Sequence[Action] = (),
+    plainly: bool = False,
+) -> None:
+    """Write the end in one transaction, once per episode, and try the issue's update at once.
+
+    ``also`` is audited with it. ``plainly`` leaves out the account of what was found, which may be what fails.
+    """
     if incident.status.ended and incident.episode == lease.episode:
         await drain_quietly(tools.tickets, incident.id)  # a crash came between the end and its checkpoint
         return
     now = tools.clock.now()
-    evidence = await tools.store.evidence(incident.id)
+    evidence = [] if plainly else await tools.store.evidence(incident.id)
     missing = {name: health.cure or health.detail for name, health in (tools.missing or {}).items()}
-    account = handover.closing(incident, outcome, evidence, incident.decision, missing)
+    account = f"## Ended: {_ended_as(outcome)}\n\n{handover.fenced(outcome['why'])}"
+    if not plainly:
+        account = handover.closing(incident, outcome, evidence, incident.decision, missing)
     resolved = outcome["end"] == "resolved"
     fields: dict[str, Any] = {
         "status": IncidentStatus.resolved if resolved else IncidentStatus.escalated,
@@ -61,7 +75,8 @@ async def end_incident(tools: Tools, lease: Lease, incident: Incident, outcome: 
                 target=incident.service,
                 detail=outcome["why"],
                 data={"as": ended_as},
-            )
+            ),
+            *also,
         ],
         tickets=[ticket_op(incident, outcome, account)],
     )

@@ -43,6 +43,16 @@ class Runner:
         self._graph = graph
         self._tools = tools
 
+    async def where(self, lease: Lease) -> str:
+        """Say where the episode's graph stands by its last checkpoint, for people: a node, and what it waits for."""
+        snapshot = await self._graph.aget_state({"configurable": {"thread_id": f"{lease.incident_id}:{lease.episode}"}})
+        if not snapshot.values:
+            return "before its first node"
+        if not snapshot.tasks:
+            return "behind its last node"
+        waits = f", which waits ({snapshot.interrupts[0].value['timer']})" if snapshot.interrupts else ""
+        return f"in {', '.join(task.name for task in snapshot.tasks)}{waits}"
+
     async def advance(self, lease: Lease, control: RunControl) -> Step:
         """Start, resume or continue the episode's thread; raise what a node raised."""
         config: Any = {
@@ -53,7 +63,7 @@ class Runner:
         given: Any
         if not snapshot.values:
             given = State(schema_version=STATE_SCHEMA, incident_id=lease.incident_id, episode=lease.episode)
-        elif not snapshot.next:
+        elif not snapshot.next:  # not `next`: that leaves out a node whose writes are saved and whose checkpoint is not
             return Ended()
         elif snapshot.interrupts:
             given = Command(resume=lease.woken_by)  # nodes read the store; the value tells nothing
@@ -63,7 +73,7 @@ class Runner:
             result = await self._graph.ainvoke(
                 given,
                 config,
-                context=AgentContext(tools=self._tools, lease=lease),
+                context=AgentContext(tools=self._tools, lease=lease, control=control),
                 durability="sync",
                 control=control,
             )

@@ -22,6 +22,7 @@ class State(TypedDict, total=False):
     episode: int
     event: dict[str, Any]  # the alert that opened the episode, as on the topic
     alert_count: int
+    put_back: bool  # a person began this episode, from the dead letter
     evidence_ids: list[str]
     analysis: dict[str, Any]
     analyst: str

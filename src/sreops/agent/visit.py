@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
-from langgraph.runtime import Runtime
+from langgraph.runtime import RunControl, Runtime
 from langgraph.types import interrupt
 
 from sreops.agent.context import AgentContext, Tools
@@ -30,6 +30,7 @@ class Visit:
     tools: Tools
     lease: Lease
     incident: Incident
+    control: RunControl = field(default_factory=RunControl)
     thoughts: list[Thought] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     tickets: list[TicketOp] = field(default_factory=list)
@@ -129,7 +130,14 @@ def as_node(node: Node) -> GraphNode:
         began = time.perf_counter()
         try:
             incident = await context.tools.store.incident(state["incident_id"])
-            visit = Visit(node=node.__name__, state=state, tools=context.tools, lease=context.lease, incident=incident)
+            visit = Visit(
+                node=node.__name__,
+                state=state,
+                tools=context.tools,
+                lease=context.lease,
+                incident=incident,
+                control=context.control,
+            )
             return await node(visit)
         finally:
             NODE_SECONDS.labels(node.__name__).observe(time.perf_counter() - began)

@@ -19,11 +19,12 @@ class Disposition(StrEnum):
     refire = "refire"
     resolve = "resolve"
     stale = "stale"
+    requeue = "requeue"
 
     @property
     def starts_graph(self) -> bool:
         """Whether this disposition starts a graph."""
-        return self in (Disposition.open, Disposition.refire)
+        return self in (Disposition.open, Disposition.refire, Disposition.requeue)
 
 
 class KnownAlert(BaseModel):
@@ -114,6 +115,20 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
             return Correlation(disposition=Disposition.refire, incident_id=incident.id, why=why)
     why = "no incident of this service is open, and none that held this alert ended a short time ago"
     return Correlation(disposition=Disposition.open, incident_id=incident_id_of(event), why=why)
+
+
+def once_more(decision: Correlation, handled_by: str | None, known: Sequence[KnownIncident]) -> Correlation:
+    """Return the decision for an event that a person has put back from the dead letter.
+
+    Its identity says that it was handled before, and here that is the point: the incident that it had begun and
+    that has ended begins anew. One that was set aside before it came to an incident (``handled_by`` None), or
+    whose incident is open again anyway, is decided as any other.
+    """
+    incident = next((one for one in known if one.id == handled_by), None)
+    if incident is None or not incident.status.ended:
+        return decision
+    why = f"put back from the dead letter: incident {incident.id} is worked on again"
+    return Correlation(disposition=Disposition.requeue, incident_id=incident.id, why=why)
 
 
 def gathers(incident: KnownIncident, now: datetime, windows: Windows) -> bool:

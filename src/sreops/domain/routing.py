@@ -10,6 +10,8 @@ INFO: Final = "sre-info"
 THOUGHTS: Final = "agent-thoughts"
 ACTIONS: Final = "agent-actions"
 DEAD_LETTER: Final = "sre-dead-letter"
+REQUEUED_HEADER: Final = "requeued"
+"""The header of a record that a person has put back from the dead letter: it is to be handled again on purpose."""
 ALL_TOPICS: Final = (CRITICAL, WARNING, INFO, THOUGHTS, ACTIONS, DEAD_LETTER)
 
 _SEVERITIES: Final = {

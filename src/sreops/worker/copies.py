@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
 from sreops.domain.record import Record, RecordKind
-from sreops.domain.routing import ACTIONS, THOUGHTS
+from sreops.domain.routing import ACTIONS, THOUGHTS, route
+from sreops.domain.webhook import event_json
 from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
-from sreops.ports import EventLog, IncidentStore, LogRecord
+from sreops.ports import Clock, EventLog, IncidentStore, LogRecord
 from sreops.telemetry import log
+from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
 
+EVENT_MISSING: Final = "copies.dead_event_missing"
+TURN = "copies"
+TURN_S = 15.0  # longer than an append may take
 IDLE_S = 2.0  # between looks when nobody wakes us: another process may have written
 TOPICS: Final = {RecordKind.thought: THOUGHTS, RecordKind.action: ACTIONS}
 ALWAYS_SHORT: Final = ("seq", "incident_id", "kind", "at", "prev_hash", "hash")
@@ -20,7 +26,9 @@ ALWAYS_SHORT: Final = ("seq", "incident_id", "kind", "at", "prev_hash", "hash")
 class Copies:
     """Appends what is unpublished, in order, and marks it when the log has acknowledged it.
 
-    A crash in between appends a record twice; its ``seq`` tells. ``wake`` makes it look at once.
+    Where the store is ``shared``, one replica at a time does so for all, by a turn in the store. A crash between
+    the append and the mark, or a turn that lapses in between, appends records twice; their ``seq`` tells. ``wake``
+    makes it look at once.
     """
 
     def __init__(
@@ -28,6 +36,8 @@ class Copies:
         *,
         store: IncidentStore,
         event_log: EventLog,
+        clock: Clock,
+        shared: bool = False,
         wake: asyncio.Event | None = None,
         batch_records: int = 500,
         append_timeout_s: float = 5.0,
@@ -35,6 +45,9 @@ class Copies:
     ) -> None:
         self._store = store
         self._event_log = event_log
+        self._clock = clock
+        self._shared = shared
+        self._owner = uuid.uuid4().hex
         self._wake = wake or asyncio.Event()
         self._batch_records = batch_records
         self._append_timeout_s = append_timeout_s
@@ -49,6 +62,7 @@ class Copies:
                 copied = await self.copy_once()
             except (EventLogUnavailable, StoreUnavailable) as exc:
                 log.warning("copies.append_failed", error=str(exc))
+                await self._give_up_turn()
                 await backoff.wait()
                 continue
             backoff.reset()
@@ -63,22 +77,48 @@ class Copies:
     async def copy_once(self) -> int:
         """Copy one batch; return how many records it had. Raises EventLogUnavailable, StoreUnavailable."""
         records = await self._store.unpublished(self._batch_records)
+        if records and self._shared:
+            if not await self._store.take_turn(TURN, self._owner, now=self._clock.now(), lease_s=TURN_S):
+                return 0
+            records = await self._store.unpublished(self._batch_records)  # another may have had the turn until now
         if not records:
             return 0
         try:
-            await self._append([_copy(record) for record in records])
+            await self._append([copy for record in records for copy in (_copy(record), *await self._letter(record))])
         except EventLogRefused:
             await self._append_one_by_one(records)
         await self._store.published([record.seq for record in records])
         return len(records)
 
+    async def _give_up_turn(self) -> None:
+        """Let another replica try: it may be only ours that does not reach the log."""
+        if not self._shared:
+            return
+        try:
+            await self._store.end_turn(TURN, self._owner)
+        except StoreUnavailable as exc:
+            log.warning("copies.turn_kept", error=str(exc))
+
     async def _append_one_by_one(self, records: Sequence[Record]) -> None:
         for record in records:
             try:
-                await self._append([_copy(record)])
+                await self._append([_copy(record), *await self._letter(record)])
             except EventLogRefused as exc:
                 log.warning("copies.record_cut", seq=record.seq, incident_id=record.incident_id, error=str(exc))
-                await self._append([_cut_copy(record)])
+                await self._append([_cut_copy(record), *map(dead_letter.cut, await self._letter(record))])
+
+    async def _letter(self, record: Record) -> Sequence[LogRecord]:
+        """Return the dead letter that an action stands for: the store's row is its outbox."""
+        if record.kind is not RecordKind.action or record.body.get("action") != dead_letter.ACTION:
+            return ()
+        told = record.body["data"]
+        for event, _ in await self._store.events(record.incident_id):
+            if event.event_id == told["event_id"]:
+                original = LogRecord(route(event.tier, event.severity), event.service, event_json(event))
+                words = {"error": str(told["error"]), "frame": str(told["frame"])}
+                return [dead_letter.of_event(original, event.event_id, incident_id=record.incident_id, **words)]
+        log.error(EVENT_MISSING, incident_id=record.incident_id, event_id=told["event_id"])
+        return ()
 
     async def _append(self, copies: Sequence[LogRecord]) -> None:
         await self._event_log.append(copies, timeout_s=self._append_timeout_s)

@@ -1,22 +1,38 @@
 """Dispatch: leases incidents that are due and advances their graphs, several at once, one per service."""
 
 import asyncio
-import traceback
+import contextlib
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from langgraph.runtime import RunControl
 
 from sreops.agent.context import Tools
 from sreops.agent.ending import end_incident
-from sreops.agent.runner import Drained, Ended, Runner, Waits
+from sreops.agent.runner import Drained, Ended, Runner, Step, Waits
 from sreops.agent.visit import escalated
-from sreops.domain.incident import Reason
+from sreops.domain.correlation import Disposition
+from sreops.domain.incident import Incident, Reason
+from sreops.domain.record import Action
 from sreops.errors import LeaseLost, SreopsError
 from sreops.ports import Lease
 from sreops.telemetry import log
+from sreops.worker import dead_letter
 
 _LONGEST_RETRY_S = 60.0
+_BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
+_LET_GO_S = 2.0  # for giving a lease back at the very end
+
+GRAPH_HUNG = "dispatch.graph_hung"
+GRAPH_FAILED = "dispatch.graph_failed"
+LEASE_LET_GO = "dispatch.lease_let_go"
+ACCOUNT_FAILED = "dispatch.account_failed"
+
+
+class _Hung(Exception):
+    """A run of a graph did not come to a wait or an end in time."""
 
 
 class Dispatch:
@@ -29,6 +45,7 @@ class Dispatch:
         self._wake = wake
         self._settings = tools.settings.worker
         self._running: dict[asyncio.Task[None], tuple[Lease, RunControl]] = {}
+        self._limits: dict[str, asyncio.Timeout] = {}  # by incident, while its graph runs
         self._draining = False
 
     async def run(self) -> None:
@@ -53,6 +70,14 @@ class Dispatch:
             control.request_drain("shutdown")
         self._wake.set()
 
+    def interrupt(self, incident_ids: Iterable[str]) -> None:
+        """Stop these at once where they run: the watchdog found that they are open for too long."""
+        now = asyncio.get_running_loop().time()
+        for incident_id in incident_ids:
+            limit = self._limits.get(incident_id)
+            if limit is not None and not limit.expired():
+                limit.reschedule(now)
+
     @property
     def running(self) -> int:
         """How many incidents are being advanced now."""
@@ -68,10 +93,16 @@ class Dispatch:
         if free <= 0:
             return
         leases = await self._tools.store.claim(
-            self._owner, now=self._tools.clock.now(), lease_s=self._settings.lease_s, limit=free
+            self._owner,
+            now=self._tools.clock.now(),
+            lease_s=self._settings.lease_s,
+            limit=free,
+            ageing_s=self._settings.ageing_s,
         )
         for lease in leases:
             control = RunControl()
+            if self._draining:  # since it was claimed
+                control.request_drain("shutdown")
             task = tasks.create_task(self._work(lease, control), name=f"incident {lease.incident_id}")
             self._running[task] = (lease, control)
             task.add_done_callback(self._forget)
@@ -95,32 +126,76 @@ class Dispatch:
                 await self._advance(lease, control)
             except LeaseLost as exc:
                 log.warning("dispatch.lease_lost", error=str(exc))
+            except asyncio.CancelledError:
+                await self._let_go(lease)
+                raise
             except Exception as exc:  # noqa: BLE001  # a bug in a node must end in a person's hands, not kill the worker
                 await self._failed(lease, exc)
 
+    async def _let_go(self, lease: Lease) -> None:
+        """Give the lease back, so that the next process goes on at once; an effect under way is settled there."""
+        with contextlib.suppress(SreopsError, TimeoutError):
+            async with asyncio.timeout(_LET_GO_S):
+                await self._tools.store.release(lease)
+                log.info(LEASE_LET_GO)
+
     async def _advance(self, lease: Lease, control: RunControl) -> None:
-        store, now = self._tools.store, self._tools.clock.now()
-        overdue = await store.overdue(now=now, max_incident_s=self._settings.max_incident_s)
-        if lease.incident_id in overdue:
-            await self._give_up(lease, Reason.timed_out, f"open for more than {self._settings.max_incident_s:g} s")
+        store = self._tools.store
+        if await self._is_overdue(lease):
+            await self._give_up(lease, Reason.timed_out, f"{self._too_long()}; it stood {await self._where(lease)}")
             return
-        async with asyncio.timeout(self._settings.max_incident_s):
-            step = await self._runner.advance(lease, control)
+        step = await self._run(lease, control)
         if isinstance(step, Waits):
             await store.park(lease, wake_at=step.until, timer=step.timer)
         elif isinstance(step, Ended):
             await store.finish(lease)
         elif isinstance(step, Drained):
             await store.release(lease)
+        elif await self._is_overdue(lease):
+            await self._give_up(lease, Reason.timed_out, f"{self._too_long()}; it hung {await self._where(lease)}")
+        else:
+            where = await self._where(lease)
+            raise _Hung(f"one run took more than {self._settings.max_run_s:g} s: it hung {where}")
+
+    async def _run(self, lease: Lease, control: RunControl) -> Step | None:
+        """Run until it waits or ends; None where it was interrupted because it took too long."""
+        limit = asyncio.timeout(self._settings.max_run_s)
+        self._limits[lease.incident_id] = limit
+        try:
+            async with limit:
+                return await self._runner.advance(lease, control)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            log.error(GRAPH_HUNG, max_run_s=self._settings.max_run_s)
+            return None
+        finally:
+            self._limits.pop(lease.incident_id, None)
+
+    async def _is_overdue(self, lease: Lease) -> bool:
+        now, max_incident_s = self._tools.clock.now(), self._settings.max_incident_s
+        return lease.incident_id in await self._tools.store.overdue(now=now, max_incident_s=max_incident_s)
+
+    def _too_long(self) -> str:
+        return f"open for more than {self._settings.max_incident_s:g} s, time awaiting approval not counted"
+
+    async def _where(self, lease: Lease) -> str:
+        try:
+            return await self._runner.where(lease)
+        except Exception as exc:  # noqa: BLE001  # a checkpoint that can't be read must not keep an incident from its end
+            return f"in an unknown place ({type(exc).__name__}: {exc})"
 
     async def _failed(self, lease: Lease, exc: Exception) -> None:
-        error = f"{type(exc).__name__}: {exc}"
-        frame = traceback.extract_tb(exc.__traceback__)[-1]
-        log.error("dispatch.graph_failed", error=error, at=f"{frame.filename}:{frame.lineno}", exc_info=exc)
+        hung = isinstance(exc, _Hung)
+        error = str(exc) if hung else f"{type(exc).__name__}: {exc}"
+        frame = "" if hung else dead_letter.last_frame(exc)
+        log.error(GRAPH_FAILED, error=error, at=frame, exc_info=None if hung else exc)
         try:
             if lease.attempts + 1 >= self._settings.max_attempts and not getattr(exc, "retryable", False):
-                where = f"{frame.name} ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno})"
-                await self._give_up(lease, Reason.internal_error, f"{error}, in {where}, {lease.attempts + 1} times")
+                why = f"{error}, {f'in {frame}, ' if frame else ''}{lease.attempts + 1} times"
+                reason = Reason.timed_out if hung else Reason.internal_error
+                letter = dead_letter.action_data("", error=error, frame=frame)
+                await self._give_up(lease, reason, why, letter)
                 return
             delay = min(_LONGEST_RETRY_S, self._settings.retry_s * 2**lease.attempts)
             wake_at = self._tools.clock.now() + timedelta(seconds=delay)
@@ -128,15 +203,43 @@ class Dispatch:
         except SreopsError as again:  # the store itself is away: the lease lapses and the incident is taken over
             log.error("dispatch.failure_unrecorded", error=str(again))
 
-    async def _give_up(self, lease: Lease, reason: Reason, why: str) -> None:
+    async def _give_up(self, lease: Lease, reason: Reason, why: str, letter: dict[str, Any] | None = None) -> None:
+        """Escalate; ``letter`` sends the event that began the episode to the dead letter, in the same transaction."""
         incident = await self._tools.store.incident(lease.incident_id)
         if not incident.status.ended:
-            stood = f"{why}; it stood at {incident.status.value}"
-            unsettled = [effect for effect in incident.effects if effect.outcome is None]
-            if unsettled:
-                stood += f"; the outcome of {unsettled[0].action} on {unsettled[0].target} is not known"
-            await end_incident(self._tools, lease, incident, escalated(reason, stood))
+            outcome = escalated(reason, self._stood(incident, why))
+            try:
+                buried = await self._buried(incident, letter) if letter else ()
+                await end_incident(self._tools, lease, incident, outcome, also=buried)
+            except SreopsError:
+                raise
+            except Exception as exc:  # noqa: BLE001  # what fails may be the account itself: an end is owed all the same
+                log.error(ACCOUNT_FAILED, error=f"{type(exc).__name__}: {exc}", exc_info=exc)
+                incident = await self._tools.store.incident(lease.incident_id)
+                await end_incident(self._tools, lease, incident, outcome, plainly=True)
         await self._tools.store.finish(lease)
+
+    @staticmethod
+    def _stood(incident: Incident, why: str) -> str:
+        stood = f"{why}; the incident was {incident.status.value}"
+        unsettled = [effect for effect in incident.effects if effect.outcome is None]
+        if unsettled:
+            stood += f"; the outcome of {unsettled[0].action} on {unsettled[0].target} is not known"
+        return stood
+
+    async def _buried(self, incident: Incident, letter: dict[str, Any]) -> list[Action]:
+        pairs = await self._tools.store.events(incident.id)
+        began = [event for event, disposition in pairs if disposition in _BEGINNINGS]
+        data = letter | {"event_id": began[-1].event_id} if began else letter
+        return [
+            Action(
+                action=dead_letter.ACTION,
+                phase="outcome",
+                target=incident.service,
+                detail=f"the event lies in the dead letter: {letter['error']}",
+                data=data,
+            )
+        ]
 
     async def _renew_leases(self) -> None:
         while True:

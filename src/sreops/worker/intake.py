@@ -8,21 +8,25 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sreops.domain.alert import AlertEvent
 from sreops.domain.correlation import Correlation, KnownIncident, Windows, correlate
-from sreops.domain.routing import DEAD_LETTER
-from sreops.domain.webhook import read_event
+from sreops.domain.routing import route
+from sreops.domain.webhook import event_json, read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
 from sreops.ports import Clock, EventLog, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import CORRELATED, INTAKE, log
+from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
 
 IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another process may have put something there
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
 LAST_RETRY_OF_ONE_S = 60.0
-CUT_VALUE_BYTES = 100_000
+POISON_TRIES = 8  # of an event that trips our own code; at the default delays about half a minute
+
+RECORD_BURIED = "intake.record_buried"
+EVENT_SET_ASIDE = "intake.event_set_aside"
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,9 @@ class Intake:
             try:
                 events.append((read_event(record.value), record))
             except RecordUnreadable as exc:
-                dead.append(_dead_letter(record, str(exc)))
+                dead.append(dead_letter.unreadable(record, str(exc)))
             except Exception as exc:  # noqa: BLE001  # a record that trips our own parser must not stop all the others
-                dead.append(_dead_letter(record, f"{type(exc).__name__}: {exc}"))
+                dead.append(dead_letter.unreadable(record, f"{type(exc).__name__}: {exc}", dead_letter.last_frame(exc)))
         if events:
             await self._put_into_inbox(events)
         if dead:
@@ -123,11 +127,11 @@ class Intake:
                 log.warning("intake.dead_letter_failed", error=str(exc), records=len(dead))
                 await backoff.wait()
             except EventLogRefused:  # near the size limit, and now with headers
-                dead = [_cut(record) for record in dead]
+                dead = [dead_letter.cut(record) for record in dead]
             else:
                 INTAKE.labels("unreadable").inc(len(dead))
-                for record in dead:
-                    log.error("intake.record_buried", **{name: _text(value) for name, value in record.headers[-4:]})
+                for letter in dead:
+                    log.error(RECORD_BURIED, letter={name: _text(value) for name, value in letter.headers})
                 return
 
     # --- inbox → incidents --------------------------------------------------------------------
@@ -198,12 +202,13 @@ class Intake:
 
         try:
             correlation = await self._store.correlate(event, decide, now=now)
-        except StoreUnavailable as exc:
-            self._note_failure(event, str(exc))
-            return False
         except Exception as exc:  # noqa: BLE001  # one event that trips our own code must not stop intake for all
-            self._note_failure(event, f"{type(exc).__name__}: {exc} at {_where(exc)}")
-            return False
+            outage = isinstance(exc, StoreUnavailable)
+            error = str(exc) if outage else f"{type(exc).__name__}: {exc}"
+            tries = self._note_failure(event, error if outage else f"{error} at {_where(exc)}")
+            if tries < POISON_TRIES or getattr(exc, "retryable", False):
+                return False
+            return await self._set_aside(event, error, dead_letter.last_frame(exc))
         self._failures.pop(event.event_id, None)
         CORRELATED.labels(correlation.disposition.value).inc()
         log.info(
@@ -216,29 +221,31 @@ class Intake:
         )
         return True
 
-    def _note_failure(self, event: AlertEvent, error: str) -> None:
+    async def _set_aside(self, event: AlertEvent, error: str, frame: str) -> bool:
+        """Bury an event that trips our own code each time, so that it holds back no other; first there, then here."""
+        record = LogRecord(route(event.tier, event.severity), event.service, event_json(event))
+        letter = dead_letter.of_event(record, event.event_id, error=error, frame=frame)
+        try:
+            try:
+                await self._event_log.append([letter], timeout_s=self._append_timeout_s)
+            except EventLogRefused:
+                await self._event_log.append([dead_letter.cut(letter)], timeout_s=self._append_timeout_s)
+            await self._store.set_aside(event.event_id, now=self._clock.now())
+        except (EventLogUnavailable, StoreUnavailable) as exc:
+            log.warning("intake.dead_letter_failed", error=str(exc), event_id=event.event_id)
+            return False  # it comes again after its delay
+        self._failures.pop(event.event_id, None)
+        INTAKE.labels("poisonous").inc()
+        log.error(EVENT_SET_ASIDE, event_id=event.event_id, service=event.service, error=error, frame=frame)
+        return True
+
+    def _note_failure(self, event: AlertEvent, error: str) -> int:
         before = self._failures.get(event.event_id)
         count = before.count + 1 if before else 1
         delay_s = min(self._retry_s * 2 ** min(count - 1, 16), LAST_RETRY_OF_ONE_S)
         self._failures[event.event_id] = _Failure(count, time.monotonic() + delay_s)
         log.warning("intake.correlation_failed", event_id=event.event_id, attempts=count, error=error)
-
-
-def _dead_letter(record: StoredRecord, error: str) -> LogRecord:
-    told = (
-        ("error", error[:500].encode("utf-8", "replace")),
-        ("origin-topic", record.topic.encode()),
-        ("origin-partition", str(record.partition).encode()),
-        ("origin-offset", str(record.offset).encode()),
-    )
-    return LogRecord(DEAD_LETTER, record.key, record.value, (*record.headers, *told))
-
-
-def _cut(record: LogRecord) -> LogRecord:
-    size = ("original-bytes", str(len(record.value)).encode())
-    return replace(
-        record, key=record.key[:500], value=record.value[:CUT_VALUE_BYTES], headers=(size, *record.headers[-4:])
-    )
+        return count
 
 
 def _where(exc: BaseException) -> str:

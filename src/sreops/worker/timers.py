@@ -1,6 +1,7 @@
 """Periodic work that belongs to no incident's graph: ticket catch-up, the watchdog, the gauges."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
@@ -21,20 +22,22 @@ async def catch_up_tickets(desk: TicketDesk) -> None:
         await asyncio.sleep(_TICKETS_EVERY_S)
 
 
-async def watch(tools: Tools, wake: asyncio.Event) -> None:
+async def watch(tools: Tools, wake: asyncio.Event, interrupt: Callable[[Sequence[str]], None]) -> None:
     """Wake incidents that are open for too long (dispatch then escalates them) and measure the backlog."""
     while True:
         try:
-            await watch_once(tools, wake)
+            await watch_once(tools, wake, interrupt)
         except SreopsError as exc:
             log.warning("watchdog.look_failed", error=str(exc))
         await asyncio.sleep(_WATCH_EVERY_S)
 
 
-async def watch_once(tools: Tools, wake: asyncio.Event) -> None:
-    """Look once."""
+async def watch_once(tools: Tools, wake: asyncio.Event, interrupt: Callable[[Sequence[str]], None]) -> None:
+    """Look once; what is open for too long is interrupted where it runs, and woken where it sleeps."""
     now = tools.clock.now()
-    for incident_id in await tools.store.overdue(now=now, max_incident_s=tools.settings.worker.max_incident_s):
+    overdue = await tools.store.overdue(now=now, max_incident_s=tools.settings.worker.max_incident_s)
+    interrupt(overdue)
+    for incident_id in overdue:
         log.warning("watchdog.incident_overdue", incident_id=incident_id)
         await tools.store.wake(incident_id, woken_by="timer")
         wake.set()

@@ -111,6 +111,24 @@ def _repeat(connection: Connection, incident: Row[Any], event: AlertEvent, _: Co
 
 def _refire(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
     _fires(connection, incident.id, event)
+    _begin_anew(connection, incident, now, all_resolved_at=None, resolve_proven=True)
+
+
+def _requeue(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
+    """Begin anew with the alerts as they are known now: those resolved meanwhile stay so."""
+    alert = incident_alerts.c
+    alerts = connection.execute(select(alert.ended_at, alert.proven).where(alert.incident_id == incident.id)).all()
+    over = bool(alerts) and all(row.ended_at is not None for row in alerts)
+    _begin_anew(
+        connection,
+        incident,
+        now,
+        all_resolved_at=now if over else None,
+        resolve_proven=not over or all(row.proven for row in alerts),
+    )
+
+
+def _begin_anew(connection: Connection, incident: Row[Any], now: datetime, **alerts: object) -> None:
     _update(
         connection,
         incident,
@@ -123,10 +141,9 @@ def _refire(connection: Connection, incident: Row[Any], event: AlertEvent, _: Co
         verification=None,
         plan_hash=None,
         decision=None,
-        all_resolved_at=None,
-        resolve_proven=True,
         waited_us=0,
         waiting_since=None,
+        **alerts,
     )
     connection.execute(
         update(work)
@@ -164,6 +181,7 @@ _APPLY: Mapping[Disposition, Callable[[Connection, Row[Any], AlertEvent, Correla
     Disposition.attach: _attach,
     Disposition.repeat: _repeat,
     Disposition.refire: _refire,
+    Disposition.requeue: _requeue,
     Disposition.resolve: _resolve,
     Disposition.stale: _stale,
 }
@@ -204,6 +222,7 @@ def _thought(event: AlertEvent, decision: Correlation) -> Thought:
         Disposition.attach: "joined this incident",
         Disposition.repeat: "was repeated",
         Disposition.refire: "fires again: a new episode begins",
+        Disposition.requeue: "was put back by a person: a new episode begins",
         Disposition.resolve: "was resolved" + (", the last one that fired" if decision.all_resolved else ""),
         Disposition.stale: "says nothing new",
     }[decision.disposition]

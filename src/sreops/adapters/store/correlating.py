@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sreops.adapters.store.applying import apply
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.engine import Database
-from sreops.adapters.store.inbox import inbox_values
+from sreops.adapters.store.inbox import REQUEUED, inbox_values
 from sreops.adapters.store.part import Part
 from sreops.adapters.store.rows import known_of, parsed
 from sreops.adapters.store.tables import inbox, incident_alerts, incidents
 from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, KnownIncident
+from sreops.domain.correlation import Correlation, KnownIncident, once_more
 from sreops.domain.incident import incident_id_of
 
 LONGEST_WINDOW_S = 25 * 3600.0  # an hour more than the default escalated window: the decision cuts it exactly
@@ -42,13 +42,17 @@ class Correlating(Part):
         """
 
         def correlate(connection: Connection) -> Correlation:
-            query = select(inbox.c.correlation).where(inbox.c.event_id == event.event_id)
+            columns = (inbox.c.correlation, inbox.c.disposition, inbox.c.incident_id)
+            query = select(*columns).where(inbox.c.event_id == event.event_id)
             row = connection.execute(query).one_or_none()
             if row is not None and row.correlation is not None:
                 return parsed(Correlation, row.correlation)
             if row is None:  # not from a topic
                 connection.execute(insert(inbox).values(**inbox_values(event, None, now)))
-            decision = decide(event, self._known(connection, event, now))
+            known = self._known(connection, event, now)
+            decision = decide(event, known)
+            if row is not None and row.disposition == REQUEUED:
+                decision = once_more(decision, row.incident_id, known)
             made = apply(connection, event, decision, now)
             connection.execute(
                 update(inbox)

@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.part import Part
 from sreops.adapters.store.rows import chunks, parsed
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alert import AlertEvent
+from sreops.domain.routing import REQUEUED_HEADER
 from sreops.ports import StoredRecord
+
+SET_ASIDE = "dead_letter"
+"""The disposition of an event that trips our own code: it lies in the dead letter, and waits for a person."""
+REQUEUED = "requeued"
+"""The disposition of an event that a person has put back, until it is correlated again."""
 
 
 def inbox_values(event: AlertEvent, record: StoredRecord | None, now: datetime) -> dict[str, Any]:
@@ -23,17 +29,40 @@ def inbox_values(event: AlertEvent, record: StoredRecord | None, now: datetime) 
         "partition": record.partition if record else None,
         "offset": record.offset if record else None,
         "taken_at": now,
+        "disposition": REQUEUED if _is_requeued(record) else None,
     }
+
+
+def _is_requeued(record: StoredRecord | None) -> bool:
+    return record is not None and any(name == REQUEUED_HEADER for name, _ in record.headers)
+
+
+def _requeue(connection: Connection, event: AlertEvent, record: StoredRecord, now: datetime) -> bool:
+    """Let a known event be correlated again; False for a record that has done so before (a redelivery)."""
+    mine = inbox.c.event_id == event.event_id
+    row = connection.execute(select(inbox).where(mine)).one()
+    here = (row.topic, row.partition) == (record.topic, record.partition)
+    if here and row.offset is not None and record.offset <= row.offset:
+        return False
+    values = inbox_values(event, record, now)
+    if row.correlated_at is None:
+        values["disposition"] = row.disposition  # it waits already: then this is only its newer place
+    connection.execute(update(inbox).where(mine).values(**values, correlated_at=None, correlation=None))
+    return True
 
 
 class Inbox(Part):
     """Taking events in."""
 
     async def take_in(self, records: Sequence[tuple[AlertEvent, StoredRecord]], *, now: datetime) -> int:
-        """Write events to the inbox, once each by ``event_id``; return how many were new."""
+        """Write events to the inbox, once each by ``event_id``; return how many were new.
+
+        One that a person has put back from the dead letter counts as new, once for each time it was put back.
+        """
         first: dict[str, tuple[AlertEvent, StoredRecord]] = {}
         for event, record in records:
             first.setdefault(plain(event.event_id), (event, record))
+        again = [(event, record) for event, record in records if _is_requeued(record)]
 
         def work(connection: Connection) -> int:
             there: set[str] = set()
@@ -44,9 +73,22 @@ class Inbox(Part):
             ]
             if new:
                 connection.execute(insert(inbox), new)
-            return len(new)
+            return len(new) + sum(_requeue(connection, event, record, now) for event, record in again)
 
         return await self._db.write(work) if first else 0
+
+    async def set_aside(self, event_id: str, *, now: datetime) -> None:
+        """Take an event that can't be correlated out of the way of the others: it is in the dead letter."""
+        query = (
+            update(inbox)
+            .where(inbox.c.event_id == event_id, inbox.c.correlated_at.is_(None))
+            .values(correlated_at=now, disposition=SET_ASIDE)
+        )
+
+        def work(connection: Connection) -> None:
+            connection.execute(query)
+
+        await self._db.write(work)
 
     async def uncorrelated(self, limit: int) -> Sequence[AlertEvent]:
         """Return inbox events not yet correlated, in the order they were taken in."""

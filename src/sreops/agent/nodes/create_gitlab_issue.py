@@ -10,6 +10,16 @@ from sreops.ports import TicketOp
 def opening_op(visit: Visit) -> TicketOp:
     """Return the ticket write that begins this episode: create, or reopen after a refire."""
     incident, event = visit.incident, visit.event
+    if visit.state.get("put_back"):
+        return TicketOp(
+            op_id=f"{incident.id}:{incident.episode}:reopen",
+            incident_id=incident.id,
+            kind="reopen",
+            body={
+                "note": "A person has put its alert back from the dead letter: it is worked on again.",
+                "remove_labels": ["sreops-resolved", "sreops-escalated"],
+            },
+        )
     if incident.episode > 1:
         return TicketOp(
             op_id=f"{incident.id}:{incident.episode}:reopen",

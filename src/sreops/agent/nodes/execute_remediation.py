@@ -36,6 +36,8 @@ async def execute_remediation(visit: Visit) -> State:
     stop = await _look_again(visit, plan, first=not mine)
     if "outcome" in stop or "approval" in stop or stop.get("wait_until"):
         return stop
+    if visit.control.drain_requested:
+        return State()  # the process shuts down: what can't be ended in time is better not begun
     return {**stop, **await carry_out(visit, plan, index, step)}
 
 
