@@ -63,7 +63,7 @@ class Runner:
         given: Any
         if not snapshot.values:
             given = State(schema_version=STATE_SCHEMA, incident_id=lease.incident_id, episode=lease.episode)
-        elif not snapshot.tasks:  # `next` leaves out a node whose writes are saved, and the checkpoint after them not yet
+        elif not snapshot.tasks:  # `next` leaves out a node whose writes are saved, their checkpoint not yet
             return Ended()
         elif snapshot.interrupts:
             given = Command(resume=lease.woken_by)  # nodes read the store; the value tells nothing

@@ -148,7 +148,8 @@ class Dispatch:
         if isinstance(step, Waits):
             await store.park(lease, wake_at=step.until, timer=step.timer)
         elif isinstance(step, Ended):
-            await store.finish(lease)
+            # finishes the work where the incident has ended; where it has not, no one would look at it any more
+            await self._give_up(lease, Reason.internal_error, "its graph came to an end, and it did not")
         elif isinstance(step, Drained):
             await store.release(lease)
         elif await self._is_overdue(lease):
