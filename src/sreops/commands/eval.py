@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class _Set:
 
 
 def run(directory: Path, *, out: Path, analyst: str) -> int:
-    """Write one line a case to ``out`` and print a table per set; exit status 0, or 1 where there is nothing to read."""
+    """Write one line a case to ``out`` and print a table per set; status 0, or 1 where there is nothing to read."""
     console = Console(highlight=False, soft_wrap=True)
     settings = load_settings()
     configure_logging("error", settings.log_format)
@@ -79,14 +79,14 @@ class _Evaluation:
         return 0
 
     async def _one_set(self, group: _Set, analyst: Analyst, baselines: Sequence[Baseline], out: Any) -> None:
-        judged = []
+        judged: list[Judged] = []
         if group.alerts is not None:
-            async for one in self._retrievals(group, analyst):
+            async for one in self._retrievals(group.name, group.alerts, analyst):
                 judged.append(one)
         for path in group.files:
-            one = await self._case(group.name, path, analyst, baselines)
-            if one is not None:
-                judged.append(one)
+            answered_one = await self._case(group.name, path, analyst, baselines)
+            if answered_one is not None:
+                judged.append(answered_one)
         for one in judged:
             out.write(one.answer.model_dump_json() + "\n")
         if judged:
@@ -110,26 +110,25 @@ class _Evaluation:
         answer = await answer_case(name, case_id, case, fitting(case, baselines), analyst)
         return Judged(answer, labels, sum(len(entry.line) for entry in case.logs))
 
-    async def _retrievals(self, group: _Set, analyst: Analyst) -> Any:
+    async def _retrievals(self, name: str, path: Path, analyst: Analyst) -> AsyncIterator[Judged]:
         """Answer each alert of a retrieval set; its id is its place in the list."""
-        assert group.alerts is not None  # noqa: S101  # for the type checker: the caller looked
         try:
-            alerts = _listed(_read(group.alerts), "alerts")
-            documents = _listed(_read(group.alerts.with_name("runbooks.json")), "docs")
+            alerts = _listed(_read(path), "alerts")
+            documents = _listed(_read(path.with_name("runbooks.json")), "docs")
             library = library_of(documents)
         except (CaseBroken, OSError, ValueError, KeyError, TypeError) as exc:
-            self.broken.append(f"{group.name}: {exc!r}")
+            self.broken.append(f"{name}: {exc!r}")
             return
         for number, alert in enumerate(alerts):
             if not isinstance(alert, Mapping):
-                self.broken.append(f"{group.name}/{number}: not a JSON object")
+                self.broken.append(f"{name}/{number}: not a JSON object")
                 continue
             gold = alert.get("gold_runbook")
             labels = Labels(runbook=str(gold or "")) if "gold_runbook" in alert else Labels()
             shown = {
                 key: alert[key] for key in ("alertname", "labels", "summary", "description", "message") if key in alert
             }
-            yield Judged(await answer_alert(group.name, str(number), shown, library, documents, analyst), labels)
+            yield Judged(await answer_alert(name, str(number), shown, library, documents, analyst), labels)
 
 
 async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, analyst: Analyst) -> Answer:
@@ -196,12 +195,14 @@ def _strings(value: object) -> dict[str, str]:
 
 
 def _sets(directory: Path) -> Iterator[_Set]:
-    for folder in sorted(path for path in directory.iterdir() if path.is_dir()):
+    for folder in (directory, *sorted(path for path in directory.iterdir() if path.is_dir())):
         alerts = folder / "alerts.json"
         if alerts.is_file():
             yield _Set(folder.name, (), alerts)
         elif not folder.name.endswith("_baseline") and not (folder / "index.json").is_file():
-            yield _Set(folder.name, sorted((*folder.glob("*.json"), *folder.glob("*.json.gz"))))
+            files = sorted((*folder.glob("*.json"), *folder.glob("*.json.gz")))
+            if files:
+                yield _Set(folder.name, files)
 
 
 def _read(path: Path) -> object:
@@ -238,5 +239,5 @@ def _table(name: str, found: Sequence[Score], judged: Sequence[Judged]) -> Table
 
 def _shown(value: float | None) -> str:
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.4f}".rstrip("0").rstrip(".") if 0 < value < 0.1 else f"{value:.2f}"

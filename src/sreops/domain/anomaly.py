@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import median
 
-from sreops.domain.change_score import Change, Points, Span, Worse, change, level
+from sreops.domain.change_score import Change, Points, Span, Worse, change, counts_up, level, rates
 from sreops.domain.trace_flow import Flow, Line, flow
 
 
@@ -57,9 +57,11 @@ WEIGHTS: Mapping[Kind, float] = {
     Kind.cpu: 1.0, Kind.memory: 1.0, Kind.errors: 1.0, Kind.received: 0.75,
     Kind.latency: 0.3, Kind.outbound: 0.2, Kind.traffic: 0.25, Kind.io: 0.25, Kind.host: 0.25, Kind.other: 0.5,
 }  # fmt: skip
-"""What a kind says about *where* the fault is: a saturated process is at fault itself, and one that is cut off receives less;
-latency spreads, and slow calls *to* others blame the others."""
+"""What a kind says about *where* the fault is: a saturated process is at fault itself, one that is cut off
+receives less; latency spreads, and slow calls *to* others blame the others."""
 _SPREADS = frozenset({Kind.errors, Kind.latency})
+FELT: Mapping[Kind, float] = {Kind.errors: 1.0, Kind.latency: 0.6}
+"""Their weights where the entry is known to suffer from them."""
 STEPS_WEIGHT = 12.0
 WAITS_WEIGHT = 1.0
 MOST_WAITS = 6.0
@@ -69,8 +71,11 @@ SEEN_FROM_OUTSIDE = 0.5
 """What a caller measured of a dependency is the dependency's trouble, under another name."""
 OFF_PATH = 0.5
 """A service that no traced request passed is less likely to be why requests suffer."""
-ENOUGH = 2.0
-"""A best score below this is what healthy noise gives: nothing stands out."""
+ENOUGH, PLENTY = 1.5, 4.0
+"""A best score below the first is what healthy noise gives; below the second it must also lead the next one."""
+LEAD = 0.25
+"""By what share of its score the best must lead, where that is not plenty."""
+_COUNTER = re.compile(r"_(?:total|count|sum|bucket)$")
 _LEAST_FAILING = 0.005  # of all requests; less is no failure worth a name
 _OUTSIDE = re.compile(r"_(?:remote|client)$|^https?://")
 
@@ -161,7 +166,21 @@ def rank(scene: Scene) -> Ranking:
         ),
         key=lambda suspect: (-suspect.score, suspect.service),
     )
-    return Ranking(tuple(suspects), abstained=not suspects or suspects[0].score < ENOUGH)
+    return Ranking(tuple(suspects), abstained=_nothing_stands_out(suspects))
+
+
+def _nothing_stands_out(suspects: Sequence[Suspect]) -> bool:
+    if not suspects or suspects[0].score < ENOUGH:
+        return True
+    lead = lead_of(suspects)
+    return suspects[0].score < PLENTY and lead < LEAD
+
+
+def lead_of(suspects: Sequence[Suspect]) -> float:
+    """Return by what share of its own score the best leads the next, from 0 to 1."""
+    if not suspects or suspects[0].score <= 0:
+        return 0.0
+    return 1.0 - (suspects[1].score / suspects[0].score if len(suspects) > 1 else 0.0)
 
 
 def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tuple[str, str]]) -> None:
@@ -182,7 +201,7 @@ def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tupl
                 own -= EXPLAINED * max(
                     (strengths.get(b, 0.0) - usual for a, b in calls if a == service and b != service), default=0.0
                 )
-            weight = WEIGHTS[kind] * followed.get(kind, 1.0)
+            weight = followed.get(kind, WEIGHTS[kind])
             if own > 0:
                 worst, name = max(by_kind[kind][service], key=lambda item: item[0].score)
                 case = cases[service]
@@ -194,7 +213,7 @@ def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tupl
 
 def _changes(scene: Scene) -> list[tuple[Metric, Change]]:
     levels: dict[str, list[float]] = defaultdict(list)
-    metrics = [_failing(metric) for metric in scene.metrics]
+    metrics = [_failing(_rated(metric)) for metric in scene.metrics]
     for metric in metrics:
         levels[metric.name].append(level(metric.points))
     usual = {name: median(found) for name, found in levels.items()}
@@ -208,6 +227,13 @@ def _changes(scene: Scene) -> list[tuple[Metric, Change]]:
         )
         for metric in metrics
     ]  # fmt: skip
+
+
+def _rated(metric: Metric) -> Metric:
+    """Return the rate of what is a counter by name and by its values: its level says only how long it has run."""
+    if not _COUNTER.search(metric.name) or not counts_up(metric.points):
+        return metric
+    return Metric(metric.service, metric.name, rates(metric.points), rates(metric.history), metric.ceiling)
 
 
 def _failing(metric: Metric) -> Metric:
@@ -232,12 +258,15 @@ def _together(found: Sequence[tuple[Change, str]]) -> float:
 
 
 def _symptom(heard: Mapping[Kind, Mapping[str, float]], entry: str | None) -> dict[Kind, float]:
-    """Weigh the spreading kinds by what the entry itself suffers from: errors are looked for behind errors."""
+    """Weigh the spreading kinds by what the entry itself suffers from: errors are looked for behind errors.
+
+    Where it is known what users suffer from, the same elsewhere says more than without.
+    """
     if entry is None:
         return {}
     felt = {kind: heard[kind].get(entry, 0.0) for kind in _SPREADS if kind in heard}
     most = max(felt.values(), default=0.0)
-    return {kind: 0.2 + 0.8 * (strength / most) ** 2 for kind, strength in felt.items()} if most > 0 else {}
+    return {k: FELT[k] * (0.2 + 0.8 * (strength / most) ** 2) for k, strength in felt.items()} if most > 0 else {}
 
 
 def _add_flow(cases: Mapping[str, _Case], seen: Flow, calls: frozenset[tuple[str, str]]) -> None:

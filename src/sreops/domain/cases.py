@@ -172,7 +172,13 @@ def fitting(case: Case, baselines: Sequence[Baseline]) -> Baseline:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return _number(value) is not None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None
 
 
 def _text(value: object) -> str:
@@ -219,7 +225,7 @@ def _lines(value: object) -> tuple[CaseLine, ...]:
         at = raw.get("ts")
         lines.append(
             CaseLine(
-                ts=float(at) if _is_number(at) else None,
+                ts=_number(at),
                 service=_text(raw.get("service")),
                 line=raw["line"][:MAX_LINE_CHARS],
             )
@@ -241,7 +247,8 @@ def _event(raw: object) -> str:
     if not isinstance(raw, dict):
         return _text(raw)
     count = f" (x{raw['count']})" if _is_number(raw.get("count")) else ""
-    return f"{_text(raw.get('object'))} {_text(raw.get('type'))} {_text(raw.get('reason'))}: {_text(raw.get('message'))}{count}"
+    what, kind, reason, message = (_text(raw.get(key)) for key in ("object", "type", "reason", "message"))
+    return f"{what} {kind} {reason}: {message}{count}"
 
 
 def _masked(raw: object) -> Span:

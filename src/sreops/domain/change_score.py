@@ -57,6 +57,26 @@ def level(points: Points) -> float:
     return float(np.median(np.abs(values))) if values.size else 0.0
 
 
+def rates(points: Points) -> Points:
+    """Return a counter as rates per second; a fall is a reset, after which it counts from zero again."""
+    at, values = _array(points)
+    if at.size < 2:
+        return ()
+    apart = np.diff(at)
+    grown = np.where(np.diff(values) >= 0, np.diff(values), values[1:])
+    return tuple(
+        (float(t), float(v)) for t, v in zip(at[1:][apart > 0], (grown[apart > 0] / apart[apart > 0]), strict=True)
+    )
+
+
+def counts_up(points: Points) -> bool:
+    """Whether the values are those of a counter: never negative, and falling at most once in twenty samples."""
+    values = _array(points)[1]
+    if values.size < 3 or float(values.min()) < 0 or float(values.min()) == float(values.max()):
+        return False
+    return int((np.diff(values) < 0).sum()) <= values.size / 20
+
+
 def change(
     points: Points,
     since: float,

@@ -25,10 +25,12 @@ AHEAD, FAR_AHEAD = 1.15, 1.5
 _MAX_CHARS = 40_000
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _TEMPLATE = re.compile(r"\{\{[^{}]{0,300}\}\}")  # what an alert rule fills in later is no word of its own
-_STOP = frozenset(
-    "a an and are as at be been being by can for from had has have if in into is it its more most no not of on or "
-    "since some than that the then there this to too was were when which while will with within you your ".split()
-)
+_STOP = frozenset({
+    "a", "an", "and", "are", "as", "at", "be", "been", "being", "by", "can", "for", "from", "had", "has", "have",
+    "if", "in", "into", "is", "it", "its", "more", "most", "no", "not", "of", "on", "or", "since", "some", "than",
+    "that", "the", "then", "there", "this", "to", "too", "was", "were", "when", "which", "while", "will", "with",
+    "within", "you", "your",
+})  # fmt: skip
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "ly")
 
 

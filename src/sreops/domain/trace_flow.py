@@ -38,7 +38,8 @@ _CALLEE = 1.1  # of two that wait for each other, the called one is a little lik
 class Flow:
     """What changed per service: ``steps`` from 0 to 1, ``waits`` in logarithms of robust deviations.
 
-    ``on_path`` are the services that any trace passed, ``calls`` the (caller, callee) pairs; ``told`` is one sentence per service for people.
+    ``on_path`` are the services that any trace passed, ``calls`` the (caller, callee) pairs; ``told`` is one sentence
+    per service for people.
     """
 
     steps: Mapping[str, float] = field(default_factory=dict)
@@ -50,7 +51,7 @@ class Flow:
 
 @dataclass
 class _Counts:
-    """How often each step was seen, how often (and how far ahead) another followed or shared its span, and the waits."""
+    """How often each step was seen, how often and how far ahead others followed or shared its span; and the waits."""
 
     seen: Counter[tuple[str, Step]] = field(default_factory=Counter)
     with_it: Counter[tuple[str, Step, Step]] = field(default_factory=Counter)
