@@ -133,7 +133,12 @@ class Scene:
 
 @asynccontextmanager
 async def loop_scene(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World | None = None, **settings: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    world: World | None = None,
+    *,
+    through_grafana: bool = False,
+    **settings: str,
 ) -> AsyncIterator[Scene]:
     """Start world and process; ``world`` None makes one whose payments service leaks."""
     if world is None:
@@ -144,7 +149,7 @@ async def loop_scene(
         await asyncio.to_thread(runbooks.write_text, RUNBOOKS)
         own: Mapping[str, str] = {
             **PACE,
-            **world.settings(),
+            **world.settings(through_grafana=through_grafana),
             "SREOPS_DATA_DIR": str(tmp_path / "data"),
             "SREOPS_RUNBOOKS": str(runbooks),
             **settings,

@@ -11,13 +11,29 @@ from loop_scene import Scene, loop_scene
 
 from servers.waiting import eventually
 from sreops.domain.incident import EffectOutcome, Reason, Resolution
-from sreops.sandbox.claude import Say
+from sreops.sandbox.claude import Fail, Say
 from sreops.sandbox.docker_engine import DockerEngine
 from sreops.sandbox.docker_swarm import Service
 from sreops.sandbox.shop import Shop
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
+ANSWER = {
+    "root_cause": "the session cache of payments grows without bound until the heap is exhausted",
+    "category": "memory_leak",
+    "confidence": 0.95,
+    "recommended_action": "restart",
+    "runbook_id": "restart-on-memory",
+    "reasoning": "OutOfMemoryError in the log, memory at its limit",
+    "evidence": ["E2"],
+}
+
+
+def leaking(service: str = "payments", *, claude: bool = False) -> World:
+    """A world in which one service has leaked until it is full."""
+    world = World(claude=claude, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak(service, full_in_s=-20, fills_in_s=600)
+    return world
 
 
 async def test_a_leak_is_restarted_verified_and_closed(tmp_path: Path, monkeypatch: Patch) -> None:
@@ -31,9 +47,7 @@ async def test_a_leak_is_restarted_verified_and_closed(tmp_path: Path, monkeypat
 
 
 async def test_a_container_that_is_not_enabled_is_not_touched(tmp_path: Path, monkeypatch: Patch) -> None:
-    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
-    world.shop.leak("recommendations", full_in_s=-20, fills_in_s=600)
-    async with loop_scene(tmp_path, monkeypatch, world) as it:
+    async with loop_scene(tmp_path, monkeypatch, leaking("recommendations")) as it:
         await it.fire("recommendations")
         incident = await it.ended("recommendations")
         assert incident.reason is Reason.policy_denied
@@ -43,9 +57,7 @@ async def test_a_container_that_is_not_enabled_is_not_touched(tmp_path: Path, mo
 
 
 async def test_a_glob_allows_a_target_without_the_label(tmp_path: Path, monkeypatch: Patch) -> None:
-    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
-    world.shop.leak("recommendations", full_in_s=-20, fills_in_s=600)
-    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_POLICY__TARGETS="recomm*") as it:
+    async with loop_scene(tmp_path, monkeypatch, leaking("recommendations"), SREOPS_POLICY__TARGETS="recomm*") as it:
         await it.fire("recommendations")
         assert (await it.ended("recommendations")).resolution is Resolution.fixed
 
@@ -309,3 +321,40 @@ async def _feed(world: World, service: Service, *, helps: bool) -> None:
         depth = 2.0 if helps and service.replicas == 3 else 50.0
         world.prometheus.record("queue_depth", {"service": "queue"}, depth)
         await asyncio.sleep(0.2)
+
+
+async def test_logs_metrics_and_the_alerts_state_come_through_grafana_where_no_direct_url_is_set(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, through_grafana=True) as it:
+        await it.fire()
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed
+        evidence = await it.store.evidence(incident.id)
+        assert {"loki", "prometheus"} <= {item.source for item in evidence if item.kind.value != "gap"}
+        health = (await it.client.get("/health")).json()
+        assert health["checks"]["loki"]["status"] == "up"
+
+
+async def test_the_model_answers_where_it_is_configured_and_is_named(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking(claude=True)) as it:
+        assert it.world.claude is not None
+        it.world.claude.script(Say(ANSWER))
+        await it.fire()
+        incident = await it.ended()
+        assert incident.analyst == "claude"
+        assert incident.resolution is Resolution.fixed, incident.decision
+
+
+@pytest.mark.parametrize("status", [401, 500, 529])
+async def test_the_rules_answer_where_the_model_does_not_and_say_why(
+    tmp_path: Path, monkeypatch: Patch, status: int
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking(claude=True)) as it:
+        assert it.world.claude is not None
+        it.world.claude.script(*[Fail(status, "no")] * 6)
+        await it.fire()
+        incident = await it.ended()
+        assert incident.analyst == "rules"
+        assert "claude" in (incident.analyst_why or "")
+        assert incident.resolution is Resolution.fixed, incident.decision
