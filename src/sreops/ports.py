@@ -239,6 +239,15 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class EndedIncident:
+    """What retention needs to know of an incident that has ended; its threads are those of episodes 1 to ``episode``."""
+
+    id: str
+    episode: int
+    ended_at: datetime
+
+
+@dataclass(frozen=True)
 class Changes:
     """What one step of the agent writes, in one transaction: incident fields, what is told, what is queued."""
 
@@ -501,6 +510,33 @@ class IncidentStore(ModelLedger, Protocol):
         """Count ended incidents by (status, resolution or reason)."""
         ...
 
+    # retention
+    async def ended(
+        self, *, after: tuple[datetime, str] | None, until: datetime, limit: int
+    ) -> Sequence[EndedIncident]:
+        """Return incidents that ended by ``until``, in order of their end and id, from behind ``after`` on."""
+        ...
+
+    async def prunable(self, *, before: datetime, now: datetime, limit: int) -> Sequence[EndedIncident]:
+        """Return incidents that ended before then and may be forgotten, oldest first.
+
+        Not those that something is still owed to (a copy, a ticket write, a worker), that still hear of their
+        alert, or that hold a breaker open: that is for a person to reset.
+        """
+        ...
+
+    async def forget(self, incident_ids: Sequence[str], *, before: datetime, now: datetime) -> int:
+        """Delete these incidents with all that belongs to them, unless one began anew meanwhile; return how many."""
+        ...
+
+    async def prune_inbox(self, *, before: datetime, limit: int) -> int:
+        """Delete events that are of no incident, or only repeat what an ended one knows; return how many."""
+        ...
+
+    async def inbox_bytes(self) -> int:
+        """Return the size of the events that wait: not correlated, or of an incident that has not ended."""
+        ...
+
     async def health(self) -> Health:
         """Write and read something small (bounded)."""
         ...
@@ -658,7 +694,10 @@ class ToolSpec:
 class Inquiry(Protocol):
     """Read-only questions about one incident; each answer is evidence with an id of its own."""
 
-    tools: Sequence[ToolSpec]
+    @property
+    def tools(self) -> Sequence[ToolSpec]:
+        """Return the tools that have something to answer from."""
+        ...
 
     def scope(self) -> str:
         """Say what the questions may name; the text holds what others wrote."""

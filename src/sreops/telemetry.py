@@ -74,6 +74,10 @@ BACKLOG = Gauge(
     "sreops_backlog", "What waits: inbox, ready, running, waiting, open, outbox, tickets.", ["what"], registry=REGISTRY
 )
 BACKLOG_AGE = Gauge("sreops_backlog_age_seconds", "Age of the oldest waiting thing.", ["what"], registry=REGISTRY)
+PRUNED = Counter(
+    "sreops_pruned_total", "Deleted because old or too much: incidents, inbox, threads, log_records.", ["what"],
+    registry=REGISTRY,
+)  # fmt: skip
 STREAM_CLIENTS = Gauge("sreops_stream_clients", "Open event streams.", registry=REGISTRY)
 
 _QUIET = {

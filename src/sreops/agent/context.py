@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from langgraph.runtime import RunControl
 
 from sreops.agent.tickets import TicketDesk
+from sreops.domain.redaction import Redactors
 from sreops.domain.runbook import Runbook
 from sreops.ports import (
     AlertStates,
@@ -38,6 +39,7 @@ class Tools:
     alert_states: AlertStates | None = None
     containers: Containers | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
+    redactors: Redactors = field(default_factory=Redactors)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,8 @@ class Incident(BaseModel):
             )
             for effect in self.effects
         ]
+        # what the model has taken for this incident; null where it was not asked
+        data["model_usage"] = (self.decision or {}).get("model_usage")
         return data
 
 

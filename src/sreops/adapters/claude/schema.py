@@ -4,20 +4,23 @@ Source: platform.claude.com/docs, build-with-claude/structured-outputs: objects 
 required; lengths and ranges are not enforced there, so pydantic checks them afterwards.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sreops.domain.analysis import Brief, Category, RecommendedAction
 
 
-def answer_schema(brief: Brief) -> dict[str, Any]:
-    """Return the schema for one brief: it can name only runbooks on offer and evidence that exists.
+def answer_schema(brief: Brief, may_come: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the schema for one brief: it can name only runbooks on offer and evidence that exists, or ``may_come``.
 
-    Fields stand in the order in which they are best written: what was seen before what is concluded from it.
+    It stays the same over a conversation, which would otherwise lose its cached prefix at each step. Fields stand
+    in the order in which they are best written: what was seen before what is concluded from it.
     """
     runbooks = [offered.id for offered in brief.offered]
     evidence: dict[str, Any] = {"type": "string"}
-    if brief.evidence:
-        evidence["enum"] = [item.id for item in brief.evidence]
+    ids = list(dict.fromkeys([*(item.id for item in brief.evidence), *may_come]))
+    if ids:
+        evidence["enum"] = ids
     null = {"type": "null"}
     properties: dict[str, Any] = {
         "evidence": {

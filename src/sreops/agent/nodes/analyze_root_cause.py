@@ -1,22 +1,31 @@
 """analyze_root_cause: the model where it answers, else the rules; who answered, and why, is recorded."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sreops.agent.inquiry import IncidentInquiry, open_inquiry
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated
 from sreops.domain.analysis import Brief
+from sreops.domain.evidence import Evidence
 from sreops.domain.incident import Reason
-from sreops.domain.matching import offered
+from sreops.domain.matching import RULES, offered
+from sreops.domain.model_cost import MICRO_USD
+from sreops.domain.second_opinion import Opinion, second_opinion
 from sreops.errors import SreopsError
-from sreops.ports import AnalystAnswer
-from sreops.telemetry import MODEL_CALLS, MODEL_TOKENS, log
+from sreops.ports import Analyst, AnalystAnswer
+from sreops.telemetry import MODEL_CALLS, log
 
 
 async def analyze_root_cause(visit: Visit) -> State:
-    """Ask the analysts in order; the first that answers is believed."""
+    """Ask the analysts in order; the first that answers is believed, as far as the rules and the evidence bear it."""
     brief = await _brief(visit)
+    asks = any(analyst.name != RULES for analyst in visit.tools.analysts)
+    inquiry = await open_inquiry(visit, brief.evidence) if asks and visit.tools.settings.llm.max_steps else None
     failures: list[str] = []
     for analyst in visit.tools.analysts:
         try:
-            answer = await analyst.analyze(brief, timeout_s=visit.tools.settings.llm.timeout_s)
+            answer = await analyst.analyze(brief, timeout_s=visit.tools.settings.llm.deadline_s, inquiry=inquiry)
         except SreopsError as exc:
             MODEL_CALLS.labels(analyst.name, type(exc).__name__).inc()
             log.warning("analyst.call_failed", analyst=analyst.name, error=str(exc))
@@ -24,11 +33,12 @@ async def analyze_root_cause(visit: Visit) -> State:
             visit.think(f"The {analyst.name} analyst gave no answer: {exc}")
             continue
         MODEL_CALLS.labels(analyst.name, "answered").inc()
-        MODEL_TOKENS.labels("input").inc(answer.input_tokens)
-        MODEL_TOKENS.labels("output").inc(answer.output_tokens)
-        return await _believe(visit, analyst.name, answer, failures)
-    await visit.write({"analyst": None, "analyst_why": "; ".join(failures) or "no analyst is configured"})
-    return State(outcome=escalated(Reason.analysis_failed, "; ".join(failures) or "no analyst is configured"))
+        return await _believe(visit, analyst, brief, answer, failures, inquiry)
+    why = "; ".join(failures) or "no analyst is configured"
+    usage = await _usage(visit, None)
+    decision = {**(visit.incident.decision or {}), "model_usage": usage} if usage else visit.incident.decision
+    await visit.write({"analyst": None, "analyst_why": why, "decision": decision}, evidence=_found(inquiry))
+    return State(outcome=escalated(Reason.analysis_failed, why))
 
 
 async def _brief(visit: Visit) -> Brief:
@@ -43,20 +53,71 @@ async def _brief(visit: Visit) -> Brief:
     )
 
 
-async def _believe(visit: Visit, name: str, answer: AnalystAnswer, failures: list[str]) -> State:
-    analysis = answer.analysis
+def _found(inquiry: IncidentInquiry | None) -> Sequence[Evidence]:
+    return tuple(inquiry.found) if inquiry else ()
+
+
+async def _usage(visit: Visit, model: str | None) -> Mapping[str, Any] | None:
+    """Return what the model has taken for this incident, over all its episodes; None where it was never asked."""
+    used = await visit.tools.store.model_usage(incident_id=visit.incident.id)
+    if not used.calls:
+        return None
+    return {
+        "model": model or visit.tools.settings.llm.model,
+        "calls": used.calls,
+        "failed_calls": used.failed,
+        "input_tokens": used.tokens.prompt,
+        "output_tokens": used.tokens.output,
+        "cache_read_tokens": used.tokens.cache_read,
+        "cache_write_tokens": used.tokens.cache_write,
+        "usd": round(used.micro_usd / MICRO_USD, 6),
+        "seconds": round(used.seconds, 3),
+    }
+
+
+async def _second_opinion(visit: Visit, brief: Brief, answer: AnalystAnswer) -> Opinion:
+    """Let the rules read the same evidence; where there are none, only the evidence that is cited is judged."""
+    rules = next((analyst for analyst in visit.tools.analysts if analyst.name == RULES), None)
+    alone = answer.analysis
+    if rules is not None:
+        alone = (await rules.analyze(brief, timeout_s=visit.tools.settings.llm.timeout_s)).analysis
+    return second_opinion(answer.analysis, alone, brief.evidence)
+
+
+async def _believe(
+    visit: Visit,
+    analyst: Analyst,
+    brief: Brief,
+    answer: AnalystAnswer,
+    failures: Sequence[str],
+    inquiry: IncidentInquiry | None,
+) -> State:
+    name, found = analyst.name, _found(inquiry)
+    opinion = Opinion(analysis=answer.analysis, claimed=answer.analysis.confidence)
+    if name != RULES:
+        whole = brief.model_copy(update={"evidence": (*brief.evidence, *found)})
+        opinion = await _second_opinion(visit, whole, answer)
+    analysis = opinion.analysis
     if failures:
         why = f"{name} answered because " + "; ".join(failures)
-    elif name == "rules":
+    elif name == RULES:
         why = "no model is configured"
     else:
-        why = f"the model {answer.model} answered"
+        why = "; ".join([f"the model {answer.model} answered", *answer.notes])
     visit.think(
         f"Cause: {analysis.root_cause} (confidence {analysis.confidence:.2f}, {analysis.category.value}; "
         f"recommends {analysis.recommended_action.value})",
         evidence=list(analysis.evidence),
         reasoning=analysis.reasoning,
     )
+    if opinion.why:
+        visit.think(f"The model claimed a confidence of {opinion.claimed:.2f}; taken down: {'; '.join(opinion.why)}")
+    decision: dict[str, Any] = {"analysis": analysis.model_dump(mode="json"), "model": answer.model}
+    if name != RULES:
+        decision["confidence"] = {"claimed": opinion.claimed, "taken_down": list(opinion.why)}
+    usage = await _usage(visit, answer.model)
+    if usage:
+        decision["model_usage"] = usage
     await visit.write(
         {
             "analyst": name,
@@ -64,8 +125,9 @@ async def _believe(visit: Visit, name: str, answer: AnalystAnswer, failures: lis
             "root_cause": analysis.root_cause,
             "category": analysis.category.value,
             "confidence": analysis.confidence,
-            "decision": {"analysis": analysis.model_dump(mode="json"), "model": answer.model},
-        }
+            "decision": decision,
+        },
+        evidence=found,
     )
     await visit.refresh()
     return State(analysis=analysis.model_dump(mode="json"), analyst=name, outcome=visit.ended_meanwhile())

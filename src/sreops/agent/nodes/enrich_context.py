@@ -9,7 +9,6 @@ from sreops.agent.visit import Visit
 from sreops.domain import findings
 from sreops.domain.evidence import Evidence, LogLines, Window
 from sreops.domain.golden_signals import Signal, choose, merge
-from sreops.domain.redaction import Redactor
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
@@ -31,7 +30,7 @@ class Scene:
         self.window = findings.evidence_window(
             self.event.starts_at, self.now, settings.lookback_s, settings.lookahead_s
         )
-        self.redactor = Redactor()
+        self.redactor = visit.tools.redactors.of(visit.incident.id)
         self.excerpt_chars = settings.excerpt_chars
 
     @property

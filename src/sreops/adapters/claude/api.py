@@ -1,0 +1,111 @@
+"""One request to the Messages API, by the SDK, with no retries of its own; no foreign error leaves this file."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anthropic
+import httpx2
+from anthropic import AsyncAnthropic
+from pydantic import SecretStr
+
+from sreops.domain.redaction import one_line
+from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
+from sreops.settings import LLMSettings
+
+BASE_URL = "https://api.anthropic.com"
+_AGAIN_LATER = frozenset({408, 409, 429})
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+class Answered(AnalystUnavailable):
+    """The API answered, with a status that may pass."""
+
+    def __init__(self, message: str, *, status: int, retry_after_s: float | None) -> None:
+        self.status = status
+        super().__init__(message, retry_after_s=retry_after_s)
+
+
+class Lost(AnalystUnavailable):
+    """The request went out and its answer did not arrive: it may have been worked on, and paid for."""
+
+
+class Api:
+    """The SDK's client; nothing is taken from its own environment variables but proxies."""
+
+    def __init__(self, settings: LLMSettings, api_key: SecretStr) -> None:
+        key = api_key.get_secret_value().strip()
+        if not key or not key.isascii() or not key.isprintable():
+            raise SettingsInvalid(["SREOPS_LLM__API_KEY is empty or holds characters that no header can carry"])
+        self._key = key
+        self._settings = settings
+        self._client: AsyncAnthropic | None = None
+        self._building = asyncio.Lock()
+
+    @property
+    def shown(self) -> str:
+        """What is asked, and where, for people."""
+        return f"model {self._settings.model} at {self._settings.base_url or BASE_URL}"
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _sdk(self) -> AsyncAnthropic:
+        """Return the SDK's client, built once in a thread: it reads the CA certificates from disk."""
+        async with self._building:
+            if self._client is None:
+                self._client = await asyncio.to_thread(
+                    AsyncAnthropic,
+                    api_key=self._key,
+                    base_url=self._settings.base_url or BASE_URL,
+                    max_retries=0,  # ours are counted, and bounded
+                    timeout=self._settings.timeout_s,
+                )
+        return self._client
+
+    async def message(self, request: dict[str, Any], *, timeout_s: float) -> str:
+        """Ask once; the body of the answer. Raises AnalystUnavailable or AnalystRefused."""
+        async with self._translated(timeout_s):
+            client = await self._sdk()
+            raw = await client.messages.with_raw_response.create(**request, timeout=timeout_s)
+            return str(await raw.text())
+
+    async def model(self, name: str, *, timeout_s: float) -> Any:
+        """Return what the API says about a model."""
+        async with self._translated(timeout_s):
+            client = (await self._sdk()).with_options(timeout=timeout_s)
+            return await client.models.retrieve(name)
+
+    @asynccontextmanager
+    async def _translated(self, timeout_s: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except (TimeoutError, anthropic.APITimeoutError) as exc:
+            told = f"{self.shown} did not answer within {round(timeout_s, 1):g} s"
+            if isinstance(exc.__cause__, _NEVER_SENT):
+                raise AnalystUnavailable(told) from exc
+            raise Lost(told) from exc
+        except anthropic.APIConnectionError as exc:
+            told = f"{self.shown} can't be reached: {one_line(str(exc.__cause__ or exc))}"
+            if isinstance(exc.__cause__, _NEVER_SENT):
+                raise AnalystUnavailable(told) from exc
+            raise Lost(told) from exc
+        except anthropic.APIStatusError as exc:
+            said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
+            if exc.status_code in _AGAIN_LATER or exc.status_code >= 500:
+                raise Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc)) from exc
+            raise AnalystRefused(said, status=exc.status_code) from exc
+        except httpx2.HTTPError as exc:  # the body broke off after the SDK had handed the response over
+            raise Lost(f"{self.shown} broke its answer off: {one_line(str(exc))}") from exc
+        except (anthropic.AnthropicError, ValueError) as exc:
+            # ValueError: the SDK refuses some requests by itself, and undecodable bodies.
+            raise AnalystRefused(f"{self.shown} gave an answer that can't be read: {one_line(str(exc))}") from exc
+
+
+def _retry_after_s(exc: anthropic.APIStatusError) -> float | None:
+    text = exc.response.headers.get("retry-after", "").strip()
+    return min(float(text), 3600.0) if text.isascii() and text.isdigit() else None

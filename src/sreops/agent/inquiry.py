@@ -1,0 +1,239 @@
+"""The inquiry: what the model may ask about an incident while it analyses, answered read-only, as evidence with ids."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sreops.agent.visit import Visit
+from sreops.domain import findings
+from sreops.domain.evidence import Evidence, Series, SeriesSet
+from sreops.domain.golden_signals import Signal, Unit
+from sreops.domain.questions import (
+    TOOLS,
+    ContainerQuestion,
+    HistoryQuestion,
+    LogQuestion,
+    MetricQuestion,
+    Question,
+    Scopes,
+    View,
+    promql_of,
+    read_question,
+    usable_names,
+    window_of,
+)
+from sreops.domain.redaction import Redactor, one_line
+from sreops.errors import QueryRefused, SreopsError
+from sreops.ports import ToolSpec
+from sreops.telemetry import log
+
+_SCOPES = 4
+_SERIES = 12
+_POINTS = 120
+_HISTORY = 20
+
+
+class IncidentInquiry:
+    """Implements ``ports.Inquiry`` for one visit; ``found`` is what was answered, to be kept with the incident."""
+
+    def __init__(self, visit: Visit, scopes: Scopes, redactor: Redactor, evidence: Sequence[Evidence]) -> None:
+        self._visit = visit
+        self._scopes = scopes
+        self._redactor = redactor
+        self._next = _highest(evidence) + 1
+        self._asked: dict[str, str] = {}
+        self.found: list[Evidence] = []
+        self.tools = tuple(ToolSpec(*tool) for tool in TOOLS if self._can(tool[0]))
+
+    def _can(self, name: str) -> bool:
+        usable = {
+            "query_logs": bool(self._scopes.logs),
+            "query_metrics": any(self._scopes.names),
+            "describe_container": bool(self._scopes.containers),
+        }
+        return usable.get(name, True)
+
+    def scope(self) -> str:
+        """Say what may be named."""
+        return self._scopes.told()
+
+    def redact(self, text: str) -> str:
+        """Mask as the incident's evidence is masked."""
+        return self._redactor.redact(text)
+
+    async def ask(self, name: str, arguments: object, *, timeout_s: float) -> Evidence:
+        """Answer one question; raises QueryRefused for what may not be asked, or was asked before."""
+        if not any(name == tool.name for tool in self.tools):
+            raise QueryRefused(f"there is no such tool; there are {', '.join(tool.name for tool in self.tools)}")
+        question = read_question(name, arguments, self._scopes)
+        key = json.dumps([name, question.model_dump(mode="json")], sort_keys=True)
+        if key in self._asked:
+            raise QueryRefused(f"this was asked before, and {self._asked[key]} is the answer: it would be the same")
+        item = await self._answered(name, question, timeout_s)
+        [item] = findings.number([item], start=self._next)
+        self._next += 1
+        self._asked[key] = item.id
+        self.found.append(item)
+        self._visit.think(f"{item.id} asked {name}: {item.finding}", evidence=item.id)
+        return item
+
+    async def _answered(self, name: str, question: Question, timeout_s: float) -> Evidence:
+        source = {"query_logs": "loki", "query_metrics": "prometheus", "describe_container": "docker"}.get(name, name)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._answer(question, timeout_s)
+        except TimeoutError:
+            return findings.gap(source, f"no answer within {timeout_s:.0f} s")
+        except QueryRefused as exc:
+            return findings.gap(source, self.redact(str(exc)))
+        except SreopsError as exc:
+            log.warning("inquiry.source_failed", tool=name, error=str(exc))
+            return findings.gap(source, self.redact(str(exc)))
+
+    async def _answer(self, question: Question, timeout_s: float) -> Evidence:
+        match question:
+            case LogQuestion():
+                return await self._logs(question, timeout_s)
+            case MetricQuestion():
+                return await self._metric(question, timeout_s)
+            case ContainerQuestion():
+                return await self._container(question, timeout_s)
+            case HistoryQuestion():
+                return await self._history(question)
+
+    @property
+    def _alert_at(self) -> datetime:
+        return min(self._visit.event.starts_at, self._visit.now())
+
+    async def _logs(self, question: LogQuestion, timeout_s: float) -> Evidence:
+        logs, settings = self._visit.tools.logs, self._visit.tools.settings
+        assert logs is not None  # a scope of logs exists only where there are some
+        found = await logs.lines(
+            self._scopes.logs[_place(question.scope)],
+            window_of(question, self._alert_at, self._visit.now()),
+            limit=settings.loki.max_lines,
+            timeout_s=timeout_s,
+            contains=question.contains,
+            excludes=question.excludes,
+        )
+        return await asyncio.to_thread(
+            findings.logs,
+            found,
+            self._visit.event.service,
+            self._alert_at,
+            settings.llm.max_result_chars,
+            self._redactor,
+        )
+
+    async def _metric(self, question: MetricQuestion, timeout_s: float) -> Evidence:
+        metrics = self._visit.tools.metrics
+        assert metrics is not None
+        window = window_of(question, self._alert_at, self._visit.now())
+        promql = promql_of(question, self._scopes.metrics[_place(question.scope)], window)
+        found = await metrics.range(promql, window, step_s=max(5.0, window.span_s() / _POINTS), timeout_s=timeout_s)
+        title = f"{question.metric} ({question.view.value})"
+        signal = Signal(f"asked:{question.metric}", title, _unit(question), promql, 50, worse="either")
+        item = findings.metric(signal, found, self._alert_at)
+        return item.model_copy(update={"text": self.redact(_table(found))}) if question.by else item
+
+    async def _container(self, question: ContainerQuestion, timeout_s: float) -> Evidence:
+        containers = self._visit.tools.containers
+        assert containers is not None
+        name = self._scopes.containers[_place(question.scope)]
+        seen = await containers.find(name, timeout_s=timeout_s)
+        if seen is None:
+            return findings.gap("docker", f"no container is named {name}")
+        return findings.container(seen, self._visit.now(), self._redactor)
+
+    async def _history(self, question: HistoryQuestion) -> Evidence:
+        incident, now = self._visit.incident, self._visit.now()
+        earlier = await self._visit.tools.store.history(incident.service, before=incident.opened_at, limit=_HISTORY)
+        since = now - timedelta(days=question.days)
+        item = findings.history([one for one in earlier if one.opened_at >= since], now)
+        return item.model_copy(update={"finding": self.redact(item.finding), "text": self.redact(item.text)})
+
+
+async def open_inquiry(visit: Visit, evidence: Sequence[Evidence]) -> IncidentInquiry:
+    """Find out what may be asked about: the incident's own label sets that exist, and their metric names."""
+    redactor = visit.tools.redactors.of(visit.incident.id)
+    redactor.skip(text for item in evidence for text in (item.finding, item.text))
+    log_labels, (metric_labels, names) = await asyncio.gather(_log_scopes(visit), _metric_scopes(visit))
+    service = visit.event.service
+    containers = (service,) if visit.tools.containers is not None and service else ()
+    scopes = Scopes(logs=log_labels, metrics=metric_labels, names=names, containers=containers)
+    return IncidentInquiry(visit, scopes, redactor, evidence)
+
+
+async def _log_scopes(visit: Visit) -> tuple[dict[str, str], ...]:
+    logs, settings = visit.tools.logs, visit.tools.settings
+    if logs is None:
+        return ()
+    window = findings.evidence_window(
+        visit.event.starts_at, visit.now(), settings.evidence.lookback_s, settings.evidence.lookahead_s
+    )
+    names = await _or_nothing(logs.label_names(window, timeout_s=settings.loki.timeout_s))
+    return tuple(findings.log_label_candidates(visit.event, names))[:_SCOPES] if names else ()
+
+
+async def _metric_scopes(visit: Visit) -> tuple[tuple[dict[str, str], ...], tuple[tuple[str, ...], ...]]:
+    metrics, settings = visit.tools.metrics, visit.tools.settings
+    if metrics is None:
+        return (), ()
+    window = findings.evidence_window(
+        visit.event.starts_at, visit.now(), settings.evidence.lookback_s, settings.evidence.lookahead_s
+    )
+    labels = findings.metric_label_candidates(visit.event)
+    timeout_s = settings.prometheus.timeout_s
+    asked = [_or_nothing(metrics.names(one, window, timeout_s=timeout_s)) for one in labels]
+    known = [
+        (one, usable_names(names)) for one, names in zip(labels, await asyncio.gather(*asked), strict=True) if names
+    ]
+    return tuple(one for one, _ in known[:_SCOPES]), tuple(names for _, names in known[:_SCOPES])
+
+
+async def _or_nothing(asked: "Awaitable[Iterable[str]]") -> list[str]:
+    """Return the names, or none where the source fails: then there is a question less to ask."""
+    try:
+        return sorted(await asked)
+    except SreopsError as exc:
+        log.warning("inquiry.scope_unknown", error=str(exc))
+        return []
+
+
+def _highest(evidence: Sequence[Evidence]) -> int:
+    return max((int(item.id[1:]) for item in evidence if item.id[:1] == "E" and item.id[1:].isdecimal()), default=0)
+
+
+def _place(scope: str) -> int:
+    return int(scope[1:]) - 1
+
+
+def _unit(question: MetricQuestion) -> Unit:
+    """Guess the unit from the name, by Prometheus' own naming rules."""
+    name = question.metric.removesuffix("_bucket")
+    if question.view is View.rate:
+        return "/s"
+    if question.view is View.increase:
+        return "count"
+    if name.endswith("_bytes"):
+        return "bytes"
+    if name.endswith("_seconds"):
+        return "s"
+    return "ratio" if name.endswith("_ratio") else "count"
+
+
+def _table(found: SeriesSet) -> str:
+    lines = []
+    for series in found.series[:_SERIES]:
+        labels = ", ".join(f"{name}={one_line(value, 80)}" for name, value in sorted(series.labels.items()))
+        lines.append(f"{labels or 'all'}: {_course(series)}")
+    left = len(found.series) - _SERIES
+    return "\n".join([*lines, *([f"… and {left} more series"] if left > 0 else [])])
+
+
+def _course(series: Series) -> str:
+    values = [value for _, value in series.points]
+    if not values:
+        return "no value"
+    return f"first {values[0]:.4g}, least {min(values):.4g}, most {max(values):.4g}, last {values[-1]:.4g}"
