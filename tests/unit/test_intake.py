@@ -67,6 +67,9 @@ class Inbox:
             self.taken.setdefault(one.event_id, one)
         return len(self.taken) - before
 
+    async def inbox_bytes(self):
+        return 0
+
     async def uncorrelated(self, limit):
         if self.away:
             self.away -= 1

@@ -134,9 +134,9 @@ class EmbeddedEventLog:
             return Health("down", str(error), CURE)
         return Health("up", "embedded")
 
-    async def prune(self, before: datetime) -> int:
-        """Delete what is older than ``before`` and committed by every group that reads its topic; return how many."""
-        return await self._in_thread("prune", lambda db: delete_before(db, before))
+    async def prune(self, before: datetime, limit: int = 2000) -> int:
+        """Delete up to ``limit`` that are older and committed by every group that reads the topic; return how many."""
+        return await self._in_thread("prune", lambda db: delete_before(db, before, limit))
 
     def leads(self, subscription: EmbeddedSubscription) -> bool:
         """Say whether this subscription is the one that reads for its group: the oldest one does."""

@@ -161,11 +161,26 @@ def write_probe(db: sqlite3.Connection) -> None:
     db.execute("INSERT OR REPLACE INTO room VALUES (1, zeroblob(?))", (PROBE_BYTES,))
 
 
-def delete_before(db: sqlite3.Connection, before: datetime) -> int:
-    """Delete what is older and committed by every group that reads its topic; return how many."""
-    deleted = db.execute(
-        'DELETE FROM records WHERE at < ? AND "offset" < coalesce('
-        '(SELECT min(next) FROM readers WHERE readers.topic = records.topic), "offset" + 1)',
-        (before.timestamp(),),
-    )
-    return deleted.rowcount
+def delete_before(db: sqlite3.Connection, before: datetime, limit: int) -> int:
+    """Delete up to ``limit`` records that are older and committed by every group that reads their topic.
+
+    Each topic from its beginning to the first record that must stay; return how many were deleted.
+    """
+    left = limit
+    for topic, head in db.execute("SELECT topic, next FROM heads").fetchall():
+        row = db.execute("SELECT min(next) FROM readers WHERE topic = ?", (topic,)).fetchone()
+        end = head if row[0] is None else row[0]
+        rows = db.execute(
+            'SELECT "offset", at FROM records WHERE topic = ? AND "offset" < ? ORDER BY "offset" LIMIT ?',
+            (topic, end, left),
+        )
+        last = None
+        for offset, at in rows:
+            if at >= before.timestamp():
+                break
+            last = offset
+        if last is not None:
+            left -= db.execute('DELETE FROM records WHERE topic = ? AND "offset" <= ?', (topic, last)).rowcount
+        if left <= 0:
+            break
+    return limit - left

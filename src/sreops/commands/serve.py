@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import time
+from types import FrameType
 
 import uvicorn
 from sse_starlette.sse import AppStatus
@@ -14,6 +17,7 @@ from sreops.settings import Settings, load_settings
 from sreops.telemetry import configure_logging, log
 
 _KEEP_ALIVE_S = 15
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -50,7 +54,7 @@ async def _serve(settings: Settings) -> int:
     with contextlib.closing(listener):
         async with running(settings) as app:
             await _serve_until_told(app, listener)
-    return 0
+            return 1 if app.broken.is_set() else 0  # a supervisor must see that a part of it failed
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -86,7 +90,7 @@ async def _serve_until_told(app: Running, listener: socket.socket) -> None:
     AppStatus.should_exit = False
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in _SIGNALS:
         loop.add_signal_handler(signum, told.set)
     host, port = listener.getsockname()[:2]
     log.info("sreops.serving_started", url=f"http://{host}:{port}/", roles=list(app.settings.roles))
@@ -94,10 +98,26 @@ async def _serve_until_told(app: Running, listener: socket.socket) -> None:
     stop = asyncio.create_task(told.wait(), name="signal")
     broken = asyncio.create_task(app.broken.wait(), name="broken")
     await asyncio.wait({serving, stop, broken}, return_when=asyncio.FIRST_COMPLETED)
-    log.info("sreops.shutdown_started", grace_s=app.settings.shutdown_grace_s)
+    for signum in _SIGNALS:
+        loop.remove_signal_handler(signum)
+        signal.signal(signum, _leave_at_once)
+    began = time.monotonic()
+    log.info("sreops.shutdown_started", grace_s=app.settings.shutdown_grace_s, note="a second signal ends it at once")
     await app.drain()
+    left_s = app.settings.shutdown_grace_s - (time.monotonic() - began)
+    server.config.timeout_graceful_shutdown = max(1, int(left_s))  # requests share the grace with incidents
     AppStatus.should_exit = True  # ends event streams where uvicorn does not own the signals
     server.should_exit = True
     for task in (stop, broken):
         task.cancel()
     await serving
+
+
+def _leave_at_once(signum: int, _: FrameType | None) -> None:
+    """End the process here and now: no worse than a crash, which loses and repeats nothing.
+
+    A plain handler and not the default action, which the kernel keeps from the first process of a container; and
+    not the event loop's, which would wait for what hangs.
+    """
+    os.write(2, b"sreops: a second signal: leaving at once; the next start goes on from here\n")
+    os._exit(128 + signum)

@@ -15,10 +15,11 @@ from sreops.domain.correlation import Correlation, KnownIncident, Windows, corre
 from sreops.domain.routing import route
 from sreops.domain.webhook import event_json, read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
-from sreops.ports import Clock, EventLog, IncidentStore, LogRecord, StoredRecord, Subscription
+from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import CORRELATED, INTAKE, log
 from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
+from sreops.worker.inbox_room import InboxRoom
 
 IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another process may have put something there
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
@@ -54,6 +55,8 @@ class Intake:
         poll_s: float = 1.0,
         retry_s: float = 0.2,
         append_timeout_s: float = 5.0,
+        max_inbox_bytes: int = 1024 * 1024 * 1024,
+        full_poll_s: float = 5.0,
     ) -> None:
         self._subscribe = subscribe
         self._store = store
@@ -65,6 +68,8 @@ class Intake:
         self._poll_s = poll_s
         self._retry_s = retry_s
         self._append_timeout_s = append_timeout_s
+        self._room = InboxRoom(store, max_inbox_bytes, full_poll_s)
+        self._reading: Subscription | None = None
         self._arrived = asyncio.Event()
         self._failures: dict[str, _Failure] = {}  # by event_id
 
@@ -78,10 +83,19 @@ class Intake:
 
     async def _read_topics(self) -> None:
         async with self._subscribe() as subscription:
+            self._reading = subscription
             while True:
+                await self._room.wait()
                 records = await subscription.poll(max_records=self._batch_records, timeout_s=self._poll_s)
                 if records:
                     await self.take(subscription, records)
+                    self._room.take(sum(record.size_bytes for record in records))
+
+    def health(self) -> Health:
+        """Say whether events are being read."""
+        if self._room.full is not None:
+            return self._room.full
+        return self._reading.health() if self._reading else Health("up", "not reading yet")
 
     async def take(self, subscription: Subscription, records: Sequence[StoredRecord]) -> None:
         """Put the events into the inbox, what is unreadable onto the dead letter topic, then commit."""

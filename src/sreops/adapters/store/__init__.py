@@ -14,6 +14,7 @@ from sreops.adapters.store.ledger import Ledger
 from sreops.adapters.store.model_calls import ModelCalls
 from sreops.adapters.store.reading import Reading
 from sreops.adapters.store.records import Records
+from sreops.adapters.store.retention import Retention
 from sreops.adapters.store.tickets import Tickets
 from sreops.adapters.store.turns import Turns
 
@@ -35,6 +36,7 @@ class SqlIncidentStore(
     Turns,
     ModelCalls,
     Records,
+    Retention,
     Reading,
 ):
     """Implements ``ports.IncidentStore``.
@@ -56,6 +58,10 @@ class SqlIncidentStore(
     async def open(self) -> None:
         """Connect, and create or upgrade the tables; raises StoreUnavailable or SettingsInvalid."""
         await self._db.open()
+
+    def closed_because(self, why: str) -> None:
+        """Say why while it is not open: to those who call it, and in its health."""
+        self._db.why_closed = why
 
     async def close(self) -> None:
         """Let running transactions end, then close."""
