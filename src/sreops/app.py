@@ -8,18 +8,20 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
 
 from sreops import __version__
-from sreops.adapters.checkpoints import open_checkpointer
 from sreops.adapters.data_dir import DataDirLock
+from sreops.adapters.database import ProcessDatabase, open_database
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
 from sreops.adapters.loki import LokiLogs
+from sreops.adapters.postgres import is_postgres
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.prometheus import PrometheusMetrics
 from sreops.adapters.rules import RuleAnalyst
@@ -122,15 +124,20 @@ def packaged_runbooks() -> str:
 @contextlib.asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[SqlIncidentStore]:
     """Open the incident store alone, for commands that only read."""
-    key = settings.audit_key.get_secret_value().encode() if settings.audit_key else None
-    windows = settings.correlation
-    longest_s = max(windows.clear_grace_s, windows.refire_window_s, windows.escalated_window_s) + 3600
-    store = SqlIncidentStore(settings.database_url or settings.data_dir / "sreops.db", key, longest_window_s=longest_s)
+    store = build_store(settings)
     await store.open()
     try:
         yield store
     finally:
         await store.close()
+
+
+def build_store(settings: Settings) -> SqlIncidentStore:
+    """Return the incident store that the settings name, not yet open."""
+    key = settings.audit_key.get_secret_value().encode() if settings.audit_key else None
+    windows = settings.correlation
+    longest_s = max(windows.clear_grace_s, windows.refire_window_s, windows.escalated_window_s) + 3600
+    return SqlIncidentStore(settings.database_url or settings.data_dir / "sreops.db", key, longest_window_s=longest_s)
 
 
 @contextlib.asynccontextmanager
@@ -221,7 +228,12 @@ def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog
         runbooks=runbooks,
         analysts=analysts,
         tickets=TicketDesk(
-            store, issues, clock, oncall_user=settings.gitlab.oncall_user, timeout_s=settings.gitlab.timeout_s
+            store,
+            issues,
+            clock,
+            oncall_user=settings.gitlab.oncall_user,
+            timeout_s=settings.gitlab.timeout_s,
+            shared=is_postgres(settings.database_url),
         ),
         prober=prober,
         logs=logs,
@@ -281,10 +293,10 @@ def _absent(setting: str, consequence: str) -> Health:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Running]:
     """Open everything, start the background tasks, and close it all in the reverse order."""
-    _refuse_what_is_not_there_yet(settings)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(DataDirLock(settings.data_dir))
-        store = await stack.enter_async_context(open_store(settings))
+        database = await stack.enter_async_context(open_database(settings, build_store(settings)))
+        store = database.store
         event_log = build_event_log(settings)
         spooled = build_spool(settings, event_log)
         accepting: EventLog = spooled or event_log
@@ -312,7 +324,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             )
         )
         app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken, spooled=spooled)
-        await stack.enter_async_context(_background(app, wake))
+        await stack.enter_async_context(_background(app, database, wake))
         yield app
 
 
@@ -328,16 +340,12 @@ def _with_spool(checks: Mapping[str, Check], spooled: SpooledEventLog | None) ->
     }
 
 
-def _refuse_what_is_not_there_yet(settings: Settings) -> None:
-    if settings.database_url and not settings.database_url.startswith("sqlite"):
-        raise SettingsInvalid(
-            ["SREOPS_DATABASE_URL: only SQLite is supported by this version: leave it empty and set SREOPS_DATA_DIR"]
-        )
-
-
 @contextlib.asynccontextmanager
-async def _background(app: Running, wake: asyncio.Event) -> AsyncIterator[None]:
-    """Run the worker's tasks while the block runs; one that fails sets ``broken`` so that the process ends."""
+async def _background(app: Running, database: ProcessDatabase, wake: asyncio.Event) -> AsyncIterator[None]:
+    """Run the worker's tasks while the block runs; one that fails sets ``broken`` so that the process ends.
+
+    What works on the store begins when that is there.
+    """
     parts, settings = app.parts, app.settings
 
     def own(work: Awaitable[None], name: str) -> asyncio.Task[None]:
@@ -345,44 +353,47 @@ async def _background(app: Running, wake: asyncio.Event) -> AsyncIterator[None]:
         app.background.append(task)
         return task
 
-    async with contextlib.AsyncExitStack() as stack:
-        if app.spooled is not None:  # whatever the roles: an earlier bridge may have left something in it
-            forwarding = Forwarding(
-                spool=app.spooled,
-                event_log=parts.event_log,
-                clock=parts.tools.clock,
-                append_timeout_s=settings.ack_timeout_s,
-            )
-            own(forwarding.run(), "spool")
-        if "worker" in settings.roles:
-            saver = await stack.enter_async_context(open_checkpointer(settings.data_dir / "checkpoints.db"))
-            app.dispatch = Dispatch(
-                Runner(build_graph(saver), parts.tools),
-                parts.tools,
-                owner=f"{socket.gethostname()}-{os.getpid()}",
-                wake=wake,
-            )
-            intake = Intake(
-                subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
-                store=parts.store,
-                event_log=parts.event_log,
-                clock=parts.tools.clock,
-                windows=Windows.model_validate(settings.correlation.model_dump()),
-                on_due=wake.set,
-                append_timeout_s=settings.ack_timeout_s,
-            )
-            app.intake = own(intake.run(), "intake")
-            own(app.dispatch.run(), "dispatch")
-            copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock)
-            own(copies.run(), "copies")
-            own(catch_up_tickets(parts.tools.tickets), "tickets")
-            own(watch(parts.tools, wake, app.dispatch.interrupt), "watchdog")
-        try:
-            yield
-        finally:
-            for task in app.background:
-                task.cancel()
-            await asyncio.gather(*app.background, return_exceptions=True)
+    async def once_ready(work: Callable[[], Awaitable[None]]) -> None:
+        await database.ready.wait()
+        await work()
+
+    own(database.tend(), "database")
+    if app.spooled is not None:  # whatever the roles: an earlier bridge may have left something in it
+        forwarding = Forwarding(
+            spool=app.spooled,
+            event_log=parts.event_log,
+            clock=parts.tools.clock,
+            append_timeout_s=settings.ack_timeout_s,
+        )
+        own(forwarding.run(), "spool")
+    if "worker" in settings.roles:
+        app.dispatch = Dispatch(
+            Runner(build_graph(database.saver), parts.tools),
+            parts.tools,
+            owner=f"{socket.gethostname()}-{os.getpid()}",
+            wake=wake,
+        )
+        intake = Intake(
+            subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+            store=parts.store,
+            event_log=parts.event_log,
+            clock=parts.tools.clock,
+            windows=Windows.model_validate(settings.correlation.model_dump()),
+            on_due=wake.set,
+            append_timeout_s=settings.ack_timeout_s,
+        )
+        app.intake = own(once_ready(intake.run), "intake")
+        own(once_ready(app.dispatch.run), "dispatch")
+        copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock, shared=database.shared)
+        own(once_ready(copies.run), "copies")
+        own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
+        own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
+    try:
+        yield
+    finally:
+        for task in app.background:
+            task.cancel()
+        await asyncio.gather(*app.background, return_exceptions=True)
 
 
 async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> None:

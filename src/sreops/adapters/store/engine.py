@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from sreops.adapters.postgres import CONNECT_ARGS, NEEDS_EXTRA, read_url
 from sreops.adapters.store.failures import FOREIGN, own_fault, unavailable
 from sreops.adapters.store.schema import bring_up_to_date
 from sreops.errors import SettingsInvalid, StoreUnavailable
@@ -23,9 +23,6 @@ from sreops.errors import SettingsInvalid, StoreUnavailable
 _T = TypeVar("_T")
 
 _BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
-CONNECT_TIMEOUT_S = 5
-LOCK_TIMEOUT_MS = 10_000  # PostgreSQL: how long a writer waits for the others
-STATEMENT_TIMEOUT_MS = 30_000
 _WRITE_LOCK = 0x5352454F5053  # "SREOPS": the advisory lock of writers, within our database
 _WRITES = {"sreops_writes": True}
 
@@ -39,6 +36,7 @@ class Database:
         self.place = str(self._path or self._url.render_as_string(hide_password=True))
         self.busy_timeout_ms = _BUSY_TIMEOUT_MS  # takes effect when it is opened
         self._engine: AsyncEngine | None = None
+        self.why_closed = ""  # what is said meanwhile: why the last try to open failed
         self._writing = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -46,18 +44,11 @@ class Database:
         if "://" not in given:
             self._path = Path(given)
             return URL.create("sqlite+aiosqlite", database=given)
-        try:
-            url = make_url(given)
-            if url.get_backend_name() == "sqlite" and url.database:
-                self._path = Path(url.database)
-                return url.set(drivername="sqlite+aiosqlite")
-        except (ArgumentError, NoSuchModuleError, ValueError):
-            url = None  # its text may hold a password: say only what was expected
-        if url is not None and url.drivername.split("+")[0] in ("postgresql", "postgres"):
-            return url.set(drivername="postgresql+psycopg")
-        raise SettingsInvalid(
-            ["SREOPS_DATABASE_URL is not understood: use postgresql://user:password@host/database, or leave it empty"]
-        )
+        url = read_url(given)
+        if url.get_backend_name() == "sqlite":
+            self._path = Path(url.database or "")
+            return url.set(drivername="sqlite+aiosqlite")
+        return url.set(drivername="postgresql+psycopg")
 
     async def open(self) -> None:
         """Connect, and create or update the tables; raises StoreUnavailable, or SettingsInvalid for a newer schema."""
@@ -72,12 +63,13 @@ class Database:
         except BaseException as exc:
             await self.close()
             if isinstance(exc, ImportError):
-                raise SettingsInvalid(
-                    ["SREOPS_DATABASE_URL needs the PostgreSQL driver: pip install 'sreops[postgres]'"]
-                ) from exc
-            if isinstance(exc, FOREIGN):
-                raise unavailable(self.place, exc) from exc
-            raise
+                raise SettingsInvalid([NEEDS_EXTRA]) from exc
+            failure = unavailable(self.place, exc) if isinstance(exc, FOREIGN) else exc
+            if isinstance(failure, StoreUnavailable):
+                self.why_closed = str(failure)
+            if failure is exc:
+                raise
+            raise failure from exc
 
     async def close(self) -> None:
         """Let running transactions end, then close all connections."""
@@ -110,7 +102,7 @@ class Database:
 
     async def _transaction(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
         if self._engine is None:
-            raise StoreUnavailable(f"incident store {self.place} is not open")
+            raise StoreUnavailable(self.why_closed or f"incident store {self.place} is not open")
         try:
             async with self._engine.connect() as connection:
                 await connection.execution_options(**options, **self._isolation(options))
@@ -154,11 +146,6 @@ class Database:
         return engine
 
     def _postgres(self) -> AsyncEngine:
-        options = (
-            f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS} "
-            # a replica that hangs in a transaction must not keep the write lock for ever
-            f"-c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC"
-        )
         engine = create_async_engine(
             self._url,
             hide_parameters=True,
@@ -166,7 +153,7 @@ class Database:
             max_overflow=5,
             pool_timeout=30,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": options},
+            connect_args=CONNECT_ARGS,
         )
 
         @event.listens_for(engine.sync_engine, "begin")

@@ -7,6 +7,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sreops.errors import StoreUnavailable
 
 _CURES = (  # a part of the message, what it means, what to do, whether the same call may succeed later
+    ("fatal:  password", "PostgreSQL refuses the password", "correct it in SREOPS_DATABASE_URL", False),
+    ("fatal:  role", "PostgreSQL refuses the user", "correct it in SREOPS_DATABASE_URL, or create it", False),
+    ("fatal:  no pg_hba.conf entry", "PostgreSQL refuses this host or user", "allow it in pg_hba.conf", False),
+    ('fatal:  database "', "there is no such database", "create it, or correct SREOPS_DATABASE_URL", False),
+    ("permission denied for", "PostgreSQL refuses the user", "grant it CREATE on the database's schema", False),
     ("disk is full", "the disk is full", "free space on the disk of the data directory", True),
     ("no space left", "the disk is full", "free space on the disk of the database", True),
     ("disk i/o error", "the disk fails", "look at the disk of the data directory (dmesg) and its free space", True),
