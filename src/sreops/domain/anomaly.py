@@ -71,6 +71,8 @@ SEEN_FROM_OUTSIDE = 0.5
 """What a caller measured of a dependency is the dependency's trouble, under another name."""
 OFF_PATH = 0.5
 """A service that no traced request passed is less likely to be why requests suffer."""
+NOISE = 1.4
+"""The strength that healthy series reach: three robust deviations."""
 ENOUGH, PLENTY = 1.5, 4.0
 """A best score below the first is what healthy noise gives; below the second it must also lead the next one."""
 LEAD = 0.25
@@ -194,7 +196,8 @@ def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tupl
     }
     followed = _symptom(heard, scene.entry)
     for kind, strengths in heard.items():
-        usual = median([strengths.get(service, 0.0) for service in cases])
+        # Where a fault has spread to most services, the median is no longer what is normal.
+        usual = min(median([strengths.get(service, 0.0) for service in cases]), NOISE)
         for service, strength in strengths.items():
             own = strength - usual
             if kind in _SPREADS:

@@ -74,7 +74,7 @@ def counts_up(points: Points) -> bool:
     values = _array(points)[1]
     if values.size < 3 or float(values.min()) < 0 or float(values.min()) == float(values.max()):
         return False
-    return int((np.diff(values) < 0).sum()) <= values.size / 20
+    return int((np.diff(values) < 0).sum()) * 20 <= int(values.size)
 
 
 def change(
