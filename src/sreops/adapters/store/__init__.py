@@ -63,10 +63,6 @@ class SqlIncidentStore(
         """Say why while it is not open: to those who call it, and in its health."""
         self._db.why_closed = why
 
-    def closed_because(self, why: str) -> None:
-        """Say why while it is not open: to those who call it, and in its health."""
-        self._db.why_closed = why
-
     async def close(self) -> None:
         """Let running transactions end, then close."""
         await self._db.close()
