@@ -90,7 +90,9 @@ _BEARER = re.compile(r"\b(bearer\s{1,4})([A-Za-z0-9._~+/=-]{12,4000}+)", re.I)
 _NAMED = re.compile(
     r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{0,40}?"
     + _NAME_OF_ONE
-    + r"[\"']?\s{0,3}(?:=|:|=>)\s{0,3})(\"[^\"\n]{1,2000}\"|'[^'\n]{1,2000}'|[^\s,;&\"'(){}\[\]<>]{3,2000}+)",
+    # JSON within JSON has backslashes before its quotes, once per layer twice as many
+    + r"(?:\\{0,7}[\"'])?\s{0,3}(?:=|:|=>)\s{0,3}\\{0,7})"
+    r"(\"[^\"\n]{1,2000}\"|'[^'\n]{1,2000}'|[^\s,;&\"'(){}\[\]<>]{3,2000}+)",
     re.I,
 )
 _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}")
@@ -146,12 +148,13 @@ class Redactor:
     def _named(self, found: re.Match[str]) -> str:
         name, value = found[1], found[2]
         quote = value[0] if value[0] in "\"'" else ""
-        bare = value.strip(quote) if quote else value
+        whole = value.strip(quote) if quote else value
+        bare = whole.rstrip("\\")  # of an escaped quote that ends it
         if not bare or bare.lower() in _PLAIN_VALUES or (bare.startswith("<") and bare.endswith(">")):
             return found[0]
         if not quote and bare.isalpha() and name.rstrip().endswith(":") and "pass" not in name.lower():
             return found[0]  # prose, such as "invalid token: unexpected EOF"
-        return f"{name}{quote}{self._placeholder('secret', bare)}{quote}"
+        return f"{name}{quote}{self._placeholder('secret', bare)}{whole[len(bare) :]}{quote}"
 
     def _card(self, found: re.Match[str]) -> str:
         digits = found[0].replace(" ", "").replace("-", "")
