@@ -12,9 +12,10 @@ from sreops.domain.effects import settle
 from sreops.domain.evidence import ContainerState, ServiceState
 from sreops.domain.incident import Effect, EffectOutcome, Reason
 from sreops.domain.runbook import Plan, PlannedStep, StepAction
-from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, OutcomeUnknown
+from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, LeaseLost, OutcomeUnknown
 from sreops.telemetry import EFFECTS, log
 
+_SHORTEST_HOLD_UP_S = 5.0
 UNDO_STEPS = 1000
 """Ledger step numbers from here on are undo steps: 1000 + the step that is undone."""
 
@@ -79,10 +80,24 @@ async def _act(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     return await _write_outcome(visit, step, effect, EffectOutcome.succeeded, "")
 
 
+def _refuse_when_late(visit: Visit, effect: Effect) -> None:
+    """Raise LeaseLost where this process was held up since the intent: another may have settled it as not done.
+
+    Whoever takes over looks until the stop timeout and the margin have passed since the intent; what is sent
+    in half the margin is seen.
+    """
+    late_s = max(_SHORTEST_HOLD_UP_S, visit.tools.settings.docker.settle_margin_s / 2)
+    if visit.now() > effect.intent_at + timedelta(seconds=late_s):
+        raise LeaseLost(
+            f"{effect.action} {effect.target}: held up for more than {late_s:g} s since its intent; not sent"
+        )
+
+
 async def _command(visit: Visit, step: PlannedStep, effect: Effect) -> None:
     containers, settings = visit.tools.containers, visit.tools.settings.docker
     if containers is None:
         raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
+    _refuse_when_late(visit, effect)
     target_id = effect.snapshot["id"]
     if step.action is StepAction.restart_container:
         await containers.restart(

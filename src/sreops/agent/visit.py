@@ -15,6 +15,7 @@ from sreops.agent.state import Outcome, State
 from sreops.domain.alert import AlertEvent
 from sreops.domain.incident import Incident, Reason, Resolution
 from sreops.domain.record import Action, Thought
+from sreops.errors import LeaseLost
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import NODE_SECONDS, log
 
@@ -113,6 +114,16 @@ def waiting(until: datetime, timer: str) -> State:
     return State(wait_until=until.isoformat(), wait_timer=timer)
 
 
+async def _still_ours(context: AgentContext) -> None:
+    """Raise LeaseLost where another worker has the incident: after a pause a checkpoint must not go over theirs.
+
+    Asked only after longer than the lease's renewal takes: until then nobody else can have it.
+    """
+    store, lease, tools = context.tools.store, context.lease, context.tools
+    if not await store.renew([lease], now=tools.clock.now(), lease_s=tools.settings.worker.lease_s):
+        raise LeaseLost(f"incident {lease.incident_id}: another worker took over while this one was held up")
+
+
 class GraphNode(Protocol):
     """A node as LangGraph calls it."""
 
@@ -138,7 +149,10 @@ def as_node(node: Node) -> GraphNode:
                 incident=incident,
                 control=context.control,
             )
-            return await node(visit)
+            change = await node(visit)
+            if time.perf_counter() - began > context.tools.settings.worker.lease_s / 3:
+                await _still_ours(context)
+            return change
         finally:
             NODE_SECONDS.labels(node.__name__).observe(time.perf_counter() - began)
 

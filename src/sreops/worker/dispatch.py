@@ -20,13 +20,16 @@ from sreops.errors import LeaseLost, SreopsError
 from sreops.ports import Lease
 from sreops.telemetry import log
 from sreops.worker import dead_letter
+from sreops.worker.backoff import Backoff
 
 _LONGEST_RETRY_S = 60.0
+_LONGEST_STORE_RETRY_S = 5.0
 _BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 GRAPH_HUNG = "dispatch.graph_hung"
 GRAPH_FAILED = "dispatch.graph_failed"
+LEASE_GONE = "dispatch.lease_gone"
 LEASE_LET_GO = "dispatch.lease_let_go"
 ACCOUNT_FAILED = "dispatch.account_failed"
 
@@ -52,12 +55,16 @@ class Dispatch:
         """Work until cancelled or drained; a store that is away is waited for."""
         async with asyncio.TaskGroup() as tasks:
             renewing = tasks.create_task(self._renew_leases())
+            backoff = Backoff(self._settings.idle_poll_s, _LONGEST_STORE_RETRY_S)
             try:
                 while not self._draining:
                     try:
                         await self._claim(tasks)
                     except SreopsError as exc:
                         log.warning("dispatch.claim_failed", error=str(exc))
+                        await backoff.wait()
+                        continue
+                    backoff.reset()
                     await self._rest()
                 await self.idle()
             finally:
@@ -249,6 +256,17 @@ class Dispatch:
             if not leases:
                 continue
             try:
-                await self._tools.store.renew(leases, now=self._tools.clock.now(), lease_s=self._settings.lease_s)
+                ours = await self._tools.store.renew(
+                    leases, now=self._tools.clock.now(), lease_s=self._settings.lease_s
+                )
             except SreopsError as exc:
                 log.warning("dispatch.renewal_failed", error=str(exc))
+                continue
+            self._stop_what_is_lost(frozenset(leases) - frozenset(ours))
+
+    def _stop_what_is_lost(self, lost: frozenset[Lease]) -> None:
+        """Stop at the next node boundary what another worker has taken over; what it writes until then is refused."""
+        for lease, control in self._running.values():
+            if lease in lost:
+                log.warning(LEASE_GONE, incident_id=lease.incident_id)
+                control.request_drain("lease lost")

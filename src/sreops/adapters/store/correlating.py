@@ -41,6 +41,9 @@ class Correlating(Part):
         ``refire`` where that one has ended, else ``repeat``: the id is the alert's, so there can't be a second.
         """
 
+        if self._db.shared and (made := await self._made_already(event)):
+            return made  # every replica goes through the inbox: most of the others' work must not cost the write lock
+
         def correlate(connection: Connection) -> Correlation:
             columns = (inbox.c.correlation, inbox.c.disposition, inbox.c.incident_id)
             query = select(*columns).where(inbox.c.event_id == event.event_id)
@@ -67,6 +70,11 @@ class Correlating(Part):
             return made
 
         return await self._db.write(correlate)
+
+    async def _made_already(self, event: AlertEvent) -> Correlation | None:
+        query = select(inbox.c.correlation).where(inbox.c.event_id == event.event_id)
+        stored = await self._db.read(lambda connection: connection.execute(query).scalar_one_or_none())
+        return None if stored is None else parsed(Correlation, stored)
 
     def _known(self, connection: Connection, event: AlertEvent, now: datetime) -> list[KnownIncident]:
         """Return what ``domain/correlation.py`` asks for, newest first: of the service, those open or recently ended.

@@ -40,6 +40,11 @@ class Database:
         self._writing = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write too (PostgreSQL)."""
+        return self._path is None
+
     def _read_url(self, given: str) -> URL:
         if "://" not in given:
             self._path = Path(given)
