@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sreops import __version__
-from sreops.errors import AlreadyRunning, RunbooksInvalid, SettingsInvalid, SreopsError
+from sreops.errors import AlreadyRunning, RunbooksInvalid, SettingsInvalid, SreopsError, StoreUnavailable
 
 GOOD, FOUND_WRONG, USED_WRONG = 0, 1, 2
 
@@ -66,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AlreadyRunning as exc:
         print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return USED_WRONG
+    except StoreUnavailable as exc:
+        print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        return FOUND_WRONG if exc.retryable else USED_WRONG  # a damaged database is for a person to mend or move
     except SreopsError as exc:
         print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return FOUND_WRONG

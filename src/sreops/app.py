@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from starlette.applications import Starlette
 
 from sreops import __version__
 from sreops.adapters.data_dir import DataDirLock
+from sreops.adapters.data_size import used_bytes
 from sreops.adapters.database import ProcessDatabase, open_database
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.embedded_log import EmbeddedEventLog
@@ -26,6 +26,7 @@ from sreops.adapters.prober import HttpProber
 from sreops.adapters.prometheus import PrometheusMetrics
 from sreops.adapters.rules import RuleAnalyst
 from sreops.adapters.spooled_log import SpooledEventLog
+from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
 from sreops.agent.context import Tools
@@ -37,7 +38,7 @@ from sreops.domain.correlation import Windows
 from sreops.domain.routing import ALL_TOPICS
 from sreops.domain.runbook import Runbook
 from sreops.domain.runbook_file import load_runbooks
-from sreops.errors import RunbooksInvalid, SettingsInvalid
+from sreops.errors import RunbooksInvalid, SettingsInvalid, StoreUnavailable
 from sreops.ports import AlertStates, Analyst, EventLog, Health, Logs, Metrics
 from sreops.settings import Settings
 from sreops.telemetry import log
@@ -46,18 +47,11 @@ from sreops.web.context import WebContext
 from sreops.worker.copies import Copies
 from sreops.worker.dispatch import Dispatch
 from sreops.worker.intake import Intake
+from sreops.worker.retention import Retention
 from sreops.worker.spool import Forwarding
 from sreops.worker.timers import catch_up_tickets, watch
 
 Check = Callable[[], Awaitable[Health]]
-
-
-class SystemClock:
-    """The wall clock."""
-
-    def now(self) -> datetime:
-        """Return aware UTC."""
-        return datetime.now(UTC)
 
 
 @dataclass
@@ -84,6 +78,7 @@ class Running:
     spooled: SpooledEventLog | None = None
     dispatch: Dispatch | None = None
     intake: asyncio.Task[None] | None = None
+    reading: Callable[[], Health] | None = None
     background: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def drain(self) -> None:
@@ -181,13 +176,15 @@ def build_spool(settings: Settings, event_log: EventLog) -> SpooledEventLog | No
     return SpooledEventLog(event_log, EmbeddedEventLog(path), ALL_TOPICS, max_bytes=settings.max_spool_bytes)
 
 
-def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog) -> Parts:
+def build_parts(
+    settings: Settings, store: SqlIncidentStore, event_log: EventLog, clock: SteadyClock | None = None
+) -> Parts:
     """Build every adapter that the settings ask for."""
-    clock = SystemClock()
+    clock = clock or SteadyClock()
     runbooks, shown = read_runbooks(settings.runbooks)
     log.info("runbooks.loaded", path=shown, count=len(runbooks))
     missing: dict[str, Health] = {}
-    checks: dict[str, Check] = {"event_log": event_log.health, "store": store.health}
+    checks: dict[str, Check] = {"event_log": event_log.health, "store": store.health, "clock": clock.health}
     closers: list[Callable[[], Awaitable[object]]] = []
     grafana = Grafana(settings.grafana) if settings.grafana.url else None
     if grafana is not None:
@@ -213,7 +210,7 @@ def build_parts(settings: Settings, store: SqlIncidentStore, event_log: EventLog
     if settings.llm_api_key is not None:
         from sreops.adapters.claude import ClaudeAnalyst
 
-        claude = ClaudeAnalyst(settings.llm, settings.llm_api_key)
+        claude = ClaudeAnalyst(settings.llm, settings.llm_api_key, ledger=store, clock=clock)
         analysts.insert(0, claude)
         checks["model"] = claude.health
         closers.append(claude.aclose)
@@ -302,12 +299,16 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         accepting: EventLog = spooled or event_log
         await accepting.start()
         stack.push_async_callback(accepting.stop)
-        parts = build_parts(settings, store, event_log)
+        parts = build_parts(settings, store, event_log, await _clock(store))
         for close in parts.closers:
             stack.push_async_callback(close)
         for name, health in parts.missing.items():
             log.warning("sreops.part_missing", part=name, detail=health.detail, cure=health.cure)
         wake, stopping, broken = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def reading() -> Health:
+            return app.reading() if app.reading is not None else Health("up", "not the role of this process")
+
         web = build_web(
             WebContext(
                 settings=settings,
@@ -315,7 +316,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 event_log=accepting,
                 store=store,
                 runbooks=parts.tools.runbooks,
-                checks=_with_spool(parts.checks, spooled),
+                checks={**_with_spool(parts.checks, spooled), "intake": reading},
                 missing=parts.missing,
                 wake=wake,
                 stopping=stopping,
@@ -326,6 +327,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken, spooled=spooled)
         await stack.enter_async_context(_background(app, database, wake))
         yield app
+
+
+async def _clock(store: SqlIncidentStore) -> SteadyClock:
+    """Return a clock that goes on from the last time that the store was told."""
+    clock = SteadyClock()
+    with contextlib.suppress(StoreUnavailable):  # PostgreSQL may be away: then nothing is known to be later
+        for record in await store.records(newest=True, limit=1):
+            clock.not_before(record.at)
+    return clock
 
 
 def _with_spool(checks: Mapping[str, Check], spooled: SpooledEventLog | None) -> Mapping[str, Check]:
@@ -381,19 +391,46 @@ async def _background(app: Running, database: ProcessDatabase, wake: asyncio.Eve
             windows=Windows.model_validate(settings.correlation.model_dump()),
             on_due=wake.set,
             append_timeout_s=settings.ack_timeout_s,
+            max_inbox_bytes=settings.worker.max_inbox_bytes,
         )
+        app.reading = intake.health
+        copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock, shared=database.shared)
         app.intake = own(once_ready(intake.run), "intake")
         own(once_ready(app.dispatch.run), "dispatch")
-        copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock, shared=database.shared)
         own(once_ready(copies.run), "copies")
         own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
+        own(once_ready(_retention(app, database).run), "retention")
+        if "model" in parts.checks:
+            own(once_ready(partial(_look_at_model, parts.checks["model"])), "model")
     try:
         yield
     finally:
         for task in app.background:
             task.cancel()
         await asyncio.gather(*app.background, return_exceptions=True)
+
+
+def _retention(app: Running, database: ProcessDatabase) -> Retention:
+    """Return what prunes; the broker prunes its own topics."""
+    settings, event_log = app.settings, app.parts.event_log
+    windows = settings.correlation
+    return Retention(
+        store=app.parts.store,
+        clock=app.parts.tools.clock,
+        settings=settings.retention,
+        needed_s=max(windows.clear_grace_s, windows.refire_window_s, windows.escalated_window_s),
+        delete_thread=database.saver.adelete_thread,
+        prune_log=event_log.prune if isinstance(event_log, EmbeddedEventLog) else None,
+        used_bytes=partial(asyncio.to_thread, used_bytes, settings.data_dir),
+    )
+
+
+async def _look_at_model(check: Check) -> None:
+    """Ask about the model once at the start: one that retires soon, or is not there, is told before it is needed."""
+    found = await check()
+    if found.status != "up":
+        log.warning("model.not_up", detail=found.detail, cure=found.cure)
 
 
 async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> None:

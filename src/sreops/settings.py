@@ -208,8 +208,25 @@ class WorkerSettings(BaseModel):
     ageing_s: float = Field(600.0, gt=0)
     max_incident_s: float = Field(3600.0, gt=0)
     max_run_s: float = Field(300.0, gt=0)
+    max_inbox_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     idle_poll_s: float = Field(0.5, gt=0)
     topics: Names = ("sre-critical", "sre-warning")
+
+
+class RetentionSettings(BaseModel):
+    """How long what is over is kept; what is open is never pruned.
+
+    ``max_data_bytes`` bounds the SQLite files in the data directory (0: no bound): above it the oldest of what is
+    closed goes earlier. Nothing goes before correlation is done with it, whatever is set here.
+    """
+
+    incidents_days: float = Field(90.0, gt=0)
+    inbox_days: float = Field(7.0, gt=0)
+    log_days: float = Field(7.0, gt=0)
+    checkpoints_hours: float = Field(24.0, gt=0)
+    max_data_bytes: int = Field(8 * 1024 * 1024 * 1024, ge=0)
+    every_s: float = Field(60.0, gt=0)
+    batch: int = Field(100, ge=1, le=10_000)
 
 
 class Settings(BaseSettings):
@@ -254,6 +271,7 @@ class Settings(BaseSettings):
     correlation: CorrelationSettings = CorrelationSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     worker: WorkerSettings = WorkerSettings()
+    retention: RetentionSettings = RetentionSettings()
     anthropic_api_key: OptionalSecret = Field(None, validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
 
     @field_validator("default_tier", mode="before")
