@@ -9,16 +9,29 @@ from sreops.domain.correlation import Disposition
 from sreops.domain.incident import Reason
 
 
-def primary(events: list[AlertEvent], episode_events: list[AlertEvent]) -> AlertEvent:
-    """Return the alert that opened the episode: the first firing one of it, else the first of all."""
-    firing = [event for event in episode_events if event.status is AlertStatus.firing]
-    return (firing or episode_events or events)[0]
+Pairs = Sequence[tuple[AlertEvent, str]]
+_BEGIN = frozenset(one for one in Disposition if one.starts_graph)
 
 
-def put_back(pairs: Sequence[tuple[AlertEvent, str]]) -> AlertEvent | None:
+def of_episode(pairs: Pairs) -> Pairs:
+    """Return the running episode's events, from the one that began it.
+
+    By what correlation decided and not by time: an event is received before the episode that it begins.
+    """
+    began = [index for index, (_, how) in enumerate(pairs) if how in _BEGIN]
+    return pairs[began[-1] :] if began else pairs
+
+
+def primary(pairs: Pairs) -> AlertEvent:
+    """Return the alert that opened the episode: the first firing one of it, else the first."""
+    events = [event for event, _ in of_episode(pairs)]
+    return next((event for event in events if event.status is AlertStatus.firing), events[0])
+
+
+def put_back(pairs: Pairs) -> AlertEvent | None:
     """Return the event with which a person began the running episode, or None where it began by itself."""
-    began = [(event, how) for event, how in pairs if how in (Disposition.open, Disposition.refire, Disposition.requeue)]
-    return began[-1][0] if began and began[-1][1] == Disposition.requeue else None
+    event, how = of_episode(pairs)[0]
+    return event if how == Disposition.requeue else None
 
 
 async def consume_event(visit: Visit) -> State:
@@ -27,12 +40,9 @@ async def consume_event(visit: Visit) -> State:
     Where a person has put its event back from the dead letter, it is worked on as if for the first time.
     """
     pairs = await visit.tools.store.events(visit.incident.id)
-    events = [event for event, _ in pairs]
-    mine = [event for event in events if event.received_at >= visit.incident.episode_at]
+    mine = [event for event, _ in of_episode(pairs)]
     again = put_back(pairs)
-    if visit.incident.episode == 1:
-        mine = events
-    event = again or primary(events, mine)
+    event = again or primary(pairs)
     state = State(
         schema_version=STATE_SCHEMA,
         event=event.model_dump(mode="json"),
