@@ -230,7 +230,7 @@ def build_parts(
             clock,
             oncall_user=settings.gitlab.oncall_user,
             timeout_s=settings.gitlab.timeout_s,
-            shared=is_postgres(settings.database_url),
+            shared_lease_s=settings.worker.lease_s if is_postgres(settings.database_url) else None,
         ),
         prober=prober,
         logs=logs,

@@ -434,7 +434,7 @@ class IncidentStore(ModelLedger, Protocol):
         ...
 
     async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
-        """Claim an undone write for ``lease_s``; False where it is done, not due, or another is sending it."""
+        """Claim an undone write for ``lease_s``, or keep it; False where it is done, not due, or another's."""
         ...
 
     async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:

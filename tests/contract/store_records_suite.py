@@ -188,6 +188,7 @@ class TicketsSuite:
               for number, one in enumerate([store, replica] * 4))
         )  # fmt: skip
         assert claims.count(True) == 1
+        assert await store.claim_ticket("create", str(claims.index(True)), now=at(1), lease_s=30), "kept"
         assert await self.due(replica, 31) == [], "not the note either: it comes after"
         assert await self.due(replica, 31.1) == ["create"], "whoever claimed it is gone"
         assert await replica.claim_ticket("create", "w2", now=at(32), lease_s=30)

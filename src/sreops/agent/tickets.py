@@ -18,13 +18,14 @@ from sreops.telemetry import log
 _LONGEST_RETRY_S = 300.0
 _MENDABLE = frozenset({401, 403})
 _REQUESTS_PER_OP = 3
-_CLAIM_MARGIN_S = 5.0
+CLAIM_LOST = "ticket.claim_lost"
 
 
 class TicketDesk:
     """Carries out queued ticket writes; with ``issues`` None the record is kept locally only.
 
-    ``shared``: other replicas may be at the same store, so each write is claimed before it is sent.
+    ``shared_lease_s``: other replicas may be at the same store, so each write is claimed before it is sent, for so
+    long, and again while it is being sent; None: this is the only process.
     """
 
     def __init__(
@@ -35,14 +36,14 @@ class TicketDesk:
         *,
         oncall_user: str,
         timeout_s: float,
-        shared: bool = False,
+        shared_lease_s: float | None = None,
     ) -> None:
         self._store = store
         self._issues = issues
         self._clock = clock
         self._oncall_user = oncall_user
         self._timeout_s = timeout_s
-        self._shared = shared and issues is not None
+        self._lease_s = shared_lease_s if issues is not None else None
         self._owner = uuid.uuid4().hex  # of this process's claims: no replica and no earlier run has the same
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -70,17 +71,42 @@ class TicketDesk:
                 still = await self._store.due_tickets(now=self._clock.now(), incident_id=op.incident_id)
                 if op.op_id not in {other.op_id for other in still}:
                     return 0
-                if self._shared and not await self._claim(op):
-                    return 0  # another replica is sending it
-                return await self._try(op)
+                if self._lease_s is None:
+                    return await self._try(op)
+                return await self._try_claimed(op, self._lease_s)
         finally:
             if not lock.locked():
                 self._locks.pop(op.incident_id, None)
 
-    async def _claim(self, op: TicketOp) -> bool:
-        """Claim for longer than a try may take; a replica that dies while it sends holds the op up for so long."""
-        lease_s = self._timeout_s * _REQUESTS_PER_OP + _CLAIM_MARGIN_S
+    async def _try_claimed(self, op: TicketOp, lease_s: float) -> int:
+        """Try unless another replica is at it; stop where the claim is lost meanwhile (this process was held up)."""
+        if not await self._claim(op, lease_s):
+            return 0
+        trying = asyncio.create_task(self._try(op))
+        keeping = asyncio.create_task(self._keep_claim(op, lease_s))
+        try:
+            await asyncio.wait({trying, keeping}, return_when=asyncio.FIRST_COMPLETED)
+            if trying.done():
+                return trying.result()
+            log.warning(CLAIM_LOST, incident_id=op.incident_id, kind=op.kind)
+            return 0
+        finally:
+            trying.cancel()
+            keeping.cancel()
+            await asyncio.gather(trying, keeping, return_exceptions=True)
+
+    async def _claim(self, op: TicketOp, lease_s: float) -> bool:
         return await self._store.claim_ticket(op.op_id, self._owner, now=self._clock.now(), lease_s=lease_s)
+
+    async def _keep_claim(self, op: TicketOp, lease_s: float) -> None:
+        """Claim again and again; return when another has it."""
+        while True:
+            await asyncio.sleep(lease_s / 3)
+            try:
+                if not await self._claim(op, lease_s):
+                    return
+            except Unavailable as exc:
+                log.warning("ticket.claim_not_kept", incident_id=op.incident_id, error=str(exc))
 
     async def _try(self, op: TicketOp) -> int:
         now = self._clock.now()

@@ -70,14 +70,14 @@ class Tickets(Part):
         return await self._db.read(lambda connection: [_op_of(row) for row in connection.execute(query)])
 
     async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
-        """Claim an undone write for ``lease_s``; False where it is done, not due, or another is sending it."""
+        """Claim an undone write for ``lease_s``, or keep it; False where it is done, not due, or another's."""
         query = (
             update(tickets)
             .where(
                 tickets.c.op_id == op_id,
                 tickets.c.done_at.is_(None),
                 tickets.c.due_at <= now,
-                or_(tickets.c.claimed_until.is_(None), tickets.c.claimed_until < now),
+                or_(tickets.c.claimed_until.is_(None), tickets.c.claimed_until < now, tickets.c.claimed_by == owner),
             )
             .values(claimed_by=owner, claimed_until=now + timedelta(seconds=lease_s))
         )
