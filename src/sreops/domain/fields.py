@@ -19,6 +19,8 @@ _CLOCK_ROOM = timedelta(days=1)
 _MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138: such a number is milliseconds
 _JSON_BYTES_PER_CHAR = 6  # the worst that JSON makes of one character ("\u0001")
 _URL = re.compile(r"https?://[^\s<>\"`\\\x00-\x1f\x7f]+", re.IGNORECASE)
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#][!#-;=?-\[\]-_a-~]*)?")
+"""An address of the usual kind, for which nothing more needs to be looked at: of every alert's three or four."""
 
 
 class Notes:
@@ -52,7 +54,10 @@ class MapLimits:
 
 def clean(text: str) -> str:
     """Return the text without NULs and lone surrogates, so that UTF-8, JSON and PostgreSQL can hold it."""
-    text = text.replace("\x00", "\ufffd")
+    if "\x00" in text:
+        text = text.replace("\x00", "\ufffd")
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -91,6 +96,9 @@ def text_map(value: object, field: str, notes: Notes) -> dict[str, str]:
     if len(value) > _MAX_READ:
         notes.add(field, f"has {len(value)} entries, only {_MAX_READ} read")
     for raw_name, raw in islice(value.items(), _MAX_READ):
+        if isinstance(raw, str) and isinstance(raw_name, str):
+            read[clean(raw_name)] = clean(raw)
+            continue
         name, text = text_of(raw_name), text_of(raw)
         if name is None or text is None:
             notes.add(f"{field}.{name}", "is neither text nor number, left out")
@@ -105,6 +113,8 @@ def bounded(
     texts: dict[str, str], field: str, limits: MapLimits, first: Collection[str], notes: Notes
 ) -> dict[str, str]:
     """Keep what fits the limits, names in ``first`` before others; values are cut, over-long names left out."""
+    if _surely_fits(texts, limits):
+        return texts
     kept: dict[str, str] = {}
     room = limits.max_bytes
     for name in sorted(texts, key=lambda name: name not in first):
@@ -119,6 +129,19 @@ def bounded(
         room -= cost
         kept[name] = value
     return {name: kept[name] for name in texts if name in kept}
+
+
+def _surely_fits(texts: dict[str, str], limits: MapLimits) -> bool:
+    """Say whether nothing is near a limit, as with any sane alert; False means that it must be measured."""
+    if not texts:
+        return True
+    longest_name, longest = max(map(len, texts)), max(map(len, texts.values()))
+    return (
+        len(texts) <= limits.max_count
+        and longest_name <= limits.max_name_chars
+        and longest <= limits.max_value_chars
+        and len(texts) * ((longest_name + longest) * _JSON_BYTES_PER_CHAR + 8) <= limits.max_bytes
+    )
 
 
 def _json_bytes(text: str) -> int:
@@ -174,6 +197,8 @@ def web_url(value: object, field: str, notes: Notes) -> str:
     """Return an http or https address, or "" (with a note) for anything else: people will click on it."""
     if value is None or value == "":
         return ""
+    if isinstance(value, str) and len(value) <= _MAX_URL_CHARS and _PLAIN_URL.fullmatch(value):
+        return value
     if isinstance(value, str) and len(value) <= _MAX_URL_CHARS and _URL.fullmatch(value):
         address = clean(value)
         try:
