@@ -40,6 +40,16 @@ runbooks:
       - {action: scale_container, params: {container: "{{ service }}", replicas: 3}}
     verify:
       - {promql: 'queue_depth{service="{{ service }}"}', condition: "< 10"}
+  - id: scale-and-check
+    when: {}
+    autonomy: autonomous
+    steps:
+      - {action: scale_container, params: {container: "{{ service }}", replicas: 3}}
+      - action: query_prometheus
+        params: {promql: 'queue_depth{service="{{ service }}"}', condition: "< 10"}
+        timeout_s: 1
+    verify:
+      - {promql: 'queue_depth{service="{{ service }}"}', condition: "< 10"}
   - id: only-a-notice
     when: {}
     autonomy: autonomous

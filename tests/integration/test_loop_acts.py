@@ -10,7 +10,7 @@ import pytest
 from loop_scene import Scene, loop_scene
 
 from servers.waiting import eventually
-from sreops.domain.incident import EffectOutcome, Reason, Resolution
+from sreops.domain.incident import EffectOutcome, Reason, Resolution, VerificationResult
 from sreops.sandbox.claude import Fail, Say
 from sreops.sandbox.docker_engine import DockerEngine
 from sreops.sandbox.docker_swarm import Service
@@ -280,9 +280,10 @@ async def _count(it: Scene, incident_id: str, wanted: int) -> bool:
     return len(await it.store.events(incident_id)) == wanted
 
 
+@pytest.mark.parametrize("runbook", ["scale-out", "scale-and-check"])
 @pytest.mark.parametrize("helps", [True, False])
 async def test_a_swarm_service_is_scaled_and_scaled_back_where_it_does_not_help(
-    tmp_path: Path, monkeypatch: Patch, helps: bool
+    tmp_path: Path, monkeypatch: Patch, helps: bool, runbook: str
 ) -> None:
     world = World(past_s=60, scrape_interval_s=0.5, window="5s")
     world.engine = DockerEngine(world.clock, swarm=True)
@@ -302,7 +303,7 @@ async def test_a_swarm_service_is_scaled_and_scaled_back_where_it_does_not_help(
     async with loop_scene(tmp_path, monkeypatch, world, SREOPS_VERIFY__TIMEOUT_S="3") as it:
         feeding = asyncio.create_task(_feed(it.world, service, helps=helps))
         try:
-            await it.fire("queue", runbook_id="scale-out", escalate_threshold="0")
+            await it.fire("queue", runbook_id=runbook, escalate_threshold="0")
             incident = await it.ended("queue")
         finally:
             feeding.cancel()
@@ -312,6 +313,7 @@ async def test_a_swarm_service_is_scaled_and_scaled_back_where_it_does_not_help(
             assert service.replicas == 3
         else:
             assert incident.reason is Reason.remediation_ineffective
+            assert incident.verification is VerificationResult.not_fixed
             assert [effect.detail for effect in incident.effects] == ["", "undone"]
             assert service.replicas == 1
 

@@ -2,10 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from sreops.agent.effecting import give_up
 from sreops.agent.looking import container_word
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
-from sreops.domain.incident import Reason
+from sreops.domain.incident import Reason, VerificationResult
 from sreops.domain.runbook import Condition, Plan, PlannedStep, StepAction
 from sreops.domain.verification import read_condition
 from sreops.errors import SreopsError
@@ -38,9 +39,12 @@ async def check_step(visit: Visit, plan: Plan, index: int, step: PlannedStep) ->
     await visit.write()
     if not step.required:
         return _next(index)
+    told = f"{step.action.value} {step.target}: {why}"
+    if not visit.state.get("acted_at"):
+        return State(outcome=escalated(Reason.step_failed, told), wait_until=None)
     # after a disruptive step a failed check says that the remedy did not help, not that a step broke
-    reason = Reason.remediation_ineffective if visit.state.get("acted_at") else Reason.step_failed
-    return State(outcome=escalated(reason, f"{step.action.value} {step.target}: {why}"), wait_until=None)
+    await visit.write({"verification": VerificationResult.not_fixed})
+    return await give_up(visit, Reason.remediation_ineffective, told)
 
 
 def _next(index: int) -> State:

@@ -1,5 +1,6 @@
 """Effects: intent before, outcome after; what was lost in between is settled by looking."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -162,9 +163,19 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     if outcome is EffectOutcome.unknown:
         return State(outcome=escalated(Reason.outcome_unknown, text), wait_until=None)
     if outcome is EffectOutcome.failed and step.required:
-        return State(outcome=escalated(Reason.step_failed, text), wait_until=None)
+        return await give_up(visit, Reason.step_failed, text)
     ended_at = effect.outcome_at or visit.now()
     return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=ended_at.isoformat(), wait_until=None)
+
+
+async def give_up(visit: Visit, reason: Reason, why: str) -> State:
+    """Hand over in the middle of a plan, and take back what of it can be taken back."""
+    plan = Plan.model_validate(visit.state["plan"])
+    if undone := await undo_scaling(visit, plan):
+        why = f"{why}; {undone}"
+        visit.think(f"Handed over, and taken back what could be: {undone}")
+        await visit.write()
+    return State(outcome=escalated(reason, why), wait_until=None)
 
 
 async def undo_scaling(visit: Visit, plan: Plan) -> str:
@@ -174,8 +185,7 @@ async def undo_scaling(visit: Visit, plan: Plan) -> str:
     meanwhile is left alone.
     """
     told: list[str] = []
-    mine = [effect for effect in visit.incident.effects if effect.episode == visit.incident.episode]
-    for effect in mine:
+    for effect in await _ledger(visit):  # as it is now: a visit that has just written an outcome sees it here
         if effect.action != StepAction.scale_container or effect.step >= UNDO_STEPS:
             continue
         if effect.outcome is EffectOutcome.succeeded:
@@ -184,22 +194,34 @@ async def undo_scaling(visit: Visit, plan: Plan) -> str:
 
 
 async def _undo_one(visit: Visit, plan: Plan, effect: Effect) -> str:
-    before = int(effect.snapshot["replicas"])
+    before, number = int(effect.snapshot["replicas"]), UNDO_STEPS + effect.step
     step = plan.steps[effect.step]
     params: dict[str, Any] = {**step.params, "replicas": before}
     back = step.model_copy(update={"params": params})
+    # one that a crash cut short is taken up again: setting a number of replicas twice sets it once
+    undo = next((one for one in await _ledger(visit) if one.step == number), None)
     try:
         target = await find_target(visit.tools, back)
-        if not isinstance(target, ServiceState) or target.replicas != wanted_replicas(step):
-            return f"{effect.target} was changed by somebody else meanwhile: not scaled back"
-        undo = await visit.tools.store.begin_effect(
-            visit.lease,
-            _intent(visit, plan, UNDO_STEPS + effect.step, back, target),
-            limits_of(visit.tools.settings),
-            now=visit.now(),
-        )
-        await _command(visit, back, undo)
-    except (EngineUnavailable, EngineRefused, EffectBlocked, OutcomeUnknown) as exc:
-        return f"scaling {effect.target} back to {before} failed: {exc}"
-    await visit.tools.store.end_effect(visit.lease, undo.effect_id, EffectOutcome.succeeded, "undone", now=visit.now())
-    return f"{effect.target} was scaled back to {before}"
+        wanted = {wanted_replicas(step)} if undo is None else {wanted_replicas(step), before}
+        if not isinstance(target, ServiceState) or target.replicas not in wanted:
+            outcome, why = EffectOutcome.failed, f"{effect.target} was changed by somebody else meanwhile"
+        else:
+            intent = _intent(visit, plan, number, back, target)
+            limits = limits_of(visit.tools.settings)
+            undo = await visit.tools.store.begin_effect(visit.lease, intent, limits, now=visit.now())
+            await _command(visit, back, undo)
+            outcome, why = EffectOutcome.succeeded, "undone"
+    except OutcomeUnknown as exc:
+        outcome, why = EffectOutcome.unknown, str(exc)
+    except (EngineUnavailable, EngineRefused, EffectBlocked) as exc:
+        outcome, why = EffectOutcome.failed, str(exc)
+    if undo is not None:
+        undo = await visit.tools.store.end_effect(visit.lease, undo.effect_id, outcome, why, now=visit.now())
+        outcome, why = undo.outcome or outcome, undo.detail
+    if outcome is EffectOutcome.succeeded:
+        return f"{effect.target} was scaled back to {before}"
+    return f"{effect.target} was not scaled back to {before}: {why}"
+
+
+async def _ledger(visit: Visit) -> Sequence[Effect]:
+    return await visit.tools.store.effects(visit.incident.id, visit.incident.episode)

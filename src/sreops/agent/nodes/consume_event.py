@@ -8,7 +8,6 @@ from sreops.domain.alert import AlertEvent, AlertStatus
 from sreops.domain.correlation import Disposition
 from sreops.domain.incident import Reason
 
-
 Pairs = Sequence[tuple[AlertEvent, str]]
 _BEGIN = frozenset(one for one in Disposition if one.starts_graph)
 
