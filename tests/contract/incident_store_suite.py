@@ -8,9 +8,18 @@ from store_dispatch_suite import DispatchSuite
 from store_effects_suite import ApprovalsSuite, EffectsSuite
 from store_intake_suite import IntakeSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
+from store_upkeep_suite import DeadLetterSuite, RetentionSuite
 
 
 class IncidentStoreSuite(
-    IntakeSuite, DispatchSuite, EffectsSuite, ApprovalsSuite, WritesSuite, TicketsSuite, ReadingSuite
+    IntakeSuite,
+    DispatchSuite,
+    EffectsSuite,
+    ApprovalsSuite,
+    WritesSuite,
+    TicketsSuite,
+    ReadingSuite,
+    DeadLetterSuite,
+    RetentionSuite,
 ):
     """The whole contract."""
