@@ -162,6 +162,20 @@ class EffectsSuite:
         await ended(store, no_effect, now=at(605), **INEFFECTIVE)
         assert await failures("shop", "another") == 0
 
+    async def test_resuming_automation_resets_the_count_of_failures(self, store: SqlIncidentStore) -> None:
+        async def failures() -> int:
+            incident = (await store.incidents())[0][0]
+            return (await store.policy_facts(incident.id, "payments", "r", now=at(9999))).failures_in_a_row
+
+        for begin in (0, 100, 200):
+            await acted(store, "payments", begin=begin, end=begin + 5, **INEFFECTIVE)
+        await store.set_paused(True, by="ann", reason="look first", now=at(300))
+        assert await failures() == 3, "a pause forgives nothing"
+        await store.set_paused(False, by="ann", reason="the image was mended", now=at(400))
+        assert await failures() == 0
+        await acted(store, "payments", begin=500, end=505, **INEFFECTIVE)
+        assert await failures() == 1
+
     async def test_a_refired_incident_keeps_its_earlier_ending_in_the_count(self, store: SqlIncidentStore) -> None:
         await acted(store, "payments", begin=0, end=5, **INEFFECTIVE)
         [incident], _ = await store.incidents()

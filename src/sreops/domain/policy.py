@@ -142,7 +142,7 @@ def _closed(given: PolicyInput) -> list[str]:
     if given.facts.failures_in_a_row >= given.limits.breaker_failures:
         reasons.append(
             f"the last {given.facts.failures_in_a_row} remediations failed or did not help: "
-            "closed to automation until a person resets it"
+            "closed to automation until a person resets it (POST /api/automation/resume)"
         )
     return reasons
 
