@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ class _Evaluation:
         self.directory = directory
         self.out = out
         self.broken: list[str] = []
+        self._numbers = itertools.count(1)
 
     async def run(self, name: str, settings: Any) -> int:
         """Answer every case, one after another, and tell how well."""
@@ -107,7 +109,7 @@ class _Evaluation:
         except (CaseBroken, OSError, ValueError) as exc:  # bad gzip, bad JSON and bad UTF-8 are among these
             self.broken.append(f"{name}/{path.name}: {exc}")
             return None
-        answer = await answer_case(name, case_id, case, fitting(case, baselines), analyst)
+        answer = await answer_case(name, case_id, case, fitting(case, baselines), analyst, number=next(self._numbers))
         return Judged(answer, labels, sum(len(entry.line) for entry in case.logs))
 
     async def _retrievals(self, name: str, path: Path, analyst: Analyst) -> AsyncIterator[Judged]:
@@ -128,13 +130,21 @@ class _Evaluation:
             shown = {
                 key: alert[key] for key in ("alertname", "labels", "summary", "description", "message") if key in alert
             }
-            yield Judged(await answer_alert(name, str(number), shown, library, documents, analyst), labels)
+            answer = await answer_alert(
+                name, str(number), shown, library, documents, analyst, case_number=next(self._numbers)
+            )
+            yield Judged(answer, labels)
 
 
-async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, analyst: Analyst) -> Answer:
-    """Answer one case; where the model does not answer, the rules do, and the answer says so."""
+async def answer_case(
+    name: str, case_id: str, case: Case, baseline: Baseline, analyst: Analyst, *, number: int = 0
+) -> Answer:
+    """Answer one case; where the model does not answer, the rules do, and the answer says so.
+
+    ``number`` tells the cases of one run apart for budgets that are per incident.
+    """
     start = time.perf_counter()
-    seen = study(case, baseline, offered_actions(case))
+    seen = study(case, baseline, offered_actions(case), number=number)
     analysis, by = conclude(seen.brief), RULES
     if analyst.name != RULES:
         try:
@@ -157,6 +167,8 @@ async def answer_alert(
     library: Library,
     documents: Sequence[Mapping[str, Any]],
     analyst: Analyst,
+    *,
+    case_number: int = 0,
 ) -> Answer:
     """Answer one alert with the runbooks that fit it, best first, or none."""
     start = time.perf_counter()
@@ -168,7 +180,7 @@ async def answer_alert(
         labels={"alertname": str(alert.get("alertname") or ""), **_strings(alert.get("labels"))},
         annotations=_strings({key: alert[key] for key in ("summary", "description", "message") if key in alert}),
     )
-    seen = study(case, Baseline(), offered)
+    seen = study(case, Baseline(), offered, number=case_number)
     analysis, by = conclude(seen.brief), RULES
     chosen = best if found.fits else []
     if analyst.name != RULES:

@@ -14,7 +14,7 @@ from sreops.domain.cases import Baseline, Case
 from sreops.domain.evidence import Evidence, EvidenceKind, LogLine, LogLines
 from sreops.domain.redaction import Redactor, clean, one_line
 
-LEAST_EXCERPT_CHARS, MOST_EXCERPT_CHARS, EXCERPT_SHARE = 2_500, 12_000, 0.009
+LEAST_EXCERPT_CHARS, MOST_EXCERPT_CHARS, EXCERPT_SHARE = 2_500, 12_000, 0.0085
 """The excerpt of logs: about a hundredth of them, small ones nearly whole, never more than an analyst reads."""
 MAX_STATE_CHARS, MAX_STATES_CHARS = 4_000, 24_000
 SUSPECTS_TOLD = 5
@@ -31,8 +31,8 @@ class Study:
     log_excerpt: str
 
 
-def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()) -> Study:
-    """Gather the evidence of a case."""
+def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = (), *, number: int = 0) -> Study:
+    """Gather the evidence of a case; ``number`` tells its brief apart, since a case's own id names the fault."""
     since = _since(case)
     at = datetime.fromtimestamp(since, UTC)
     redactor = Redactor()
@@ -50,8 +50,7 @@ def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()
     if ranking.suspects and not ranking.abstained:
         items.append(suspects_evidence(ranking, redactor))
     numbered = findings.number(items)
-    # An id of our own: the case's own names the fault.
-    brief = Brief(incident_id="case", alerts=(event,), evidence=numbered, offered=tuple(offered))
+    brief = Brief(incident_id=f"case-{number}", alerts=(event,), evidence=numbered, offered=tuple(offered))
     return Study(brief, ranking, "\n".join(item.text for item in logs))
 
 

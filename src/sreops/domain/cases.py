@@ -184,7 +184,8 @@ def _number(value: object) -> float | None:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()  # lone surrogates are no text
 
 
 def _mapping(value: object, where: str) -> Mapping[str, Any]:
@@ -227,7 +228,7 @@ def _lines(value: object) -> tuple[CaseLine, ...]:
             CaseLine(
                 ts=_number(at),
                 service=_text(raw.get("service")),
-                line=raw["line"][:MAX_LINE_CHARS],
+                line=_text(raw["line"][:MAX_LINE_CHARS]),
             )
         )
     return tuple(lines)

@@ -18,10 +18,10 @@ NAME_FITS = 0.9
 """Share of the rarer words that two names must have in common to mean the same."""
 NAME_APART = 0.9
 """Where the alert and the document have different names: share of what the alert says that the text must hold."""
-HOLDS, HOLDS_MOST = 0.6, 0.75
-"""Where the alert has no name: the same; at the lower share the document must be ahead, too."""
+HOLDS_LEAST, HOLDS, HOLDS_MOST = 0.4, 0.6, 0.75
+"""Where the alert has no name: the most alone suffices, less must be ahead, the least far ahead."""
 AHEAD, FAR_AHEAD = 1.15, 1.5
-"""How far ahead of the next one's score; far ahead is enough alone."""
+"""How far ahead of the next one's score."""
 _MAX_CHARS = 40_000
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _TEMPLATE = re.compile(r"\{\{[^{}]{0,300}\}\}")  # what an alert rule fills in later is no word of its own
@@ -155,7 +155,8 @@ class Library:
         says = f"holds {held:.0%} of what the alert says, {ahead:.2f} times the next one's score"
         if named:
             return held >= NAME_APART and ahead >= AHEAD, f"another name ({alike:.0%} alike); {says}"
-        return ahead >= FAR_AHEAD or held >= HOLDS_MOST or (held >= HOLDS and ahead >= AHEAD), says
+        fits = held >= HOLDS_MOST or (held >= HOLDS and ahead >= AHEAD) or (held >= HOLDS_LEAST and ahead >= FAR_AHEAD)
+        return fits, says
 
     def _weight(self, some: Iterable[str]) -> float:
         return sum(self._rarity.get(word, self._unheard) for word in some)
