@@ -12,6 +12,7 @@ GOOD = """\
 version: 1
 runbooks:
   - id: restart-web
+    title: Restart the web server
     when:
       alertname: ["High*", Down]
       labels: {team: [web, 7], env: prod}
@@ -73,7 +74,7 @@ def with_step(step: str) -> str:
 
 def test_reads_every_field_of_the_schema() -> None:
     (runbook,) = load(GOOD)
-    assert runbook.id == "restart-web"
+    assert (runbook.id, runbook.title) == ("restart-web", "Restart the web server")
     assert runbook.when.alertname == ("High*", "Down")
     assert runbook.when.labels == {"team": ("web", "7"), "env": ("prod",)}
     assert runbook.when.root_cause == ("out of memory",)

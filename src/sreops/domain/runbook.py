@@ -69,10 +69,11 @@ class Condition(BaseModel):
 
 
 class Runbook(BaseModel):
-    """One runbook."""
+    """One runbook; ``title`` says in a line what it is for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: str
+    title: str = ""
     when: When
     not_when: When = When()
     autonomy: Autonomy = Autonomy.supervised

@@ -72,12 +72,13 @@ class _RunbookReader:
     def read(self, node: Node) -> Runbook | None:
         """Return the runbook, or None where it has a fault."""
         before = len(self.faults.problems)
-        known = ("id", "when", "not_when", "autonomy", "cooldown_s", "steps", "verify", "docs")
+        known = ("id", "title", "when", "not_when", "autonomy", "cooldown_s", "steps", "verify", "docs")
         fields = self.reader.mapping(node, self.place, known=known, required=("id", "when", "steps"))
         if fields is None:
             return None
         readers: dict[str, Callable[[Node, str], Any]] = {
             "id": self._id,
+            "title": lambda n, p: self.reader.text(n, p, max_chars=200),
             "when": self._when,
             "not_when": self._when,
             "autonomy": self._autonomy,
