@@ -50,6 +50,17 @@ runbooks:
         timeout_s: 1
     verify:
       - {promql: 'queue_depth{service="{{ service }}"}', condition: "< 10"}
+  - id: ask-then-restart
+    when: {}
+    autonomy: autonomous
+    steps:
+      - {action: query_prometheus, params: {promql: 'container_memory_working_set_bytes{name="{{ service }}"}'}}
+      - {action: restart_container, timeout_s: 20}
+    verify:
+      - promql: >-
+          container_memory_working_set_bytes{name="{{ service }}"}
+          / container_spec_memory_limit_bytes{name="{{ service }}"}
+        condition: "< 0.8"
   - id: only-a-notice
     when: {}
     autonomy: autonomous

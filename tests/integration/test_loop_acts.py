@@ -98,6 +98,14 @@ async def test_a_second_remediation_within_the_cooldown_is_denied(tmp_path: Path
         assert it.starts() == 2
 
 
+async def test_a_query_step_without_a_condition_asks_for_data(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        await it.fire(runbook_id="ask-then-restart")
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed, incident.decision
+        assert any("wanted any value" in thought for thought in await it.thoughts(incident))
+
+
 async def _known(it: Scene, count: int) -> bool:
     return len((await it.store.incidents(service="payments"))[0]) == count
 

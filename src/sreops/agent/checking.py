@@ -1,5 +1,6 @@
 """Steps that change nothing: health, a wait, a query, an HTTP check, a notice. One look per visit."""
 
+import sys
 from datetime import datetime, timedelta
 
 from sreops.agent.effecting import give_up
@@ -12,6 +13,7 @@ from sreops.domain.verification import read_condition
 from sreops.errors import SreopsError
 
 _LOOK_EVERY_S = 2.0
+_ANY = f">= {-sys.float_info.max!r}"
 
 
 async def check_step(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> State:
@@ -79,13 +81,12 @@ async def _healthy(visit: Visit, step: PlannedStep) -> tuple[bool, str]:
 async def _query(visit: Visit, step: PlannedStep) -> tuple[bool, str]:
     if visit.tools.metrics is None:
         return False, "Prometheus is not configured"
-    condition = Condition(promql=str(step.params["promql"]), condition=str(step.params["condition"]))
-    series = await visit.tools.metrics.instant(
-        condition.promql, at=None, timeout_s=visit.tools.settings.prometheus.timeout_s
-    )
-    reading = read_condition(condition, series, "")
+    promql, wanted = str(step.params["promql"]), step.params.get("condition")
+    series = await visit.tools.metrics.instant(promql, at=None, timeout_s=visit.tools.settings.prometheus.timeout_s)
+    # without a condition it asks for data, whatever they say
+    reading = read_condition(Condition(promql=promql, condition=str(wanted or _ANY)), series, "")
     values = ", ".join(f"{value:g}" for value in reading.values) or "no data"
-    return reading.holds is True, f"{values} (wanted {condition.condition})"
+    return reading.holds is True, f"{values} (wanted {wanted or 'any value'})"
 
 
 async def _http(visit: Visit, step: PlannedStep) -> tuple[bool, str]:
