@@ -91,7 +91,7 @@ def sqlite_count(path: Path) -> Callable[[], int]:
     return count
 
 
-async def _make_topic(bootstrap: str, topic: str) -> None:
+async def make_topic(bootstrap: str, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -106,8 +106,8 @@ def on_kafka(kafka: Kafka, bare: Bare, roles: str, rounds: int, seconds: float) 
     with Sreops(settings, ready_path="/readyz") as ours:
         poll(lambda: _connected(ours), 30, what="sreops to be connected to Kafka")
         return compare(
-            Side(ours.url, kafka_count(kafka.bootstrap, TOPICS)),
-            Side(bare.url, kafka_count(kafka.bootstrap, ["bare"])),
+            Side(ours.url, ours.pid, kafka_count(kafka.bootstrap, TOPICS)),
+            Side(bare.url, bare.pid, kafka_count(kafka.bootstrap, ["bare"])),
             rounds=rounds,
             seconds=seconds,
         )
@@ -124,8 +124,8 @@ def on_embedded(rounds: int, seconds: float) -> Comparison:
         place = ours.directory / "bare.db"  # the same disk
         with Bare("bare_sqlite", {"DATABASE": str(place)}) as bare:
             return compare(
-                Side(ours.url, sqlite_count(ours.data_dir / "events.db")),
-                Side(bare.url, sqlite_count(place)),
+                Side(ours.url, ours.pid, sqlite_count(ours.data_dir / "events.db")),
+                Side(bare.url, bare.pid, sqlite_count(place)),
                 rounds=rounds,
                 seconds=seconds,
             )
@@ -137,7 +137,7 @@ def main() -> int:
     rounds, seconds = (2, 3.0) if quick else (5, 8.0)
     rows: list[Row] = []
     with Kafka() as kafka:
-        asyncio.run(_make_topic(kafka.bootstrap, "bare"))
+        asyncio.run(make_topic(kafka.bootstrap, "bare"))
         with Bare("bare_kafka", {"BOOTSTRAP": kafka.bootstrap}) as bare:
             alone = on_kafka(kafka, bare, "bridge", rounds, seconds)
             both = on_kafka(kafka, bare, "bridge,worker", rounds, seconds)

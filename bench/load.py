@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from report import BENCH
@@ -26,6 +27,7 @@ class Round:
     seconds: float
     p99_ms: float
     records: int
+    cpu_s: float  # of the server, user and system
 
     @property
     def durable_per_s(self) -> float:
@@ -36,10 +38,20 @@ class LoadFailed(RuntimeError):
     """The server refused or lost something: its rate would mean nothing."""
 
 
-def drive(url: str, seconds: float, count: Callable[[], int]) -> Round:
-    """Load the server for so long; ``count`` counts the records in its log. Raises LoadFailed."""
-    before = count()
-    command = [str(path_of("wrk")), "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--timeout", "20s"]
+@dataclass(frozen=True)
+class Side:
+    """A server under load, its process, and how its log is counted."""
+
+    url: str
+    pid: int
+    count: Callable[[], int]
+
+
+def drive(side: Side, seconds: float) -> Round:
+    """Load the server for so long and count what its log has more of. Raises LoadFailed."""
+    url, count = side.url, side.count
+    before, cpu_before = count(), cpu_s(side.pid)
+    command = [str(path_of("wrk")), "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}s", "--timeout", "20s"]
     done = subprocess.run(
         [*command, "-s", str(BENCH / "alerts.lua"), f"{url}/alerts"],
         capture_output=True,
@@ -56,7 +68,15 @@ def drive(url: str, seconds: float, count: Callable[[], int]) -> Round:
     if records < answered:
         raise LoadFailed(f"{url}: {answered} alerts were acknowledged, {records} are in the log")
     # what was in flight when wrk hung up is in the log too, at most one request a connection
-    return Round(told["requests"], told["seconds"], told["p99_ms"], min(records, answered))
+    return Round(
+        told["requests"], told["seconds"], told["p99_ms"], min(records, answered), cpu_s(side.pid) - cpu_before
+    )
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _settled(count: Callable[[], int]) -> int:
@@ -68,14 +88,6 @@ def _settled(count: Callable[[], int]) -> int:
         if now == last:
             return now
         last = now
-
-
-@dataclass(frozen=True)
-class Side:
-    """A server under load, and how its log is counted."""
-
-    url: str
-    count: Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,13 @@ class Comparison:
 
     def detail(self) -> str:
         ours, bare = (median(one.durable_per_s for one in side) for side in (self.ours, self.bare))
-        return f"{ours:,.0f} against {bare:,.0f} durable alerts/s ({len(self.ours)} rounds in turns)"
+        cpu = [
+            1e6 * sum(one.cpu_s for one in side) / sum(one.records for one in side) for side in (self.ours, self.bare)
+        ]
+        return (
+            f"{ours:,.0f} against {bare:,.0f} durable alerts/s ({len(self.ours)} rounds in turns); "
+            f"{cpu[0]:.0f} against {cpu[1]:.0f} µs of processor time an alert"
+        )
 
     def p99_detail(self) -> str:
         ours, bare = (median(one.p99_ms for one in side) for side in (self.ours, self.bare))
@@ -105,10 +123,10 @@ class Comparison:
 def compare(ours: Side, bare: Side, *, rounds: int, seconds: float) -> Comparison:
     """Load both in turns, after a warm-up each, so that what else the machine does falls on both."""
     for side in (bare, ours):
-        drive(side.url, min(2.0, seconds), side.count)
+        drive(side, min(2.0, seconds))
     pairs: list[tuple[Round, Round]] = []
     for number in range(rounds):
         order = (ours, bare) if number % 2 else (bare, ours)
-        done = {id(side): drive(side.url, seconds, side.count) for side in order}
+        done = {id(side): drive(side, seconds) for side in order}
         pairs.append((done[id(ours)], done[id(bare)]))
     return Comparison([one for one, _ in pairs], [other for _, other in pairs])
