@@ -139,7 +139,7 @@ async def test_a_question_that_may_not_be_asked_is_told_and_costs_one() -> None:
     async with model(max_tool_calls=2) as (claude, analyst):
         claude.script(UseTools((("query_logs", {"scope": "L9"}),)), ASK)
         await analyst.analyze(about(), timeout_s=10, inquiry=inquiry)
-    first, second, final = bodies(claude)
+    _, second, final = bodies(claude)
     assert "scope must be one of L1" in results(second)[0]["content"]
     assert results(second)[0]["is_error"]
     assert final["tool_choice"] == {"type": "none"}
@@ -205,14 +205,12 @@ async def test_without_tools_to_offer_none_is_offered() -> None:
 
 async def test_at_the_money_limit_the_best_partial_answer_is_asked_for() -> None:
     ledger = MemoryLedger()
-    async with model(ledger, max_usd_per_incident=0.27) as (claude, analyst):
-        claude.script(*[ASK] * 6)
+    async with model(ledger, max_usd_per_incident=0.235) as (claude, analyst):
+        claude.script(ASK)
         answer = await analyst.analyze(about(), timeout_s=10, inquiry=Answers("x" * 7_000))
-    kinds = [body["tool_choice"]["type"] for body in bodies(claude)]
-    assert kinds[-1] == "none"
-    assert 1 < len(kinds) < 7
+    assert [body["tool_choice"]["type"] for body in bodies(claude)] == ["auto", "none"]
     assert "SREOPS_LLM__MAX_USD_PER_INCIDENT" in answer.notes[0]
-    assert (await ledger.model_usage(incident_id="i-1")).micro_usd <= 270_000
+    assert (await ledger.model_usage(incident_id="i-1")).micro_usd <= 235_000
 
 
 @pytest.mark.parametrize(
@@ -233,7 +231,7 @@ async def test_beyond_a_ceiling_nothing_is_sent(ceiling: dict[str, float], said:
 
 async def test_the_day_s_money_is_shared_and_comes_back_with_the_day() -> None:
     clock = At()
-    async with model(clock=clock, max_usd_per_day=0.15) as (claude, analyst):
+    async with model(clock=clock, max_usd_per_day=0.15) as (_, analyst):
         done = await asyncio.gather(
             *(analyst.analyze(about(number), timeout_s=10) for number in range(10)), return_exceptions=True
         )
@@ -247,7 +245,7 @@ async def test_the_day_s_money_is_shared_and_comes_back_with_the_day() -> None:
 async def test_a_model_without_a_price_costs_the_dearest() -> None:
     ledger = MemoryLedger()
     prices = {"claude-fable-5-2": {"input": 1000, "output": 5000, "cache_write": 1250, "cache_read": 100}}
-    async with model(ledger, model="claude-opus-4-5x", prices=prices) as (claude, analyst):
+    async with model(ledger, model="claude-opus-4-5x", prices=prices) as (_, analyst):
         with pytest.raises(BudgetSpent):
             await analyst.analyze(about(), timeout_s=10)
 
@@ -310,7 +308,7 @@ async def test_metrics_tell_tokens_cost_latency_and_outcome() -> None:
         value("sreops_model_tokens_total", direction="output"),
         value("sreops_model_request_seconds_count"),
     ]
-    async with model() as (claude, analyst):
+    async with model() as (_, analyst):
         await analyst.analyze(about(), timeout_s=5)
     after = [
         value("sreops_model_requests_total", model=name, outcome="answered"),

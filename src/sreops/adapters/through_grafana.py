@@ -43,9 +43,7 @@ class LogsThroughGrafana:
     ) -> LogLines:
         """Return lines of the streams that match."""
         loki = await self._loki(timeout_s)
-        return await loki.lines(
-            labels, window, limit=limit, timeout_s=timeout_s, contains=contains, excludes=excludes
-        )
+        return await loki.lines(labels, window, limit=limit, timeout_s=timeout_s, contains=contains, excludes=excludes)
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
         """Return the stream labels that exist."""

@@ -44,7 +44,6 @@ class ModelUsage:
     seconds: float = 0.0
 
 
-
 def day_of(at: datetime) -> datetime:
     """Return the beginning of the UTC day."""
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

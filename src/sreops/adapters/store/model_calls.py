@@ -74,8 +74,8 @@ def _within_day(at: datetime) -> ColumnElement[bool]:
 
 def _spent(connection: Connection, condition: ColumnElement[bool]) -> tuple[int, int]:
     """Return tokens and micro-dollars so far."""
-    query = select(
-        func.coalesce(func.sum(_ALL_TOKENS), 0), func.coalesce(func.sum(model_calls.c.micro_usd), 0)
-    ).where(condition)
+    query = select(func.coalesce(func.sum(_ALL_TOKENS), 0), func.coalesce(func.sum(model_calls.c.micro_usd), 0)).where(
+        condition
+    )
     tokens, micro_usd = connection.execute(query).one()
     return int(tokens), int(micro_usd)
