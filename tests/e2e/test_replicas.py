@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,13 @@ class Replicas:
             Record.model_validate(row | {"at": moment(row["at"]), "body": json.loads(row["body"])}) for row in rows
         ]
         assert verify_chain(records, None) == []
+
+
+@pytest.fixture
+def kafka() -> Iterator[Kafka]:
+    """A broker of the test's own: a new group reads all that the topics ever held."""
+    with Kafka() as broker:
+        yield broker
 
 
 @pytest.fixture
