@@ -126,19 +126,26 @@ def read_question(name: str, arguments: object, scopes: Scopes) -> Question:
     try:
         question: Question = kind.model_validate(arguments)
     except (ValidationError, RecursionError) as exc:
-        faults = exc.errors() if isinstance(exc, ValidationError) else []
-        known = set(kind.model_fields)
-        told = [
-            f"{error['loc'][0]}: {error['msg']}" if error["loc"] and error["loc"][0] in known else "an unknown argument"
-            for error in faults[:5]
-        ]
-        raise QueryRefused(f"{name}: {'; '.join(dict.fromkeys(told)) or 'the arguments are no object'}") from exc
+        told = _told(exc, set(kind.model_fields)) if isinstance(exc, ValidationError) else ["too deeply nested"]
+        raise QueryRefused(f"{name}: {'; '.join(dict.fromkeys(told))}") from exc
     if not isinstance(question, HistoryQuestion):
         allowed = scopes.ids(_OF_SCOPE[type(question)])
         if question.scope not in allowed:
             raise QueryRefused(f"{name}: scope must be one of {', '.join(allowed) or 'none: there is nothing to ask'}")
     _check_texts(name, question, scopes)
     return question
+
+
+def _told(exc: ValidationError, known: set[str]) -> list[str]:
+    """Say what is wrong without a word of what was given: that may be somebody else's."""
+    told = []
+    for error in exc.errors()[:5]:
+        if not error["loc"]:
+            told.append("the arguments are no object")
+        else:
+            name = error["loc"][0]
+            told.append(f"{name}: {error['msg']}" if name in known else "an unknown argument")
+    return told
 
 
 def _check_texts(name: str, question: Question, scopes: Scopes) -> None:
