@@ -1,12 +1,13 @@
 """eval: how good an analyst is on recorded incidents, set by set, with every label hidden from it."""
 
 import asyncio
+import contextlib
 import gzip
 import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sreops.app import model_text, open_analyst
-from sreops.domain.analysis import Analysis, OfferedRunbook
+from sreops.domain.analysis import Analysis, Brief, OfferedRunbook
 from sreops.domain.case_answer import Answer, answered, find_runbook, library_of, offered_actions
 from sreops.domain.case_brief import study
 from sreops.domain.case_scores import Judged, Score, scores
@@ -24,13 +25,12 @@ from sreops.domain.matching import RULES
 from sreops.domain.retrieval import Library
 from sreops.errors import AnalystRefused, AnalystUnavailable
 from sreops.ports import Analyst
-from sreops.settings import load_settings
+from sreops.settings import Settings, load_settings
 from sreops.telemetry import configure_logging
 
 RETRIEVAL_OFFERED = 8
 """Runbooks that a model may choose from: the best by words."""
 _MAX_FILE_BYTES = 512 * 1024 * 1024
-_MODEL_TIMEOUT_S = 180.0
 
 
 @dataclass
@@ -42,6 +42,23 @@ class _Set:
     alerts: Path | None = None
 
 
+@dataclass
+class Asked:
+    """The analyst who is asked, with the time it has; where it does not answer, the rules do."""
+
+    analyst: Analyst
+    timeout_s: float
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Tell the cases of one run apart: budgets are per incident."""
+
+    async def conclude(self, brief: Brief) -> tuple[Analysis, str]:
+        """Return the conclusion and who drew it."""
+        if self.analyst.name != RULES:
+            with contextlib.suppress(AnalystUnavailable, AnalystRefused):
+                return (await self.analyst.analyze(brief, timeout_s=self.timeout_s)).analysis, self.analyst.name
+        return conclude(brief), RULES
+
+
 def run(directory: Path, *, out: Path, analyst: str) -> int:
     """Write one line a case to ``out`` and print a table per set; status 0, or 1 where there is nothing to read."""
     console = Console(highlight=False, soft_wrap=True)
@@ -50,20 +67,20 @@ def run(directory: Path, *, out: Path, analyst: str) -> int:
     if not directory.is_dir():
         console.print(f"{directory}: there is no such folder; give one whose sub-folders hold cases", markup=False)
         return 1
-    return asyncio.run(_Evaluation(console, directory, out).run(analyst, settings))
+    return asyncio.run(_Evaluation(console, directory, out, settings).run(analyst))
 
 
 class _Evaluation:
     """One run over a folder; ``broken`` are the cases that were skipped, with their reason."""
 
-    def __init__(self, console: Console, directory: Path, out: Path) -> None:
+    def __init__(self, console: Console, directory: Path, out: Path, settings: Settings) -> None:
         self.console = console
         self.directory = directory
         self.out = out
+        self.settings = settings
         self.broken: list[str] = []
-        self._numbers = itertools.count(1)
 
-    async def run(self, name: str, settings: Any) -> int:
+    async def run(self, name: str) -> int:
         """Answer every case, one after another, and tell how well."""
         baselines = self._baselines()
         try:
@@ -72,21 +89,22 @@ class _Evaluation:
             self.console.print(f"{self.out}: can't be written: {exc}", markup=False)
             return 1
         with out:
-            async with open_analyst(name, settings) as analyst:
+            async with open_analyst(name, self.settings) as analyst:
+                asked = Asked(analyst, self.settings.llm.deadline_s)
                 for group in _sets(self.directory):
-                    await self._one_set(group, analyst, baselines, out)
+                    await self._one_set(group, asked, baselines, out)
         for line in self.broken:
             self.console.print(f"skipped {line}", markup=False)
         self.console.print(f"answers: {self.out}", markup=False)
         return 0
 
-    async def _one_set(self, group: _Set, analyst: Analyst, baselines: Sequence[Baseline], out: Any) -> None:
+    async def _one_set(self, group: _Set, asked: Asked, baselines: Sequence[Baseline], out: Any) -> None:
         judged: list[Judged] = []
         if group.alerts is not None:
-            async for one in self._retrievals(group.name, group.alerts, analyst):
+            async for one in self._retrievals(group.name, group.alerts, asked):
                 judged.append(one)
         for path in group.files:
-            answered_one = await self._case(group.name, path, analyst, baselines)
+            answered_one = await self._case(group.name, path, asked, baselines)
             if answered_one is not None:
                 judged.append(answered_one)
         for one in judged:
@@ -103,16 +121,16 @@ class _Evaluation:
                 self.broken.append(f"{path.parent.name}/{path.name}: {exc}")
         return found
 
-    async def _case(self, name: str, path: Path, analyst: Analyst, baselines: Sequence[Baseline]) -> Judged | None:
+    async def _case(self, name: str, path: Path, asked: Asked, baselines: Sequence[Baseline]) -> Judged | None:
         try:
             case_id, case, labels = read_case(_read(path))
         except (CaseBroken, OSError, ValueError) as exc:  # bad gzip, bad JSON and bad UTF-8 are among these
             self.broken.append(f"{name}/{path.name}: {exc}")
             return None
-        answer = await answer_case(name, case_id, case, fitting(case, baselines), analyst, number=next(self._numbers))
+        answer = await answer_case(name, case_id, case, fitting(case, baselines), asked)
         return Judged(answer, labels, sum(len(entry.line) for entry in case.logs))
 
-    async def _retrievals(self, name: str, path: Path, analyst: Analyst) -> AsyncIterator[Judged]:
+    async def _retrievals(self, name: str, path: Path, asked: Asked) -> AsyncIterator[Judged]:
         """Answer each alert of a retrieval set; its id is its place in the list."""
         try:
             alerts = _listed(_read(path), "alerts")
@@ -130,27 +148,15 @@ class _Evaluation:
             shown = {
                 key: alert[key] for key in ("alertname", "labels", "summary", "description", "message") if key in alert
             }
-            answer = await answer_alert(
-                name, str(number), shown, library, documents, analyst, case_number=next(self._numbers)
-            )
+            answer = await answer_alert(name, str(number), shown, library, documents, asked)
             yield Judged(answer, labels)
 
 
-async def answer_case(
-    name: str, case_id: str, case: Case, baseline: Baseline, analyst: Analyst, *, number: int = 0
-) -> Answer:
-    """Answer one case; where the model does not answer, the rules do, and the answer says so.
-
-    ``number`` tells the cases of one run apart for budgets that are per incident.
-    """
+async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, asked: Asked) -> Answer:
+    """Answer one case; where the model does not answer, the answer says that the rules did."""
     start = time.perf_counter()
-    seen = study(case, baseline, offered_actions(case), number=number)
-    analysis, by = conclude(seen.brief), RULES
-    if analyst.name != RULES:
-        try:
-            analysis, by = (await analyst.analyze(seen.brief, timeout_s=_MODEL_TIMEOUT_S)).analysis, analyst.name
-        except (AnalystUnavailable, AnalystRefused):
-            by = RULES
+    seen = study(case, baseline, offered_actions(case), number=next(asked.numbers))
+    analysis, by = await asked.conclude(seen.brief)
     fields = answered(case, seen, analysis, by_model=by != RULES)
     seconds = time.perf_counter() - start
     text = model_text(seen.brief)
@@ -166,9 +172,7 @@ async def answer_alert(
     alert: Mapping[str, Any],
     library: Library,
     documents: Sequence[Mapping[str, Any]],
-    analyst: Analyst,
-    *,
-    case_number: int = 0,
+    asked: Asked,
 ) -> Answer:
     """Answer one alert with the runbooks that fit it, best first, or none."""
     start = time.perf_counter()
@@ -180,15 +184,11 @@ async def answer_alert(
         labels={"alertname": str(alert.get("alertname") or ""), **_strings(alert.get("labels"))},
         annotations=_strings({key: alert[key] for key in ("summary", "description", "message") if key in alert}),
     )
-    seen = study(case, Baseline(), offered, number=case_number)
-    analysis, by = conclude(seen.brief), RULES
+    seen = study(case, Baseline(), offered, number=next(asked.numbers))
+    analysis, by = await asked.conclude(seen.brief)
     chosen = best if found.fits else []
-    if analyst.name != RULES:
-        try:
-            analysis, by = (await analyst.analyze(seen.brief, timeout_s=_MODEL_TIMEOUT_S)).analysis, analyst.name
-            chosen = sorted(best, key=lambda key: key != analysis.runbook_id) if analysis.runbook_id else []
-        except (AnalystUnavailable, AnalystRefused):
-            by = RULES
+    if by != RULES:
+        chosen = sorted(best, key=lambda key: key != analysis.runbook_id) if analysis.runbook_id else []
     seconds = time.perf_counter() - start
     text = model_text(seen.brief)
     return Answer(
