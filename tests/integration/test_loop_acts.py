@@ -11,6 +11,7 @@ from loop_scene import Scene, loop_scene
 
 from servers.waiting import eventually
 from sreops.domain.incident import EffectOutcome, Reason, Resolution, VerificationResult
+from sreops.sandbox import webhook
 from sreops.sandbox.claude import Fail, Say
 from sreops.sandbox.docker_engine import DockerEngine
 from sreops.sandbox.docker_swarm import Service
@@ -96,6 +97,29 @@ async def test_a_second_remediation_within_the_cooldown_is_denied(tmp_path: Path
         assert incident.reason is Reason.policy_denied
         assert "cooldown" in str(incident.decision)
         assert it.starts() == 2
+
+
+async def test_what_joined_the_incident_and_burns_on_is_not_closed_with_it(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_VERIFY__TIMEOUT_S="2") as it:
+        await it.fire(tier="supervised")
+        waiting = await it.reaches("awaiting_approval")
+        it.world.prometheus.set_alert("QueueStuck", {"service": "payments"})
+        await it.fire(alertname="QueueStuck")
+        await eventually(lambda: _count(it, waiting.id, 2), 10)
+        assert (await it.decide(waiting, "approve")).status_code == 200
+        incident = await it.ended()
+        assert incident.reason is Reason.remediation_ineffective
+        assert "still fires" in str(incident.decision)
+        assert it.starts() == 2
+
+
+async def test_an_alert_that_joins_narrows_what_is_allowed(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch) as it:
+        alerts = [it.world.alert("HighErrorRate", "payments"), it.world.alert("B", "payments", agent_action="observe")]
+        await it.client.post("/alerts", content=webhook.body(alerts))
+        incident = await it.ended()
+        assert incident.reason is Reason.observe_only
+        assert it.starts() == 1
 
 
 async def test_a_query_step_without_a_condition_asks_for_data(tmp_path: Path, monkeypatch: Patch) -> None:

@@ -1,16 +1,19 @@
 """Looking: measure a service's state now, for the baseline and for the proof."""
 
+import asyncio
 from collections.abc import Sequence
 
 from sreops.agent.context import Tools
 from sreops.agent.targets import find_target
 from sreops.agent.visit import Visit
+from sreops.domain.alert import AlertEvent
 from sreops.domain.evidence import ContainerState, SeriesSet
 from sreops.domain.runbook import Condition, Plan
 from sreops.domain.verification import Look, Reading, read_condition
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
+_ASKED_AT_MOST = 20  # alerts of one incident: a look must not become a flood of queries
 _WORST_FIRST = ("down", "unhealthy", "starting", "running", "healthy")
 
 
@@ -68,19 +71,26 @@ def worst(states: Sequence[str]) -> str | None:
 
 
 async def alert_firing(visit: Visit) -> bool | None:
-    """Say whether the incident's alert fires now: by those who evaluate it, else by our own record.
+    """Say whether an alert of the incident fires now: by those who evaluate it, else by our own record.
 
-    Our record can only say "no longer": that nobody has told us of a resolve proves nothing.
+    The alert of the episode is not the only one that counts: what joined the incident and still burns would be
+    closed with it. Our record can only say "no longer": that nobody has told us of a resolve proves nothing.
     """
-    if visit.tools.alert_states is not None:
-        try:
-            state = await visit.tools.alert_states.firing(
-                visit.event, timeout_s=visit.tools.settings.prometheus.timeout_s
-            )
-        except SreopsError as exc:
-            log.warning("agent.alert_state_unknown", error=str(exc))
-            state = None
-        if state is not None:
-            return state
     incident = visit.incident
-    return False if incident.all_resolved_at is not None and incident.resolve_proven else None
+    if incident.all_resolved_at is not None and incident.resolve_proven:
+        return await _fires(visit.tools, visit.event) is True  # all were resolved: only who evaluates it may differ
+    asked = (await visit.alerts())[:_ASKED_AT_MOST]
+    states = await asyncio.gather(*(_fires(visit.tools, event) for event in asked))
+    if True in states:
+        return True
+    return None if None in states else False
+
+
+async def _fires(tools: Tools, event: AlertEvent) -> bool | None:
+    if tools.alert_states is None:
+        return None
+    try:
+        return await tools.alert_states.firing(event, timeout_s=tools.settings.prometheus.timeout_s)
+    except SreopsError as exc:
+        log.warning("agent.alert_state_unknown", error=str(exc))
+        return None

@@ -2,7 +2,7 @@
 
 from sreops.agent.targets import target_facts
 from sreops.agent.visit import Visit
-from sreops.domain.policy import PolicyDecision, PolicyFacts, PolicyInput, PolicyLimits, decide
+from sreops.domain.policy import PolicyDecision, PolicyFacts, PolicyInput, PolicyLimits, decide, most_cautious
 from sreops.domain.runbook import Plan
 from sreops.settings import Settings
 
@@ -11,14 +11,15 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
     """Ask policy about a plan now; the second value says why a target could not be known, if so."""
     tools, event = visit.tools, visit.event
     targets, trouble = await target_facts(tools, plan)
+    wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(
         visit.incident.id, visit.incident.service, plan.runbook_id, now=visit.now()
     )
     decision = decide(
         PolicyInput(
             now=visit.now(),
-            tier=event.tier,
-            agent_action=event.agent_action,
+            tier=wishes.tier,
+            agent_action=wishes.agent_action,
             autonomy=plan.autonomy,
             cooldown_s=plan.cooldown_s,
             targets=targets,

@@ -12,7 +12,7 @@ from langgraph.types import interrupt
 
 from sreops.agent.context import AgentContext, Tools
 from sreops.agent.state import Outcome, State
-from sreops.domain.alert import AlertEvent
+from sreops.domain.alert import AlertEvent, AlertStatus
 from sreops.domain.incident import Incident, Reason, Resolution
 from sreops.domain.record import Action, Thought
 from sreops.errors import LeaseLost
@@ -40,6 +40,13 @@ class Visit:
     def event(self) -> AlertEvent:
         """The alert that opened this episode."""
         return AlertEvent.model_validate(self.state["event"])
+
+    async def alerts(self) -> Sequence[AlertEvent]:
+        """Return the alert that opened the episode, then those that joined it and that nobody said are over."""
+        newest = {event.fingerprint: event for event, _ in await self.tools.store.events(self.incident.id)}
+        newest.pop(self.event.fingerprint, None)
+        joined = [event for event in newest.values() if event.status is AlertStatus.firing]
+        return [self.event, *reversed(joined)]
 
     def now(self) -> datetime:
         """Aware UTC."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sreops.domain.alert import Tier
+from sreops.domain.alert import AlertEvent, Tier
 from sreops.domain.patterns import PatternInvalid, glob_matches
 from sreops.domain.runbook import Autonomy
 
@@ -74,6 +74,14 @@ class PolicyInput(BaseModel):
     approved: bool = False  # a person has approved exactly this plan
 
 
+class Wishes(BaseModel):
+    """What an incident's alerts ask of automation, the most cautious of each."""
+
+    model_config = ConfigDict(frozen=True)
+    tier: Tier
+    agent_action: str
+
+
 class PolicyDecision(BaseModel):
     """The verdict; ``wait`` with allow: only a free slot is missing (remediations at once, service busy)."""
 
@@ -85,6 +93,22 @@ class PolicyDecision(BaseModel):
 
 MAX_CLOCK_SKEW_S = 60.0
 """How far a time from another process may lie in the future before it is not believed."""
+
+
+def most_cautious(alerts: Sequence[AlertEvent]) -> Wishes:
+    """Return what holds for an incident of several alerts: one that joins may narrow what is allowed, never widen it.
+
+    ``observe`` outranks any word that policy does not know, and that outranks ``investigate`` and ``remediate``.
+    """
+    tiers = (Tier.autonomous, Tier.supervised)  # any other is left to people
+    tier = max((alert.tier for alert in alerts), key=lambda one: tiers.index(one) if one in tiers else len(tiers))
+    plain = ("remediate", "investigate")
+
+    def caution(wish: str) -> int:
+        return 2 if wish == "observe" else 0 if wish in plain else 1
+
+    wishes = [alert.agent_action.strip().lower() for alert in alerts]
+    return Wishes(tier=tier, agent_action=max(wishes, key=caution))
 
 
 def decide(given: PolicyInput) -> PolicyDecision:

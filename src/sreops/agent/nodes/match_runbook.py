@@ -7,7 +7,7 @@ from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.analysis import Analysis, Category
 from sreops.domain.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.matching import Selection, select_runbook
-from sreops.domain.policy import PolicyDecision, Verdict
+from sreops.domain.policy import PolicyDecision, Verdict, most_cautious
 from sreops.domain.rendering import make_plan
 from sreops.domain.runbook import Plan
 from sreops.errors import PlanRefused
@@ -71,8 +71,8 @@ async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selec
         return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
     if selection.runbook is None:
         return escalated(selection.reason or Reason.no_runbook_matched, selection.why + named)
-    if visit.event.agent_action == "observe":
-        return escalated(Reason.observe_only, f"the alert asks for observation only{named}")
+    if most_cautious(await visit.alerts()).agent_action == "observe":
+        return escalated(Reason.observe_only, f"an alert of the incident asks for observation only{named}")
     return None
 
 
