@@ -378,8 +378,13 @@ class IncidentStore(ModelLedger, Protocol):
         """
         ...
 
-    async def policy_facts(self, incident_id: str, service: str, runbook_id: str, *, now: datetime) -> PolicyFacts:
-        """Return recent automation facts; effects of this incident's running episode are not counted."""
+    async def policy_facts(
+        self, incident_id: str, service: str, runbook_id: str, *, now: datetime, targets: Sequence[str] = ()
+    ) -> PolicyFacts:
+        """Return recent automation facts; effects of this incident's running episode are not counted.
+
+        Those of the service and of ``targets``, whoever's incident it was.
+        """
         ...
 
     async def begin_effect(self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime) -> Effect:

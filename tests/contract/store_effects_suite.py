@@ -142,6 +142,24 @@ class EffectsSuite:
         facts = await store.policy_facts(lease.incident_id, "payments", "r", now=at(3600))
         assert facts.effects_last_hour == 1
 
+    async def test_what_was_done_to_a_target_counts_for_whoever_would_do_it_again(
+        self, store: SqlIncidentStore
+    ) -> None:
+        shop = await at_work(store, "shop")
+        await store.begin_effect(shop, effect_of(shop, target="database"), LIMITS, now=T0)
+        cart = await at_work(store, "cart", now=at(1))
+
+        async def facts(targets: list[str]) -> tuple[bool, int]:
+            found = await store.policy_facts(cart.incident_id, "cart", "r", now=at(2), targets=targets)
+            return found.service_busy, found.effects_last_hour
+
+        assert await facts(["cart"]) == (False, 0)
+        assert await facts(["database"]) == (True, 1)
+        with pytest.raises(EffectBlocked, match="remediating database"):
+            await store.begin_effect(cart, effect_of(cart, target="database"), LIMITS, now=at(3))
+        await ended(store, shop, now=at(4))
+        assert await facts(["database"]) == (False, 1)
+
     async def test_failures_in_a_row_end_at_a_success(self, store: SqlIncidentStore) -> None:
         async def failures(service: str, runbook: str = "restart-leak") -> int:
             incident = (await store.incidents())[0][0]

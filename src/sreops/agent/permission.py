@@ -13,7 +13,11 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
     targets, trouble = await target_facts(tools, plan)
     wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(
-        visit.incident.id, visit.incident.service, plan.runbook_id, now=visit.now()
+        visit.incident.id,
+        visit.incident.service,
+        plan.runbook_id,
+        now=visit.now(),
+        targets=[target.name for target in targets],
     )
     decision = decide(
         PolicyInput(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.breaker import failures_in_a_row
@@ -81,15 +81,22 @@ class Ledger(Part):
         )
         return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
 
-    async def policy_facts(self, incident_id: str, service: str, runbook_id: str, *, now: datetime) -> PolicyFacts:
-        """Return recent automation facts; effects of this incident's running episode are not counted."""
+    async def policy_facts(
+        self, incident_id: str, service: str, runbook_id: str, *, now: datetime, targets: Sequence[str] = ()
+    ) -> PolicyFacts:
+        """Return recent automation facts; effects of this incident's running episode are not counted.
+
+        An effect is of a service where it was done for it or to it: ten services that suffer from one database
+        must not restart it ten times.
+        """
+        names = {service, *targets}
 
         def facts(connection: Connection) -> PolicyFacts:
             pause = pause_state_of(connection)
             episode = incident_row(connection, incident_id).episode
             others = ~and_(effects.c.incident_id == incident_id, effects.c.episode == episode)
             since = moment(micros(now) - _HOUR_US)
-            of_service = and_(effects.c.service == service, others)
+            of_service = and_(or_(effects.c.service.in_(names), effects.c.target.in_(names)), others)
             last = connection.execute(select(func.max(effects.c.intent_at)).where(of_service)).scalar_one()
             lately = select(func.count()).select_from(effects).where(of_service, effects.c.intent_at > since)
             acting = _acting(connection, incident_id)
@@ -99,7 +106,7 @@ class Ledger(Part):
                 last_effect_at=last,
                 effects_last_hour=connection.execute(lately).scalar_one(),
                 running_now=len(acting),
-                service_busy=any(service in services for services in acting.values()),
+                service_busy=any(names & touched for touched in acting.values()),
                 failures_in_a_row=failures_in_a_row(connection, service, runbook_id),
             )
 
@@ -117,9 +124,10 @@ def _guard(connection: Connection, effect: Effect, limits: PolicyLimits) -> None
     if incident.all_resolved_at is not None:
         raise EffectBlocked([f"resolved: no alert of the incident fires since {incident.all_resolved_at.isoformat()}"])
     acting = _acting(connection, effect.incident_id)
-    busy = sorted(other for other, services in acting.items() if {effect.service, incident.service} & services)
+    mine = {effect.service, effect.target, incident.service}
+    busy = sorted((other, *sorted(mine & touched)) for other, touched in acting.items() if mine & touched)
     if busy:
-        raise EffectBlocked([f"incident {busy[0]} is remediating {effect.service} now"])
+        raise EffectBlocked([f"incident {busy[0][0]} is remediating {busy[0][1]} now"])
     if len(acting) >= limits.max_concurrent_effects:
         raise EffectBlocked(
             [f"{len(acting)} remediations run at once, the most that is allowed is {limits.max_concurrent_effects}"],
@@ -128,19 +136,19 @@ def _guard(connection: Connection, effect: Effect, limits: PolicyLimits) -> None
 
 
 def _acting(connection: Connection, but: str) -> dict[str, set[str]]:
-    """Return the other incidents between their first intent and their end, with the services that they touch.
+    """Return the other incidents between their first intent and their end, with the services and targets touched.
 
     An open incident with an effect in its running episode is one, whatever its status says: the intent is
     committed before the status may be.
     """
     query = (
-        select(incidents.c.id, incidents.c.service, effects.c.service.label("touched"))
+        select(incidents.c.id, incidents.c.service, effects.c.service.label("touched"), effects.c.target)
         .join(effects, and_(effects.c.incident_id == incidents.c.id, effects.c.episode == incidents.c.episode))
         .where(incidents.c.ended_at.is_(None), incidents.c.id != but)
     )
     found: dict[str, set[str]] = {}
     for row in connection.execute(query):
-        found.setdefault(row.id, {row.service}).add(row.touched)
+        found.setdefault(row.id, {row.service}).update((row.touched, row.target))
     return found
 
 
