@@ -298,3 +298,21 @@ def test_the_development_cases_stay_above_the_naive_floors(
 
 def test_the_offered_runbooks_of_a_model_are_few() -> None:
     assert evaluation.RETRIEVAL_OFFERED <= 10
+
+
+def test_series_belong_to_the_candidate_with_the_longest_name(tmp_path: Path) -> None:
+    minutes = [SINCE + 60.0 * n for n in range(-20, 4)]
+    metrics = {
+        f"{service}_cpu": [
+            [at, 20.0 * (5 if at >= SINCE and service == "orders-db" else 1) + 0.1 * (n % 3)]
+            for n, at in enumerate(minutes)
+        ]
+        for service in ("orders", "orders-db", "front-end")
+    }
+    case = ranked_case(metrics=metrics, logs=[], service=None, candidates=["front-end", "orders", "orders-db"])
+    write(tmp_path / "in" / "set", "1", case)
+    by_metric = {**case, "id": "by-metric", "candidates": sorted(metrics)}
+    write(tmp_path / "in" / "set", "2", by_metric)
+    services, series = evaluate(tmp_path / "in", tmp_path / "out.jsonl")
+    assert services["ranked"][0] == "orders-db"
+    assert series["ranked"][0] == "orders-db_cpu"

@@ -154,3 +154,25 @@ def test_hostile_lines_cost_neither_time_nor_sense() -> None:
     nasty = ["TraceID: " * 5000, "TraceID: " + "a" * 100_000, "\x00" * 1000, "trace_id=" + "-" * 64, "#1" * 50_000]
     lines = [(float(n), "front", nasty[n % len(nasty)]) for n in range(100)]
     assert rank(Scene(SERVICES, 50.0, lines=lines)).abstained
+
+
+def test_a_hog_among_samples_of_every_second_is_found_through_noise_and_its_callers_latency() -> None:
+    services = ("carts", "carts-db", "front-end", "orders", "orders-db", "payment", "shipping", "user")
+    right = 0
+    for seed in range(12):
+        rng = random.Random(seed)
+        culprit, kind = services[seed % len(services)], ("cpu", "mem")[seed % 2]
+        metrics = []
+        for service in services:
+            for name, level in (("cpu", 0.2), ("mem", 2e8), ("latency", 0.02), ("load", 30.0)):
+                times = 1.0
+                if service == culprit and name == kind:
+                    times = 3.0
+                elif name == "latency" and service in (culprit, "front-end"):
+                    times = 4.0
+                points = [
+                    (float(n), rng.lognormvariate(0, 0.15) * level * (times if n >= 300 else 1.0)) for n in range(600)
+                ]
+                metrics.append(Metric(service, name, points))
+        right += order(rank(Scene(services, 300.0, metrics=metrics)))[0] == culprit
+    assert right >= 11
