@@ -195,7 +195,7 @@ class Lineage:
 
     async def _judge(self, service: str, outcome: Outcome) -> None:
         incident = await eventually(
-            lambda: asyncio.to_thread(self.sreops.ended_incident_of, service),
+            lambda: asyncio.to_thread(self._ended, service),
             END_TIMEOUT_S,
             every_s=0.1,
             what=f"the incident of {service} to end",
@@ -205,7 +205,15 @@ class Lineage:
         outcome.end = incident["resolution"] or incident["reason"]
         outcome.restarts = self.world.restarts(service)
         outcome.issues = len(self.world.issues(service))
-        outcome.wrong += self._wrong(service, incident, outcome)
+        outcome.wrong += await asyncio.to_thread(self._wrong, service, incident, outcome)
+
+    def _ended(self, service: str) -> dict[str, Any] | None:
+        try:
+            return self.sreops.ended_incident_of(service)
+        except httpx.HTTPStatusError as exc:
+            if exc.response.status_code == 503:  # PostgreSQL is reached a moment after the process serves
+                return None
+            raise
 
     def _told(self, service: str, incident: Mapping[str, Any]) -> bool:
         [issue] = self.world.issues(service)

@@ -27,7 +27,7 @@ class _Session:
     bound: str = ""
     in_transaction: bool = False
     touched: list[str] = field(default_factory=list)
-    syncs: int = 0
+    syncs: int = 1  # the server is ready once before it was asked anything
     answered: int = 0
     held_until: int = 0  # the answer with this number is the commit's
     place: str = ""
