@@ -8,6 +8,7 @@ from store_dispatch_suite import DispatchSuite
 from store_effects_suite import ApprovalsSuite, EffectsSuite
 from store_intake_suite import IntakeSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
+from store_replicas_suite import ReplicasSuite
 from store_upkeep_suite import DeadLetterSuite, RetentionSuite
 
 
@@ -21,5 +22,6 @@ class IncidentStoreSuite(
     ReadingSuite,
     DeadLetterSuite,
     RetentionSuite,
+    ReplicasSuite,
 ):
     """The whole contract."""

@@ -1,16 +1,26 @@
 """The incident store on a real PostgreSQL: the same contract, and what replicas need."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from incident_store_suite import IncidentStoreSuite
+from langgraph.checkpoint.base import empty_checkpoint
 from store_scene import T0, Opener, alert, always
 
 from servers.postgres import Postgres
+from sreops.adapters.postgres import CONNECT_ARGS
 from sreops.adapters.store import SqlIncidentStore
-from sreops.errors import StoreUnavailable
+from sreops.adapters.store.engine import WRITE_LOCK
+from sreops.errors import AlreadyRunning, StoreUnavailable
+
+psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
+from sreops.adapters import membership  # noqa: E402
+from sreops.adapters.membership import Membership  # noqa: E402
+from sreops.adapters.postgres_checkpoints import PostgresCheckpoints  # noqa: E402
 
 pytestmark = pytest.mark.needs("postgres")
 KEY = b"audit key"
@@ -86,3 +96,81 @@ async def test_an_unreachable_server_is_told_without_the_password() -> None:
     with pytest.raises(StoreUnavailable, match="PostgreSQL does not answer") as raised:
         await store.open()
     assert "geheim" not in str(raised.value)
+
+
+async def test_a_replica_that_hangs_in_a_transaction_does_not_stop_the_others_for_long(
+    store: SqlIncidentStore, url: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(url, **CONNECT_ARGS) as hung:  # as a paused process would
+        await hung.execute(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})".encode())
+        assert (await store.health()).status == "down"
+        await store.correlate(alert("after"), always("open"), now=T0)  # waits until the server has ended the other
+        with pytest.raises(psycopg.InternalError, match="idle-in-transaction"):
+            await hung.execute("SELECT 1")
+    assert (await store.health()).status == "up"
+
+
+async def test_replicas_with_kafka_share_a_database_and_one_without_has_it_alone(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "_JOIN_POLL_S", 0.01)
+    with_kafka = [Membership(url, alone=False) for _ in range(3)]
+    alone = [Membership(url, alone=True) for _ in range(2)]
+    try:
+        await asyncio.gather(*(one.join() for one in with_kafka))
+        with pytest.raises(AlreadyRunning, match="SREOPS_KAFKA__BOOTSTRAP_SERVERS"):
+            await alone[0].join()
+        for one in with_kafka:
+            await one.leave()
+        await alone[0].join()
+        await alone[0].join()  # stays
+        for other in (alone[1], with_kafka[0]):
+            with pytest.raises(AlreadyRunning, match="no Kafka"):
+                await other.join()
+        await alone[0].leave()
+        await alone[1].join()
+    finally:
+        for one in (*with_kafka, *alone):
+            await one.leave()
+
+
+async def test_a_membership_outlives_a_restart_of_the_server(url: str, postgres: Postgres) -> None:
+    first, second = Membership(url, alone=True), Membership(url, alone=True)
+    try:
+        await first.join()
+        await asyncio.to_thread(postgres.kill)
+        with pytest.raises(StoreUnavailable):
+            await first.join()
+        await asyncio.to_thread(postgres.start)
+        await first.join()
+        with pytest.raises(AlreadyRunning):
+            await second.join()
+    finally:
+        await first.leave()
+        await second.leave()
+
+
+async def test_checkpoints_are_made_once_by_replicas_that_start_at_once_and_their_failures_are_ours(
+    url: str, postgres: Postgres
+) -> None:
+    several = [PostgresCheckpoints(url) for _ in range(3)]
+    config: Any = {"configurable": {"thread_id": "t:1", "checkpoint_ns": ""}}
+    try:
+        await asyncio.gather(*(one.start() for one in several))
+        await asyncio.gather(*(one.set_up() for one in several))
+        checkpoint = empty_checkpoint() | {"channel_values": {"n": 1}, "channel_versions": {"n": 1}}
+        await several[0].saver.aput(config, checkpoint, {"source": "loop", "step": 1}, {"n": 1})  # type: ignore[typeddict-item,arg-type]
+        seen = [await one.saver.aget_tuple(config) for one in several]
+        assert [one.checkpoint["channel_values"] for one in seen if one] == [{"n": 1}] * 3
+        await asyncio.to_thread(postgres.kill)
+        with pytest.raises(StoreUnavailable) as raised:
+            await several[0].saver.aget_tuple(config)
+        assert raised.value.retryable
+        await asyncio.to_thread(postgres.start)
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(StoreUnavailable):
+                    assert await several[0].saver.aget_tuple(config) is not None
+                    break
+    finally:
+        await asyncio.gather(*(one.stop() for one in several))

@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from crash.world import Process, World, payload
 from servers.kafka import Kafka
@@ -28,6 +26,9 @@ from servers.waiting import eventually
 from sreops.adapters.store.columns import moment
 from sreops.domain.audit import verify_chain
 from sreops.domain.record import Record
+
+psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
+from psycopg.rows import dict_row  # noqa: E402
 
 pytestmark = [pytest.mark.needs("postgres", "kafka"), pytest.mark.timeout(420)]
 

@@ -91,5 +91,5 @@ class _Saver(AsyncPostgresSaver):
         try:
             async with super()._cursor(pipeline=pipeline) as cursor:
                 yield cursor
-        except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as exc:
             raise unavailable(self._where, exc) from exc

@@ -40,7 +40,6 @@ class Correlating(Part):
         An ``open`` whose incident exists already (an alert that has fired for longer than any window) becomes
         ``refire`` where that one has ended, else ``repeat``: the id is the alert's, so there can't be a second.
         """
-
         if self._db.shared and (made := await self._made_already(event)):
             return made  # every replica goes through the inbox: most of the others' work must not cost the write lock
 

@@ -23,7 +23,7 @@ from sreops.errors import SettingsInvalid, StoreUnavailable
 _T = TypeVar("_T")
 
 _BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
-_WRITE_LOCK = 0x5352454F5053  # "SREOPS": the advisory lock of writers, within our database
+WRITE_LOCK = 0x5352454F5053  # "SREOPS": the advisory lock of writers, within our database
 _WRITES = {"sreops_writes": True}
 
 
@@ -164,7 +164,7 @@ class Database:
         @event.listens_for(engine.sync_engine, "begin")
         def _begin(connection: Connection) -> None:
             if connection.get_execution_options().get("sreops_writes"):
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
         return engine
 
