@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ GRAPH_HUNG = "dispatch.graph_hung"
 GRAPH_FAILED = "dispatch.graph_failed"
 LEASE_GONE = "dispatch.lease_gone"
 LEASE_LET_GO = "dispatch.lease_let_go"
+LEASE_TAKEN_OVER = "dispatch.lease_taken_over"
 ACCOUNT_FAILED = "dispatch.account_failed"
 
 
@@ -110,9 +111,20 @@ class Dispatch:
             control = RunControl()
             if self._draining:  # since it was claimed
                 control.request_drain("shutdown")
-            task = tasks.create_task(self._work(lease, control), name=f"incident {lease.incident_id}")
+            # a run of ours whose lease lapsed (this process was stopped, the store was away) must not write
+            # checkpoints beside the one that takes over: no fencing token guards those
+            lapsed = [task for task, (held, _) in self._running.items() if held.incident_id == lease.incident_id]
+            work = self._take_over(lapsed, lease, control) if lapsed else self._work(lease, control)
+            task = tasks.create_task(work, name=f"incident {lease.incident_id}")
             self._running[task] = (lease, control)
             task.add_done_callback(self._forget)
+
+    async def _take_over(self, lapsed: Sequence[asyncio.Task[None]], lease: Lease, control: RunControl) -> None:
+        for task in lapsed:
+            task.cancel()
+        log.warning(LEASE_TAKEN_OVER, incident_id=lease.incident_id)
+        await asyncio.wait(lapsed)
+        await self._work(lease, control)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
