@@ -56,12 +56,16 @@ def insert_records(db: sqlite3.Connection, records: Sequence[LogRecord]) -> None
     """Append, each at its topic's next offset."""
     at = time.time()
     heads: dict[str, int] = {}
+    written: dict[tuple[tuple[str, bytes], ...], str] = {}  # the same for all events of a request
     rows = []
     for record in records:
         if record.topic not in heads:
             row = db.execute("SELECT next FROM heads WHERE topic = ?", (record.topic,)).fetchone()
             heads[record.topic] = row[0] if row else 0
-        headers = json.dumps([[name, b64encode(value).decode()] for name, value in record.headers])
+        headers = written.get(record.headers)
+        if headers is None:
+            headers = json.dumps([[name, b64encode(value).decode()] for name, value in record.headers])
+            written[record.headers] = headers
         # "replace": a lone surrogate from somebody's JSON must not keep the alert out
         key = record.key.encode("utf-8", "replace")
         rows.append((record.topic, heads[record.topic], key, record.value, headers, at))

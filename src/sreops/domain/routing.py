@@ -40,7 +40,7 @@ def _word(text: str) -> str:
 
 def severity_of(text: str) -> Severity | None:
     """Return the severity that a label means (``crit``, ``P1``, ``sev-1``, ``warn`` …), or None where it is unknown."""
-    return _SEVERITY_OF.get(_word(text))
+    return _SEVERITY_OF.get(text) or _SEVERITY_OF.get(_word(text))
 
 
 def tier_of(text: str) -> Tier | None:

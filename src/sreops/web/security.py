@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGE_POLICY: Final = (
@@ -11,6 +10,19 @@ PAGE_POLICY: Final = (
 )
 """Nothing from elsewhere, nothing inline: hostile text that got through the escaping still could not run."""
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+
+
+_OF_ALL: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    # not no-referrer: with it browsers send `Origin: null` with our own forms (Fetch, "serialize origin")
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+_OF_PAGES: Final = ((b"content-security-policy", PAGE_POLICY.encode()), *_OF_ALL)
+_OF_DATA: Final = ((b"content-security-policy", DATA_POLICY.encode()), *_OF_ALL)
 
 
 class SecurityHeaders:
@@ -27,16 +39,10 @@ class SecurityHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                page = headers.get("content-type", "").startswith("text/html")
-                headers.setdefault("Content-Security-Policy", PAGE_POLICY if page else DATA_POLICY)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("X-Frame-Options", "DENY")
-                # not no-referrer: with it browsers send `Origin: null` with our own forms (Fetch, "serialize origin")
-                headers.setdefault("Referrer-Policy", "same-origin")
-                headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-                headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-                headers.setdefault("Cache-Control", "no-store")
+                own: dict[bytes, bytes] = dict(message["headers"])  # names are in lower case there
+                page = own.get(b"content-type", b"").startswith(b"text/html")
+                added = [header for header in (_OF_PAGES if page else _OF_DATA) if header[0] not in own]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         await self._app(scope, receive, with_headers)
