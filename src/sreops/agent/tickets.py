@@ -48,6 +48,11 @@ class TicketDesk:
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
+    def timeout_s(self) -> float:
+        """How long one request may take."""
+        return self._timeout_s
+
+    @property
     def configured(self) -> bool:
         """Whether there is a GitLab to write to."""
         return self._issues is not None
@@ -173,8 +178,14 @@ class TicketDesk:
 
 
 async def drain_quietly(desk: TicketDesk, incident_id: str) -> None:
-    """Try an incident's ticket writes now; what fails stays queued, and never fails the caller."""
+    """Try an incident's ticket writes now; what fails stays queued, and never fails the caller.
+
+    Nor holds it up: a GitLab that hangs gets one request's time, and the catch-up does the rest.
+    """
     try:
-        await desk.drain(incident_id)
+        async with asyncio.timeout(desk.timeout_s):
+            await desk.drain(incident_id)
+    except TimeoutError:
+        log.warning("ticket.drain_postponed", incident_id=incident_id, after_s=desk.timeout_s)
     except SreopsError as exc:
         log.warning("ticket.drain_failed", incident_id=incident_id, error=str(exc))
