@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("incident_id", nargs="?", help="default: every incident")
     judge = commands.add_parser("eval", help="judge an analyst on a folder of recorded incidents")
     judge.add_argument("directory", type=Path, metavar="DIR", help="its sub-folders are sets of cases")
-    judge.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl", help="one line a case")
+    judge.add_argument("--out", type=Path, default=Path("answers.jsonl"), metavar="FILE.jsonl", help="one line a case")
     judge.add_argument("--analyst", choices=("rules", "claude"), default="rules")
     letters = commands.add_parser("dead-letter", help="work on what could not be processed").add_subparsers(
         dest="what", metavar="WHAT", required=True
