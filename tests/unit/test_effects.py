@@ -34,6 +34,14 @@ def test_a_container_started_anew_since_the_intent_settles_as_succeeded() -> Non
     assert settled(effect(), seen, 12).outcome is EffectOutcome.succeeded
 
 
+def test_a_container_that_its_restart_policy_started_anew_proves_nothing_of_ours() -> None:
+    seen = container(started_at=T0 + timedelta(seconds=3), restart_count=5)
+    assert settled(effect(restart_count=4), seen, 5).outcome is None
+    assert settled(effect(restart_count=4), seen, 25).outcome is EffectOutcome.unknown
+    ours = container(started_at=T0 + timedelta(seconds=3), restart_count=0)
+    assert settled(effect(restart_count=4), ours, 5).outcome is EffectOutcome.succeeded
+
+
 def test_an_unchanged_container_is_looked_at_again_while_the_engine_may_still_be_at_it() -> None:
     answer = settled(effect(), container(), 20)
     assert answer.outcome is None

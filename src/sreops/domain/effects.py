@@ -59,6 +59,10 @@ def _happened(
         if wanted_replicas is not None and seen.replicas == wanted_replicas:
             return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"
         return None
+    if seen.restart_count > int(before.get("restart_count") or 0):
+        # a restart that is asked for sets the count to 0: here the container's restart policy was at work,
+        # and a new StartedAt says nothing of ours
+        return None
     started = seen.started_at.isoformat() if seen.started_at else None
     if started != before.get("started_at") and seen.running:
         return EffectOutcome.succeeded, f"the container has started anew at {started}"
