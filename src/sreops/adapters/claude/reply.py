@@ -1,5 +1,6 @@
 """What comes back from the Messages API, read and checked before anything in it is believed."""
 
+import json
 from enum import StrEnum
 from typing import Any
 
@@ -105,6 +106,13 @@ def check_end(reply: Reply) -> None:
         raise Unusable(f"the answer was cut off (stop_reason {reason})")
 
 
+def _named(runbook_id: str | None) -> str | None:
+    """Return the id as it was given, or quoted where it is not fit to show: cleaned it could become one on offer."""
+    if runbook_id is None or runbook_id == one_line(runbook_id, 200):
+        return runbook_id
+    return json.dumps(runbook_id)[:200]
+
+
 def read_analysis(reply: Reply, evidence_ids: frozenset[str]) -> Analysis:
     """Check the answer against schema and evidence; an unknown runbook id is let through, for it escalates by name."""
     check_end(reply)
@@ -116,7 +124,7 @@ def read_analysis(reply: Reply, evidence_ids: frozenset[str]) -> Analysis:
                 **found.model_dump(),
                 "root_cause": clean(found.root_cause).strip(),
                 "reasoning": clean(found.reasoning),
-                "runbook_id": None if found.runbook_id is None else one_line(found.runbook_id, 200),
+                "runbook_id": _named(found.runbook_id),
                 "evidence": tuple(dict.fromkeys(found.evidence)),
             }
         )
