@@ -1,0 +1,262 @@
+"""A world that answers at once, so that what is measured is the agent: every incident ends fixed by one restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from sreops.adapters.checkpoints import open_checkpointer
+from sreops.adapters.rules import RuleAnalyst
+from sreops.adapters.store import SqlIncidentStore
+from sreops.agent.context import Tools
+from sreops.agent.graph import build_graph
+from sreops.agent.runner import Runner
+from sreops.agent.tickets import TicketDesk
+from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.correlation import Windows, correlate
+from sreops.domain.evidence import ContainerState, LogLine, LogLines, Series, SeriesSet, Window
+from sreops.domain.incident import Issue
+from sreops.domain.runbook_file import load_runbooks
+from sreops.errors import EngineRefused
+from sreops.ports import AnalystAnswer, Health
+from sreops.settings import PolicySettings, Settings, VerifySettings, WorkerSettings
+from sreops.worker.dispatch import Dispatch
+
+RUNBOOKS = """
+version: 1
+runbooks:
+  - id: restart
+    when: {alertname: HighErrorRate}
+    autonomy: autonomous
+    steps:
+      - {action: restart_container, timeout_s: 20}
+    verify:
+      - {promql: 'error_rate{service="{{ service }}"}', condition: "< 0.05"}
+"""
+UP = Health("up")
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class InstantWorld:
+    """Logs, metrics, containers, issues and alert states of services that a restart heals."""
+
+    def __init__(self) -> None:
+        self.restarts: dict[str, int] = {}
+        self.issues = 0
+
+    async def health(self) -> Health:
+        return UP
+
+    # logs
+
+    async def lines(self, labels: Mapping[str, str], window: Window, **_: Any) -> LogLines:
+        said = (
+            "GET /cart 200 in 12 ms",
+            "connection pool exhausted: no connection within 5 s",
+            "GET /cart 500 in 5001 ms",
+        )
+        at = window.start
+        return LogLines(query="{}", lines=tuple(LogLine(at=at, text=said[n % 3]) for n in range(60)))
+
+    async def label_names(self, window: Window, **_: Any) -> frozenset[str]:
+        return frozenset({"service"})
+
+    # metrics
+
+    async def instant(self, promql: str, **_: Any) -> SeriesSet:
+        service = promql.partition('"')[2].partition('"')[0]
+        value = 0.001 if self.restarts.get(service) else 0.4
+        return SeriesSet(query=promql, series=(Series(labels={}, points=((0.0, value),)),))
+
+    async def range(self, promql: str, window: Window, *, step_s: float, **_: Any) -> SeriesSet:
+        start = window.start.timestamp()
+        points = tuple((start + 60 * n, 0.01 if n < 10 else 0.4) for n in range(15))
+        return SeriesSet(query=promql, series=(Series(labels={}, points=points),))
+
+    async def names(self, matchers: Mapping[str, str], window: Window, **_: Any) -> Sequence[str]:
+        return ["http_requests_total", "container_memory_working_set_bytes"]
+
+    # containers
+
+    def _state(self, name: str) -> ContainerState:
+        restarts = self.restarts.get(name, 0)
+        return ContainerState(
+            id=f"id-{name}",
+            name=name,
+            image="shop:1",
+            status="running",
+            running=True,
+            restart_count=restarts,
+            started_at=datetime.now(UTC) if restarts else datetime(2026, 1, 1, tzinfo=UTC),
+            labels={"sreops.enable": "true"},
+        )
+
+    async def find(self, name: str, **_: Any) -> ContainerState | None:
+        return self._state(name)
+
+    async def inspect(self, container_id: str, **_: Any) -> ContainerState | None:
+        return self._state(container_id.removeprefix("id-"))
+
+    async def restart(self, container_id: str, **_: Any) -> None:
+        name = container_id.removeprefix("id-")
+        self.restarts[name] = self.restarts.get(name, 0) + 1
+
+    async def start(self, container_id: str, **_: Any) -> None:
+        await self.restart(container_id)
+
+    async def logs(self, container_id: str, **_: Any) -> LogLines:
+        return LogLines(query="", lines=())
+
+    async def service(self, name: str, **_: Any) -> None:
+        return None
+
+    async def scale(self, service_id: str, **_: Any) -> None:
+        raise EngineRefused("this world has no Swarm")
+
+    # issues
+
+
+class InstantIssues:
+    """An issue tracker that takes everything at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def find(self, marker: str, **_: Any) -> Issue | None:
+        return None
+
+    async def create(self, marker: str, **_: Any) -> Issue:
+        self.count += 1
+        return Issue(iid=self.count, url=f"http://gitlab.example.org/-/issues/{self.count}")
+
+    async def note(self, *_: Any, **__: Any) -> None:
+        return None
+
+    async def update(self, *_: Any, **__: Any) -> None:
+        return None
+
+    async def health(self) -> Health:
+        return UP
+
+
+class PacedAnalyst:
+    """The rules, after the time that a model takes."""
+
+    name = "rules"
+
+    def __init__(self, latency_s: float) -> None:
+        self._latency_s = latency_s
+        self._rules = RuleAnalyst()
+
+    async def analyze(self, brief: Any, **options: Any) -> AnalystAnswer:
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        return await self._rules.analyze(brief, **options)
+
+    async def health(self) -> Health:
+        return UP
+
+
+@dataclass
+class Agent:
+    """A worker's parts around the instant world; ``store`` holds its incidents."""
+
+    store: SqlIncidentStore
+    saver: BaseCheckpointSaver[str]
+    tools: Tools
+    dispatch: Dispatch
+    wake: asyncio.Event
+    world: InstantWorld
+
+    async def open_incidents(self, count: int) -> None:
+        """Put one alert of each of so many services through correlation."""
+        for number in range(count):
+            event = alert(f"svc-{number}")
+            now = datetime.now(UTC)
+            await self.store.correlate(event, lambda e, known, now=now: correlate(e, known, now, Windows()), now=now)
+
+
+def alert(service: str) -> AlertEvent:
+    """Return a firing alert of a service."""
+    now = datetime.now(UTC)
+    return AlertEvent(
+        event_id=f"event-{service}",
+        source="grafana",
+        fingerprint=f"print-{service}",
+        status=AlertStatus.firing,
+        labels={"alertname": "HighErrorRate", "service": service, "severity": "critical", "runbook_id": "restart"},
+        annotations={"summary": f"Error rate of {service} is above 5 %"},
+        starts_at=now - timedelta(seconds=30),
+        received_at=now,
+        tier=Tier.autonomous,
+        severity=Severity.critical,
+        service=service,
+        runbook_id="restart",
+        escalate_threshold=0.0,
+    )
+
+
+@contextlib.asynccontextmanager
+async def agent(directory: Path, *, concurrency: int, model_latency_s: float = 0.0) -> AsyncIterator[Agent]:
+    """Open store, checkpoints and dispatch as the process has them; dispatch is not running yet."""
+    settings = Settings(
+        data_dir=directory,
+        concurrency=concurrency,
+        verify=VerifySettings(settle_s=0, poll_s=0.2),
+        policy=PolicySettings(max_concurrent_effects=concurrency, attempts_per_hour=1000),
+        worker=WorkerSettings(),
+    )
+    store = SqlIncidentStore(directory / "sreops.db")
+    await store.open()
+    try:
+        async with open_checkpointer(directory / "checkpoints.db") as saver:
+            clock, world = SystemClock(), InstantWorld()
+            tools = Tools(
+                store=store,
+                clock=clock,
+                settings=settings,
+                runbooks=load_runbooks(RUNBOOKS, path="bench"),
+                analysts=[PacedAnalyst(model_latency_s)],
+                tickets=TicketDesk(store, InstantIssues(), clock, oncall_user="oncall", timeout_s=5),
+                prober=None,  # type: ignore[arg-type]  # the runbook has no http_check
+                logs=world,
+                metrics=world,
+                alert_states=None,
+                containers=world,  # type: ignore[arg-type]  # its answers are narrower
+            )
+            wake = asyncio.Event()
+            dispatch = Dispatch(Runner(build_graph(saver), tools), tools, owner="bench", wake=wake)
+            yield Agent(store, saver, tools, dispatch, wake, world)
+    finally:
+        await store.close()
+
+
+async def work_off(one: Agent, count: int, *, timeout_s: float = 600) -> float:
+    """Run dispatch until so many incidents have ended fixed; return the seconds. Raises where one ended otherwise."""
+    running = asyncio.create_task(one.dispatch.run())
+    began = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                ended = await one.store.ended_counts()
+                if sum(ended.values()) >= count and one.dispatch.running == 0:
+                    break
+                await asyncio.sleep(0.05)
+        took_s = asyncio.get_running_loop().time() - began
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    if dict(ended) != {("resolved", "fixed"): count}:
+        raise RuntimeError(f"not every incident was fixed, so this measures something else: {dict(ended)}")
+    return took_s
