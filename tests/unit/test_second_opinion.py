@@ -40,8 +40,13 @@ def test_other_action_of_rules_that_are_sure_costs_most():
 
 
 def test_another_cause_with_the_same_cure_costs_little():
-    opinion = second_opinion(analysis(), analysis("memory_leak", "restart", 0.85), EVIDENCE)
+    opinion = second_opinion(analysis(), analysis("deadlock", "restart", 0.85), EVIDENCE)
     assert opinion.analysis.confidence == 0.8
+
+
+def test_another_name_for_the_same_trouble_is_no_disagreement():
+    assert not second_opinion(analysis(), analysis("memory_leak", "restart", 0.85), EVIDENCE).why
+    assert second_opinion(analysis(), analysis("memory_leak", "escalate", 0.85), EVIDENCE).why
 
 
 def test_rules_that_are_unsure_contradict_nobody():

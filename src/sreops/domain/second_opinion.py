@@ -23,6 +23,12 @@ TEXT_ALONE_MOST = 0.65
 """To act on log lines alone, in which the rules see no sign of that cause, is for a person to decide."""
 RULES_HEARD = 0.5
 """Below this confidence of their own the rules contradict nobody."""
+_KIN = (
+    frozenset({Category.out_of_memory, Category.memory_leak}),
+    frozenset({Category.crash_loop, Category.process_exited}),
+    frozenset({Category.dependency_down, Category.connection_refused}),
+)
+"""Causes that are two names for what the same signs show: to choose the other is no disagreement."""
 _PROVES_NOTHING = frozenset({EvidenceKind.gap, EvidenceKind.alert})
 
 
@@ -62,13 +68,20 @@ def _doubts(model: Analysis, rules: Analysis, evidence: Sequence[Evidence]) -> I
 
 
 def _disagreement(model: Analysis, rules: Analysis) -> Iterator[tuple[float, float, str]]:
-    if rules.confidence < RULES_HEARD or rules.category in (Category.unknown, model.category):
+    if rules.confidence < RULES_HEARD or rules.category is Category.unknown or _alike(model, rules):
         return
     told = f"the rules conclude {rules.category.value} ({rules.confidence:.2f})"
     if model.recommended_action.acts and model.recommended_action is not rules.recommended_action:
         yield 1.0, OTHER_ACTION_COST, f"{told} and would {rules.recommended_action.value}"
     else:
         yield 1.0, OTHER_CAUSE_COST, told
+
+
+def _alike(model: Analysis, rules: Analysis) -> bool:
+    if model.category is rules.category:
+        return True
+    same_cure = model.recommended_action is rules.recommended_action
+    return same_cure and any({model.category, rules.category} <= kin for kin in _KIN)
 
 
 def _supported(model: Analysis, rules: Analysis) -> bool:

@@ -1,0 +1,87 @@
+"""The model in the whole loop: it asks, its answers are evidence of the incident, and what it took is on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from loop_scene import loop_scene
+
+from sreops.domain.incident import Reason, Resolution
+from sreops.sandbox.claude import Fail, Override, Say, UseTools
+from sreops.sandbox.world import World
+
+Patch = pytest.MonkeyPatch
+WINDOW = {"from_minutes": -10, "to_minutes": 5}
+QUESTIONS = UseTools(
+    (
+        ("query_logs", {"scope": "L1", "contains": ["OutOfMemory"], "excludes": [], **WINDOW}),
+        (
+            "query_metrics",
+            {"scope": "M1", "metric": "process_resident_memory_bytes", "view": "value", "by": None, **WINDOW},
+        ),
+        ("describe_container", {"scope": "C1"}),
+        ("past_incidents", {"days": 30}),
+    )
+)
+
+
+def leaking() -> World:
+    world = World(claude=True, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak("payments", full_in_s=-20, fills_in_s=600)
+    return world
+
+
+async def test_the_model_asks_and_its_answers_are_evidence_that_can_be_cited(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking()) as it:
+        assert it.world.claude is not None
+        it.world.claude.script(QUESTIONS)
+        await it.fire()
+        incident = await it.ended()
+        assert (incident.analyst, incident.resolution) == ("claude", Resolution.fixed)
+        told = " ".join(await it.thoughts(incident))
+        asked = [item for item in await it.store.evidence(incident.id) if f"{item.id} asked" in told]
+        assert [item.source for item in asked] == ["loki", "prometheus", "docker", "sreops"]
+        assert '|= "OutOfMemory"' in asked[0].query
+        assert incident.decision is not None
+        usage = incident.decision["model_usage"]
+        assert (usage["calls"], usage["failed_calls"], usage["model"]) == (2, 0, "claude-sonnet-5-5")
+        assert usage["usd"] > 0
+        assert usage["cache_read_tokens"] > 0
+        assert usage["seconds"] > 0
+        shown = (await it.client.get(f"/api/incidents/{incident.id}")).json()
+        assert (shown.get("incident") or shown)["model_usage"] == usage
+
+
+async def test_an_overconfident_model_on_the_alert_s_own_text_is_taken_down_with_the_reason(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking()) as it:
+        assert it.world.claude is not None
+        it.world.claude.script(Override({"confidence": 1.0, "evidence": ["E1"], "runbook_id": "restart-on-memory"}))
+        await it.fire()
+        incident = await it.ended()
+        assert (incident.reason, incident.confidence) == (Reason.low_confidence, 0.5)
+        assert incident.decision is not None
+        assert incident.decision["confidence"]["claimed"] == 1.0
+        assert "proves no cause" in incident.decision["confidence"]["taken_down"][0]
+        assert it.starts() == 1
+
+
+async def test_what_failed_calls_took_is_on_the_incident_that_the_rules_answered(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    settings = {"SREOPS_LLM__MAX_RETRIES": "0", "SREOPS_LLM__BREAKER_FAILURES": "1"}
+    async with loop_scene(tmp_path, monkeypatch, leaking(), **settings) as it:
+        assert it.world.claude is not None
+        it.world.claude.script(Say("no JSON"), Fail(529))
+        await it.fire()
+        incident = await it.ended()
+        assert (incident.analyst, incident.resolution) == ("rules", Resolution.fixed)
+        assert incident.decision is not None
+        usage = incident.decision["model_usage"]
+        assert (usage["calls"], usage["failed_calls"]) == (2, 1)
+        health = (await it.client.get("/health")).json()
+        assert "breaker" in str(health)
