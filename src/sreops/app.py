@@ -316,7 +316,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 event_log=accepting,
                 store=store,
                 runbooks=parts.tools.runbooks,
-                checks={**_with_spool(parts.checks, spooled), "intake": reading},
+                checks={**_with_spool(parts.checks, spooled), **database.checks, "intake": reading},
                 missing=parts.missing,
                 wake=wake,
                 stopping=stopping,

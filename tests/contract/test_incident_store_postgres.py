@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -174,3 +176,18 @@ async def test_checkpoints_are_made_once_by_replicas_that_start_at_once_and_thei
                     break
     finally:
         await asyncio.gather(*(one.stop() for one in several))
+
+
+@pytest.mark.parametrize(("off_s", "status"), [(0.0, "up"), (-2.0, "up"), (40.0, "down"), (-40.0, "down")])
+async def test_a_clock_that_differs_from_the_others_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch, off_s: float, status: str
+) -> None:
+    member = Membership(url, alone=False, tolerated_s=10)
+    assert member.health().status == "down", "not a member yet"
+    monkeypatch.setattr(membership, "time", SimpleNamespace(time=lambda: time.time() + off_s))
+    try:
+        await member.join()
+        assert member.health().status == status
+        assert status == "up" or "NTP" in member.health().cure
+    finally:
+        await member.leave()

@@ -141,5 +141,5 @@ def test_a_database_that_does_not_exist_is_refused_at_once(url: str) -> None:
         process.command(), env=process.environment(), capture_output=True, text=True, timeout=60, check=False
     )
     process.close()
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "there is no such database" in done.stderr

@@ -6,8 +6,8 @@ serves without it (alerts go to the event log), says so in ``/health``, and open
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -16,6 +16,7 @@ from sreops.adapters.checkpoints import open_checkpointer
 from sreops.adapters.postgres import NEEDS_EXTRA, is_postgres
 from sreops.adapters.store import SqlIncidentStore
 from sreops.errors import SettingsInvalid, StoreUnavailable
+from sreops.ports import Health
 from sreops.settings import Settings
 from sreops.telemetry import log
 
@@ -40,6 +41,7 @@ class ProcessDatabase:
     shared: bool
     ready: asyncio.Event
     tend: Callable[[], Awaitable[None]] = _nothing_to_tend
+    checks: Mapping[str, Callable[[], Awaitable[Health]]] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager
@@ -59,7 +61,11 @@ async def open_database(settings: Settings, store: SqlIncidentStore) -> AsyncIte
             from sreops.adapters.postgres_checkpoints import PostgresCheckpoints  # noqa: PLC0415
         except ImportError as exc:
             raise SettingsInvalid([NEEDS_EXTRA]) from exc
-        membership = Membership(settings.database_url, alone=not settings.kafka.bootstrap_servers)
+        membership = Membership(
+            settings.database_url,
+            alone=not settings.kafka.bootstrap_servers,
+            tolerated_s=settings.worker.lease_s / 3,
+        )
         stack.push_async_callback(membership.leave)
         checkpoints = PostgresCheckpoints(settings.database_url)
         stack.push_async_callback(checkpoints.stop)
@@ -87,7 +93,12 @@ async def open_database(settings: Settings, store: SqlIncidentStore) -> AsyncIte
             if not exc.retryable:
                 raise
             log.warning(AWAY, error=str(exc))
-        yield ProcessDatabase(store, checkpoints.saver, shared=True, ready=ready, tend=tend)
+
+        async def members() -> Health:
+            return membership.health()
+
+        checks = {"replicas": members}
+        yield ProcessDatabase(store, checkpoints.saver, shared=True, ready=ready, tend=tend, checks=checks)
 
 
 async def _until_it_works(work: Callable[[], Awaitable[None]]) -> None:
