@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from sreops.domain.alert import AlertEvent
 from sreops.domain.analysis import Analysis, Brief
-from sreops.domain.correlation import Correlation, KnownIncident
+from sreops.domain.correlation import Correlation, KnownIncident, Windows
 from sreops.domain.evidence import (
     ContainerState,
     Evidence,
@@ -195,7 +195,8 @@ class Lease:
 class TicketOp:
     """One write to the ticket, done in order per incident; ``op_id`` is the marker that keeps it single.
 
-    ``kind`` is ``create``, ``note``, ``labels``, ``close``, ``reopen`` or ``escalate``; ``body`` its arguments.
+    ``kind`` is ``create``, ``note``, ``list`` (a note that has gathered lines), ``labels``, ``close``, ``reopen`` or
+    ``escalate``; ``body`` its arguments.
     """
 
     op_id: str
@@ -309,8 +310,11 @@ class IncidentStore(ModelLedger, Protocol):
         decide: Callable[[AlertEvent, Sequence[KnownIncident]], Correlation],
         *,
         now: datetime,
+        windows: Windows | None = None,
     ) -> Correlation:
         """Correlate one inbox event and apply the decision, atomically and once per ``event_id``.
+
+        With ``windows``, an ``open`` too many within ``storm_window_s`` is gathered (``domain/storms.py``).
 
         ``decide`` gets the incidents that hold the event's fingerprint and those of its service (open, or
         ended within the longest window), newest first. Applying: ``open`` inserts the incident with its

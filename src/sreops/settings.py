@@ -183,11 +183,13 @@ class PolicySettings(BaseModel):
 
 
 class CorrelationSettings(BaseModel):
-    """Windows of correlation (seconds)."""
+    """Windows of correlation (seconds), and what counts as a storm."""
 
     clear_grace_s: float = Field(600.0, ge=0)
     refire_window_s: float = Field(3600.0, ge=0)
     escalated_window_s: float = Field(24 * 3600.0, ge=0)
+    storm_incidents: int = Field(50, ge=1)  # opened within storm_window_s; further ones are gathered
+    storm_window_s: float = Field(60.0, gt=0)
 
 
 class EvidenceSettings(BaseModel):

@@ -14,7 +14,7 @@ from sreops.domain.alert import AlertEvent, AlertStatus
 from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.domain.incident import IncidentStatus, incident_id_of
 from sreops.errors import LeaseLost
-from sreops.ports import Changes
+from sreops.ports import Changes, TicketOp
 
 
 class IntakeSuite:
@@ -286,6 +286,56 @@ class IntakeSuite:
         assert {disposition for i in page for _, disposition in await store.events(i.id)} >= {
             "open", "attach", "repeat", "refire", "resolve"
         }  # fmt: skip
+
+    async def test_openings_beyond_the_limit_are_gathered_and_every_one_is_listed(
+        self, store: SqlIncidentStore
+    ) -> None:
+        windows = Windows(storm_incidents=2, storm_window_s=60)
+
+        async def told(service: str, seconds: float, **changes: object) -> Correlation:
+            event = alert(service, labels={"cluster": "eu", "service": service}, received_at=at(seconds), **changes)
+            return await store.correlate(
+                event,
+                lambda event, known: correlate(event, known, at(seconds), windows),
+                now=at(seconds),
+                windows=windows,
+            )
+
+        assert [(await told(service, 0)).storm for service in ("a", "b")] == [None, None]
+        first = await told("c", 1)
+        assert (first.disposition, first.storm) == (Disposition.open, {"cluster": "eu", "service": "c"})
+        members = [await told(f"m{number}", 2) for number in range(120)]
+        assert {(made.disposition, made.incident_id) for made in members} == {(Disposition.attach, first.incident_id)}
+        storm = await store.incident(first.incident_id or "")
+        assert (len(storm.fingerprints), storm.public()["reason"]) == (121, None)
+        assert storm.decision == {"storm": {"shared": {"cluster": "eu"}}}
+        assert (await told("m7", 3)).disposition is Disposition.repeat
+        ended_one = await told("m7", 4, status=AlertStatus.resolved, ends_at=at(4))
+        assert (ended_one.disposition, ended_one.incident_id) == (Disposition.resolve, first.incident_id)
+        notes = await self._sent(store, storm.id)
+        assert len(notes) == 2, "a hundred lines a note"
+        assert all(sum(f"of m{number} (" in note for note in notes) == 1 for number in range(120))
+        await told("m120", 9)
+        assert len(await self._sent(store, storm.id)) == 1, "what is due already gathers no more"
+        calm = await told("n", 61)
+        assert (calm.disposition, calm.storm) == (Disposition.open, None)
+
+    @staticmethod
+    async def _sent(store: SqlIncidentStore, incident_id: str) -> list[str]:
+        """Carry out the storm's tickets, as far as they are due by then; return the lists."""
+        [lease] = [
+            one for one in await store.claim("w", now=at(9), lease_s=1, limit=9) if one.incident_id == incident_id
+        ]
+        create = TicketOp(f"{incident_id}:create", incident_id, "create", {})
+        await store.write(lease, Changes(tickets=[create]), now=at(9))
+        await store.release(lease)
+        notes: list[str] = []
+        seconds = 9.0
+        while ops := await store.due_tickets(now=at(seconds + 6), incident_id=incident_id):
+            for op in ops:
+                notes += [op.body["note"]] if op.kind == "list" else []
+                await store.ticket_done(op.op_id, issue=None, now=at(seconds))
+        return notes
 
     async def test_all_survives_a_crash(self, store: SqlIncidentStore, another: Opener) -> None:
         event = alert()

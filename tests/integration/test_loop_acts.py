@@ -122,6 +122,29 @@ async def test_an_alert_that_joins_narrows_what_is_allowed(tmp_path: Path, monke
         assert it.starts() == 1
 
 
+async def test_a_storm_is_gathered_and_handed_over_without_a_model_call_or_a_restart(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    world = leaking(claude=True)
+    assert world.claude is not None
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_CORRELATION__STORM_INCIDENTS="1") as it:
+        await it.fire("catalog", agent_action="observe")
+        await it.ended("catalog")
+        calls = len(world.claude.requests)
+        alerts = [it.world.alert("HighErrorRate", service) for service in ("payments", "checkout", "frontend")]
+        await it.client.post("/alerts", content=webhook.body(alerts))
+        storm = await it.ended()
+        assert storm.reason is Reason.storm
+        await eventually(lambda: _count(it, storm.id, 3), 10)
+        assert len((await it.store.incidents())[0]) == 2
+        assert len(world.claude.requests) == calls
+        assert it.starts() == 1
+        [issue] = [one for one in it.issues if "Storm of alerts" in one.title]
+        await eventually(lambda: "of frontend (" in str([note.body for note in issue.notes]), 20)
+        assert "of checkout (" in str([note.body for note in issue.notes])
+        await eventually(lambda: "sreops-escalated" in issue.labels, 20)
+
+
 async def test_a_query_step_without_a_condition_asks_for_data(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch) as it:
         await it.fire(runbook_id="ask-then-restart")

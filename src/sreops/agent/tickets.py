@@ -164,7 +164,7 @@ class TicketDesk:
         assert self._issues is not None
         if op.body.get("note"):
             await self._issues.note(issue, op.op_id, op.body["note"], timeout_s=self._timeout_s)
-        if op.kind == "note":
+        if op.kind in ("note", "list"):
             return
         states = {"close": "close", "reopen": "reopen"}
         await self._issues.update(

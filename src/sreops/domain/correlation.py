@@ -53,21 +53,25 @@ class KnownIncident(BaseModel):
     opened_at: AwareDatetime
     ended_at: AwareDatetime | None
     alerts: tuple[KnownAlert, ...]
+    storm: dict[str, str] | None = None  # of a storm incident: the labels that its alerts share
 
 
 class Windows(BaseModel):
-    """The windows of correlation in seconds."""
+    """The windows of correlation in seconds, and how many openings within one of them are a storm."""
 
     model_config = ConfigDict(frozen=True)
     clear_grace_s: float = 600.0
     refire_window_s: float = 3600.0
     escalated_window_s: float = 86400.0
+    storm_incidents: int = 50
+    storm_window_s: float = 60.0
 
 
 class Correlation(BaseModel):
     """The decision: ``incident_id`` is the incident concerned (None for ``stale``); ``why`` is for people.
 
-    ``all_resolved`` (with ``resolve``): no alert of the incident fires any more.
+    ``all_resolved`` (with ``resolve``): no alert of the incident fires any more. ``storm`` (with ``open`` and
+    ``attach``): the incident is a storm's, and these are the labels that its alerts share now.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,6 +79,7 @@ class Correlation(BaseModel):
     incident_id: str | None
     all_resolved: bool = False
     why: str = ""
+    storm: dict[str, str] | None = None
 
 
 def ended_at_of(event: AlertEvent) -> datetime:

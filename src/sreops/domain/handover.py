@@ -9,6 +9,7 @@ from typing import Any
 from sreops.domain.alert import AlertEvent, Severity
 from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.incident import Incident, Reason
+from sreops.domain.storms import in_words
 
 NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
@@ -34,8 +35,10 @@ NEXT_STEPS: Mapping[Reason, str] = {
 """What a person needs to do next, for every reason of an escalation."""
 
 
-def title(event: AlertEvent) -> str:
-    """Return the issue's title, at most 255 characters."""
+def title(event: AlertEvent, storm: Mapping[str, str] | None = None) -> str:
+    """Return the issue's title, at most 255 characters; ``storm``: what the alerts that are gathered there share."""
+    if storm is not None:
+        return f"[{event.severity.value}] Storm of alerts: {in_words(storm)}"[:255]
     return f"[{event.severity.value}] {event.service}: {event.alertname}"[:255]
 
 

@@ -152,6 +152,8 @@ class Incident(BaseModel):
                 "root_cause", "category", "confidence", "runbook_id", "plan_hash", "verification", "issue", "episode",
             },
         )  # fmt: skip
+        if not self.status.ended:
+            data["reason"] = None  # a storm incident has it from its beginning
         data["effects"] = [
             effect.model_dump(
                 mode="json",

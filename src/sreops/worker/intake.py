@@ -215,7 +215,7 @@ class Intake:
             return correlate(event, known, now, self._windows)
 
         try:
-            correlation = await self._store.correlate(event, decide, now=now)
+            correlation = await self._store.correlate(event, decide, now=now, windows=self._windows)
         except Exception as exc:  # noqa: BLE001  # one event that trips our own code must not stop intake for all
             outage = isinstance(exc, StoreUnavailable)
             error = str(exc) if outage else f"{type(exc).__name__}: {exc}"

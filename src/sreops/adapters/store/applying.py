@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sreops.adapters.store.part import incident_row
 from sreops.adapters.store.records import tell
 from sreops.adapters.store.tables import incident_alerts, incidents, work
-from sreops.adapters.store.tickets import queue
+from sreops.adapters.store.tickets import queue, queue_line
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alert import AlertEvent, Severity
 from sreops.domain.correlation import Correlation, Disposition, ended_at_of
-from sreops.domain.incident import INCIDENT_NAMESPACE, IncidentStatus, incident_id_of
+from sreops.domain.incident import INCIDENT_NAMESPACE, IncidentStatus, Reason, incident_id_of
 from sreops.domain.record import Thought
 from sreops.errors import NotFound
 from sreops.ports import TicketOp
@@ -29,7 +29,7 @@ def apply(connection: Connection, event: AlertEvent, decision: Correlation, now:
     if decision.incident_id is None:
         return decision  # stale: the inbox row is the count
     if decision.disposition is Disposition.open:
-        _open(connection, decision.incident_id, event, now)
+        _open(connection, decision.incident_id, event, now, decision.storm)
     else:
         incident = incident_row(connection, decision.incident_id)
         _count(connection, incident)
@@ -51,7 +51,9 @@ def _possible(connection: Connection, event: AlertEvent, decision: Correlation) 
     return decision.model_copy(update={"disposition": instead, "why": f"{decision.why} (its incident exists)".strip()})
 
 
-def _open(connection: Connection, incident_id: str, event: AlertEvent, now: datetime) -> None:
+def _open(
+    connection: Connection, incident_id: str, event: AlertEvent, now: datetime, storm: Mapping[str, str] | None
+) -> None:
     connection.execute(
         insert(incidents).values(
             id=incident_id,
@@ -66,6 +68,8 @@ def _open(connection: Connection, incident_id: str, event: AlertEvent, now: date
             episode_at=now,
             resolve_proven=True,
             waited_us=0,
+            reason=None if storm is None else Reason.storm.value,
+            decision=None if storm is None else {"storm": {"shared": dict(storm)}},
         )
     )
     _fires(connection, incident_id, event)
@@ -98,9 +102,16 @@ def _begins(episode: int, now: datetime) -> dict[str, Any]:
     }
 
 
-def _attach(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
+def _attach(
+    connection: Connection, incident: Row[Any], event: AlertEvent, decision: Correlation, now: datetime
+) -> None:
     if _fires(connection, incident.id, event):
         _update(connection, incident, all_resolved_at=None, resolve_proven=True)
+    if decision.storm is not None:
+        told = {**(incident.decision or {}), "storm": {"shared": decision.storm}}
+        _update(connection, incident, decision=told)
+        queue_line(connection, incident.id, "Joined the storm:", _member(event), now)
+        return
     words = f"Alert **{event.alertname}** of {event.service} joined, firing since {event.starts_at.isoformat()}."
     _note(connection, incident, event, words, now)
 
@@ -209,6 +220,10 @@ def _count(connection: Connection, incident: Row[Any]) -> None:
 
 def _update(connection: Connection, incident: Row[Any], **values: object) -> None:
     connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+
+
+def _member(event: AlertEvent) -> str:
+    return f"- **{event.alertname}** of {event.service} ({event.severity.value}), since {event.starts_at.isoformat()}"
 
 
 def _note(connection: Connection, incident: Row[Any], event: AlertEvent, words: str, now: datetime) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from sreops.adapters.store.applying import apply
 from sreops.adapters.store.columns import plain
@@ -14,8 +14,9 @@ from sreops.adapters.store.part import Part
 from sreops.adapters.store.rows import known_of, parsed
 from sreops.adapters.store.tables import inbox, incident_alerts, incidents
 from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, KnownIncident, once_more
-from sreops.domain.incident import incident_id_of
+from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, once_more
+from sreops.domain.incident import Reason, incident_id_of
+from sreops.domain.storms import STORM_LASTS_S, gathered, is_storm
 
 LONGEST_WINDOW_S = 25 * 3600.0  # an hour more than the default escalated window: the decision cuts it exactly
 KNOWN_LIMIT = 50
@@ -34,11 +35,13 @@ class Correlating(Part):
         decide: Callable[[AlertEvent, Sequence[KnownIncident]], Correlation],
         *,
         now: datetime,
+        windows: Windows | None = None,
     ) -> Correlation:
         """Correlate one inbox event and apply the decision, atomically and once per ``event_id``.
 
         An ``open`` whose incident exists already (an alert that has fired for longer than any window) becomes
         ``refire`` where that one has ended, else ``repeat``: the id is the alert's, so there can't be a second.
+        With ``windows``, an ``open`` too many within ``storm_window_s`` joins a storm incident, or opens one.
         """
         if self._db.shared and (made := await self._made_already(event)):
             return made  # every replica goes through the inbox: most of the others' work must not cost the write lock
@@ -55,6 +58,8 @@ class Correlating(Part):
             decision = decide(event, known)
             if row is not None and row.disposition == REQUEUED:
                 decision = once_more(decision, row.incident_id, known)
+            if decision.disposition is Disposition.open and windows is not None:
+                decision = self._in_a_storm(connection, event, decision, now, windows)
             made = apply(connection, event, decision, now)
             connection.execute(
                 update(inbox)
@@ -74,6 +79,24 @@ class Correlating(Part):
         query = select(inbox.c.correlation).where(inbox.c.event_id == event.event_id)
         stored = await self._db.read(lambda connection: connection.execute(query).scalar_one_or_none())
         return None if stored is None else parsed(Correlation, stored)
+
+    def _in_a_storm(
+        self, connection: Connection, event: AlertEvent, decision: Correlation, now: datetime, windows: Windows
+    ) -> Correlation:
+        since = now - timedelta(seconds=windows.storm_window_s)
+        opened = connection.execute(select(func.count()).where(incidents.c.opened_at > since)).scalar_one()
+        if not is_storm(opened, windows):
+            return decision
+        storms = (
+            select(incidents)
+            .where(
+                incidents.c.reason == Reason.storm.value,
+                incidents.c.opened_at > now - timedelta(seconds=STORM_LASTS_S),
+            )
+            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .limit(KNOWN_LIMIT)
+        )
+        return gathered(event, decision, known_of(connection, connection.execute(storms).all()), now, windows)
 
     def _known(self, connection: Connection, event: AlertEvent, now: datetime) -> list[KnownIncident]:
         """Return what ``domain/correlation.py`` asks for, newest first: of the service, those open or recently ended.

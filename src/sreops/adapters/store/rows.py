@@ -11,6 +11,7 @@ from sreops.adapters.store.tables import effects, incident_alerts
 from sreops.domain.correlation import KnownAlert, KnownIncident
 from sreops.domain.incident import Effect, Incident
 from sreops.domain.record import Record
+from sreops.domain.storms import storm_of
 from sreops.errors import StoreUnavailable
 from sreops.ports import Approval
 
@@ -73,7 +74,11 @@ def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownInci
     return [
         parsed(
             KnownIncident,
-            row._asdict() | {"alerts": [KnownAlert.model_validate(alert._asdict()) for alert in alerts[row.id]]},
+            row._asdict()
+            | {
+                "alerts": [KnownAlert.model_validate(alert._asdict()) for alert in alerts[row.id]],
+                "storm": storm_of(row.decision),
+            },
         )
         for row in rows
     ]

@@ -11,11 +11,14 @@ from sreops.adapters.store.tables import incidents, tickets
 from sreops.domain.incident import Issue
 from sreops.ports import TicketOp
 
-_CREATE = "create"
+_CREATE, _LIST = "create", "list"
+_GATHERED_FOR = timedelta(seconds=5)
+_SENT_SOON = timedelta(seconds=1)  # other replicas' clocks may be that far ahead
+_LINES = 100
 
 
 def queue(connection: Connection, op: TicketOp, now: datetime) -> None:
-    """Queue a write, due now; one with this ``op_id`` that is there already stays as it is."""
+    """Queue a write, due at ``now``; one with this ``op_id`` that is there already stays as it is."""
     if connection.execute(select(tickets.c.seq).where(tickets.c.op_id == op.op_id)).first() is not None:
         return
     connection.execute(
@@ -29,6 +32,35 @@ def queue(connection: Connection, op: TicketOp, now: datetime) -> None:
             refused=False,
         )
     )
+
+
+def queue_line(connection: Connection, incident_id: str, heading: str, line: str, now: datetime) -> None:
+    """Queue a line of a list on the issue: lines of the next seconds go out as one note.
+
+    A note gathers lines only while it is not due, because from then on it may be on its way.
+    """
+    newest = connection.execute(
+        select(tickets.c.seq, tickets.c.body)
+        .where(
+            tickets.c.incident_id == incident_id,
+            tickets.c.kind == _LIST,
+            tickets.c.attempts == 0,
+            tickets.c.due_at > now + _SENT_SOON,
+        )
+        .order_by(tickets.c.seq.desc())
+        .limit(1)
+    ).first()
+    if newest is not None and len(newest.body["lines"]) < _LINES:
+        lines = [*newest.body["lines"], line]
+        body = {"lines": lines, "note": "\n".join([heading, "", *lines])}
+        connection.execute(update(tickets).where(tickets.c.seq == newest.seq).values(body=body))
+        return
+    count = connection.execute(
+        select(func.count()).where(tickets.c.incident_id == incident_id, tickets.c.kind == _LIST)
+    ).scalar_one()
+    body = {"lines": [line], "note": f"{heading}\n\n{line}"}
+    op = TicketOp(op_id=f"{incident_id}:list:{count}", incident_id=incident_id, kind=_LIST, body=body)
+    queue(connection, op, now + _GATHERED_FOR)
 
 
 def _op_of(row: Row[Any]) -> TicketOp:

@@ -7,6 +7,7 @@ from sreops.agent.visit import Visit, escalated
 from sreops.domain.alert import AlertEvent, AlertStatus
 from sreops.domain.correlation import Disposition
 from sreops.domain.incident import Reason
+from sreops.domain.storms import in_words, storm_of
 
 Pairs = Sequence[tuple[AlertEvent, str]]
 _BEGIN = frozenset(one for one in Disposition if one.starts_graph)
@@ -56,7 +57,13 @@ async def consume_event(visit: Visit) -> State:
         f"({event.severity.value}, tier {event.tier.value})",
         warnings=list(event.warnings),
     )
-    if visit.incident.episode > 1 and again is None:
+    if (storm := storm_of(visit.incident.decision)) is not None:
+        state["outcome"] = escalated(
+            Reason.storm,
+            f"too many incidents at once: alerts that share {in_words(storm)} are gathered here, "
+            "and none of them is analysed or remediated by itself",
+        )
+    elif visit.incident.episode > 1 and again is None:
         state["outcome"] = escalated(
             Reason.refired,
             "it fires again after the incident was closed as resolved; it is not remediated a second time",

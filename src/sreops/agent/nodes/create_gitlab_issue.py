@@ -4,6 +4,7 @@ from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit
 from sreops.domain import handover
+from sreops.domain.storms import storm_of
 from sreops.ports import TicketOp
 
 
@@ -36,7 +37,7 @@ def opening_op(visit: Visit) -> TicketOp:
         incident_id=incident.id,
         kind="create",
         body={
-            "title": handover.title(event),
+            "title": handover.title(event, storm_of(incident.decision)),
             "description": handover.opening(event, incident.id, visit.state["alert_count"]),
             "labels": [*visit.tools.settings.gitlab.labels, f"severity-{event.severity.value}"],
             "severity": event.severity.value,
