@@ -666,6 +666,10 @@ class Containers(Protocol):
         """Return it by its full id; None where it is gone."""
         ...
 
+    async def neighbours(self, container: ContainerState, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the containers of its Compose project that it depends on or that depend on it, by name."""
+        ...
+
     async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
         """Return its own last lines (for where there is no Loki)."""
         ...

@@ -254,6 +254,7 @@ class Settings(BaseSettings):
     allow_anonymous: bool = False
     api_token: OptionalSecret = None
     audit_key: OptionalSecret = None
+    topology: dict[str, tuple[str, ...]] = {}  # a service, and the services it calls (JSON)
     ack_timeout_s: float = Field(5.0, gt=0)
     max_spool_bytes: int = Field(256 * 1024 * 1024, ge=0)
     shutdown_grace_s: float = Field(10.0, ge=0)

@@ -89,6 +89,40 @@ class ContainersContract:
         with pytest.raises(EngineRefused, match=rf"2 containers.*{name}-api-1, {name}-api-2.*params.container"):
             await containers.find(f"{name}-api", timeout_s=T)
 
+    async def test_neighbours_are_those_it_depends_on_and_that_depend_on_it(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        def compose(service: str, *needs: str, project: str = name, oneoff: str = "False") -> dict[str, str]:
+            return {
+                "com.docker.compose.project": project,
+                "com.docker.compose.service": service,
+                "com.docker.compose.oneoff": oneoff,
+                "com.docker.compose.depends_on": ",".join(needs),
+            }
+
+        own = await scene.run(
+            f"{name}-b", labels=compose("b", "c:service_healthy:false", "m:service_completed_successfully:false")
+        )
+        calling = await scene.run(f"{name}-a", labels=compose("a", "x:service_started:false", "b:service_started:true"))
+        called = await scene.run(f"{name}-c", labels=compose("c"))
+        await scene.run(f"{name}-m", labels=compose("m"))
+        await scene.run(f"{name}-d", labels=compose("d", "bb:service_started:false"))
+        await scene.run(f"{name}-b2", labels=compose("b", "c:service_healthy:false"))
+        await scene.run(f"{name}-run", labels=compose("a", "b:service_started:true", oneoff="True"))
+        await scene.run(f"{name}-other", labels=compose("c", "b:service_started:true", project=f"{name}-o"))
+        await scene.stop(called)
+        state = await containers.inspect(own, timeout_s=T)
+        assert state is not None
+        found = await containers.neighbours(state, timeout_s=T)
+        assert [(one.id, one.running) for one in found] == [(calling, True), (called, False)]
+
+    async def test_without_compose_labels_there_are_no_neighbours(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        state = await containers.inspect(await scene.run(name), timeout_s=T)
+        assert state is not None
+        assert list(await containers.neighbours(state, timeout_s=T)) == []
+
     async def test_a_container_that_is_gone_is_none(self, containers: DockerContainers) -> None:
         assert await containers.inspect("0" * 64, timeout_s=T) is None
 

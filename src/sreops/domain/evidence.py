@@ -15,6 +15,10 @@ class EvidenceKind(StrEnum):
     metric = "metric"
     container = "container"
     history = "history"
+    neighbour = "neighbour"  # a service that the alerted one calls, or that calls it
+    suspects = "suspects"  # who is suspected, by the ranking of services
+    change = "change"  # what was changed lately
+    tool = "tool"  # what a tool from elsewhere said, an MCP server's
     gap = "gap"  # something that could not be found out, and why
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,16 +14,20 @@ from sreops.adapters.docker.states import (
     COMPOSE_ONEOFF_LABEL,
     COMPOSE_SERVICE_LABEL,
     container_state,
+    labels_of,
     replicas_of,
     service_state,
 )
 from sreops.domain.evidence import ContainerState, LogLines, ServiceState
+from sreops.domain.neighbours import PROJECT_LABEL, adjoin, compose_service
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.ports import Health
 from sreops.settings import DockerSettings
 
 SCALE_ATTEMPTS = 5
 """How often a scale is tried anew where somebody else changed the service in between."""
+MAX_ADJOINING = 20
+"""How many containers next to one are looked at: a service may have dozens."""
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _SERVICE_ID = re.compile(r"[0-9a-z]{25}")
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
@@ -76,6 +80,22 @@ class DockerContainers:
         if state is None:
             raise EngineUnavailable(f"docker: inspect {container_id[:12]}: the answer has no Name or State")
         return state
+
+    async def neighbours(self, container: ContainerState, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the containers of its Compose project that it depends on or that depend on it, by name."""
+        project = container.labels.get(PROJECT_LABEL)
+        if not project or not compose_service(container.labels):
+            return ()
+        deadline = time.monotonic() + timeout_s
+        listed = await self._list({"label": [f"{PROJECT_LABEL}={project}"]}, timeout_s)
+        ids = [
+            str(one.get("Id"))
+            for one in sorted(listed, key=lambda one: _names(one)[:1])
+            if adjoin(container.labels, labels_of(one.get("Labels")))
+        ]
+        left_s = deadline - time.monotonic()
+        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids[:MAX_ADJOINING]))
+        return [state for state in seen if state is not None]
 
     async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
         """Return its own last lines; raises EngineRefused (404) where the container is gone."""

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.neighbours import ONEOFF_LABEL, SERVICE_LABEL
 from sreops.domain.redaction import one_line
 
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
-COMPOSE_SERVICE_LABEL = "com.docker.compose.service"
-COMPOSE_ONEOFF_LABEL = "com.docker.compose.oneoff"
+COMPOSE_SERVICE_LABEL, COMPOSE_ONEOFF_LABEL = SERVICE_LABEL, ONEOFF_LABEL
 DEFAULT_STOP_TIMEOUT_S = 10.0
 _HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
 _HEALTH_LOG_ENTRIES = 5
@@ -27,7 +27,7 @@ def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
     if not isinstance(state.get("Status"), str) or not isinstance(state.get("Running"), bool):
         return None
     config, host = _part(shown, "Config"), _part(shown, "HostConfig")
-    labels = _labels(config.get("Labels"))
+    labels = labels_of(config.get("Labels"))
     health = _part(state, "Health")
     stop_timeout_s = _whole(config.get("StopTimeout"))
     return ContainerState(
@@ -67,7 +67,7 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
         name=name,
         replicas=replicas if replicas is not None else len(own),
         running=running,
-        labels=_labels(spec.get("Labels")),
+        labels=labels_of(spec.get("Labels")),
     )
 
 
@@ -105,7 +105,8 @@ def _part(shown: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _labels(shown: Any) -> dict[str, str]:
+def labels_of(shown: Any) -> dict[str, str]:
+    """Read labels; what is no text is left out."""
     if not isinstance(shown, dict):
         return {}
     return {name: value for name, value in shown.items() if isinstance(value, str)}

@@ -2,50 +2,37 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
 
+from sreops.agent.neighbourhood import neighbourhood
+from sreops.agent.scene import Scene
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain import findings
-from sreops.domain.evidence import Evidence, LogLines, Window
+from sreops.domain.evidence import Evidence, LogLines
 from sreops.domain.golden_signals import Signal, choose, merge
+from sreops.domain.neighbours import calls_of
+from sreops.domain.suspects import ranking_evidence, suspect
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
 _HISTORY = 20
-_POINTS = 120  # of a range query: enough to see an onset, small enough to keep
-_MIN_STEP_S = 5.0
-Source = Callable[["Scene"], Awaitable[Sequence[Evidence]]]
-
-
-class Scene:
-    """What every source is asked about: the visit, the alert's window, one redactor for the whole incident."""
-
-    def __init__(self, visit: Visit) -> None:
-        settings = visit.tools.settings.evidence
-        self.visit = visit
-        self.tools = visit.tools
-        self.event = visit.event
-        self.now = visit.now()
-        self.window = findings.evidence_window(
-            self.event.starts_at, self.now, settings.lookback_s, settings.lookahead_s
-        )
-        self.redactor = visit.tools.redactors.of(visit.incident.id)
-        self.excerpt_chars = settings.excerpt_chars
-
-    @property
-    def alert_at(self) -> datetime:
-        """When the alert began, within the window."""
-        return min(max(self.event.starts_at, self.window.start), self.window.end)
+Source = Callable[[Scene], Awaitable[Sequence[Evidence]]]
 
 
 async def enrich_context(visit: Visit) -> State:
     """Gather evidence; none of it missing fails the run."""
     scene = Scene(visit)
-    sources: dict[str, Source] = {"loki": _logs, "prometheus": _metrics, "docker": _container, "history": _history}
+    sources: dict[str, Source] = {
+        "loki": _logs,
+        "prometheus": _metrics,
+        "docker": _container,
+        "neighbours": neighbourhood,
+        "history": _history,
+    }
     gathered = await asyncio.gather(*(_within(name, source, scene) for name, source in sources.items()))
     own = findings.alert(scene.event, scene.redactor)
-    evidence = findings.number([own, *(item for items in gathered for item in items)])
+    suspects = await _suspects(scene)
+    evidence = findings.number([own, *(item for items in gathered for item in items), *suspects])
     for item in evidence[1:]:
         visit.think(f"{item.id} {item.source}: {item.finding}", evidence=item.id)
     await visit.write(evidence=evidence)
@@ -104,7 +91,7 @@ async def _container_logs(scene: Scene) -> Sequence[Evidence]:
     containers, settings = scene.tools.containers, scene.tools.settings
     if containers is None:
         return []
-    seen = await containers.find(scene.event.service, timeout_s=settings.docker.timeout_s)
+    seen = await scene.own_container()
     if seen is None:
         return []
     found = await containers.logs(
@@ -125,32 +112,26 @@ async def _metrics(scene: Scene) -> Sequence[Evidence]:
     signals = merge(chosen)
     if not signals:
         return [findings.gap("prometheus", "no metric is known by the alert's labels", "label metrics by service")]
-    return await asyncio.gather(*(_signal(scene, signal) for signal in signals))
-
-
-async def _signal(scene: Scene, signal: Signal) -> Evidence:
-    metrics, settings = scene.tools.metrics, scene.tools.settings.prometheus
-    assert metrics is not None
-    window = Window(start=scene.window.start, end=min(scene.now, scene.window.end + timedelta(seconds=60)))
-    step_s = max(_MIN_STEP_S, window.span_s() / _POINTS)
-    try:
-        found = await metrics.range(signal.promql, window, step_s=step_s, timeout_s=settings.timeout_s)
-        limit = None
-        if signal.limit:
-            limit = await metrics.instant(signal.limit, at=window.end, timeout_s=settings.timeout_s)
-    except SreopsError as exc:
-        return findings.gap("prometheus", f"{signal.title}: {exc}", "", query=signal.promql)
-    return findings.metric(signal, found, scene.alert_at, limit=limit)
+    return await asyncio.gather(*(scene.measure(scene.event.service, signal) for signal in signals))
 
 
 async def _container(scene: Scene) -> Sequence[Evidence]:
-    containers = scene.tools.containers
-    if containers is None:
+    if scene.tools.containers is None:
         return _not_configured(scene, "docker")
-    seen = await containers.find(scene.event.service, timeout_s=scene.tools.settings.docker.timeout_s)
+    seen = await scene.own_container()
     if seen is None:
         return [findings.gap("docker", f"no container is named {scene.event.service}", "label alerts with `container`")]
     return [findings.container(seen, scene.now, scene.redactor)]
+
+
+async def _suspects(scene: Scene) -> Sequence[Evidence]:
+    if not scene.seen:
+        return []
+    service = scene.event.service
+    services = (service, *(neighbour.service for neighbour in scene.neighbours))
+    calls = calls_of(service, scene.neighbours)
+    ranking = await asyncio.to_thread(suspect, scene.seen, services, calls, scene.alert_at, scene.window)
+    return [ranking_evidence(ranking, scene.redactor)]
 
 
 async def _history(scene: Scene) -> Sequence[Evidence]:

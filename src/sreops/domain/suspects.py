@@ -1,0 +1,86 @@
+"""Suspects of a live incident: the ranking over the service and its neighbours, and what is told of it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sreops.domain.anomaly import Metric, Ranking, Scene, Suspect, rank
+from sreops.domain.change_score import Points
+from sreops.domain.evidence import Evidence, EvidenceKind, Window
+from sreops.domain.redaction import Redactor, clean, one_line
+
+ALERT_LAGS_S = 60.0
+"""How long before its alert trouble shows at least: a rule has a window, and often a `for`."""
+_TOLD = 5
+_NOT_RANKED = frozenset({"started"})  # grows by itself
+_RANKED_AS = {"health": "healthy"}  # the name by which the ranking knows which way is worse
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One series that was measured: of which service, for which golden signal."""
+
+    service: str
+    signal: str
+    points: Points
+
+
+def suspect(
+    seen: Sequence[Seen], services: Sequence[str], calls: frozenset[tuple[str, str]], alert_at: datetime, window: Window
+) -> Ranking:
+    """Rank the services; the first of ``services`` is the alerted one.
+
+    By how much an alert is late is not known, so trouble that began a minute before it and trouble that began in the
+    middle of the time before it are both looked for: the ranking in which somebody stands out more is taken. Log lines
+    are left out: those of one service alone would speak against it, and say nothing of the others.
+    """
+    alert_s, start_s = alert_at.timestamp(), window.start.timestamp()
+    metrics = [
+        # what is here is a rate already, whatever the counter under it is called
+        Metric(one.service, _RANKED_AS.get(one.signal, one.signal.removesuffix("_total")), one.points)
+        for one in seen
+        if one.signal not in _NOT_RANKED
+    ]
+    rankings = [
+        rank(Scene(services, since, metrics=metrics, calls=calls, entry=services[0] if services else None))
+        for since in sorted({max(start_s, alert_s - ALERT_LAGS_S), (start_s + alert_s) / 2})
+    ]
+    return max(rankings, key=lambda found: (not found.abstained, found.suspects[0].score if found.suspects else 0.0))
+
+
+def ranking_evidence(ranking: Ranking, redactor: Redactor) -> Evidence:
+    """Tell who is suspected, by what share of all suspicion, for which signs and since when; or that nobody is."""
+    total = sum(one.score for one in ranking.suspects) or 1.0
+    shares = {one.service: round(one.score / total, 2) for one in ranking.suspects[:_TOLD] if one.score > 0}
+    count = len(ranking.suspects)
+    if ranking.abstained:
+        best = f"; most changed: {ranking.suspects[0].service}" if shares else ""
+        finding = f"suspects: none of {count} service{'s' if count != 1 else ''} stands out{best}"
+    else:
+        named = [
+            f"{one.service} {shares[one.service]:.2f} ({', '.join(_signals(one))})"
+            for one in ranking.suspects[:_TOLD]
+            if one.service in shares
+        ]
+        finding = f"suspects: {', '.join(named)}"
+        if (onset := ranking.suspects[0].onset) is not None:
+            finding += f"; onset {datetime.fromtimestamp(onset, UTC):%H:%M:%S} UTC"
+    lines = [
+        f"{place}. {one.service} (score {one.score:.1f}): {'; '.join(one.signs[:3])}"
+        for place, one in enumerate(ranking.suspects[:_TOLD], start=1)
+        if one.score > 0
+    ]
+    return Evidence(
+        id="", kind=EvidenceKind.suspects, source="suspects", finding=redactor.redact(one_line(finding, 400)),
+        text=redactor.redact(clean("\n".join(line[:600] for line in lines))),
+        data={
+            "abstained": ranking.abstained, "first": ranking.suspects[0].service if ranking.suspects else None,
+            "shares": shares, "scores": {one.service: one.score for one in ranking.suspects[:_TOLD]},
+        },
+    )  # fmt: skip
+
+
+def _signals(one: Suspect) -> list[str]:
+    """Return the names of the signals behind a suspicion, each once."""
+    names = [sign.partition(" went from ")[0].removeprefix("share failing by ") for sign in one.signs[:3]]
+    return list(dict.fromkeys(names))

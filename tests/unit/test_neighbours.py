@@ -1,0 +1,78 @@
+"""Who is next to a service, and what is told of it."""
+
+from sreops.domain.evidence import ContainerState, Evidence, EvidenceKind
+from sreops.domain.neighbours import (
+    MAX_NEIGHBOURS,
+    Neighbour,
+    Role,
+    calls_of,
+    compose_calls,
+    neighbour_evidence,
+    neighbours_of,
+)
+from sreops.domain.redaction import Redactor
+
+
+def container(
+    service: str, *needs: str, running: bool = True, name: str = "", health: str | None = None
+) -> ContainerState:
+    labels = {"com.docker.compose.service": service, "com.docker.compose.depends_on": ",".join(needs)}
+    return ContainerState(
+        id="0" * 64, name=name or f"shop-{service}-1", image="i", labels=labels, running=running, health=health,
+        status="running" if running else "exited", exit_code=None if running else 137,
+    )  # fmt: skip
+
+
+def names(found: tuple[Neighbour, ...]) -> list[tuple[str, str]]:
+    return [(one.service, one.role.value) for one in found]
+
+
+def test_what_a_service_calls_comes_before_what_calls_it() -> None:
+    own = container("payments", "ledger-db:service_started:false", "migrate:service_completed_successfully:false")
+    around = [container("checkout", "payments:service_started:false"), container("ledger-db")]
+    found = neighbours_of("payments", own, around, {"payments": ["mail"], "batch": ["payments"]})
+    assert names(found) == [("mail", "called"), ("ledger-db", "called"), ("batch", "caller"), ("checkout", "caller")]
+    assert [one.state is not None for one in found] == [False, True, False, True]
+    assert calls_of("payments", found) == {
+        ("payments", "mail"), ("payments", "ledger-db"), ("batch", "payments"), ("checkout", "payments"),
+    }  # fmt: skip
+
+
+def test_the_topology_is_known_by_the_compose_service_too_and_nobody_is_its_own_neighbour() -> None:
+    own = container("api", "api:service_started:false", name="shop-api-1")
+    assert names(neighbours_of("shop-api-1", own, [], {"api": ["db", "shop-api-1"]})) == [("db", "called")]
+
+
+def test_of_several_containers_the_one_that_is_worst_off_stands_for_the_service() -> None:
+    own = container("api", "db:service_started:false")
+    around = [container("db", health="healthy"), container("db", running=False), container("db", health="unhealthy")]
+    [db] = neighbours_of("api", own, around, {})
+    assert db.state is not None
+    assert not db.state.running
+
+
+def test_no_more_neighbours_than_can_be_looked_at() -> None:
+    assert len(neighbours_of("hub", None, [], {"hub": [f"s{n}" for n in range(50)]})) == MAX_NEIGHBOURS
+
+
+def test_labels_that_are_no_names_are_left_out() -> None:
+    labels = {"com.docker.compose.depends_on": "ok:service_started:false,,a b,../x:y,\x00,ok"}
+    assert compose_calls(labels) == ("ok",)
+
+
+def test_the_finding_tells_the_worst_signal_first_and_the_container() -> None:
+    def signal(name: str, finding: str, change: float) -> Evidence:
+        data = {"signal": name, "change": change}
+        return Evidence(id="", kind=EvidenceKind.metric, source="prometheus", query=name, finding=finding, data=data)
+
+    down = Neighbour("ledger-db", Role.called, container("ledger-db", running=False))
+    signals = [signal("latency_p95", "latency steady", 0.01), signal("error_ratio", "errors rose", 0.9)]
+    item = neighbour_evidence(down, signals, Redactor())
+    assert item.finding == (
+        "neighbour ledger-db (which it calls): errors rose; latency steady; container exited (exit code 137)"
+    )
+    assert item.data["container"]["running"] is False
+    assert set(item.data["signals"]) == {"latency_p95", "error_ratio"}
+    unseen = neighbour_evidence(Neighbour("x", Role.caller), [], Redactor())
+    assert "no metric is known" in unseen.finding
+    assert "no container is known" in unseen.finding
