@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AliasChoices,
@@ -10,10 +10,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from sreops.domain.alert import Tier
 from sreops.domain.model_cost import PRICES, Price
@@ -138,6 +140,35 @@ class LLMSettings(BaseModel):
     @classmethod
     def _added_to_the_published(cls, value: dict[str, Price]) -> dict[str, Price]:
         return {**PRICES, **value}
+
+
+class McpServer(BaseModel):
+    """One MCP server: ``command`` (stdio) or ``url`` (streamable HTTP, with ``token`` as bearer).
+
+    ``tools`` is the allowlist. A glob lets through what the server annotates as read-only; a tool without that
+    annotation must be named in full.
+    """
+
+    command: tuple[str, ...] = ()
+    env: dict[str, SecretStr] = {}
+    url: OptionalUrl = None
+    token: OptionalSecret = None
+    tools: tuple[str, ...] = ()
+    timeout_s: float = Field(20.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("give either `command` (a list: stdio) or `url` (streamable HTTP)")
+        if not self.tools:
+            raise ValueError("give `tools`: which of its tools may be used")
+        return self
+
+
+class McpSettings(BaseModel):
+    """MCP servers whose read-only tools the model may use besides its own; JSON by name."""
+
+    servers: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")], McpServer] = {}
 
 
 class WebhookSettings(BaseModel):
@@ -268,6 +299,7 @@ class Settings(BaseSettings):
     gitlab: GitLabSettings = GitLabSettings()
     docker: DockerSettings = DockerSettings()
     llm: LLMSettings = LLMSettings()
+    mcp: McpSettings = McpSettings()
     webhook: WebhookSettings = WebhookSettings()
     verify: VerifySettings = VerifySettings()
     policy: PolicySettings = PolicySettings()
@@ -309,3 +341,9 @@ def load_settings(**overrides: object) -> Settings:
             name = place if place.startswith("ANTHROPIC") else f"SREOPS_{place}"
             problems.append(f"{name}={error['input']!r}: {error['msg']}")
         raise SettingsInvalid(problems) from exc
+    except SettingsError as exc:  # a group that is set as a whole must be JSON; the value may hold a secret
+        group = [*str(exc).split('"'), "?"][1].upper()
+        cure = f"set its parts as SREOPS_{group}__NAME, or the whole as a JSON object"
+        raise SettingsInvalid([f"SREOPS_{group}: can't be read as JSON; {cure}"]) from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsInvalid([f".env: can't be read: {exc}; write it as UTF-8 text, NAME=value a line"]) from exc

@@ -1,0 +1,38 @@
+"""A wrong setting is one sentence that names it, never a traceback and never a secret."""
+
+from pathlib import Path
+
+import pytest
+
+from sreops.commands.serve import guard_exposure
+from sreops.errors import SettingsInvalid
+from sreops.settings import load_settings
+
+
+def problems() -> str:
+    with pytest.raises(SettingsInvalid) as caught:
+        load_settings()
+    return " ".join(caught.value.problems)
+
+
+def test_a_group_that_is_no_json_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SREOPS_GITLAB", '{"token": "glpat-secret"')
+    said = problems()
+    assert "SREOPS_GITLAB" in said
+    assert "glpat-secret" not in said
+
+
+def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe=1")
+    monkeypatch.chdir(tmp_path)
+    assert ".env" in problems()
+
+
+def test_a_worker_without_a_bridge_needs_no_credentials_of_senders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SREOPS_HOST", "0.0.0.0")
+    monkeypatch.setenv("SREOPS_API_TOKEN", "t")
+    monkeypatch.setenv("SREOPS_ROLES", "worker")
+    guard_exposure(load_settings())
+    monkeypatch.setenv("SREOPS_ROLES", "bridge,worker")
+    with pytest.raises(SettingsInvalid, match="WEBHOOK"):
+        guard_exposure(load_settings())
