@@ -171,7 +171,7 @@ async def test_an_effect_cut_short_by_the_end_of_the_grace_is_settled_by_looking
 
 
 async def test_a_second_sigterm_ends_it_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    async with scene(tmp_path, model=True, SREOPS_SHUTDOWN_GRACE_S="60", SREOPS_WORKER__LEASE_S="2") as it:
+    async with scene(tmp_path, model=True, SREOPS_SHUTDOWN_GRACE_S="60", SREOPS_WORKER__LEASE_S="5") as it:
         it.claude.faults.delay(100, path="/v1/messages")
         await it.send()
         await it.asked()
@@ -202,3 +202,14 @@ async def test_while_it_drains_it_is_not_ready_and_what_it_accepts_is_kept(tmp_p
         await asyncio.to_thread(it.sreops.start)
         if late.status_code == 202:
             await eventually(lambda: asyncio.to_thread(it.sreops.incident_of, "late"), 30, what="what came late")
+
+
+async def test_an_incident_that_hangs_is_escalated_by_the_watchdog_which_says_where_it_hung(tmp_path: Path) -> None:
+    async with scene(tmp_path, model=True, SREOPS_WORKER__MAX_INCIDENT_S="8") as it:
+        it.claude.faults.delay(100, path="/v1/messages")
+        await it.send()
+        await it.asked()
+        incident = await it.ended()
+        assert (incident["status"], incident["reason"]) == ("escalated", "timed_out")
+        assert "it hung in analyze_root_cause" in str(incident["decision"])
+        assert (incident["effects"], it.restarts) == ([], 0)
