@@ -400,3 +400,11 @@ class History(RuleBasedStateMachine):
 
 TestAnyHistory = History.TestCase
 TestAnyHistory.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+
+
+def test_a_storm_that_was_handed_over_swallows_no_later_alert_of_its_services() -> None:
+    storm = incident(held("other"), status=S.escalated, ended=10).model_copy(update={"storm": {"cluster": "eu"}})
+    assert correlate(event(20), [storm], at(21), Windows()).disposition is Disposition.open
+    assert correlate(event(20, fingerprint="other"), [storm], at(21), Windows()).disposition is Disposition.attach
+    still = storm.model_copy(update={"status": S.investigating, "ended_at": None})
+    assert correlate(event(20), [still], at(21), Windows()).disposition is Disposition.attach

@@ -108,7 +108,9 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
         if why := _repeats(incident, event, told_at, windows):
             return Correlation(disposition=Disposition.repeat, incident_id=incident.id, why=why)
     gathering = [incident for incident in holders if gathers(incident, now, windows)]
-    gathering += [one for one in known if one.service == event.service and gathers(one, now, windows)]
+    # a storm that was handed over has alerts of many services: it must not swallow what each of them has later
+    mine = [one for one in known if one.service == event.service and not (one.storm is not None and one.status.ended)]
+    gathering += [one for one in mine if gathers(one, now, windows)]
     if gathering:
         # one that is being worked on comes before one that waits for people
         incident = min(gathering, key=lambda one: one.status.ended)
