@@ -145,6 +145,24 @@ async def test_a_storm_is_gathered_and_handed_over_without_a_model_call_or_a_res
         await eventually(lambda: "sreops-escalated" in issue.labels, 20)
 
 
+@pytest.mark.parametrize("sure", [True, False])
+async def test_a_false_alarm_closes_only_where_the_analyst_is_sure_and_nothing_fires(
+    tmp_path: Path, monkeypatch: Patch, sure: bool
+) -> None:
+    world = World(past_s=60, scrape_interval_s=0.5, window="5s")
+    assert world.claude is not None
+    world.prometheus.add_rule("HighErrorRate", "vector(0) > 1")
+    said = {**ANSWER, "category": "false_alarm", "recommended_action": "none", "runbook_id": None, "evidence": ["E1"]}
+    world.claude.script(*[Say({**said, "confidence": 0.95 if sure else 0.3})] * 5)
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        await it.fire(escalate_threshold="0.31")
+        incident = await it.ended()
+        if sure:
+            assert incident.resolution is Resolution.false_alarm, incident.decision
+        else:
+            assert incident.reason is Reason.low_confidence
+
+
 async def test_a_query_step_without_a_condition_asks_for_data(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch) as it:
         await it.fire(runbook_id="ask-then-restart")

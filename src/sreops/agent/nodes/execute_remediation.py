@@ -56,8 +56,9 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     if verdict.verdict is Verdict.needs_approval:
         return State(approval="needed", approval_why=list(verdict.reasons), wait_until=None)
     if verdict.wait:
-        visit.think(f"Waits for a free slot: {'; '.join(verdict.reasons)}")
-        await visit.write()
+        if visit.state.get("wait_timer") != "slot":  # once, not at every look
+            visit.think(f"Waits for a free slot: {'; '.join(verdict.reasons)}")
+            await visit.write()
         return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), "slot")
     if not first:
         return State()

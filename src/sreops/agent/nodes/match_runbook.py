@@ -65,7 +65,7 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
 
 async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selection) -> Outcome | None:
     named = f"; runbook {selection.would_have} would have matched" if selection.would_have else ""
-    if analysis.category is Category.false_alarm:
+    if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
         if await alert_firing(visit) is False:
             return resolved(Resolution.false_alarm, analysis.root_cause)
         return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
