@@ -39,7 +39,7 @@ from sreops.domain.routing import ALL_TOPICS
 from sreops.domain.runbook import Runbook
 from sreops.domain.runbook_file import load_runbooks
 from sreops.errors import RunbooksInvalid, SettingsInvalid, StoreUnavailable
-from sreops.ports import AlertStates, Analyst, EventLog, Health, Logs, Metrics
+from sreops.ports import AlertStates, Analyst, EventLog, ExtraTools, Health, Logs, Metrics
 from sreops.settings import Settings
 from sreops.telemetry import log
 from sreops.web.application import build_web
@@ -216,6 +216,9 @@ def build_parts(
         closers.append(claude.aclose)
     else:
         missing["model"] = _absent("SREOPS_LLM__API_KEY or ANTHROPIC_API_KEY", "the rule analyst answers")
+    extra: ExtraTools | None = None
+    if settings.mcp.servers and settings.llm_api_key is not None:
+        extra = _mcp_tools(settings, checks)
     prober = HttpProber()
     closers.append(prober.aclose)
     tools = Tools(
@@ -237,7 +240,9 @@ def build_parts(
         metrics=metrics,
         alert_states=alert_states,
         containers=containers,
+        changes=grafana,
         missing=missing,
+        extra=extra,
     )
     return Parts(event_log, store, tools, checks, missing, closers)
 
@@ -281,6 +286,16 @@ def _observability(
             "SREOPS_PROMETHEUS__URL or SREOPS_GRAFANA__URL", "no metrics as evidence, and fixes can't be proven"
         )
     return logs, metrics, FirstKnown(states) if states else None
+
+
+def _mcp_tools(settings: Settings, checks: dict[str, Check]) -> ExtraTools:
+    try:
+        from sreops.adapters.mcp_tools import McpTools
+    except ImportError as exc:
+        raise SettingsInvalid(["SREOPS_MCP__SERVERS needs the MCP client: pip install 'sreops[mcp]'"]) from exc
+    tools = McpTools(settings.mcp)
+    checks["mcp"] = tools.health
+    return tools
 
 
 def _absent(setting: str, consequence: str) -> Health:

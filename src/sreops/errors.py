@@ -13,6 +13,7 @@
     │   ├── MetricsUnavailable
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
+    │   ├── ToolUnavailable
     │   └── AnalystUnavailable
     ├── Refused                    it answered, and said no: asking again the same way is useless
     │   ├── EventLogRefused        a record too large for the log: it would never be taken
@@ -112,6 +113,10 @@ class IssuesUnavailable(Unavailable):
 
 class EngineUnavailable(Unavailable):
     """The container engine could not be reached: nothing was done."""
+
+
+class ToolUnavailable(Unavailable):
+    """An MCP server did not answer."""
 
 
 class AnalystUnavailable(Unavailable):

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from sreops.domain.alert import AlertEvent
 from sreops.domain.analysis import Analysis, Brief
+from sreops.domain.changes import NotedChange
 from sreops.domain.correlation import Correlation, KnownIncident, Windows
 from sreops.domain.evidence import (
     ContainerState,
@@ -610,6 +611,14 @@ class AlertStates(Protocol):
         ...
 
 
+class Changes(Protocol):
+    """Where people and pipelines note what they changed (Grafana's annotations)."""
+
+    async def noted(self, window: Window, *, timeout_s: float) -> Sequence[NotedChange]:
+        """Return the notes of the window, newest first; not only those of changes."""
+        ...
+
+
 class Issues(Protocol):
     """Where incidents are kept for people (GitLab). All text is neutralised by the adapter.
 
@@ -697,11 +706,27 @@ class Containers(Protocol):
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A question that an analyst may ask: ``schema`` is JSON Schema of its arguments, the same for every incident."""
+    """A question that an analyst may ask: ``schema`` is JSON Schema of its arguments, the same for every incident.
+
+    ``strict``: the schema is of the subset that the model's API can enforce.
+    """
 
     name: str
     description: str
     schema: Mapping[str, Any]
+    strict: bool = True
+
+
+class ExtraTools(Protocol):
+    """Read-only tools from elsewhere (MCP servers that the settings name)."""
+
+    async def specs(self) -> Sequence[ToolSpec]:
+        """Return those that are allowed; a server that does not answer has none."""
+        ...
+
+    async def call(self, name: str, arguments: Mapping[str, Any], *, timeout_s: float) -> str:
+        """Return what the tool says. Raises QueryRefused (it says no) or ToolUnavailable."""
+        ...
 
 
 class Inquiry(Protocol):

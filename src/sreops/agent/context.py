@@ -11,8 +11,10 @@ from sreops.domain.runbook import Runbook
 from sreops.ports import (
     AlertStates,
     Analyst,
+    Changes,
     Clock,
     Containers,
+    ExtraTools,
     Health,
     IncidentStore,
     Lease,
@@ -38,7 +40,9 @@ class Tools:
     metrics: Metrics | None = None
     alert_states: AlertStates | None = None
     containers: Containers | None = None
+    changes: Changes | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
+    extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)
 
 

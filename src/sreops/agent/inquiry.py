@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sreops.agent.visit import Visit
 from sreops.domain import findings
@@ -23,7 +24,7 @@ from sreops.domain.questions import (
     usable_names,
     window_of,
 )
-from sreops.domain.redaction import Redactor, one_line
+from sreops.domain.redaction import Redactor, clean, one_line
 from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import ToolSpec
 from sreops.telemetry import log
@@ -37,14 +38,22 @@ _HISTORY = 20
 class IncidentInquiry:
     """Implements ``ports.Inquiry`` for one visit; ``found`` is what was answered, to be kept with the incident."""
 
-    def __init__(self, visit: Visit, scopes: Scopes, redactor: Redactor, evidence: Sequence[Evidence]) -> None:
+    def __init__(
+        self,
+        visit: Visit,
+        scopes: Scopes,
+        redactor: Redactor,
+        evidence: Sequence[Evidence],
+        extra: Sequence[ToolSpec] = (),
+    ) -> None:
         self._visit = visit
         self._scopes = scopes
         self._redactor = redactor
         self._next = _highest(evidence) + 1
         self._asked: dict[str, str] = {}
         self.found: list[Evidence] = []
-        self.tools = tuple(ToolSpec(*tool) for tool in TOOLS if self._can(tool[0]))
+        self._extra = frozenset(spec.name for spec in extra)
+        self.tools = (*(ToolSpec(*tool) for tool in TOOLS if self._can(tool[0])), *extra)
 
     def _can(self, name: str) -> bool:
         usable = {
@@ -66,11 +75,16 @@ class IncidentInquiry:
         """Answer one question; raises QueryRefused for what may not be asked, or was asked before."""
         if not any(name == tool.name for tool in self.tools):
             raise QueryRefused(f"there is no such tool; there are {', '.join(tool.name for tool in self.tools)}")
-        question = read_question(name, arguments, self._scopes)
-        key = json.dumps([name, question.model_dump(mode="json")], sort_keys=True)
+        if name in self._extra:
+            key, answer = self._extra_question(name, arguments, timeout_s)
+        else:
+            question = read_question(name, arguments, self._scopes)
+            key = json.dumps([name, question.model_dump(mode="json")], sort_keys=True)
+            answer = self._answer(question, timeout_s)
         if key in self._asked:
+            answer.close()
             raise QueryRefused(f"this was asked before, and {self._asked[key]} is the answer: it would be the same")
-        item = await self._answered(name, question, timeout_s)
+        item = await self._answered(name, answer, timeout_s)
         [item] = findings.number([item], start=self._next)
         self._next += 1
         self._asked[key] = item.id
@@ -78,15 +92,27 @@ class IncidentInquiry:
         self._visit.think(f"{item.id} asked {name}: {item.finding}", evidence=item.id)
         return item
 
-    async def _answered(self, name: str, question: Question, timeout_s: float) -> Evidence:
+    def _extra_question(
+        self, name: str, arguments: object, timeout_s: float
+    ) -> tuple[str, Coroutine[Any, Any, Evidence]]:
+        if not isinstance(arguments, Mapping):
+            raise QueryRefused(f"{name}: the arguments are no object")
+        return json.dumps([name, arguments], sort_keys=True), self._extra_answer(name, arguments, timeout_s)
+
+    async def _extra_answer(self, name: str, arguments: Mapping[str, Any], timeout_s: float) -> Evidence:
+        extra, settings = self._visit.tools.extra, self._visit.tools.settings
+        assert extra is not None
+        text = self.redact(clean(await extra.call(name, arguments, timeout_s=timeout_s)))
+        asked = self.redact(one_line(json.dumps(arguments, ensure_ascii=False), 400))
+        return findings.tool(name, asked, text, settings.llm.max_result_chars)
+
+    async def _answered(self, name: str, answer: Coroutine[Any, Any, Evidence], timeout_s: float) -> Evidence:
         source = {"query_logs": "loki", "query_metrics": "prometheus", "describe_container": "docker"}.get(name, name)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._answer(question, timeout_s)
+                return await answer
         except TimeoutError:
             return findings.gap(source, f"no answer within {timeout_s:.0f} s")
-        except QueryRefused as exc:
-            return findings.gap(source, self.redact(str(exc)))
         except SreopsError as exc:
             log.warning("inquiry.source_failed", tool=name, error=str(exc))
             return findings.gap(source, self.redact(str(exc)))
@@ -161,8 +187,9 @@ async def open_inquiry(visit: Visit, evidence: Sequence[Evidence]) -> IncidentIn
     log_labels, (metric_labels, names) = await asyncio.gather(_log_scopes(visit), _metric_scopes(visit))
     service = visit.event.service
     containers = (service,) if visit.tools.containers is not None and service else ()
+    extra = await visit.tools.extra.specs() if visit.tools.extra is not None else ()
     scopes = Scopes(logs=log_labels, metrics=metric_labels, names=names, containers=containers)
-    return IncidentInquiry(visit, scopes, redactor, evidence)
+    return IncidentInquiry(visit, scopes, redactor, evidence, extra)
 
 
 async def _log_scopes(visit: Visit) -> tuple[dict[str, str], ...]:

@@ -16,7 +16,7 @@ from sreops.domain.redaction import Redactor, clean, one_line
 
 __all__ = [
     "alert", "container", "evidence_window", "gap", "history", "log_label_candidates", "logs", "metric",
-    "metric_label_candidates", "number",
+    "metric_label_candidates", "number", "tool",
 ]  # fmt: skip
 
 _STEADY = 0.10  # a change below a tenth is none
@@ -34,6 +34,15 @@ def gap(source: str, why: str, cure: str = "", *, query: str = "") -> Evidence:
     return Evidence(
         id="", kind=EvidenceKind.gap, source=source, query=query, finding=finding, partial=True,
         data={"why": one_line(why, 1000), "cure": one_line(cure, 500)},
+    )  # fmt: skip
+
+
+def tool(name: str, asked: str, text: str, budget_chars: int) -> Evidence:
+    """Return what a tool from elsewhere said; all of it is text that others wrote, masked by the caller."""
+    first = one_line(text, 200) or "nothing"
+    return Evidence(
+        id="", kind=EvidenceKind.tool, source=name, query=asked, finding=f"{name} says: {first}",
+        text=text[:budget_chars], partial=len(text) > budget_chars,
     )  # fmt: skip
 
 

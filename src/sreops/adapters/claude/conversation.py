@@ -68,7 +68,12 @@ class Conversation:
         }
         if self._inquiry is not None:
             request["tools"] = [
-                {"name": tool.name, "description": tool.description, "input_schema": tool.schema, "strict": True}
+                {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "input_schema": tool.schema,
+                    **({"strict": True} if tool.strict else {}),
+                }
                 for tool in self._inquiry.tools
             ]
             request["tool_choice"] = {"type": "none"} if final else {"type": "auto"}

@@ -1,0 +1,172 @@
+"""Tools of MCP servers that the settings name: allowed ones, read-only ones, their answers as plain text.
+
+Source: the official SDK `mcp` 2.3 (`mcp.Client`). A connection is made for each use: nothing is shared between
+incidents, and a server that hangs or dies takes nothing with it.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import jsonschema  # noqa: F401  # the SDK would import it at the first call, and so read files on the event loop
+from mcp import Client, MCPError, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, TextContent, Tool
+
+from sreops.domain.patterns import glob_matches
+from sreops.domain.redaction import clean, one_line
+from sreops.errors import QueryRefused, SreopsError, ToolUnavailable
+from sreops.ports import Health, ToolSpec
+from sreops.settings import McpServer, McpSettings
+from sreops.telemetry import log
+
+BETWEEN = "__"
+MAX_TOOLS = 20
+MAX_DESCRIPTION = 1_000
+MAX_ARGUMENT_CHARS = 10_000
+MAX_RESULT_CHARS = 200_000
+KEPT_S = 300.0
+_MAX_NAME = 64
+
+
+class McpTools:
+    """Implements ``ports.ExtraTools``; a tool is called ``server__tool``."""
+
+    def __init__(self, settings: McpSettings) -> None:
+        self._servers = settings.servers
+        self._kept: dict[str, tuple[float, list[ToolSpec]]] = {}
+
+    async def specs(self) -> Sequence[ToolSpec]:
+        """Return the allowed tools of all servers that answer; asked again every five minutes."""
+        found = await asyncio.gather(*(self._or_none(name) for name in self._servers))
+        return [spec for specs in found for spec in specs][:MAX_TOOLS]
+
+    async def _or_none(self, name: str) -> list[ToolSpec]:
+        try:
+            return await self._specs_of(name)
+        except SreopsError as exc:
+            log.warning("mcp.server_failed", server=name, error=str(exc))
+            return []
+
+    async def _specs_of(self, name: str) -> list[ToolSpec]:
+        kept = self._kept.get(name)
+        if kept is not None and time.monotonic() - kept[0] < KEPT_S:
+            return kept[1]
+        server = self._servers[name]
+        tools: list[Tool] = []
+        async with self._connected(name, server.timeout_s) as client:
+            cursor = None
+            while len(tools) < 1_000:
+                page = await client.list_tools(cursor=cursor)
+                tools += page.tools
+                cursor = page.next_cursor
+                if not cursor:
+                    break
+        specs = [_spec(name, tool) for tool in tools if allowed(server, tool)]
+        self._kept[name] = (time.monotonic(), specs)
+        return specs
+
+    async def call(self, name: str, arguments: Mapping[str, Any], *, timeout_s: float) -> str:
+        """Return the tool's text. Raises QueryRefused for what is not allowed or went wrong, or ToolUnavailable."""
+        server_name, _, tool = name.partition(BETWEEN)
+        if server_name not in self._servers:
+            raise QueryRefused("there is no such tool")
+        if not any(spec.name == name for spec in await self._specs_of(server_name)):
+            raise QueryRefused("there is no such tool")
+        if len(json.dumps(arguments)) > MAX_ARGUMENT_CHARS:
+            raise QueryRefused(f"{name}: the arguments are longer than {MAX_ARGUMENT_CHARS} characters")
+        server = self._servers[server_name]
+        async with self._connected(server_name, min(timeout_s, server.timeout_s)) as client:
+            result = await client.call_tool(tool, dict(arguments))
+        text = _text(result)
+        if result.is_error:
+            raise QueryRefused(f"{name} says: {one_line(text, 500)}")
+        return text
+
+    async def health(self) -> Health:
+        """Say which servers answer, and how many tools they give."""
+        told, missing = [], []
+        for name in self._servers:
+            try:
+                told.append(f"{name}: {len(await self._specs_of(name))} tools")
+            except SreopsError as exc:
+                missing.append(str(exc))
+        if missing:
+            return Health("down", "; ".join(missing), "check SREOPS_MCP__SERVERS; the model does without meanwhile")
+        return Health("up", "; ".join(told))
+
+    @asynccontextmanager
+    async def _connected(self, name: str, timeout_s: float) -> AsyncIterator[Client]:
+        where = f"MCP server {name}"
+        try:
+            async with asyncio.timeout(timeout_s), _client(self._servers[name]) as client:
+                yield client
+        except BaseException as exc:
+            raise _translated(where, exc, timeout_s) from exc
+
+
+@asynccontextmanager
+async def _client(server: McpServer) -> AsyncIterator[Client]:
+    if server.url:
+        token = server.token.get_secret_value() if server.token else ""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with (
+            await asyncio.to_thread(_http, headers, server.timeout_s) as http,
+            Client(streamable_http_client(server.url, http_client=http)) as client,
+        ):
+            yield client
+        return
+    command, *arguments = server.command
+    env = {name: value.get_secret_value() for name, value in server.env.items()}  # nothing else is inherited
+    async with Client(stdio_client(StdioServerParameters(command=command, args=arguments, env=env))) as client:
+        yield client
+
+
+def _http(headers: dict[str, str], timeout_s: float) -> httpx2.AsyncClient:
+    """Build the client; in a thread, because it reads the CA certificates from disk."""
+    return httpx2.AsyncClient(headers=headers, timeout=timeout_s, follow_redirects=False)
+
+
+def _translated(where: str, exc: BaseException, timeout_s: float) -> BaseException:
+    """Return our error for theirs; the SDK's task groups wrap what went wrong."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    if isinstance(exc, SreopsError | asyncio.CancelledError | GeneratorExit | KeyboardInterrupt | SystemExit):
+        return exc
+    if isinstance(exc, TimeoutError):
+        return ToolUnavailable(f"{where} did not answer within {timeout_s:g} s")
+    if isinstance(exc, MCPError):
+        return QueryRefused(f"{where} refused: {one_line(str(exc), 300)}")
+    return ToolUnavailable(f"{where} can't be used: {one_line(repr(exc), 300)}")
+
+
+def allowed(server: McpServer, tool: Tool) -> bool:
+    """Say whether a tool may be offered: named in full, or matched by a glob and annotated as read-only."""
+    if not tool.name.replace("_", "").replace("-", "").isalnum() or not tool.name.isascii():
+        return False
+    if len(tool.name) > _MAX_NAME:
+        return False
+    if tool.name in server.tools:
+        return True
+    hints = tool.annotations
+    reads_only = hints is not None and hints.read_only_hint is True and hints.destructive_hint is not True
+    return reads_only and any(glob_matches(glob, tool.name) for glob in server.tools)
+
+
+def _spec(server: str, tool: Tool) -> ToolSpec:
+    described = f"(from {server}) {one_line(tool.description or tool.title or '', MAX_DESCRIPTION)}"
+    schema = {**tool.input_schema, "type": "object"}
+    return ToolSpec(f"{server}{BETWEEN}{tool.name}", described, schema, strict=False)
+
+
+def _text(result: CallToolResult) -> str:
+    parts = [part.text for part in result.content if isinstance(part, TextContent)]
+    if not parts and result.structured_content is not None:
+        parts = [json.dumps(result.structured_content, ensure_ascii=False, default=str)]
+    left_out = sum(not isinstance(part, TextContent) for part in result.content)
+    text = clean("\n".join(parts)[:MAX_RESULT_CHARS])
+    return text + (f"\n[{left_out} parts that are no text were left out]" if left_out else "")
