@@ -25,6 +25,21 @@ class _Store:
         self.written.append("done")
 
 
+class _Broken:
+    async def create(self, *_: Any, **__: Any) -> None:
+        raise KeyError("title")
+
+
+async def test_a_write_that_trips_our_own_code_fails_alone_and_comes_again() -> None:
+    store = _Store()
+    clock = SimpleNamespace(now=lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    desk = TicketDesk(
+        cast(IncidentStore, store), cast(Issues, _Broken()), cast(Clock, clock), oncall_user="o", timeout_s=5
+    )
+    assert await desk.drain() == 0
+    assert store.written == ["failed"]
+
+
 class _Hanging:
     async def create(self, *_: Any, **__: Any) -> None:
         await asyncio.Event().wait()

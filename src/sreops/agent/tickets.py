@@ -132,6 +132,11 @@ class TicketDesk:
             log.warning("ticket.write_deferred", incident_id=op.incident_id, kind=op.kind, error=str(exc))
             await self._store.ticket_failed(op.op_id, error=str(exc) or "timed out", retry_at=retry_at, now=now)
             return 0
+        except Exception as exc:  # noqa: BLE001  # a write that trips our own code must not end the process, again and again
+            told = f"{type(exc).__name__}: {exc}"
+            log.error("ticket.write_crashed", incident_id=op.incident_id, kind=op.kind, error=told)
+            await self._store.ticket_failed(op.op_id, error=told, retry_at=self._retry_at(op, exc, now), now=now)
+            return 0
         await self._store.ticket_done(op.op_id, issue=issue, now=now)
         return 1
 
