@@ -135,5 +135,9 @@ def _cut_copy(record: Record) -> LogRecord:
 
 
 def _as_log_record(record: Record, body: dict[str, Any]) -> LogRecord:
-    value = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        value = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:  # NaN and the infinities, which JSON has no words for: one such record must not stop all copies
+        body = json.loads(json.dumps(body), parse_constant=lambda _: None)
+        value = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return LogRecord(TOPICS[record.kind], record.incident_id, value.encode("utf-8", "replace"))
