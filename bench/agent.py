@@ -10,7 +10,6 @@ synchronous=FULL for both. What is ours on top is the store: thoughts, audit cha
 from __future__ import annotations
 
 import asyncio
-import logging
 import tempfile
 import time
 from pathlib import Path
@@ -18,12 +17,11 @@ from statistics import median
 from typing import Any, TypedDict
 
 import aiosqlite
-from instant import agent, work_off
+from instant import agent, process_runner, quiet_logs, work_off
 from langgraph.graph import END, START, StateGraph
 from report import Row, arguments, finish
 
 from sreops.adapters.checkpoints import open_checkpointer
-from sreops.telemetry import configure_logging
 
 CONCURRENCY = 32
 NODES = ("consume", "issue", "enrich", "analyze", "match", "execute", "verify", "close")
@@ -106,13 +104,9 @@ async def measure(count: int, rounds: int) -> Row:
 
 def main() -> int:
     """Measure."""
-    configure_logging("info", "json")  # as the process logs; to a file nobody reads
-    with tempfile.TemporaryFile("w") as sink:
-        for handler in logging.getLogger().handlers:
-            assert isinstance(handler, logging.StreamHandler)
-            handler.setStream(sink)
-        quick = arguments(__doc__).quick
-        row = asyncio.run(measure(64 if quick else 200, 1 if quick else 3))
+    quick = arguments(__doc__).quick
+    with quiet_logs(), process_runner() as runner:
+        row = runner.run(measure(64 if quick else 200, 1 if quick else 3))
     return finish("Agent", [row])
 
 

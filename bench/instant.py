@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from sreops.adapters.checkpoints import open_checkpointer
@@ -19,6 +23,7 @@ from sreops.agent.context import Tools
 from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.agent.tickets import TicketDesk
+from sreops.commands.serve import _SWITCH_S
 from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.correlation import Windows, correlate
 from sreops.domain.evidence import ContainerState, LogLine, LogLines, Series, SeriesSet, Window
@@ -27,6 +32,7 @@ from sreops.domain.runbook_file import load_runbooks
 from sreops.errors import EngineRefused
 from sreops.ports import AnalystAnswer, Health
 from sreops.settings import PolicySettings, Settings, VerifySettings, WorkerSettings
+from sreops.telemetry import configure_logging
 from sreops.worker.dispatch import Dispatch
 
 RUNBOOKS = """
@@ -104,6 +110,9 @@ class InstantWorld:
 
     async def find(self, name: str, **_: Any) -> ContainerState | None:
         return self._state(name)
+
+    async def neighbours(self, *_: Any, **__: Any) -> Sequence[ContainerState]:
+        return ()
 
     async def inspect(self, container_id: str, **_: Any) -> ContainerState | None:
         return self._state(container_id.removeprefix("id-"))
@@ -205,6 +214,23 @@ def alert(service: str) -> AlertEvent:
         runbook_id="restart",
         escalate_threshold=0.0,
     )
+
+
+@contextlib.contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Log as the process does, into a file that nobody reads."""
+    configure_logging("info", "json")
+    with tempfile.TemporaryFile("w") as sink:
+        for handler in logging.getLogger().handlers:
+            assert isinstance(handler, logging.StreamHandler)
+            handler.setStream(sink)
+        yield
+
+
+def process_runner() -> asyncio.Runner:
+    """Return a runner set as that of `python -m sreops` (commands/serve.py)."""
+    sys.setswitchinterval(_SWITCH_S)
+    return asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory())
 
 
 @contextlib.asynccontextmanager
