@@ -2,17 +2,21 @@
 
 Writers are serial on purpose: inside a process by a lock, over processes by BEGIN IMMEDIATE (SQLite) or an
 advisory lock (PostgreSQL). So each method may look and then write without races, and record sequence numbers
-become visible in their order, which the outbox and the event stream rely on. A transaction takes a few
-milliseconds; an incident takes some dozens.
+become visible in their order, which the outbox and the event stream rely on.
+
+An incident takes some dozens of writes of a few milliseconds, most of that the disk's. So those that wait at the
+same time share one commit, each in a savepoint of its own; and SQLite runs in threads of ours, a whole transaction
+at a time, because a hop to the driver's thread and back for every statement costs more than the statement.
 """
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from sreops.adapters.postgres import CONNECT_ARGS, NEEDS_EXTRA, read_url
@@ -25,6 +29,30 @@ _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
 WRITE_LOCK = 0x5352454F5053  # "SREOPS": the advisory lock of writers, within our database
 _WRITES = {"sreops_writes": True}
+_GROUP_WRITES = 64  # that share one commit at most
+_SQLITE_THREADS = 5  # the writer's, and readers beside it
+_Outcome = tuple[Any, Exception | None]
+
+
+class _Write:
+    """A write that waits for its turn."""
+
+    def __init__(self, work: Callable[[Connection], Any]) -> None:
+        self.work = work
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def settle(self, result: object, error: Exception | None) -> None:
+        """Tell the caller, unless it has gone."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(result)
+        else:
+            self.done.set_exception(error)
+
+
+class _OneFailedError(Exception):
+    """The database refused a statement of one of several writes that share a transaction."""
 
 
 class Database:
@@ -35,10 +63,11 @@ class Database:
         self._url = self._read_url(str(url_or_path))
         self.place = str(self._path or self._url.render_as_string(hide_password=True))
         self.busy_timeout_ms = _BUSY_TIMEOUT_MS  # takes effect when it is opened
-        self._engine: AsyncEngine | None = None
+        self._engine: AsyncEngine | Engine | None = None
+        self._threads: ThreadPoolExecutor | None = None
         self.why_closed = ""  # what is said meanwhile: why the last try to open failed
-        self._writing = asyncio.Lock()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._waiting: list[_Write] = []
+        self._writer: asyncio.Task[None] | None = None
 
     @property
     def shared(self) -> bool:
@@ -48,11 +77,11 @@ class Database:
     def _read_url(self, given: str) -> URL:
         if "://" not in given:
             self._path = Path(given)
-            return URL.create("sqlite+aiosqlite", database=given)
+            return URL.create("sqlite", database=given)
         url = read_url(given)
         if url.get_backend_name() == "sqlite":
             self._path = Path(url.database or "")
-            return url.set(drivername="sqlite+aiosqlite")
+            return url.set(drivername="sqlite")
         return url.set(drivername="postgresql+psycopg")
 
     async def open(self) -> None:
@@ -78,11 +107,16 @@ class Database:
 
     async def close(self) -> None:
         """Let running transactions end, then close all connections."""
-        if self._running:
-            await asyncio.wait(self._running)
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
         engine, self._engine = self._engine, None
-        if engine is not None:
+        if isinstance(engine, AsyncEngine):
             await engine.dispose()
+        elif engine is not None:
+            await asyncio.to_thread(engine.dispose)
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run ``work`` on one snapshot; it must not write."""
@@ -92,23 +126,65 @@ class Database:
         """Run ``work`` as the only writer and commit, or roll back if it raises.
 
         A transaction that has begun runs to its end though its caller is cancelled: half-way, the driver's
-        connection could not be used again, and the next writer would meet the lock still taken.
+        connection could not be used again, and the next writer would meet the lock still taken. ``work`` may run
+        twice, where one that shared its transaction failed; what it did before is then rolled back.
         """
-        await self._writing.acquire()
-        task = asyncio.create_task(self._transaction(work, _WRITES))
-        self._running.add(task)
-        task.add_done_callback(self._wrote)
-        return await asyncio.shield(task)
+        write = _Write(work)
+        self._waiting.append(write)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_waiting(), name="store-writer")
+        result: _T = await write.done
+        return result
 
-    def _wrote(self, task: asyncio.Task[Any]) -> None:
-        """Let the next writer in; a callback, because a task that is cancelled before it began has no ``finally``."""
-        self._running.discard(task)
-        self._writing.release()
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            group = [write for write in self._waiting[:_GROUP_WRITES] if not write.done.done()]
+            del self._waiting[:_GROUP_WRITES]
+            try:
+                outcomes = await self._write_together(group)
+            except Exception as exc:  # noqa: BLE001  # the writer serves all: whose writes failed is told so
+                outcomes = [(None, exc)] * len(group)
+            except BaseException:
+                for write in [*group, *self._waiting]:
+                    write.done.cancel()
+                raise
+            for write, outcome in zip(group, outcomes, strict=True):
+                write.settle(*outcome)
+
+    async def _write_together(self, group: Sequence[_Write]) -> Sequence[_Outcome]:
+        """Write all in one transaction; where one is refused, each in its own. Raises what befell them all."""
+
+        def together(connection: Connection) -> list[_Outcome]:
+            outcomes: list[_Outcome] = []
+            for write in group:
+                try:
+                    with connection.begin_nested():
+                        outcomes.append((write.work(connection), None))
+                except FOREIGN as exc:  # it may have ended the whole transaction: SQLite's do on a full disk
+                    raise _OneFailedError from exc
+                except Exception as exc:  # noqa: BLE001  # its own refusal: a lost lease, an unknown id
+                    outcomes.append((None, exc))
+            return outcomes
+
+        if len(group) > 1:
+            try:
+                return await self._transaction(together, _WRITES)
+            except _OneFailedError:
+                pass
+        return [await self._write_alone(write) for write in group]
+
+    async def _write_alone(self, write: _Write) -> _Outcome:
+        try:
+            return await self._transaction(write.work, _WRITES), None
+        except Exception as exc:  # noqa: BLE001  # handed to whoever asked for this write
+            return None, exc
 
     async def _transaction(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
         if self._engine is None:
             raise StoreUnavailable(self.why_closed or f"incident store {self.place} is not open")
         try:
+            if isinstance(self._engine, Engine):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._in_thread, work, options)
             async with self._engine.connect() as connection:
                 await connection.execution_options(**options, **self._isolation(options))
                 async with connection.begin():
@@ -119,15 +195,22 @@ class Database:
                 raise fault from exc
             raise unavailable(self.place, exc) from exc
 
+    def _in_thread(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
+        engine = self._engine
+        assert isinstance(engine, Engine)
+        with engine.connect().execution_options(**options) as connection, connection.begin():
+            return work(connection)
+
     def _isolation(self, options: dict[str, Any]) -> dict[str, Any]:
         if self._path is not None or options:
             return {}  # writers: READ COMMITTED, so that what the last holder of the lock wrote is seen
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
-    def _sqlite(self) -> AsyncEngine:
-        engine = create_async_engine(self._url, hide_parameters=True, pool_size=4, max_overflow=4, pool_timeout=30)
+    def _sqlite(self) -> Engine:
+        engine = create_engine(self._url, hide_parameters=True, pool_size=_SQLITE_THREADS, pool_timeout=30)
+        self._threads = ThreadPoolExecutor(_SQLITE_THREADS, thread_name_prefix="store")
 
-        @event.listens_for(engine.sync_engine, "connect")
+        @event.listens_for(engine, "connect")
         def _prepare(connection: Any, _: object) -> None:
             connection.isolation_level = None  # the driver's own BEGIN would come too late, and never before SELECT
             cursor = connection.cursor()
@@ -143,7 +226,7 @@ class Database:
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.close()
 
-        @event.listens_for(engine.sync_engine, "begin")
+        @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("sreops_writes")
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -2,9 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from sreops.adapters.store.part import Part
 from sreops.adapters.store.tables import incidents, tickets
@@ -67,6 +81,35 @@ def _op_of(row: Row[Any]) -> TicketOp:
     return TicketOp(op_id=row.op_id, incident_id=row.incident_id, kind=row.kind, body=row.body, attempts=row.attempts)
 
 
+@cache
+def _due_query(*, of_one: bool) -> Select[Any]:
+    """Return the query of ``due_tickets``: built once, for it is asked a dozen times an incident."""
+    now: BindParameter[datetime] = bindparam("now")
+    creation_first = case((tickets.c.kind == _CREATE, 0), else_=1)
+    place = func.row_number().over(partition_by=tickets.c.incident_id, order_by=(creation_first, tickets.c.seq))
+    undone = select(tickets, place.label("place")).where(tickets.c.done_at.is_(None))
+    if of_one:
+        undone = undone.where(tickets.c.incident_id == bindparam("of_incident"))
+    first = undone.subquery()
+    other = tickets.alias("other")
+    return (
+        select(first)
+        .join(incidents, incidents.c.id == first.c.incident_id)
+        .where(
+            first.c.place == 1,
+            first.c.due_at <= now,
+            or_(first.c.claimed_until.is_(None), first.c.claimed_until < now),
+            or_(
+                first.c.kind == _CREATE,
+                incidents.c.ended_at.is_not(None),
+                exists().where(other.c.incident_id == first.c.incident_id, other.c.kind == _CREATE),
+                incidents.c.issue.is_not(None),
+            ),
+        )
+        .order_by(first.c.seq)
+    )
+
+
 class Tickets(Part):
     """Carrying the queue out."""
 
@@ -76,30 +119,9 @@ class Tickets(Part):
         ``create`` is the first whenever it was queued: correlation may note an attached alert before the graph
         has come to it. Until there is a ``create`` the others wait, unless the incident ended without one.
         """
-        creation_first = case((tickets.c.kind == _CREATE, 0), else_=1)
-        place = func.row_number().over(partition_by=tickets.c.incident_id, order_by=(creation_first, tickets.c.seq))
-        undone = select(tickets, place.label("place")).where(tickets.c.done_at.is_(None))
-        if incident_id is not None:
-            undone = undone.where(tickets.c.incident_id == incident_id)
-        first = undone.subquery()
-        other = tickets.alias("other")
-        query = (
-            select(first)
-            .join(incidents, incidents.c.id == first.c.incident_id)
-            .where(
-                first.c.place == 1,
-                first.c.due_at <= now,
-                or_(first.c.claimed_until.is_(None), first.c.claimed_until < now),
-                or_(
-                    first.c.kind == _CREATE,
-                    incidents.c.ended_at.is_not(None),
-                    exists().where(other.c.incident_id == first.c.incident_id, other.c.kind == _CREATE),
-                    incidents.c.issue.is_not(None),
-                ),
-            )
-            .order_by(first.c.seq)
-        )
-        return await self._db.read(lambda connection: [_op_of(row) for row in connection.execute(query)])
+        given = {"now": now} if incident_id is None else {"now": now, "of_incident": incident_id}
+        query = _due_query(of_one=incident_id is not None)
+        return await self._db.read(lambda connection: [_op_of(row) for row in connection.execute(query, given)])
 
     async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
         """Claim an undone write for ``lease_s``, or keep it; False where it is done, not due, or another's."""
