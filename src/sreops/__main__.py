@@ -32,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
     )
     lint = books.add_parser("lint", help="check a runbooks file")
     lint.add_argument("file", nargs="?", type=Path, help="default: SREOPS_RUNBOOKS")
+    what_if = books.add_parser("simulate", help="show what the runbooks would do about the alerts of a payload")
+    what_if.add_argument("payload", type=Path, metavar="PAYLOAD.json")
+    what_if.add_argument("--file", type=Path, help="runbooks; default: SREOPS_RUNBOOKS")
+    what_if.add_argument("--cause", default="", help="what an analysis would name: a cause or a category")
+    what_if.add_argument("--log", action="append", default=[], help="a log line that would be found; repeat for more")
     again = commands.add_parser("replay", help="take a webhook payload through the graph without side effects")
     again.add_argument("payload", type=Path, metavar="PAYLOAD.json")
     again.add_argument("--timeout", type=float, default=120.0, help="seconds to wait for the end (default 120)")
@@ -91,6 +96,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import check
 
             return check.run()
+        case "runbooks" if arguments.what == "simulate":
+            from sreops.commands.simulate import simulate
+
+            return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
         case "runbooks":
             from sreops.commands import runbooks
 

@@ -1,0 +1,119 @@
+"""runbooks simulate: what the runbooks would do about the alerts of a payload; nothing outside is asked or touched."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from sreops.app import read_runbooks
+from sreops.domain.alert import AlertEvent, AlertStatus
+from sreops.domain.analysis import Analysis, Category, RecommendedAction
+from sreops.domain.evidence import Evidence, EvidenceKind
+from sreops.domain.matching import matches, offered
+from sreops.domain.rendering import make_plan
+from sreops.domain.runbook import Autonomy, Plan, Runbook
+from sreops.domain.webhook import parse_webhook
+from sreops.errors import PayloadRejected, PlanRefused
+from sreops.settings import load_settings
+
+
+def simulate(payload: Path, *, file: Path | None, cause: str, logs: Sequence[str]) -> int:
+    """Print, for each firing alert, the runbook that would be run and its plan; status 1 where one can't be made.
+
+    ``cause`` and ``logs`` stand for what an analysis would find; without a cause every runbook is shown that an
+    analyst would be offered for the alert. Confidence, policy and the state of the world are not part of it.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    settings = load_settings()
+    runbooks, path = read_runbooks(file or settings.runbooks, packaged_fallback=file is None)
+    try:
+        body = json.loads(payload.read_bytes())
+    except (OSError, ValueError, RecursionError) as exc:
+        console.print(f"{payload}: can't be read as JSON: {exc}", markup=False)
+        return 2
+    try:
+        parsed = parse_webhook(
+            body,
+            received_at=datetime.now(UTC),
+            mint=lambda: str(uuid.uuid4()),
+            default_tier=settings.default_tier,
+            take_test_alerts=True,
+        )
+    except PayloadRejected as exc:
+        console.print(f"the bridge would answer {exc.status}: {exc}", markup=False)
+        return 1
+    console.print(f"{path}: {len(runbooks)} runbooks", markup=False)
+    for rejection in parsed.rejected:
+        console.print(f"alert {rejection.index} would be rejected: {rejection.reason}", markup=False)
+    good = [_one(console, event, runbooks, cause, logs) for event in parsed.events if _fires(event)]
+    return 0 if all(good) and not parsed.rejected else 1
+
+
+def _fires(event: AlertEvent) -> bool:
+    return event.status is AlertStatus.firing
+
+
+def _one(console: Console, event: AlertEvent, runbooks: Sequence[Runbook], cause: str, logs: Sequence[str]) -> bool:
+    console.print(f"\n{event.alertname} on {event.service} ({event.severity}, tier {event.tier})", markup=False)
+    chosen, why = _chosen(event, runbooks, cause, logs)
+    if not chosen:
+        console.print(f"  {why}", markup=False)
+        return event.runbook_id is None  # a label that names nothing is a mistake; no match is not
+    good = True
+    for runbook in chosen:
+        console.print(f"  {runbook.id}: {why}", markup=False)
+        try:
+            plan = make_plan(runbook, event)
+        except PlanRefused as exc:
+            console.print(f"    can't be made concrete: {exc}", markup=False)
+            good = False
+            continue
+        for line in _lines(plan):
+            console.print(f"    {line}", markup=False)
+    return good
+
+
+def _chosen(
+    event: AlertEvent, runbooks: Sequence[Runbook], cause: str, logs: Sequence[str]
+) -> tuple[Sequence[Runbook], str]:
+    """Return the runbooks to show, as ``domain/matching.py`` would pick them, and why these."""
+    analysis = Analysis(
+        root_cause=cause or "not analysed",
+        category=Category(cause) if cause in set(Category) else Category.unknown,
+        confidence=1.0,
+        recommended_action=RecommendedAction.restart,
+        reasoning="simulated",
+    )
+    text = "\n".join(logs)
+    seen = [Evidence(id="E1", kind=EvidenceKind.logs, source="simulated", finding="simulated", text=text)]
+    if event.runbook_id:
+        named = [one for one in runbooks if one.id == event.runbook_id]
+        if named and matches(named[0].not_when, [event], analysis, seen):
+            return [], f"{event.runbook_id}: named by the alert's label, but its not_when holds"
+        return named, "named by the alert's label" if named else f"the label names {event.runbook_id!r}: no such id"
+    if not cause and not logs:
+        ids = {one.id for one in offered(runbooks, [event])}
+        chosen = [one for one in runbooks if one.id in ids]
+        return chosen, "offered: its conditions on the alert hold" if chosen else "no runbook is offered for it"
+    for runbook in runbooks:
+        if matches(runbook.when, [event], analysis, seen) and not matches(runbook.not_when, [event], analysis, seen):
+            return [runbook], "the first in the file whose conditions hold"
+    return [], "no runbook's conditions hold for this alert, cause and logs"
+
+
+def _lines(plan: Plan) -> list[str]:
+    told = {
+        Autonomy.autonomous: "acts by itself where the tier lets it",
+        Autonomy.supervised: "a person approves",
+        Autonomy.never: "never run: named to people",
+    }
+    lines = [f"{plan.autonomy}: {told[plan.autonomy]}; plan {plan.plan_hash}, cooldown {plan.cooldown_s:g} s"]
+    for number, step in enumerate(plan.steps, 1):
+        params = ", ".join(f"{name}={value}" for name, value in step.params.items() if name != "container")
+        target = f" {step.target}" if step.action.disruptive or step.action == "check_health" else ""
+        lines.append(f"{number}. {step.action}{target}{f' ({params})' if params else ''}")
+    lines += [f"verify: {one.promql} {one.condition} for {one.for_s:g} s" for one in plan.verify]
+    return lines if plan.verify else [*lines, "verify: by the alert's own state"]
