@@ -12,6 +12,7 @@ from sreops.domain.analysis import Analysis, Brief, Category
 from sreops.domain.causes_table import CAUSES
 from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.log_signs import LOG_SIGNS, NEGATED, RECOVERED
+from sreops.domain.neighbour_signs import neighbour_signs
 from sreops.domain.patterns import first_line, pattern_matches
 from sreops.domain.redaction import one_line
 from sreops.domain.state_signs import StateSign, container_signs, metric_signs, normal_again
@@ -86,7 +87,7 @@ def conclude(brief: Brief) -> Analysis:
 
 def _evidence_signs(evidence: Sequence[Evidence]) -> Iterator[Sign]:
     limits = metric_signs(evidence)
-    for state in (*container_signs(evidence), *limits):
+    for state in (*container_signs(evidence), *limits, *neighbour_signs(evidence)):
         yield _of_state(state)
     for item in evidence:
         if item.kind in (EvidenceKind.logs, EvidenceKind.container):

@@ -1,0 +1,68 @@
+"""Signs in the neighbours: a service that the alerted one calls is down, so that a restart of the messenger is no help.
+
+Callers' troubles are no signs: they suffer from the alerted service. The strengths are judgement, not measured: the
+development data has no incident with the state of neighbours in it. None of them leads to an effect.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sreops.domain.analysis import Category
+from sreops.domain.evidence import Evidence, EvidenceKind
+from sreops.domain.neighbours import Role
+from sreops.domain.redaction import one_line
+from sreops.domain.state_signs import StateSign
+
+FAILING = 0.05
+"""The share of requests above which a neighbour fails."""
+_ORDERLY = (0, 130, 143)
+
+
+def neighbour_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
+    """Return what the called neighbours' states say, and the ranking where its first is one of those."""
+    ranking = next((item for item in evidence if item.kind is EvidenceKind.suspects), None)
+    first = ranking.data.get("first") if ranking is not None and ranking.data.get("abstained") is False else None
+    signs: list[StateSign] = []
+    for item in evidence:
+        if item.kind is not EvidenceKind.neighbour or item.data.get("role") != Role.called.value:
+            continue
+        service = str(item.data.get("service", ""))
+        leads = ranking is not None and service == first
+        found = [
+            StateSign(
+                Category.dependency_down,
+                f"{one_line(service, 80)}, which it calls, {what}",
+                strength,
+                item.id,
+                "neighbour",
+            )
+            for what, strength in _of(item.data, leads=leads)
+        ]
+        signs += found
+        if found and leads and ranking is not None:
+            told = f"of all services {one_line(service, 80)} changed most"
+            signs.append(StateSign(Category.dependency_down, told, 0.5, ranking.id, "suspects"))
+    return signs
+
+
+def _of(data: Mapping[str, Any], *, leads: bool) -> Iterator[tuple[str, float]]:
+    container = data.get("container")
+    if isinstance(container, dict):
+        if container.get("running") is False:
+            code = container.get("exit_code")
+            # one that was stopped in an orderly way may be meant to be
+            yield f"is not running (exit code {code})", 0.65 if code in _ORDERLY and not leads else 0.75
+        elif container.get("status") == "restarting":
+            yield "is being restarted again and again", 0.75
+        elif container.get("health") == "unhealthy":
+            yield "is not healthy", 0.72 if leads else 0.55
+    failing = _failing(data)
+    if leads and failing is not None and failing >= FAILING:
+        yield f"fails {failing:.0%} of its requests", 0.6
+
+
+def _failing(data: Mapping[str, Any]) -> float | None:
+    signals = data.get("signals")
+    errors = signals.get("error_ratio") if isinstance(signals, dict) else None
+    last = errors.get("last") if isinstance(errors, dict) else None
+    return float(last) if isinstance(last, int | float) and not isinstance(last, bool) else None
