@@ -278,7 +278,7 @@ async def work_off(one: Agent, count: int, *, timeout_s: float = 600) -> float:
                 ended = await one.store.ended_counts()
                 if sum(ended.values()) >= count and one.dispatch.running == 0:
                     break
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
         took_s = asyncio.get_running_loop().time() - began
     finally:
         running.cancel()
