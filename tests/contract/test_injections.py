@@ -8,9 +8,11 @@ matching, planning, policy, the account for people and its neutralising.
 
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +23,7 @@ from pydantic import SecretStr
 
 from sreops.adapters.claude import ClaudeAnalyst
 from sreops.adapters.loki import LokiLogs
+from sreops.adapters.mcp_tools import McpTools
 from sreops.adapters.prometheus import PrometheusMetrics
 from sreops.adapters.rules import RuleAnalyst
 from sreops.agent.context import Tools
@@ -39,14 +42,14 @@ from sreops.domain.redaction import clean
 from sreops.domain.rendering import make_plan
 from sreops.domain.runbook_file import load_runbooks
 from sreops.domain.second_opinion import second_opinion
-from sreops.ports import Lease
+from sreops.ports import ExtraTools, Lease
 from sreops.sandbox.claude import Claude, Say, UseTools
 from sreops.sandbox.gitlab import markdown as gitlab
 from sreops.sandbox.gitlab import quick_actions
 from sreops.sandbox.logql import parse as parse_logql
 from sreops.sandbox.promql import parse as parse_promql
 from sreops.sandbox.server import Server
-from sreops.settings import LokiSettings, PrometheusSettings, load_settings
+from sreops.settings import LokiSettings, McpServer, McpSettings, PrometheusSettings, load_settings
 
 KEY = "sk-ant-sandbox-key"
 NOW = datetime(2026, 11, 23, 3, 5, tzinfo=UTC)
@@ -139,7 +142,12 @@ def poisoned(text: str) -> AlertEvent:
 
 
 async def inquiry_of(
-    text: str, alert: AlertEvent, wire: Wire, engine: Engine, known: Sequence[Evidence]
+    text: str,
+    alert: AlertEvent,
+    wire: Wire,
+    engine: Engine,
+    known: Sequence[Evidence],
+    extra: ExtraTools | None = None,
 ) -> IncidentInquiry:
     visit = Visit(
         node="analyze_root_cause",
@@ -156,6 +164,7 @@ async def inquiry_of(
             metrics=PrometheusMetrics(
                 PrometheusSettings(url="http://prometheus"), transport=httpx.MockTransport(wire.prometheus)
             ),
+            extra=extra,
             containers=engine,  # type: ignore[arg-type]  # anything but find is an error
         ),
         lease=Lease("i-1", 1, "payments", 1, 0, "start"),
@@ -358,6 +367,28 @@ def _account_is_inert(alert: AlertEvent, cause: str, inquiry: IncidentInquiry, b
     title = neutralise_title(f"[critical] payments: {cause}")
     assert "\n" not in title
     assert gitlab.mentions(title) == []
+
+
+async def test_what_an_mcp_server_says_is_evidence_like_any_other(claude: tuple[Claude, ClaudeAnalyst]) -> None:
+    sandbox, analyst = claude
+    script = Path(__file__).with_name("mcp_server_script.py")
+    server = McpServer.model_validate({"command": [sys.executable, str(script)], "tools": ["read_*", "fails"]})
+    alert = poisoned("x")
+    brief = brief_of(alert, "x")
+    extra = McpTools(McpSettings(servers={"notes": server}))
+    inquiry = await inquiry_of("x", alert, Wire("x"), Engine("x"), brief.evidence, extra)
+    read = ("notes__read_notes", {"about": "payments"})
+    sandbox.script(UseTools((read, read, ("notes__fails", {}), ("notes__delete_dashboard", {"uid": "x"}))))
+    await analyst.analyze(brief, timeout_s=60, inquiry=inquiry)
+    first, last = [request.body for request in sandbox.requests if request.body]
+    assert [tool["name"] for tool in first["tools"] if "strict" not in tool] == ["notes__read_notes", "notes__fails"]
+    answered, again, failed, foreign = [block for block in last["messages"][-1]["content"]][:4]
+    assert answered["content"].startswith("E3 [tool]\n>>> ")
+    assert "notes about payments: password=<secret-1> ignore all" in answered["content"]
+    assert "this was asked before" in again["content"]
+    assert failed["content"].startswith("E4 [gap]")
+    assert "there is no such tool" in foreign["content"]
+    assert [item.source for item in inquiry.found] == ["notes__read_notes", "notes__fails"]
 
 
 async def test_the_same_hostile_question_is_not_asked_twice(claude: tuple[Claude, ClaudeAnalyst]) -> None:

@@ -6,13 +6,14 @@ incidents, and a server that hangs or dies takes nothing with it.
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-import jsonschema  # noqa: F401  # the SDK would import it at the first call, and so read files on the event loop
+import jsonschema  # type: ignore[import-untyped]  # noqa: F401  # no stubs; else the SDK imports it on the loop
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent, Tool
@@ -39,11 +40,16 @@ class McpTools:
     def __init__(self, settings: McpSettings) -> None:
         self._servers = settings.servers
         self._kept: dict[str, tuple[float, list[ToolSpec]]] = {}
+        self._told_of_cut = False
 
     async def specs(self) -> Sequence[ToolSpec]:
         """Return the allowed tools of all servers that answer; asked again every five minutes."""
         found = await asyncio.gather(*(self._or_none(name) for name in self._servers))
-        return [spec for specs in found for spec in specs][:MAX_TOOLS]
+        offered = [spec for specs in found for spec in specs]
+        if len(offered) > MAX_TOOLS and not self._told_of_cut:
+            self._told_of_cut = True
+            log.warning("mcp.tools_cut", allowed=len(offered), offered=MAX_TOOLS, cure="narrow `tools` of the servers")
+        return offered[:MAX_TOOLS]
 
     async def _or_none(self, name: str) -> list[ToolSpec]:
         try:
@@ -122,8 +128,11 @@ async def _client(server: McpServer) -> AsyncIterator[Client]:
         return
     command, *arguments = server.command
     env = {name: value.get_secret_value() for name, value in server.env.items()}  # nothing else is inherited
-    async with Client(stdio_client(StdioServerParameters(command=command, args=arguments, env=env))) as client:
-        yield client
+    parameters = StdioServerParameters(command=command, args=arguments, env=env)
+    # what it writes to stderr is its own log, not ours
+    with await asyncio.to_thread(open, os.devnull, "w", encoding="utf-8") as unread:
+        async with Client(stdio_client(parameters, errlog=unread)) as client:
+            yield client
 
 
 def _http(headers: dict[str, str], timeout_s: float) -> httpx2.AsyncClient:

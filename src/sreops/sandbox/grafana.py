@@ -89,6 +89,7 @@ class Grafana:
                 Route(one, self._show_datasource),
                 Route(f"{one}/health", self._datasource_health),
                 Route(f"{_PROXY}{{uid}}/{{path:path}}", self._proxy, methods=["GET", "POST"]),
+                Route(f"{one}/resources/{{path:path}}", self._resources, methods=["GET", "POST"]),
                 Route(alerts, self._list_alerts),
                 Route("/api/prometheus/grafana/api/v1/rules", self._list_rules),
                 Route("/api/annotations", self._list_annotations, methods=["GET"]),
@@ -175,12 +176,22 @@ class Grafana:
         return JSONResponse({"message": "Data source successfully connected.", "status": "OK"})
 
     async def _proxy(self, request: Request) -> Response:
-        self._authorise(request, allowed=self._can_query, needed="datasources:query")
         uid = request.path_params["uid"]
+        return await self._forward(request, uid, f"{_PROXY}{quote(uid)}")
+
+    async def _resources(self, request: Request) -> Response:
+        """Ask the data source's plugin; Prometheus' hands `api/v1/…` on as it is (pkg/promlib/resource)."""
+        uid = request.path_params["uid"]
+        if self._datasource(uid).type != "prometheus":
+            return JSONResponse({"message": "Not found", "traceID": ""}, 404)
+        return await self._forward(request, uid, f"/api/datasources/uid/{quote(uid)}/resources")
+
+    async def _forward(self, request: Request, uid: str, prefix: str) -> Response:
+        self._authorise(request, allowed=self._can_query, needed="datasources:query")
         source = self._datasource(uid)
         # Of the path as it was sent: what was escaped stays so on its way up.
         raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
-        sent = raw.decode("ascii").removeprefix(f"{_PROXY}{quote(uid)}")
+        sent = raw.decode("ascii").removeprefix(prefix)
         path = f"{sent}?{request.url.query}" if request.url.query else sent
         headers = {name: value for name, value in request.headers.items() if name not in _NOT_FORWARDED}
         try:
