@@ -47,11 +47,11 @@ class Outcome:
 class Lineage:
     """A world, and the sreops in it, which ``opened`` starts."""
 
-    def __init__(self, world: World, name: str, database: Database) -> None:
+    def __init__(self, world: World, name: str, database: Database, settings: Mapping[str, str] | None = None) -> None:
         self.world = world
         self.name = name
         self.database = database
-        self.sreops = Process(world.settings())
+        self.sreops = Process({**world.settings(), **(settings or {})})
         self._incidents = 0
 
     @asynccontextmanager
@@ -237,18 +237,20 @@ class Lineage:
             body for body, times in Counter(n.body for n in self.world.issues(service)[0].notes).items() if times > 1
         ]
         wrong += [f"a note was written twice: {body[:80]!r}" for body in twice]
-        logged = self._logged(service)
+        logged = self.logged(service)
         known = [event["event_id"] for event in incident["events"]]
         if len(logged) < 2 or sorted(logged) != sorted(known):
             wrong.append(f"{len(logged)} events are in the log, {len(known)} in the incident")
         return wrong
 
-    def _logged(self, service: str) -> list[str]:
+    def logged(self, service: str) -> dict[str, str]:
+        """Return the events of a service that are in the log: their fingerprints by their ids."""
         database = sqlite3.connect(f"file:{database_file(self.sreops.data_dir)}?mode=ro", uri=True)
         with contextlib.closing(database):
             query = "SELECT value FROM records WHERE topic = 'sre-critical' AND key = ?"
             rows = database.execute(query, (service.encode(),)).fetchall()
-        return [json.loads(value)["event_id"] for (value,) in rows]
+        events = [json.loads(value) for (value,) in rows]
+        return {event["event_id"]: event["fingerprint"] for event in events}
 
     async def audit(self) -> str:
         """Return what is wrong with the audit trail, or nothing."""

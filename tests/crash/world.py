@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -114,9 +114,12 @@ def _shown(scope: Scope) -> str:
 
 
 class World:
-    """The servers; ``add`` makes a broken service, which a restart mends."""
+    """The servers; ``add`` makes a broken service, which a restart mends.
 
-    def __init__(self, directory: Path) -> None:
+    ``broken``: says instead which services of another engine are (1.0) or are not (0.0).
+    """
+
+    def __init__(self, directory: Path, *, broken: Callable[[], Mapping[str, float]] | None = None) -> None:
         clock = WallClock()
         self.directory = directory
         self.engine = DockerEngine(clock)
@@ -125,6 +128,7 @@ class World:
         self.engine_gate = Gate(self.engine.app)
         self.gitlab_gate = Gate(self.gitlab.app)
         self._processes: dict[str, Idle] = {}
+        self._broken = broken or self._not_restarted
         self._servers = {
             "docker": SandboxServer(self.engine_gate, path=directory / "docker.sock"),
             "gitlab": SandboxServer(self.gitlab_gate),
@@ -151,8 +155,11 @@ class World:
         return [issue for issue in self.gitlab.issues if service in issue.title]
 
     def _exposed(self) -> Iterable[Exposed]:
-        for service, process in self._processes.items():
-            yield "service_broken", {"name": service}, 1.0 if process.starts < 2 else 0.0
+        for service, value in self._broken().items():
+            yield "service_broken", {"name": service}, value
+
+    def _not_restarted(self) -> Mapping[str, float]:
+        return {service: float(process.starts < 2) for service, process in self._processes.items()}
 
     def settings(self) -> dict[str, str]:
         """Return what points sreops here."""
@@ -199,8 +206,8 @@ class Process(Sreops):
         return not self.running
 
 
-def payload(service: str, alerts: int = 2, *, status: str = "firing", **labels: str) -> dict[str, Any]:
-    """Return a webhook with that many alerts of one service, each with a fingerprint of its own."""
+def payload(service: str, alerts: int = 2, *, first: int = 0, status: str = "firing", **labels: str) -> dict[str, Any]:
+    """Return a webhook with that many alerts of one service, each with a fingerprint of its own from its number."""
     now = datetime.now(UTC).isoformat()
     return {
         "version": "1",
@@ -224,6 +231,6 @@ def payload(service: str, alerts: int = 2, *, status: str = "firing", **labels: 
                 **({"endsAt": now} if status == "resolved" else {}),
                 "fingerprint": f"{service}-{number}",
             }
-            for number in range(alerts)
+            for number in range(first, first + alerts)
         ],
     }
