@@ -611,7 +611,7 @@ class AlertStates(Protocol):
         ...
 
 
-class Changes(Protocol):
+class ChangeNotes(Protocol):
     """Where people and pipelines note what they changed (Grafana's annotations)."""
 
     async def noted(self, window: Window, *, timeout_s: float) -> Sequence[NotedChange]:

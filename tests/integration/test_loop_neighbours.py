@@ -7,13 +7,16 @@ import pytest
 
 from integration.loop_scene import loop_scene
 from sreops.domain.evidence import EvidenceKind
+from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
+# what is looked for here is what is found, not how fast: a busy machine must not make gaps of it
+PATIENT = {"SREOPS_EVIDENCE__DEADLINE_S": "25", "SREOPS_PROMETHEUS__TIMEOUT_S": "20", "SREOPS_GRAFANA__TIMEOUT_S": "20"}
 
 
 async def test_an_incident_tells_of_its_neighbours_and_who_is_suspected(tmp_path: Path, monkeypatch: Patch) -> None:
     topology = json.dumps({"payments": ["mail"], "recommendations": ["payments"]})
-    async with loop_scene(tmp_path, monkeypatch, SREOPS_TOPOLOGY=topology) as it:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_TOPOLOGY=topology, **PATIENT) as it:
         await it.fire()
         incident = await it.ended()
         evidence = await it.store.evidence(incident.id)
@@ -32,7 +35,7 @@ async def test_an_incident_tells_of_its_neighbours_and_who_is_suspected(tmp_path
 
 async def test_without_an_engine_the_topology_still_names_neighbours(tmp_path: Path, monkeypatch: Patch) -> None:
     topology = json.dumps({"payments": ["ledger-db"]})
-    async with loop_scene(tmp_path, monkeypatch, SREOPS_TOPOLOGY=topology, SREOPS_DOCKER__HOST="") as it:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_TOPOLOGY=topology, SREOPS_DOCKER__HOST="", **PATIENT) as it:
         await it.fire()
         incident = await it.ended()
         evidence = await it.store.evidence(incident.id)
@@ -40,3 +43,29 @@ async def test_without_an_engine_the_topology_still_names_neighbours(tmp_path: P
     assert ledger.data["container"] is None
     assert "error_ratio" in ledger.data["signals"]
     assert "no container engine is configured" in ledger.finding
+
+
+async def test_a_dependency_that_is_down_is_handed_over_and_the_messenger_is_left_alone(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    async with loop_scene(tmp_path, monkeypatch, world, **PATIENT) as it:
+        ledger = it.world.shop.services["ledger-db"].container
+        assert ledger is not None
+        await it.world.engine.stop(ledger, 0)
+        ledger.exit_code = 137
+        assert it.world.grafana is not None
+        deployed_ms = int(it.world.clock.time() * 1000) - 240_000
+        it.world.grafana.annotate("ledger-db 2.0 rolled out", ["deploy"], deployed_ms)
+        await it.fire()
+        incident = await it.ended()
+        evidence = await it.store.evidence(incident.id)
+        assert it.starts() == 1
+    assert incident.category == "dependency_down", [one.finding for one in evidence]
+    assert "ledger-db, which it calls, is not running" in str(incident.root_cause)
+    assert incident.status.value == "escalated"
+    assert not incident.effects
+    noted, replaced = [one for one in evidence if one.kind is EvidenceKind.change]
+    assert "4 min before the alert" in noted.finding
+    assert "ledger-db 2.0 rolled out [deploy]" in noted.finding
+    assert replaced.finding.startswith("no container of payments, ledger-db, checkout was created or started")

@@ -1,12 +1,13 @@
 """Grafana: its data sources as Loki and Prometheus, and the state of alerts.
 
 Source: Grafana docs/sources/developers/http_api/data_source.md, alerting's Prometheus-compatible API
-(``/api/prometheus/grafana/api/v1/rules``) and alertmanager API (``/api/alertmanager/grafana/api/v2/alerts``).
+(``/api/prometheus/grafana/api/v1/rules``) and alertmanager API (``/api/alertmanager/grafana/api/v2/alerts``);
+annotations.md for what was changed (``/api/annotations``).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
@@ -16,7 +17,8 @@ from sreops.adapters.http import Answer, HttpRoom
 from sreops.adapters.loki import LokiLogs
 from sreops.adapters.prometheus import AlertRule, PrometheusMetrics, read_rules
 from sreops.domain.alert import AlertEvent
-from sreops.domain.evidence import SeriesSet
+from sreops.domain.changes import NotedChange
+from sreops.domain.evidence import SeriesSet, Window
 from sreops.domain.quoting import promql_selector
 from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import AlertStates, Health
@@ -24,6 +26,8 @@ from sreops.settings import GrafanaSettings, LokiSettings, PrometheusSettings
 from sreops.telemetry import log
 
 STATE_UNKNOWN = "alert_state.source_failed"
+_MAX_NOTES = 200
+_MAX_NOTE_CHARS = 2000
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,15 @@ class Grafana:
             prometheus_uid = prometheus_uid or _first(listed, "prometheus")
         return DataSources(loki_uid, prometheus_uid)
 
+    async def noted(self, window: Window, *, timeout_s: float) -> Sequence[NotedChange]:
+        """Implements ports.ChangeNotes: the annotations of the window, newest first, less those that alerts made."""
+        span = [("from", f"{window.start.timestamp() * 1000:.0f}"), ("to", f"{window.end.timestamp() * 1000:.0f}")]
+        params = [*span, ("type", "annotation"), ("limit", str(_MAX_NOTES))]
+        listed = await self.get("/api/annotations", params, timeout_s=timeout_s)
+        if not isinstance(listed, list):
+            raise MetricsUnavailable(f"grafana: {self._room.shown_url}/api/annotations did not answer with a list")
+        return tuple(note for item in listed[:_MAX_NOTES] if (note := _note(item)) is not None)
+
     def _proxy(self, uid: str) -> str:
         return f"{self._room.base_url}/api/datasources/proxy/uid/{quote(uid, safe='')}"
 
@@ -127,6 +140,22 @@ def _cure(answer: Answer) -> str:
     if answer.status in (401, 403):
         return "set SREOPS_GRAFANA__TOKEN to a service account's token (role Viewer; datasources:read and :query)"
     return "check SREOPS_GRAFANA__URL: the base URL, without a redirect"
+
+
+def _note(item: object) -> NotedChange | None:
+    """Read one annotation; None where it is none."""
+    if not isinstance(item, dict) or isinstance(item.get("time"), bool) or not isinstance(item.get("time"), int):
+        return None
+    text, tags = item.get("text"), item.get("tags")
+    try:
+        at = datetime.fromtimestamp(item["time"] / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return NotedChange(
+        at=at,
+        text=text[:_MAX_NOTE_CHARS] if isinstance(text, str) else "",
+        tags=tuple(tag[:200] for tag in tags[:20] if isinstance(tag, str)) if isinstance(tags, list) else (),
+    )
 
 
 def _first(listed: Sequence[object], kind: Literal["loki", "prometheus"]) -> str:

@@ -11,7 +11,7 @@ from sreops.domain.runbook import Runbook
 from sreops.ports import (
     AlertStates,
     Analyst,
-    Changes,
+    ChangeNotes,
     Clock,
     Containers,
     ExtraTools,
@@ -40,7 +40,7 @@ class Tools:
     metrics: Metrics | None = None
     alert_states: AlertStates | None = None
     containers: Containers | None = None
-    changes: Changes | None = None
+    changes: ChangeNotes | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)

@@ -31,7 +31,7 @@ class Scene:
         self.excerpt_chars = settings.excerpt_chars
         self.seen: list[Seen] = []
         self.neighbours: tuple[Neighbour, ...] = ()
-        self._own: ContainerState | None = None
+        self.own: ContainerState | None = None
         self._asked = False
         self._asking = asyncio.Lock()
 
@@ -48,9 +48,9 @@ class Scene:
         async with self._asking:
             if not self._asked:
                 timeout_s = self.tools.settings.docker.timeout_s
-                self._own = await containers.find(self.event.service, timeout_s=timeout_s)
+                self.own = await containers.find(self.event.service, timeout_s=timeout_s)
                 self._asked = True
-            return self._own
+            return self.own
 
     async def measure(self, service: str, signal: Signal) -> Evidence:
         """Ask for one signal around the alert, and keep its series for the ranking."""

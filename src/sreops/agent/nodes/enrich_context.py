@@ -8,6 +8,7 @@ from sreops.agent.scene import Scene
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain import findings
+from sreops.domain.changes import container_changes, lately, noted_changes
 from sreops.domain.evidence import Evidence, LogLines
 from sreops.domain.golden_signals import Signal, choose, merge
 from sreops.domain.neighbours import calls_of
@@ -27,12 +28,13 @@ async def enrich_context(visit: Visit) -> State:
         "prometheus": _metrics,
         "docker": _container,
         "neighbours": neighbourhood,
+        "grafana": _noted,
         "history": _history,
     }
     gathered = await asyncio.gather(*(_within(name, source, scene) for name, source in sources.items()))
     own = findings.alert(scene.event, scene.redactor)
     suspects = await _suspects(scene)
-    evidence = findings.number([own, *(item for items in gathered for item in items), *suspects])
+    evidence = findings.number([own, *(item for items in gathered for item in items), *_replaced(scene), *suspects])
     for item in evidence[1:]:
         visit.think(f"{item.id} {item.source}: {item.finding}", evidence=item.id)
     await visit.write(evidence=evidence)
@@ -132,6 +134,25 @@ async def _suspects(scene: Scene) -> Sequence[Evidence]:
     calls = calls_of(service, scene.neighbours)
     ranking = await asyncio.to_thread(suspect, scene.seen, services, calls, scene.alert_at, scene.window)
     return [ranking_evidence(ranking, scene.redactor)]
+
+
+async def _noted(scene: Scene) -> Sequence[Evidence]:
+    """Ask for deployments and other changes that were noted; without Grafana there is nobody to ask, and no gap."""
+    changes = scene.tools.changes
+    if changes is None:
+        return []
+    window = lately(scene.alert_at, scene.now)
+    notes = await changes.noted(window, timeout_s=scene.tools.settings.grafana.timeout_s)
+    asked = f"annotations from {window.start.isoformat()} to {window.end.isoformat()}"
+    services = (scene.event.service, *scene.tools.settings.topology.get(scene.event.service, ()))
+    return [noted_changes(notes, services, scene.alert_at, asked, scene.redactor)]
+
+
+def _replaced(scene: Scene) -> Sequence[Evidence]:
+    """Tell which containers are new, of those that were looked at."""
+    own = [(scene.event.service, scene.own)] if scene.own is not None else []
+    near = [(one.service, one.state) for one in scene.neighbours if one.state is not None]
+    return [container_changes([*own, *near], scene.alert_at, scene.redactor)] if own or near else []
 
 
 async def _history(scene: Scene) -> Sequence[Evidence]:
