@@ -24,7 +24,8 @@ def _to_2(connection: Connection) -> None:
 
 
 def _to_3(connection: Connection) -> None:
-    """The account of model calls."""
+    """The account of model calls; and policy asks for effects by their target too, not only by their service."""
+    connection.exec_driver_sql("CREATE INDEX ix_effects_target ON effects (target, intent_at)")
     connection.exec_driver_sql(
         "CREATE TABLE model_calls (call_id TEXT NOT NULL, incident_id TEXT NOT NULL, model TEXT NOT NULL, "
         '"at" BIGINT NOT NULL, outcome TEXT, input BIGINT NOT NULL, cache_write BIGINT NOT NULL, '

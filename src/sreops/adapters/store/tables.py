@@ -168,6 +168,7 @@ effects = Table(
     Column("detail", PlainText, nullable=False),
     UniqueConstraint("incident_id", "episode", "step"),
     Index("ix_effects_service", "service", "intent_at"),
+    Index("ix_effects_target", "target", "intent_at"),
     Index("ix_effects_runbook", "runbook_id"),
 )
 
