@@ -8,7 +8,6 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
+from development_cases import ABSENT, CASES
 from sreops.domain.webhook import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import LogRecord
@@ -28,7 +28,7 @@ from sreops.web.alerts import AlertsContext, alerts_routes, read_traceparent
 from sreops.web.credentials import WebhookCredentials
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-CASES = Path("/work/shared/cases/webhooks")
+WEBHOOKS = CASES / "webhooks"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AUTH = "Authorization"
 
@@ -441,8 +441,8 @@ def test_an_invalid_trace_context_is_dropped(given_header):
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
 SEEDS = [payload(alert(), alert(status="resolved", values={"A": 1.0}, annotations={"summary": "s"})), {"alerts": [{}]}]
-if CASES.is_dir():
-    SEEDS += [json.loads(file.read_text()) for file in sorted(CASES.glob("[0-9]*.json"))]
+if WEBHOOKS.is_dir():
+    SEEDS += [json.loads(file.read_text()) for file in sorted(WEBHOOKS.glob("[0-9]*.json"))]
 
 
 @st.composite
@@ -499,11 +499,11 @@ async def test_any_bytes_are_answered_and_accounted_for(data):
     )
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="needs /work/shared/cases/webhooks, the development data")
-@pytest.mark.parametrize("file", sorted(CASES.glob("[0-9]*.json")), ids=lambda file: file.name[:12])
+@pytest.mark.skipif(not WEBHOOKS.is_dir(), reason=ABSENT)
+@pytest.mark.parametrize("file", sorted(WEBHOOKS.glob("[0-9]*.json")), ids=lambda file: file.name[:12])
 async def test_recorded_payloads_are_answered_as_their_index_says(file):
     expected = next(
-        case["expected"] for case in json.loads((CASES / "index.json").read_text()) if case["file"] == file.name
+        case["expected"] for case in json.loads((WEBHOOKS / "index.json").read_text()) if case["file"] == file.name
     )
     answer = await Bridge().post(file.read_bytes())
     if "alerts" not in json.loads(file.read_bytes()):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from development_cases import ABSENT, CASES
 from sreops.__main__ import main
 from sreops.commands import eval as evaluation
 
-CASES = Path("/work/shared/cases")
 KEYS = [
     "set", "id", "ranked", "action", "runbook", "root_cause", "category", "confidence", "abstained", "evidence",
     "log_excerpt", "evidence_chars", "input_chars", "seconds", "analyst",
@@ -277,7 +277,7 @@ def test_no_injected_line_reaches_a_prediction(tmp_path: Path) -> None:
     assert answer["action"] == "RemoveTaint"
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="the development cases are not on this machine")
+@pytest.mark.skipif(not CASES.is_dir(), reason=ABSENT)
 def test_the_development_cases_stay_above_the_naive_floors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from development_cases import CASES
 from sreops.domain.evidence import LogLine
 from sreops.domain.log_mining import MASK, excerpt, mask, severity
 
 T0 = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-CASES = Path("/work/shared/cases/holmesgpt")
+HOLMES = CASES / "holmesgpt"
 
 
 def line(text: str, at_s: float = 0, **labels: str) -> LogLine:
@@ -199,7 +200,7 @@ def test_hostile_repetition_costs_linear_time(piece):
 
 
 def recorded() -> list[Path]:
-    return sorted(CASES.glob("*.json.gz")) if CASES.is_dir() else []
+    return sorted(HOLMES.glob("*.json.gz")) if HOLMES.is_dir() else []
 
 
 @pytest.mark.skipif(not recorded(), reason="the recorded cases are not on this machine")

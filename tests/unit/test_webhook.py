@@ -5,21 +5,21 @@ import itertools
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from development_cases import ABSENT, CASES
 from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.webhook import ParsedWebhook, event_json, parse_webhook, read_event
 from sreops.errors import PayloadRejected, RecordUnreadable
 from sreops.ports import MAX_RECORD_BYTES
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-CASES = Path("/work/shared/cases/webhooks")
-INDEX = json.loads((CASES / "index.json").read_text()) if CASES.is_dir() else []
+WEBHOOKS = CASES / "webhooks"
+INDEX = json.loads((WEBHOOKS / "index.json").read_text()) if WEBHOOKS.is_dir() else []
 
 
 def minting() -> Callable[[], str]:
@@ -407,10 +407,10 @@ def test_a_naive_time_of_reception_is_a_bug():
         parse_webhook({"alerts": []}, received_at=datetime(2026, 1, 1), mint=minting())  # noqa: DTZ001 - the point
 
 
-@pytest.mark.skipif(not INDEX, reason="needs /work/shared/cases/webhooks, the development data")
+@pytest.mark.skipif(not INDEX, reason=ABSENT)
 @pytest.mark.parametrize("case", INDEX, ids=[case["file"][:12] for case in INDEX])
 def test_recorded_payloads_give_what_their_index_says(case):
-    expected, payload = case["expected"], json.loads((CASES / case["file"]).read_text())
+    expected, payload = case["expected"], json.loads((WEBHOOKS / case["file"]).read_text())
     if expected["format"] in ("grafana_legacy", "grafana_partial"):
         with pytest.raises(PayloadRejected) as caught:
             parse(payload)
