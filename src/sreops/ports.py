@@ -242,7 +242,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class EndedIncident:
-    """What retention needs to know of an incident that has ended; its threads are those of episodes 1 to ``episode``."""
+    """What retention needs to know of an ended incident; its threads are those of episodes 1 to ``episode``."""
 
     id: str
     episode: int

@@ -175,7 +175,6 @@ class TicketsSuite:
         [note] = await store.due_tickets(now=at(3))
         assert note.kind == "note"
 
-
     async def test_a_ticket_write_is_sent_by_one_replica_at_a_time(
         self, store: SqlIncidentStore, another: Opener
     ) -> None:

@@ -41,27 +41,21 @@ async def client(counter: Counter) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_without_faults_requests_pass_and_are_remembered(
-    counter: Counter, client: httpx.AsyncClient
-) -> None:
+async def test_without_faults_requests_pass_and_are_remembered(counter: Counter, client: httpx.AsyncClient) -> None:
     answer = await client.get("/act", params={"a": "b"})
     assert answer.json()["acted"] == 1
     seen = counter.faults.requests[-1]
     assert (seen.method, seen.path, seen.query, seen.fault) == ("GET", "/act", "a=b", None)
 
 
-async def test_a_failure_is_spent_on_as_many_requests_as_it_says(
-    counter: Counter, client: httpx.AsyncClient
-) -> None:
+async def test_a_failure_is_spent_on_as_many_requests_as_it_says(counter: Counter, client: httpx.AsyncClient) -> None:
     fault = counter.faults.fail(503, headers={"Retry-After": "7"}, times=2, after=1)
     statuses = [(await client.post("/act", content=b"x" * 10)).status_code for _ in range(4)]
     assert statuses == [200, 503, 503, 200]
     assert (fault.hits, counter.acted) == (2, 2)
 
 
-async def test_faults_hit_only_the_paths_and_methods_they_name(
-    counter: Counter, client: httpx.AsyncClient
-) -> None:
+async def test_faults_hit_only_the_paths_and_methods_they_name(counter: Counter, client: httpx.AsyncClient) -> None:
     counter.faults.fail(500, path="/other*", times=None)
     counter.faults.fail(500, method="POST", times=None)
     assert (await client.get("/act")).status_code == 200
@@ -77,18 +71,14 @@ async def test_garbage_is_a_200_that_is_no_json(counter: Counter, client: httpx.
         answer.json()
 
 
-async def test_a_reset_before_acting_leaves_the_world_untouched(
-    counter: Counter, client: httpx.AsyncClient
-) -> None:
+async def test_a_reset_before_acting_leaves_the_world_untouched(counter: Counter, client: httpx.AsyncClient) -> None:
     counter.faults.reset()
     with pytest.raises(httpx.ReadError):
         await client.post("/act")
     assert counter.acted == 0
 
 
-async def test_a_reset_after_acting_loses_only_the_answer(
-    counter: Counter, client: httpx.AsyncClient
-) -> None:
+async def test_a_reset_after_acting_loses_only_the_answer(counter: Counter, client: httpx.AsyncClient) -> None:
     counter.faults.reset(after_acting=True)
     with pytest.raises(httpx.ReadError):
         await client.post("/act")
@@ -143,9 +133,7 @@ async def test_a_stopped_server_refuses_and_comes_back_on_the_same_address(count
 async def test_it_serves_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
     counter = Counter()
     path = tmp_path / "it.sock"
-    async with Server(
-        counter.faults.wrap(Starlette(routes=[Route("/act", counter.act)])), path=path
-    ) as server:
+    async with Server(counter.faults.wrap(Starlette(routes=[Route("/act", counter.act)])), path=path) as server:
         assert server.url == f"unix://{path}"
         transport = httpx.AsyncHTTPTransport(uds=str(path))
         async with httpx.AsyncClient(transport=transport, base_url="http://docker") as client:

@@ -1,6 +1,6 @@
 """The model's budget: what calls reserve before they are made, what they took, and the ceilings on both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -39,7 +39,7 @@ class ModelUsage:
 
     calls: int = 0
     failed: int = 0
-    tokens: TokenCount = TokenCount()
+    tokens: TokenCount = field(default_factory=TokenCount)
     micro_usd: int = 0
     seconds: float = 0.0
 

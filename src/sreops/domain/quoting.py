@@ -80,7 +80,7 @@ def logql_selector(labels: Mapping[str, str]) -> str:
 
 
 def logql_filters(contains: Sequence[str], excludes: Sequence[str] = ()) -> str:
-    """Return line filters: every text of ``contains`` stands in the line, none of ``excludes``; empty texts are none."""
+    """Return line filters: each text of ``contains`` stands in the line, none of ``excludes``; empty ones are none."""
     wanted = [("|=", text) for text in contains] + [("!=", text) for text in excludes]
     return "".join(f" {operator} {_go_string(text)}" for operator, text in wanted if text)
 

@@ -91,4 +91,5 @@ def _supported(model: Analysis, rules: Analysis) -> bool:
 
 
 def _text_alone(cited: Sequence[Evidence]) -> bool:
-    return all(item.kind in (EvidenceKind.logs, EvidenceKind.history, EvidenceKind.tool, *_PROVES_NOTHING) for item in cited)
+    told = (EvidenceKind.logs, EvidenceKind.history, EvidenceKind.tool, *_PROVES_NOTHING)
+    return all(item.kind in told for item in cited)

@@ -1,4 +1,4 @@
-"""The account of model calls, and the ceilings on them: one writer at a time, so that no two calls pass one together."""
+"""The account of model calls and the ceilings on them: one writer at a time, so no two calls pass one together."""
 
 from datetime import datetime, timedelta
 from typing import Any
