@@ -83,10 +83,10 @@ class Poisoned(Wrapped):
 
     mended = False
 
-    async def correlate(self, one: Any, decide: Any, *, now: Any) -> Any:
+    async def correlate(self, one: Any, decide: Any, **told: Any) -> Any:
         if one.event_id == "event-0" and not Poisoned.mended:
             raise ZeroDivisionError("this event divides by zero")
-        return await self._store.correlate(one, decide, now=now)
+        return await self._store.correlate(one, decide, **told)
 
 
 async def test_an_event_that_trips_correlation_is_set_aside_and_can_be_put_back(tmp_path: Path) -> None:

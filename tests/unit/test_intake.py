@@ -77,7 +77,7 @@ class Inbox:
         done = set(self.correlated)
         return [one for one in self.taken.values() if one.event_id not in done][:limit]
 
-    async def correlate(self, one, decide, *, now):
+    async def correlate(self, one, decide, *, now, windows=None):
         error = self.broken.get(one.event_id)
         if error is not None:
             raise error
@@ -288,7 +288,7 @@ async def test_a_store_that_is_away_is_not_asked_for_every_event(log, store, wok
     asked = []
     correlate = store.correlate
 
-    async def counting(one, decide, *, now):
+    async def counting(one, decide, *, now, windows=None):
         asked.append(one.event_id)
         return await correlate(one, decide, now=now)
 
@@ -308,7 +308,7 @@ async def test_an_inbox_that_cannot_be_read_is_read_again(log, store, woken):
 async def test_correlation_decides_by_what_the_store_knows(log, store, woken):
     decided = []
 
-    async def correlate(one, decide, *, now):
+    async def correlate(one, decide, *, now, windows=None):
         decided.append(decide(one, []))
         store.correlated.append(one.event_id)
         return decided[-1]

@@ -11,10 +11,17 @@ class Backoff:
         self._last_s = last_s
         self._next_s = first_s
 
-    async def wait(self) -> None:
-        """Sleep for the next delay."""
+    async def wait(self, wake: asyncio.Event | None = None) -> None:
+        """Sleep for the next delay, or until ``wake`` is set."""
         delay_s, self._next_s = self._next_s, min(self._next_s * 2, self._last_s)
-        await asyncio.sleep(delay_s)
+        if wake is None:
+            await asyncio.sleep(delay_s)
+            return
+        try:
+            async with asyncio.timeout(delay_s):
+                await wake.wait()
+        except TimeoutError:
+            return
 
     def reset(self) -> None:
         """Begin again with the first delay: something has worked."""

@@ -24,6 +24,7 @@ from sreops.worker.inbox_room import InboxRoom
 IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another process may have put something there
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
 LAST_RETRY_OF_ONE_S = 60.0
+HELD_BACK_S = 2.0  # at most, between looks while an event fails
 POISON_TRIES = 8  # of an event that trips our own code; at the default delays about half a minute
 
 RECORD_BURIED = "intake.record_buried"
@@ -151,7 +152,7 @@ class Intake:
     # --- inbox → incidents --------------------------------------------------------------------
 
     async def _correlate_inbox(self) -> None:
-        backoff = Backoff(self._retry_s, 10.0)
+        backoff, held_back = Backoff(self._retry_s, 10.0), Backoff(self._retry_s, HELD_BACK_S)
         while True:
             self._arrived.clear()
             try:
@@ -160,10 +161,11 @@ class Intake:
                 log.warning("intake.inbox_read_failed", error=str(exc))
                 await backoff.wait()
                 continue
-            if left:
-                await backoff.wait()
-                continue
             backoff.reset()
+            if left:
+                await held_back.wait(self._arrived)  # what arrives may be of another service
+                continue
+            held_back.reset()
             try:
                 async with asyncio.timeout(IDLE_S):
                     await self._arrived.wait()
