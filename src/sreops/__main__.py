@@ -49,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("directory", type=Path, metavar="DIR", help="its sub-folders are sets of cases")
     judge.add_argument("--out", type=Path, default=Path("answers.jsonl"), metavar="FILE.jsonl", help="one line a case")
     judge.add_argument("--analyst", choices=("rules", "claude"), default="rules")
+    closed = commands.add_parser("incidents", help="work on recorded incidents").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    export = closed.add_parser("export", help="write an ended incident as a case that eval reads")
+    export.add_argument("incident_id", metavar="ID")
+    export.add_argument("--out", type=Path, default=Path("cases"), metavar="DIR", help="default: cases")
     letters = commands.add_parser("dead-letter", help="work on what could not be processed").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -112,6 +118,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import eval as evaluation
 
             return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
+        case "incidents":
+            from sreops.commands import incidents
+
+            return incidents.export(arguments.incident_id, out=arguments.out)
         case "dead-letter":
             from sreops.commands import dead_letter
 

@@ -95,7 +95,7 @@ def answered(case: Case, seen: Study, analysis: Analysis, *, by_model: bool) -> 
     if kind == "components":
         ranking = seen.ranking
         best = ranking.suspects[0]
-        fields |= {"ranked": tuple(s.service for s in ranking.suspects), "action": None, "abstained": ranking.abstained}
+        fields |= {"ranked": tuple(s.service for s in ranking.suspects), "abstained": ranking.abstained}
         if best.signs and analysis.category is Category.unknown:
             fields["root_cause"] = f"{best.service} is at fault: {best.signs[0]}."
             fields["confidence"] = _confidence(ranking)

@@ -25,6 +25,12 @@ class Seen:
     points: Points
 
 
+def ranked_name(signal: str) -> str | None:
+    """Return the name under which a signal is ranked; None where it is not."""
+    # what is measured is a rate already, whatever the counter under it is called
+    return None if not signal or signal in _NOT_RANKED else _RANKED_AS.get(signal, signal.removesuffix("_total"))
+
+
 def suspect(
     seen: Sequence[Seen], services: Sequence[str], calls: frozenset[tuple[str, str]], alert_at: datetime, window: Window
 ) -> Ranking:
@@ -35,12 +41,7 @@ def suspect(
     are left out: those of one service alone would speak against it, and say nothing of the others.
     """
     alert_s, start_s = alert_at.timestamp(), window.start.timestamp()
-    metrics = [
-        # what is here is a rate already, whatever the counter under it is called
-        Metric(one.service, _RANKED_AS.get(one.signal, one.signal.removesuffix("_total")), one.points)
-        for one in seen
-        if one.signal not in _NOT_RANKED
-    ]
+    metrics = [Metric(one.service, name, one.points) for one in seen if (name := ranked_name(one.signal)) is not None]
     rankings = [
         rank(Scene(services, since, metrics=metrics, calls=calls, entry=services[0] if services else None))
         for since in sorted({max(start_s, alert_s - ALERT_LAGS_S), (start_s + alert_s) / 2})
