@@ -16,7 +16,7 @@ from sreops.adapters.store.tables import inbox, incident_alerts, incidents
 from sreops.domain.alert import AlertEvent
 from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, once_more
 from sreops.domain.incident import Reason, incident_id_of
-from sreops.domain.storms import STORM_LASTS_S, gathered, is_storm
+from sreops.domain.storms import MAX_MEMBERS, MAX_STRANGERS, STORM_LASTS_S, gathered, is_storm
 
 LONGEST_WINDOW_S = 25 * 3600.0  # an hour more than the default escalated window: the decision cuts it exactly
 KNOWN_LIMIT = 50
@@ -87,14 +87,16 @@ class Correlating(Part):
         opened = connection.execute(select(func.count()).where(incidents.c.opened_at > since)).scalar_one()
         if not is_storm(opened, windows):
             return decision
+        members = select(func.count()).where(incident_alerts.c.incident_id == incidents.c.id).scalar_subquery()
         storms = (
             select(incidents)
             .where(
+                members < MAX_MEMBERS,  # the full ones are not even read, else a storm of thousands would read itself
                 incidents.c.reason == Reason.storm.value,
                 incidents.c.opened_at > now - timedelta(seconds=STORM_LASTS_S),
             )
             .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
-            .limit(KNOWN_LIMIT)
+            .limit(MAX_STRANGERS)
         )
         return gathered(event, decision, known_of(connection, connection.execute(storms).all()), now, windows)
 
