@@ -8,13 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import os
 import random
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +22,7 @@ import pytest
 
 from crash.databases import Sqlite
 from crash.lineage import Lineage
+from crash.real_engine import REAL, Ward
 from crash.world import World, payload
 from servers.dockerd import Dockerd
 from servers.process import DidNotStart
@@ -34,65 +32,7 @@ SEED = int(os.environ.get("SREOPS_CRASH_SEED") or random.randrange(1_000_000))
 SERVICES = 20
 ALERTS_EACH = 5
 KILLS = 20
-REAL = {
-    "SREOPS_DOCKER__SETTLE_MARGIN_S": "6",
-    "SREOPS_CONCURRENCY": "20",
-    "SREOPS_POLICY__MAX_CONCURRENT_EFFECTS": "20",
-    "SREOPS_POLICY__BREAKER_FAILURES": "1000",
-    "SREOPS_CORRELATION__ESCALATED_WINDOW_S": "0",
-}
-OBEDIENT = """
-trap 'exit 0' TERM
-for request in 1 2 3; do echo "ERROR java.lang.OutOfMemoryError: Java heap space (request $request)"; done
-while :; do sleep 1 & wait $!; done
-"""
-
 pytestmark = [pytest.mark.needs("docker"), pytest.mark.timeout(600)]
-
-
-class Ward:
-    """Twenty containers of the real engine; a restart event of the engine is what mends one."""
-
-    def __init__(self, dockerd: Dockerd, run_id: str) -> None:
-        self.dockerd = dockerd
-        self.services = [f"rk-{run_id}-{number}" for number in range(SERVICES)]
-        self.restarts: Counter[str] = Counter()
-        self.broken = dict.fromkeys(self.services, 0.0)
-        self._names: dict[str, str] = {}
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Ward]:
-        try:
-            await asyncio.to_thread(self._start)
-            watching = asyncio.create_task(self._watch())
-            try:
-                yield self
-            finally:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
-        finally:
-            for container in self._names:
-                await asyncio.to_thread(self.dockerd.remove, container)
-
-    def _start(self) -> None:
-        image = self.dockerd.import_busybox_image()
-        for name in self.services:
-            labels = {"sreops.enable": "true"}
-            self._names[self.dockerd.run_container(image, ["sh", "-c", OBEDIENT], name=name, labels=labels)] = name
-
-    async def _watch(self) -> None:
-        """Count restarts as the engine tells them, from the beginning: it keeps only the last 256 events."""
-        filters = json.dumps({"type": ["container"], "event": ["restart"]})
-        transport = httpx.AsyncHTTPTransport(uds=str(self.dockerd.socket))
-        async with (
-            httpx.AsyncClient(transport=transport, base_url="http://docker", timeout=None) as client,
-            client.stream("GET", "/events", params={"filters": filters}) as answer,
-        ):
-            async for line in answer.aiter_lines():
-                name = self._names.get(json.loads(line)["Actor"]["ID"]) if line.strip() else None
-                if name is not None:
-                    self.restarts[name] += 1
-                    self.broken[name] = 0.0
 
 
 class Load:
@@ -162,7 +102,7 @@ async def kill_again_and_again(lineage: Lineage, load: Load, dice: random.Random
 
 async def test_killed_at_random_twenty_times_under_load_the_books_balance(dockerd: Dockerd, tmp_path: Path) -> None:
     print(f"\nSREOPS_CRASH_SEED={SEED}")  # noqa: T201 - what a failed run is repeated with
-    async with Ward(dockerd, uuid.uuid4().hex[:6]).open() as ward:
+    async with Ward(dockerd, uuid.uuid4().hex[:6], SERVICES).open() as ward:
         world = World(tmp_path, broken=lambda: dict(ward.broken))
         async with (
             world.serving(),
