@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sreops.domain.incident import Issue
 from sreops.errors import Refused, SreopsError, Unavailable
@@ -45,7 +46,8 @@ class TicketDesk:
         self._timeout_s = timeout_s
         self._lease_s = shared_lease_s if issues is not None else None
         self._owner = uuid.uuid4().hex  # of this process's claims: no replica and no earlier run has the same
-        self._locks: dict[str, asyncio.Lock] = {}
+        # each as long as somebody holds it or waits for it: taken away from a waiter, it would keep nobody out
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def timeout_s(self) -> float:
@@ -71,17 +73,13 @@ class TicketDesk:
 
     async def _carry_out(self, op: TicketOp) -> int:
         lock = self._locks.setdefault(op.incident_id, asyncio.Lock())
-        try:
-            async with lock:  # the catch-up loop and a node may both be at this incident
-                still = await self._store.due_tickets(now=self._clock.now(), incident_id=op.incident_id)
-                if op.op_id not in {other.op_id for other in still}:
-                    return 0
-                if self._lease_s is None:
-                    return await self._try(op)
-                return await self._try_claimed(op, self._lease_s)
-        finally:
-            if not lock.locked():
-                self._locks.pop(op.incident_id, None)
+        async with lock:  # the catch-up loop and a node may both be at this incident
+            still = await self._store.due_tickets(now=self._clock.now(), incident_id=op.incident_id)
+            if op.op_id not in {other.op_id for other in still}:
+                return 0
+            if self._lease_s is None:
+                return await self._try(op)
+            return await self._try_claimed(op, self._lease_s)
 
     async def _try_claimed(self, op: TicketOp, lease_s: float) -> int:
         """Try unless another replica is at it; stop where the claim is lost meanwhile (this process was held up)."""
