@@ -20,7 +20,7 @@ class Sreops(Server):
     """`url` is its base; `settings` are SREOPS_ variables. Data and port survive kill and restart."""
 
     name = "sreops"
-    start_timeout_s = 30.0
+    start_timeout_s = 90.0  # its imports take seconds, and much longer where everything else starts too
 
     def __init__(self, settings: Mapping[str, str] | None = None, *, ready_path: str = "/livez") -> None:
         super().__init__()
