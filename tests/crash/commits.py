@@ -30,7 +30,6 @@ KEYS = {
         "writes": ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx"),
     },
 }
-_ONLY_TOUCHED = {"lease_until", "seen_at", "wakes_seen", "token"}
 
 
 def wal(data_dir: Path, name: str) -> Path:
@@ -98,7 +97,8 @@ def _store(new: Changes, changed: Changes) -> list[str]:
         told.append("evidence")
     told += [f"ticket {row['kind']} queued" for row in new["tickets"]]
     for row in changed["tickets"]:
-        told.append("ticket done" if row.get("done_at") else "ticket deferred")
+        done = "ticket done" if row.get("done_at") else "ticket deferred"
+        told.append("ticket claimed" if row.get("claimed_by") else done)
     told += _work(changed["work"])
     if not told:
         told += sorted({f"thoughts of {_node(row)}" for row in new["records"]})
@@ -116,8 +116,6 @@ def _work(changed: list[dict[str, Any]]) -> list[str]:
             told.append("lease claimed")
         elif "lease_owner" in row:
             told.append("lease ended, finished" if "due_at" in row and row["due_at"] is None else "lease ended, parked")
-        elif set(row) <= _ONLY_TOUCHED:
-            told.append("lease renewed")
         elif "wakes" in row:
             told.append("woken")
     return told

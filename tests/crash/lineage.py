@@ -23,8 +23,8 @@ from crash.points import Point, Seen
 from crash.world import Gate, Process, World, payload
 from servers.waiting import eventually
 
-KILL_TIMEOUT_S = 20.0
-END_TIMEOUT_S = 20.0
+KILL_TIMEOUT_S = 12.0
+END_TIMEOUT_S = 60.0
 QUIET_S = 2.5
 """A run in which nothing was committed for so long has come to its end (copies are written every 2 s)."""
 

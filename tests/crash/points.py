@@ -38,8 +38,8 @@ class Point:
         return f"{self.where}: {self.name}{again}"
 
 
-# whether and when they come depends on the clock, and what they write holds no promise
-_PASSING = ("lease renewed", "nothing visible")
+# renewed leases: whether and when they come depends on the clock, and they hold no promise
+_PASSING = ("nothing visible",)
 
 
 def points_of(seen: Sequence[Seen]) -> list[Point]:
