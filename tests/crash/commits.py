@@ -57,15 +57,17 @@ def _rows(database: sqlite3.Connection, table: str, keys: tuple[str, ...]) -> di
     return {tuple(row[key] for key in keys): dict(row) for row in found}
 
 
-def name_of(name: str, before: Rows, after: Rows) -> str:
-    """Say in a few words what the commit between two snapshots of a file was."""
+def names_of(name: str, before: Rows, after: Rows) -> tuple[str, ...]:
+    """Say in a few words what was committed between two snapshots of a file, the weightiest first.
+
+    Several words: one transaction of several parts, or several that were committed at once.
+    """
     new = {t: [row for key, row in rows.items() if key not in before[t]] for t, rows in after.items()}
     changed = {
         t: [_differing(before[t][key], row) for key, row in rows.items() if key in before[t] and before[t][key] != row]
         for t, rows in after.items()
     }
-    told = {"log": _log, "store": _store, "checkpoints": _checkpoints}[name](new, changed)
-    return ", ".join(told) or "nothing visible"
+    return tuple({"log": _log, "store": _store, "checkpoints": _checkpoints}[name](new, changed))
 
 
 Changes = Mapping[str, list[dict[str, Any]]]

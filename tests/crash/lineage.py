@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from crash.commits import Rows, name_of
+from crash.commits import Rows, names_of
 from crash.databases import Database, Stops, database_file
 from crash.points import Point, Seen
 from crash.world import Gate, Process, World, payload
@@ -88,12 +88,12 @@ class Lineage:
                         place = await stops.next_commit()
                     assert place is not None, "sreops has ended by itself"
                     now = await self._snapshot(place)
-                    seen.append(Seen(place, name_of(place, before[place], now)))
+                    seen.append(Seen(place, names_of(place, before[place], now)))
                     before[place] = now
                     stops.go_on()
         assert await posting, "the alerts of the run without a kill were not accepted"
-        seen += [Seen("engine", write) for write in self.world.engine_gate.seen]
-        seen += [Seen("gitlab", write) for write in self.world.gitlab_gate.seen]
+        seen += [Seen("engine", (write,)) for write in self.world.engine_gate.seen]
+        seen += [Seen("gitlab", (write,)) for write in self.world.gitlab_gate.seen]
         return seen
 
     async def survive(self, point: Point) -> Outcome:
@@ -148,7 +148,7 @@ class Lineage:
             posting = asyncio.create_task(self._post(service))
             try:
                 if point.moment == "after":
-                    await self._run_to(stops, point.where, Seen(point.where, point.name), point.nth)
+                    await self._run_to(stops, point.where, point.name, point.nth)
                     await asyncio.to_thread(self.sreops.kill)
                 elif point.previous is not None:
                     await self._run_to(stops, point.where, point.previous, point.previous_nth)
@@ -160,15 +160,15 @@ class Lineage:
                 if await posting:
                     accepted.set()
 
-    async def _run_to(self, stops: Stops, place: str, wanted: Seen, nth: int) -> None:
+    async def _run_to(self, stops: Stops, place: str, wanted: str, nth: int) -> None:
         before = await self._snapshot(place)
         times = 0
         while (stopped_at := await stops.next_commit()) is not None:
             if stopped_at == place:
                 now = await self._snapshot(place)
-                times += name_of(place, before, now) == wanted.name
+                times += names_of(place, before, now).count(wanted)
                 before = now
-                if times == nth:
+                if times >= nth:
                     return
             stops.go_on()
         raise AssertionError("sreops has ended by itself")

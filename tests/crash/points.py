@@ -12,10 +12,10 @@ from crash.world import Moment
 
 @dataclass(frozen=True)
 class Seen:
-    """A boundary as a run passed it: in which file or at which server, and what it was."""
+    """A boundary as a run passed it: in which file or at which server, and what it was, the weightiest word first."""
 
     where: str
-    name: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Point:
     nth: int
     number: int
     moment: Moment
-    previous: Seen | None = None
+    previous: str | None = None
     """The commit before it in the same file, by which the one that never came is recognised."""
     previous_nth: int = 0
 
@@ -38,28 +38,22 @@ class Point:
         return f"{self.where}: {self.name}{again}"
 
 
-# renewed leases: whether and when they come depends on the clock, and they hold no promise
-_PASSING = ("nothing visible",)
-
-
 def points_of(seen: Sequence[Seen]) -> list[Point]:
     """Return every point of a run: before and after each boundary, and in the middle of the engine's work."""
     points: list[Point] = []
-    times: Counter[Seen] = Counter()
+    times: Counter[tuple[str, str]] = Counter()
     places: Counter[str] = Counter()
-    previous: dict[str, tuple[Seen, int]] = {}
+    previous: dict[str, tuple[str, int]] = {}
     for one in seen:
-        if one.name in _PASSING:
-            continue
-        times[one] += 1
+        if not one.names:
+            continue  # renewed leases and such: when they come depends on the clock, and they hold no promise
+        times.update((one.where, name) for name in one.names)
         places[one.where] += 1
+        name, nth = one.names[0], times[one.where, one.names[0]]
         moments: tuple[Moment, ...] = ("before", "during", "after") if one.where == "engine" else ("before", "after")
         earlier, earlier_nth = previous.get(one.where, (None, 0))
-        points += [
-            Point(one.where, one.name, times[one], places[one.where], moment, earlier, earlier_nth)
-            for moment in moments
-        ]
-        previous[one.where] = (one, times[one])
+        points += [Point(one.where, name, nth, places[one.where], moment, earlier, earlier_nth) for moment in moments]
+        previous[one.where] = name, nth
     return points
 
 

@@ -19,7 +19,7 @@ from servers.postgres import Postgres
 ALL = os.environ.get("SREOPS_CRASH") == "all"
 SEED = int(os.environ.get("SREOPS_CRASH_SEED") or random.randrange(1_000_000))
 REPORT = Path(__file__).parents[2] / "build" / "crash-report.md"
-MISSED_AT_MOST = 0.1
+MISSED_AT_MOST = 0.15
 
 _done: dict[str, matrix.Matrix] = {}
 
