@@ -87,12 +87,12 @@ async def kill_again_and_again(lineage: Lineage, load: Load, dice: random.Random
             await asyncio.to_thread(lineage.sreops.kill)
         elif dice.random() < 0.2:
             starting = asyncio.create_task(lineage.start())
-            await asyncio.sleep(dice.uniform(0.2, 2.0))
-            await asyncio.to_thread(lineage.sreops.kill)
-            with contextlib.suppress(DidNotStart, RuntimeError):
+            await eventually(lambda: lineage.sreops.running, what="the process to be there")
+            await asyncio.sleep(dice.uniform(0.0, 2.0))
+            lineage.sreops.kill_outright()
+            with contextlib.suppress(DidNotStart):
                 await starting
-            if lineage.sreops.running:
-                continue
+            await asyncio.to_thread(lineage.sreops.kill)
         else:
             await lineage.start()
             continue

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -198,10 +200,24 @@ class World:
 class Process(Sreops):
     """sreops to be killed: not measured, since a process that is killed has no coverage to tell, only delay."""
 
+    def __init__(self, settings: Mapping[str, str] | None = None, *, ready_path: str = "/livez") -> None:
+        super().__init__(settings, ready_path=ready_path)
+        self._killing = threading.Lock()
+
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in super().environment().items() if not name.startswith("COVERAGE")}
         same_code = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
         return kept | same_code
+
+    def kill(self) -> None:
+        """Kill it; of two that do so at once the second waits, and does not forget a process started since."""
+        with self._killing:
+            super().kill()
+
+    def kill_outright(self) -> None:
+        """Send SIGKILL and leave the rest to whoever waits for it, such as a ``start`` that is under way."""
+        with contextlib.suppress(RuntimeError, ProcessLookupError):  # it is not there
+            os.kill(self.pid, signal.SIGKILL)
 
     def ended_or_gone(self) -> bool:
         """Whether the process is dead, by whose hand ever."""

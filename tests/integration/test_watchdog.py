@@ -24,7 +24,7 @@ async def test_a_node_that_hangs_is_interrupted_three_times_and_then_named(tmp_p
 
 async def test_one_that_runs_past_its_time_is_interrupted_where_it_hangs(tmp_path: Path) -> None:
     clock, analyst = Hands(), Hanging()
-    async with a_worker(tmp_path, [analyst], clock=clock, max_run_s=300, max_incident_s=600) as worker:
+    async with a_worker(tmp_path, [analyst], clock=clock, lease_s=3600, max_run_s=300, max_incident_s=600) as worker:
         async with worker.running():
             await worker.log.append([record_of(event())], timeout_s=5)
             await asyncio.wait_for(analyst.asked.wait(), 10)
