@@ -1,0 +1,59 @@
+"""Protocols, in domain words, of everything outside the process; a room for each noun.
+
+Adapters implement them; app wires them. Every adapter raises only errors of ``errors.py`` and keeps the deadline
+it is given (``timeout_s``). Others import from here, not from the rooms.
+"""
+
+from sreops.ports.alert_states import AlertStates
+from sreops.ports.analyst import Analyst, AnalystAnswer
+from sreops.ports.change_notes import ChangeNotes
+from sreops.ports.clock import Clock
+from sreops.ports.containers import Containers
+from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
+from sreops.ports.health import Health
+from sreops.ports.issues import Issues
+from sreops.ports.logs import Logs
+from sreops.ports.metrics import Metrics
+from sreops.ports.prober import Prober
+from sreops.ports.spool import Spool, SpoolState
+from sreops.ports.store import IncidentStore
+from sreops.ports.store.agent_writes import Changes
+from sreops.ports.store.approvals import Approval
+from sreops.ports.store.dispatch import AGEING_S, Backlog, Lease
+from sreops.ports.store.model_ledger import ModelLedger
+from sreops.ports.store.retention import EndedIncident
+from sreops.ports.store.tickets import TicketOp
+from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
+
+__all__ = [
+    "AGEING_S",
+    "MAX_RECORD_BYTES",
+    "AlertStates",
+    "Analyst",
+    "AnalystAnswer",
+    "Approval",
+    "Backlog",
+    "ChangeNotes",
+    "Changes",
+    "Clock",
+    "Containers",
+    "EndedIncident",
+    "EventLog",
+    "ExtraTools",
+    "Health",
+    "IncidentStore",
+    "Inquiry",
+    "Issues",
+    "Lease",
+    "LogRecord",
+    "Logs",
+    "Metrics",
+    "ModelLedger",
+    "Prober",
+    "Spool",
+    "SpoolState",
+    "StoredRecord",
+    "Subscription",
+    "TicketOp",
+    "ToolSpec",
+]

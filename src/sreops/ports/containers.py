@@ -1,0 +1,48 @@
+"""The container engine."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sreops.domain.evidence import ContainerState, LogLines, ServiceState
+from sreops.ports.health import Health
+
+
+class Containers(Protocol):
+    """The container engine (Docker). Names are exact; a prefix of an id never matches."""
+
+    async def find(self, name: str, *, timeout_s: float) -> ContainerState | None:
+        """Return the container of exactly this name, else the only one of this Compose service; else None."""
+        ...
+
+    async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
+        """Return it by its full id; None where it is gone."""
+        ...
+
+    async def neighbours(self, container: ContainerState, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the containers of its Compose project that it depends on or that depend on it, by name."""
+        ...
+
+    async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
+        """Return its own last lines (for where there is no Loki)."""
+        ...
+
+    async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:
+        """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first."""
+        ...
+
+    async def start(self, container_id: str, *, timeout_s: float) -> None:
+        """Start; a running one is no error."""
+        ...
+
+    async def service(self, name: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
+        ...
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
+        """Set the replicas of a replicated Swarm service."""
+        ...
+
+    async def health(self) -> Health:
+        """Say whether the engine answers."""
+        ...

@@ -1,0 +1,35 @@
+"""Where logs are queried."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from sreops.domain.evidence import LogLines, Window
+from sreops.ports.health import Health
+
+
+class Logs(Protocol):
+    """Where logs are queried (Loki)."""
+
+    async def lines(
+        self,
+        labels: Mapping[str, str],
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
+        """Return lines of the streams that match, oldest first, the newest ``limit`` of the window.
+
+        ``contains`` and ``excludes`` are plain texts, of any content: all of the first, none of the second.
+        """
+        ...
+
+    async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
+        """Return the stream labels that exist, so that selectors use real ones."""
+        ...
+
+    async def health(self) -> Health:
+        """Say whether it answers."""
+        ...

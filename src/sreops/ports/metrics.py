@@ -1,0 +1,28 @@
+"""Where metrics are queried."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sreops.domain.evidence import SeriesSet, Window
+from sreops.ports.health import Health
+
+
+class Metrics(Protocol):
+    """Where metrics are queried (Prometheus). ``promql`` comes from runbooks or from our quoting functions."""
+
+    async def instant(self, promql: str, *, at: datetime | None, timeout_s: float) -> SeriesSet:
+        """Evaluate at one instant (None: now); each series has one point. A scalar is a series without labels."""
+        ...
+
+    async def range(self, promql: str, window: Window, *, step_s: float, timeout_s: float) -> SeriesSet:
+        """Evaluate over a window."""
+        ...
+
+    async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
+        """Return the metric names that have series with these labels, sorted."""
+        ...
+
+    async def health(self) -> Health:
+        """Say whether it answers."""
+        ...

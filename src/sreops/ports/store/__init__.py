@@ -1,0 +1,42 @@
+"""The incident store: one durable store, told in parts; a room each, as in ``adapters/store``."""
+
+from typing import Protocol
+
+from sreops.ports.health import Health
+from sreops.ports.store.agent_writes import AgentWrites
+from sreops.ports.store.approvals import Approvals
+from sreops.ports.store.automation import Automation
+from sreops.ports.store.dispatch import Dispatch
+from sreops.ports.store.effect_ledger import EffectLedger
+from sreops.ports.store.intake import Intake
+from sreops.ports.store.model_ledger import ModelLedger
+from sreops.ports.store.reading import Reading
+from sreops.ports.store.records import Records
+from sreops.ports.store.retention import Retention
+from sreops.ports.store.tickets import Tickets
+from sreops.ports.store.turns import Turns
+
+
+class IncidentStore(
+    Intake,
+    Dispatch,
+    AgentWrites,
+    EffectLedger,
+    Approvals,
+    Automation,
+    Tickets,
+    Reading,
+    Records,
+    Turns,
+    Retention,
+    ModelLedger,
+    Protocol,
+):
+    """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.
+
+    Every method is one transaction. All raise StoreUnavailable; those that take a lease raise LeaseLost.
+    """
+
+    async def health(self) -> Health:
+        """Write and read something small (bounded)."""
+        ...

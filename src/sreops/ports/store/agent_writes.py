@@ -1,0 +1,34 @@
+"""What one step of the agent writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from sreops.domain.evidence import Evidence
+from sreops.domain.record import Action, Thought
+from sreops.ports.store.dispatch import Lease
+from sreops.ports.store.tickets import TicketOp
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one step of the agent writes, in one transaction: incident fields, what is told, what is queued."""
+
+    incident: Mapping[str, Any] = field(default_factory=dict)
+    thoughts: Sequence[Thought] = ()
+    actions: Sequence[Action] = ()
+    tickets: Sequence[TicketOp] = ()
+    evidence: Sequence[Evidence] = ()
+
+
+class AgentWrites(Protocol):
+    """The writes of a worker that holds the lease."""
+
+    async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> None:
+        """Apply ``changes`` in one transaction; action records are chained (``domain/audit.py``).
+
+        ``changes.incident`` keys are fields of Incident (status, resolution, reason, ended_at, …, decision).
+        Evidence replaces that of the same id. Ticket ops are inserted once per ``op_id``.
+        """
+        ...

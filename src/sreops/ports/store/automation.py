@@ -1,0 +1,17 @@
+"""The kill switch."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+
+class Automation(Protocol):
+    """Whether anything may be remediated at all."""
+
+    async def set_paused(self, paused: bool, *, by: str, reason: str, now: datetime) -> None:
+        """Close or open the kill switch, audited."""
+        ...
+
+    async def pause_state(self) -> Mapping[str, Any]:
+        """Return ``{"paused": bool, "by", "reason", "at"}``."""
+        ...

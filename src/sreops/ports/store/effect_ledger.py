@@ -1,0 +1,41 @@
+"""The ledger of effects: the intent before, the outcome after."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sreops.domain.incident import Effect, EffectOutcome
+from sreops.domain.policy import PolicyFacts, PolicyLimits
+from sreops.ports.store.dispatch import Lease
+
+
+class EffectLedger(Protocol):
+    """Every effect on the world is written before it is done, and once."""
+
+    async def policy_facts(
+        self, incident_id: str, service: str, runbook_id: str, *, now: datetime, targets: Sequence[str] = ()
+    ) -> PolicyFacts:
+        """Return recent automation facts; effects of this incident's running episode are not counted.
+
+        Those of the service and of ``targets``, whoever's incident it was.
+        """
+        ...
+
+    async def begin_effect(self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime) -> Effect:
+        """Write the intent with its snapshot, and its audited action; return it as stored.
+
+        The same (incident, episode, step) a second time returns the first one unchanged. In the same
+        transaction: automation paused, alerts all resolved meanwhile, another incident of the service
+        remediating → EffectBlocked; too many remediations at once → EffectBlocked(wait=True).
+        """
+        ...
+
+    async def end_effect(
+        self, lease: Lease, effect_id: str, outcome: EffectOutcome, detail: str, *, now: datetime
+    ) -> Effect:
+        """Write the outcome once, and its audited action; a second outcome changes nothing."""
+        ...
+
+    async def effects(self, incident_id: str, episode: int) -> Sequence[Effect]:
+        """Return the ledger of an episode, in order."""
+        ...

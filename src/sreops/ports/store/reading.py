@@ -1,0 +1,40 @@
+"""What is read of incidents."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from sreops.domain.alert import AlertEvent
+from sreops.domain.evidence import Evidence
+from sreops.domain.incident import Incident
+
+
+class Reading(Protocol):
+    """Incidents with what belongs to them."""
+
+    async def incident(self, incident_id: str) -> Incident:
+        """Return the incident with its effects (all episodes); raises NotFound."""
+        ...
+
+    async def incidents(
+        self,
+        *,
+        status: str | None = None,
+        service: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[Incident], str | None]:
+        """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``."""
+        ...
+
+    async def events(self, incident_id: str) -> Sequence[tuple[AlertEvent, str]]:
+        """Return the incident's events with their dispositions, oldest first."""
+        ...
+
+    async def evidence(self, incident_id: str) -> Sequence[Evidence]:
+        """Return the evidence, by id."""
+        ...
+
+    async def history(self, service: str, *, before: datetime, limit: int) -> Sequence[Incident]:
+        """Return earlier ended incidents of a service, newest first."""
+        ...

@@ -1,0 +1,30 @@
+"""Thoughts and actions in one sequence, and their copies on the topics."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sreops.domain.record import Record
+
+
+class Records(Protocol):
+    """The journal of all incidents."""
+
+    async def records(
+        self,
+        *,
+        after: int = 0,
+        incident_id: str | None = None,
+        kind: str | None = None,
+        limit: int = 500,
+        newest: bool = False,
+    ) -> Sequence[Record]:
+        """Return records by sequence; ``newest`` gives the last ``limit`` of them, still ascending."""
+        ...
+
+    async def unpublished(self, limit: int) -> Sequence[Record]:
+        """Return records whose copy on the topics is still due, in order."""
+        ...
+
+    async def published(self, seqs: Sequence[int]) -> None:
+        """Mark copies as made."""
+        ...

@@ -1,0 +1,43 @@
+"""Writes to the ticket that are still to be made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sreops.domain.incident import Issue
+
+
+@dataclass(frozen=True)
+class TicketOp:
+    """One write to the ticket, done in order per incident; ``op_id`` is the marker that keeps it single.
+
+    ``kind`` is ``create``, ``note``, ``list`` (a note that has gathered lines), ``labels``, ``close``, ``reopen`` or
+    ``escalate``; ``body`` its arguments.
+    """
+
+    op_id: str
+    incident_id: str
+    kind: str
+    body: Mapping[str, Any]
+    attempts: int = 0
+
+
+class Tickets(Protocol):
+    """The queue of ticket writes: in order per incident, each claimed by one replica."""
+
+    async def due_tickets(self, *, now: datetime, incident_id: str | None = None) -> Sequence[TicketOp]:
+        """Return undone writes that are due and unclaimed, at most the first undone one of each incident."""
+        ...
+
+    async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
+        """Claim an undone write for ``lease_s``, or keep it; False where it is done, not due, or another's."""
+        ...
+
+    async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:
+        """Mark done; ``issue`` is set on the incident where it is given."""
+        ...
+
+    async def ticket_failed(self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> None:
+        """Try again at ``retry_at``; None: GitLab refuses it for good, go on with the next one."""
+        ...
