@@ -1,0 +1,118 @@
+"""Where the process's tasks are built and run: those of the worker, and of the spool."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+
+from sreops.adapters.data_size import used_bytes
+from sreops.adapters.database import ProcessDatabase
+from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.agent.graph import build_graph
+from sreops.agent.runner import Runner
+from sreops.app.assembly import Check
+from sreops.app.process import Running
+from sreops.domain.correlation import Windows
+from sreops.telemetry import log
+from sreops.worker.copies import Copies
+from sreops.worker.dispatch import Dispatch
+from sreops.worker.intake import Intake
+from sreops.worker.retention import Retention
+from sreops.worker.spool import Forwarding
+from sreops.worker.timers import catch_up_tickets, watch
+
+
+@contextlib.asynccontextmanager
+async def background_tasks(app: Running, database: ProcessDatabase, wake: asyncio.Event) -> AsyncIterator[None]:
+    """Run the worker's tasks while the block runs; one that fails sets ``broken`` so that the process ends.
+
+    What works on the store begins when that is there.
+    """
+    parts, settings = app.parts, app.settings
+
+    def own(work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(_guarded(work, name, app.broken))
+        app.background.append(task)
+        return task
+
+    async def once_ready(work: Callable[[], Awaitable[None]]) -> None:
+        await database.ready.wait()
+        await work()
+
+    own(database.tend(), "database")
+    if app.spooled is not None:  # whatever the roles: an earlier bridge may have left something in it
+        forwarding = Forwarding(
+            spool=app.spooled,
+            event_log=parts.event_log,
+            clock=parts.tools.clock,
+            append_timeout_s=settings.ack_timeout_s,
+        )
+        own(forwarding.run(), "spool")
+    if "worker" in settings.roles:
+        app.dispatch = Dispatch(
+            Runner(build_graph(database.saver), parts.tools),
+            parts.tools,
+            owner=f"{socket.gethostname()}-{os.getpid()}",
+            wake=wake,
+        )
+        intake = Intake(
+            subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+            store=parts.store,
+            event_log=parts.event_log,
+            clock=parts.tools.clock,
+            windows=Windows.model_validate(settings.correlation.model_dump()),
+            on_due=wake.set,
+            append_timeout_s=settings.ack_timeout_s,
+            max_inbox_bytes=settings.worker.max_inbox_bytes,
+        )
+        app.reading = intake.health
+        copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock, shared=database.shared)
+        app.intake = own(once_ready(intake.run), "intake")
+        own(once_ready(app.dispatch.run), "dispatch")
+        own(once_ready(copies.run), "copies")
+        own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
+        own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
+        own(once_ready(_retention(app, database).run), "retention")
+        if "model" in parts.checks:
+            own(once_ready(partial(_look_at_model, parts.checks["model"])), "model")
+    try:
+        yield
+    finally:
+        for task in app.background:
+            task.cancel()
+        await asyncio.gather(*app.background, return_exceptions=True)
+
+
+def _retention(app: Running, database: ProcessDatabase) -> Retention:
+    """Return what prunes; the broker prunes its own topics."""
+    settings, event_log = app.settings, app.parts.event_log
+    windows = settings.correlation
+    return Retention(
+        store=app.parts.store,
+        clock=app.parts.tools.clock,
+        settings=settings.retention,
+        needed_s=max(windows.clear_grace_s, windows.refire_window_s, windows.escalated_window_s),
+        delete_thread=database.saver.adelete_thread,
+        prune_log=event_log.prune if isinstance(event_log, EmbeddedEventLog) else None,
+        used_bytes=partial(asyncio.to_thread, used_bytes, settings.data_dir),
+    )
+
+
+async def _look_at_model(check: Check) -> None:
+    """Ask about the model once at the start: one that retires soon, or is not there, is told before it is needed."""
+    found = await check()
+    if found.status != "up":
+        log.warning("model.not_up", detail=found.detail, cure=found.cure)
+
+
+async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        log.critical("sreops.task_failed", task=name, exc_info=True)
+        broken.set()
+        raise

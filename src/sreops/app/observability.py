@@ -1,0 +1,73 @@
+"""Where logs, metrics and alert states are built: direct, or through Grafana."""
+
+from dataclasses import dataclass
+
+from sreops.adapters.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.loki import LokiLogs
+from sreops.adapters.prometheus import PrometheusMetrics
+from sreops.adapters.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
+from sreops.app.assembly import Assembly
+from sreops.ports import AlertStates, ChangeNotes, Logs, Metrics
+from sreops.settings import Settings
+
+
+@dataclass(frozen=True)
+class Observability:
+    """What answers questions about the alerted service; None where nothing is configured for it."""
+
+    logs: Logs | None
+    metrics: Metrics | None
+    alert_states: AlertStates | None
+    changes: ChangeNotes | None
+
+
+def build_observability(settings: Settings, assembly: Assembly) -> Observability:
+    """Return each direct where its URL is set, else through Grafana's data sources."""
+    grafana = Grafana(settings.grafana) if settings.grafana.url else None
+    if grafana is not None:
+        assembly.built("grafana", grafana.health, grafana.aclose)
+    logs = _logs(settings, grafana, assembly)
+    metrics = _metrics(settings, grafana, assembly)
+    states: list[AlertStates] = []
+    if metrics is not None:
+        states.append(PrometheusAlertStates(metrics))
+    if grafana is not None:
+        states.append(GrafanaAlertStates(grafana))
+    return Observability(
+        logs=logs,
+        metrics=metrics,
+        alert_states=FirstKnown(states) if states else None,
+        changes=grafana,
+    )
+
+
+def _logs(settings: Settings, grafana: Grafana | None, assembly: Assembly) -> Logs | None:
+    if settings.loki.url:
+        direct = LokiLogs(settings.loki)
+        assembly.built("loki", direct.health, direct.aclose)
+        return direct
+    if grafana is not None:
+        through = LogsThroughGrafana(grafana, settings.loki)
+        assembly.built("loki", through.health)
+        return through
+    assembly.absent("loki", "SREOPS_LOKI__URL or SREOPS_GRAFANA__URL", "no logs as evidence")
+    return None
+
+
+def _metrics(
+    settings: Settings, grafana: Grafana | None, assembly: Assembly
+) -> PrometheusMetrics | MetricsThroughGrafana | None:
+    if settings.prometheus.url:
+        direct = PrometheusMetrics(settings.prometheus)
+        assembly.built("prometheus", direct.health, direct.aclose)
+        return direct
+    if grafana is not None:
+        through = MetricsThroughGrafana(grafana, settings.prometheus)
+        assembly.built("prometheus", through.health)
+        return through
+    assembly.absent(
+        "prometheus",
+        "SREOPS_PROMETHEUS__URL or SREOPS_GRAFANA__URL",
+        "no metrics as evidence, and fixes can't be proven",
+    )
+    return None

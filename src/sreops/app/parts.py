@@ -1,0 +1,94 @@
+"""Where everything that an incident needs is built, and put together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sreops.adapters.docker import DockerContainers
+from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.postgres import is_postgres
+from sreops.adapters.prober import HttpProber
+from sreops.adapters.steady_clock import SteadyClock
+from sreops.adapters.store import SqlIncidentStore
+from sreops.agent.context import Tools
+from sreops.agent.tickets import TicketDesk
+from sreops.app.analysts import build_analysts, build_extra_tools
+from sreops.app.assembly import Assembly, Check, Closer
+from sreops.app.observability import build_observability
+from sreops.app.runbooks import read_runbooks
+from sreops.ports import Containers, EventLog, Health, Issues
+from sreops.settings import Settings
+from sreops.telemetry import log
+
+
+@dataclass
+class Parts:
+    """The adapters that the settings ask for; ``missing`` names what is not configured, with its cure."""
+
+    event_log: EventLog
+    store: SqlIncidentStore
+    tools: Tools
+    checks: Mapping[str, Check]
+    missing: Mapping[str, Health]
+    closers: Sequence[Closer] = ()
+
+
+def build_parts(
+    settings: Settings, store: SqlIncidentStore, event_log: EventLog, clock: SteadyClock | None = None
+) -> Parts:
+    """Build every adapter that the settings ask for."""
+    clock = clock or SteadyClock()
+    runbooks, shown = read_runbooks(settings.runbooks)
+    log.info("runbooks.loaded", path=shown, count=len(runbooks))
+    assembly = Assembly()
+    assembly.built("event_log", event_log.health)
+    assembly.built("store", store.health)
+    assembly.built("clock", clock.health)
+    observability = build_observability(settings, assembly)
+    issues = _issues(settings, assembly)
+    containers = _containers(settings, assembly)
+    analysts = build_analysts(settings, store, clock, assembly)
+    extra = build_extra_tools(settings, assembly)
+    prober = HttpProber()
+    assembly.closers.append(prober.aclose)
+    tools = Tools(
+        store=store,
+        clock=clock,
+        settings=settings,
+        runbooks=runbooks,
+        analysts=analysts,
+        tickets=TicketDesk(
+            store,
+            issues,
+            clock,
+            oncall_user=settings.gitlab.oncall_user,
+            timeout_s=settings.gitlab.timeout_s,
+            shared_lease_s=settings.worker.lease_s if is_postgres(settings.database_url) else None,
+        ),
+        prober=prober,
+        logs=observability.logs,
+        metrics=observability.metrics,
+        alert_states=observability.alert_states,
+        containers=containers,
+        changes=observability.changes,
+        missing=assembly.missing,
+        extra=extra,
+    )
+    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers)
+
+
+def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
+    if not (settings.gitlab.url and settings.gitlab.token and settings.gitlab.project):
+        assembly.absent("gitlab", "SREOPS_GITLAB__URL, __TOKEN and __PROJECT", "incidents are kept locally")
+        return None
+    issues = GitLabIssues(settings.gitlab)
+    assembly.built("gitlab", issues.health, issues.aclose)
+    return issues
+
+
+def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
+    if not settings.docker.host:
+        assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
+        return None
+    containers = DockerContainers(settings.docker)
+    assembly.built("docker", containers.health, containers.close)
+    return containers
