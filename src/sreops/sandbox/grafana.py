@@ -1,7 +1,6 @@
 """A Grafana 13: its data source proxy, its alertmanager and its annotations, for one service account token."""
 
 import hashlib
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,9 @@ from starlette.types import ASGIApp
 
 from sreops.sandbox.clock import Clock, WallClock
 from sreops.sandbox.faults import Faults
-from sreops.sandbox.grafana_alerts import GrafanaAlert, GrafanaRule, Told, rules_shown
+from sreops.sandbox.grafana_alerts import GrafanaAlert, GrafanaRule, rules_shown
+from sreops.sandbox.grafana_annotations import Annotations
+from sreops.sandbox.told import Told
 
 __all__ = ["DataSource", "Grafana", "GrafanaAlert", "GrafanaRule", "grafana_error"]
 
@@ -72,14 +73,13 @@ class Grafana:
         self.datasources = dict(datasources)
         self.alerts: list[GrafanaAlert] = []
         self.rules: list[GrafanaRule] = []
-        self.annotations: list[dict[str, Any]] = []
         self._token = token
         self._clock = clock or WallClock()
+        self._annotations = Annotations(self._clock)
         self._can_query = can_query
         self._can_list = can_list
         self._can_read_rules = can_read_rules
         self._timeout_s = timeout_s
-        self._numbers = itertools.count(1)
         one = "/api/datasources/uid/{uid}"
         alerts = "/api/alertmanager/grafana/api/v2/alerts"
         served = Starlette(
@@ -113,6 +113,15 @@ class Grafana:
     def resolve(self, alert: GrafanaAlert) -> None:
         """End an alert: Grafana's alertmanager no longer lists what has resolved."""
         self.alerts.remove(alert)
+
+    @property
+    def annotations(self) -> list[dict[str, Any]]:
+        """The annotations that exist, as they are shown."""
+        return self._annotations.kept
+
+    def annotate(self, text: str, tags: Sequence[str], time_ms: int, time_end_ms: int | None = None) -> int:
+        """Add an annotation, such as of a deployment; times are milliseconds since the epoch."""
+        return self._annotations.add(text, tags, time_ms, time_end_ms)
 
     def _authorise(self, request: Request, *, allowed: bool = True, needed: str = "") -> None:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
@@ -234,60 +243,12 @@ class Grafana:
 
     async def _list_annotations(self, request: Request) -> Response:
         self._authorise(request)
-        asked = request.query_params
-        since = _milliseconds(asked.get("from"), 0)
-        until = _milliseconds(asked.get("to"), 2**62)
-        tags = asked.getlist("tags")
-        some = any if asked.get("matchAny") == "true" else all
-        limit = _milliseconds(asked.get("limit"), 100)
-        found = [
-            annotation
-            for annotation in self.annotations
-            if annotation["time"] <= until
-            and annotation["timeEnd"] >= since
-            and (not tags or some(tag in annotation["tags"] for tag in tags))
-        ]
-        found.sort(key=lambda annotation: annotation["time"], reverse=True)
-        return JSONResponse(found[:limit])
+        return JSONResponse(self._annotations.found(request.query_params))
 
     async def _create_annotation(self, request: Request) -> Response:
         self._authorise(request)
-        try:
-            asked = json.loads(await request.body())
-        except ValueError:
-            asked = None
-        if not isinstance(asked, dict):
-            return JSONResponse({"message": "bad request data"}, 400)
-        if not asked.get("text"):
-            told = {"message": "Failed to save annotation", "error": "text field should not be empty"}
-            return JSONResponse(told, 400)
-        now = self._clock.time_ns() // 1_000_000
-        start = asked.get("time", now)
-        if not isinstance(start, int) or not isinstance(asked.get("tags", []), list):
-            return JSONResponse({"message": "bad request data"}, 400)
-        number = self.annotate(str(asked["text"]), asked.get("tags", []), start, asked.get("timeEnd"))
+        number = self._annotations.create(await request.body())
         return JSONResponse({"id": number, "message": "Annotation added"})
-
-    def annotate(self, text: str, tags: Sequence[str], time_ms: int, time_end_ms: int | None = None) -> int:
-        """Add an annotation, such as of a deployment; times are milliseconds since the epoch."""
-        number = next(self._numbers)
-        self.annotations.append(
-            {
-                "id": number,
-                "alertId": 0,
-                "dashboardUID": None,
-                "panelId": 0,
-                "userId": 0,
-                "created": time_ms,
-                "updated": time_ms,
-                "time": time_ms,
-                "timeEnd": time_end_ms or time_ms,
-                "text": text,
-                "tags": list(tags),
-                "data": {},
-            }
-        )
-        return number
 
 
 async def _tell(request: Request, error: Exception) -> Response:
@@ -299,11 +260,3 @@ async def _tell(request: Request, error: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     # Also for `/api/datasources/<id>` and `/proxy/<id>/…`: numeric ids are off by default since Grafana 13.
     return JSONResponse({"message": "Not found", "traceID": ""}, 404)
-
-
-def _milliseconds(given: str | None, default: int) -> int:
-    if given is None:
-        return default
-    if not given.isdigit():
-        raise Told(400, {"message": f"bad request data: {given!r} is not a number of milliseconds"})
-    return int(given)

@@ -5,16 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sreops.sandbox.told import Told
+
 _ZERO_TIME = "0001-01-01T00:00:00Z"
-
-
-class Told(Exception):
-    """An answer that ends the handling of a request early."""
-
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
 
 
 @dataclass

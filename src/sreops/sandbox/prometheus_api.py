@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,23 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sreops.sandbox.matchers import Matcher
+from sreops.sandbox.prometheus_params import (
+    ApiError,
+    Params,
+    check_timeout,
+    read_duration,
+    read_params,
+    read_query,
+    read_time,
+    within_limit,
+)
 from sreops.sandbox.prometheus_rules import iso
 from sreops.sandbox.prometheus_series import LOOKBACK_S, Series
-from sreops.sandbox.promql import parse, parse_selector
+from sreops.sandbox.promql import parse_selector
 from sreops.sandbox.promql_engine import Engine
 from sreops.sandbox.promql_operators import ExecutionError
-from sreops.sandbox.promql_tokens import PromQLError, parse_duration_s
-from sreops.sandbox.promql_tree import Kind, Node, Selector, Text
+from sreops.sandbox.promql_tokens import PromQLError
+from sreops.sandbox.promql_tree import Kind, Selector, Text
 
 if TYPE_CHECKING:
     from sreops.sandbox.prometheus import Prometheus
@@ -31,14 +40,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 11_000
 _STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "internal": 500, "unavailable": 503, "not_found": 404}
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-class ApiError(Exception):
-    """An answer of status ``error``."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        self.kind = kind
-        super().__init__(message)
 
 
 def error_body(status: int) -> tuple[bytes, str]:
@@ -84,10 +85,10 @@ class _Pages:
         self._prometheus = prometheus
 
     async def query(self, request: Request) -> Response:
-        params = await _params(request)
-        at = self._time(params, "time", self._prometheus.clock.time())
-        _check_timeout(params)
-        node = _parse(params)
+        params = await read_params(request)
+        at = read_time(params, "time", self._prometheus.clock.time())
+        check_timeout(params)
+        node = read_query(params)
         self._prometheus.keep_alerts()
         engine = self._engine(params)
         result: list[Any]
@@ -109,15 +110,15 @@ class _Pages:
         except ExecutionError as exc:
             raise ApiError("execution", str(exc)) from exc
         kinds = {Kind.SCALAR: "scalar", Kind.STRING: "string", Kind.MATRIX: "matrix", Kind.VECTOR: "vector"}
-        limited = _limited(params, result) if node.kind in (Kind.VECTOR, Kind.MATRIX) else result
+        limited = within_limit(params, result) if node.kind in (Kind.VECTOR, Kind.MATRIX) else result
         return _success({"resultType": kinds[node.kind], "result": limited}, engine.infos)
 
     async def query_range(self, request: Request) -> Response:
-        params = await _params(request)
-        start, end = self._time(params, "start"), self._time(params, "end")
+        params = await read_params(request)
+        start, end = read_time(params, "start"), read_time(params, "end")
         if end < start:
             raise ApiError("bad_data", 'invalid parameter "end": end timestamp must not be before start time')
-        step = _duration(params, "step")
+        step = read_duration(params, "step")
         if step <= 0:
             raise ApiError(
                 "bad_data",
@@ -130,8 +131,8 @@ class _Pages:
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
                 "resolution (?step=XX)",
             )
-        _check_timeout(params)
-        node = _parse(params)
+        check_timeout(params)
+        node = read_query(params)
         if node.kind in (Kind.MATRIX, Kind.STRING):
             raise ApiError(
                 "bad_data",
@@ -153,32 +154,14 @@ class _Pages:
         except ExecutionError as exc:
             raise ApiError("execution", str(exc)) from exc
         result = [{"metric": dict(key), "values": values} for key, values in rows.items()]
-        return _success({"resultType": "matrix", "result": _limited(params, result)}, engine.infos)
+        return _success({"resultType": "matrix", "result": within_limit(params, result)}, engine.infos)
 
-    def _engine(self, params: _Params) -> Engine:
-        lookback = _duration(params, "lookback_delta") if params.get("lookback_delta") else LOOKBACK_S
+    def _engine(self, params: Params) -> Engine:
+        lookback = read_duration(params, "lookback_delta") if params.get("lookback_delta") else LOOKBACK_S
         return Engine(self._prometheus.store, lookback)
 
-    def _time(self, params: _Params, name: str, default: float | None = None) -> float:
-        text = params.get(name) or ""
-        if not text and default is not None:
-            return default
-        try:
-            return round(float(text), 3)
-        except ValueError:
-            pass
-        try:
-            when = datetime.fromisoformat(text)
-            if when.tzinfo is None or "T" not in text:
-                raise ValueError(text)
-        except ValueError as exc:
-            raise ApiError(
-                "bad_data", f'invalid parameter "{name}": cannot parse "{text}" to a valid timestamp'
-            ) from exc
-        return when.timestamp()
-
     async def _matching(self, request: Request, *, required: bool) -> list[Series]:
-        params = await _params(request)
+        params = await read_params(request)
         texts = params.getlist("match[]")
         if required and not texts:
             raise ApiError("bad_data", "no match[] parameter provided")
@@ -189,7 +172,7 @@ class _Pages:
             except PromQLError as exc:
                 raise ApiError("bad_data", f'invalid parameter "match[]": {exc}') from exc
         now = self._prometheus.clock.time()
-        start, end = self._time(params, "start", -math.inf), self._time(params, "end", max(now, 0) + 3600)
+        start, end = read_time(params, "start", -math.inf), read_time(params, "end", max(now, 0) + 3600)
         return [
             series
             for series in self._prometheus.store
@@ -237,8 +220,8 @@ class _Pages:
         return _success({"groups": [group] if self._prometheus.rules else []})
 
     async def format_query(self, request: Request) -> Response:
-        params = await _params(request)
-        _parse(params)
+        params = await read_params(request)
+        read_query(params)
         return _success(params.get("query", ""))
 
     async def buildinfo(self, _request: Request) -> Response:
@@ -250,56 +233,6 @@ class _Pages:
 
     async def healthy(self, _request: Request) -> Response:
         return PlainTextResponse("Prometheus Server is Healthy.\n")
-
-
-class _Params(dict[str, str]):
-    """The form's parameters, then the query string's."""
-
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
-        super().__init__(reversed(pairs))
-        self._pairs = pairs
-
-    def getlist(self, name: str) -> list[str]:
-        return [value for key, value in self._pairs if key == name]
-
-
-async def _params(request: Request) -> _Params:
-    pairs: list[tuple[str, str]] = []
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    if request.method == "POST" and kind == "application/x-www-form-urlencoded":
-        pairs += [(key, str(value)) for key, value in (await request.form()).multi_items()]
-    return _Params(pairs + request.query_params.multi_items())
-
-
-def _parse(params: _Params) -> Node:
-    try:
-        return parse(params.get("query", ""))
-    except PromQLError as exc:
-        raise ApiError("bad_data", f'invalid parameter "query": {exc}') from exc
-
-
-def _duration(params: _Params, name: str) -> float:
-    text = params.get(name) or ""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return parse_duration_s(text)
-    except ValueError as exc:
-        raise ApiError("bad_data", f'invalid parameter "{name}": cannot parse "{text}" to a valid duration') from exc
-
-
-def _check_timeout(params: _Params) -> None:
-    if params.get("timeout"):
-        _duration(params, "timeout")
-
-
-def _limited(params: _Params, result: list[Any]) -> list[Any]:
-    text = params.get("limit") or "0"
-    if not text.isdecimal():
-        raise ApiError("bad_data", f'invalid parameter "limit": strconv.Atoi: parsing "{text}": invalid syntax')
-    return result[: int(text)] if int(text) else result
 
 
 def _success(data: Any, infos: list[str] | None = None) -> Response:

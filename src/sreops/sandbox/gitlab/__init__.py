@@ -21,7 +21,8 @@ from sreops.sandbox.gitlab.page import issue_page
 from sreops.sandbox.gitlab.quick_actions import ExecutedQuickAction
 from sreops.sandbox.gitlab.records import Issue, Note, User
 from sreops.sandbox.gitlab.rest import Rest
-from sreops.sandbox.gitlab.tracker import Mention, Token, Tracker
+from sreops.sandbox.gitlab.token import Token
+from sreops.sandbox.gitlab.tracker import Mention, Tracker
 
 __all__ = ["ExecutedQuickAction", "GitLab", "Issue", "Mention", "Note", "User", "gitlab_error"]
 

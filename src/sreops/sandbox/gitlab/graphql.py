@@ -16,7 +16,8 @@ from sreops.sandbox.gitlab.graphql_schema import SCHEMA
 from sreops.sandbox.gitlab.graphql_types import Input, Shown, fill_in_scalars, tag_type
 from sreops.sandbox.gitlab.records import Issue, TimelineEvent
 from sreops.sandbox.gitlab.rest import PROJECT_ID, base_of
-from sreops.sandbox.gitlab.tracker import Invalid, Token, TooManyRequests, Tracker
+from sreops.sandbox.gitlab.token import Token
+from sreops.sandbox.gitlab.tracker import Invalid, TooManyRequests, Tracker
 
 QUERY_LENGTH_MAX = 10_000
 TIMELINE_NOTE_LENGTH_MAX = 280

@@ -30,7 +30,9 @@ from sreops.sandbox.gitlab.records import (
     stamp,
     user_json,
 )
-from sreops.sandbox.gitlab.tracker import Invalid, Token, TooManyRequests, Tracker
+from sreops.sandbox.gitlab.token import Token
+from sreops.sandbox.gitlab.tracker import Invalid, TooManyRequests, Tracker
+from sreops.sandbox.told import Told
 
 PROJECT_ID = 3101
 
@@ -57,15 +59,6 @@ _NOTE_FILTERS: dict[str, Coercion] = {
     "order_by": choice("created_at", "updated_at"),
     "activity_filter": choice("all_notes", "only_comments", "only_activity"),
 }
-
-
-class Answer(Exception):
-    """An answer that ends the handling of a request early."""
-
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
 
 
 Params = dict[str, object]
@@ -98,16 +91,19 @@ class Rest:
         self._table = [(re.compile(rf"/api/v4{path}"), handlers) for path, handlers in table]
 
     async def answer(self, request: Request) -> Response:
-        """Answer one request below `/api/v4`."""
+        """Told one request below `/api/v4`."""
         try:
             params = await read(request)
             match, handlers = self._route(request)
             handler = handlers.get(request.method)
             if handler is None:
                 return JSONResponse({"error": "405 Not Allowed"}, 405, {"Allow": ", ".join(handlers)})
-            self._authenticate(request, match)
+            of_project = "project" in match.groupdict()
+            self._token().admit(request, of_project=of_project)
+            if of_project:
+                self._check_project(unquote(match["project"]))
             return handler(request, match, params)
-        except Answer as early:
+        except Told as early:
             return JSONResponse(early.body, early.status)
         except ParameterRefused as refused:
             if refused.plain:
@@ -126,49 +122,21 @@ class Rest:
             match = pattern.fullmatch(raw.decode("ascii", "replace"))
             if match:
                 return match, handlers
-        raise Answer(404, {"error": "404 Not Found"})
-
-    def _authenticate(self, request: Request, match: "re.Match[str]") -> None:
-        token = self._token()
-        private = request.headers.get("private-token")
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        given = private if private is not None else bearer.strip() if scheme.lower() == "bearer" else None
-        if given is None:
-            # Who is nobody learns nothing of a private project, not even that it is there.
-            if "project" in match.groupdict() and request.method == "GET":
-                raise Answer(404, {"message": "404 Project Not Found"})
-            raise Answer(401, {"message": "401 Unauthorized"})
-        if given != token.value:
-            if private is not None:
-                raise Answer(401, {"message": "401 Unauthorized"})
-            told = "Token was revoked. You have to re-authorize from the user."
-            raise Answer(401, {"error": "invalid_token", "error_description": told})
-        needed = ("api",) if request.method != "GET" else ("api", "read_api")
-        if not set(needed) & set(token.scopes):
-            raise Answer(
-                403,
-                {
-                    "error": "insufficient_scope",
-                    "error_description": "The request requires higher privileges than provided by the access token.",
-                    "scope": "api",
-                },
-            )
-        if "project" in match.groupdict():
-            self._check_project(unquote(match["project"]))
+        raise Told(404, {"error": "404 Not Found"})
 
     def _check_project(self, wanted: str) -> None:
         if wanted.lower() not in (self._project.lower(), str(PROJECT_ID)):
-            raise Answer(404, {"message": "404 Project Not Found"})
+            raise Told(404, {"message": "404 Project Not Found"})
 
     def _issue(self, match: "re.Match[str]", missing: str = "404 Not found") -> Issue:
         issue = self._tracker.find_issue(int(match["iid"]))
         if issue is None:
-            raise Answer(404, {"message": missing})
+            raise Told(404, {"message": missing})
         return issue
 
     def _may_write_incidents(self, changes: dict[str, Any]) -> None:
         if changes.get("issue_type") == "incident" and self._token().access_level < 20:
-            raise Answer(403, {"message": "403 Forbidden"})
+            raise Told(403, {"message": "403 Forbidden"})
 
     def _show(self, issue: Issue, request: Request, *, label_details: bool = False) -> dict[str, Any]:
         return issue_json(issue, PROJECT_ID, self._project, base_of(request), label_details=label_details)
@@ -315,7 +283,7 @@ class Rest:
         for note in issue.notes:
             if note.id == int(match["note"]):
                 return note
-        raise Answer(404, {"message": "404 Note Not Found"})
+        raise Told(404, {"message": "404 Note Not Found"})
 
     def _show_note(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
         issue = self._issue(match, "404 Issue Not Found")
@@ -327,7 +295,7 @@ class Rest:
         asked = coerce(params, {"body": TEXT})
         _require(asked, "body")
         if note.system:
-            raise Answer(403, {"message": "403 Forbidden"})
+            raise Told(403, {"message": "403 Forbidden"})
         self._tracker.edit_note(issue, note, asked["body"])
         return JSONResponse(note_json(note, issue, PROJECT_ID, base_of(request)))
 

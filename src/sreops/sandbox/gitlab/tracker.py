@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sreops.sandbox.clock import Clock
@@ -310,13 +310,3 @@ def _check_issue(title: str, description: str | None) -> None:
         raise Invalid({"title": [f"is too long (maximum is {TITLE_LENGTH_MAX} characters)"]})
     if description is not None and len(description) > DESCRIPTION_LENGTH_MAX:
         raise Invalid({"description": [f"is too long (maximum is {DESCRIPTION_LENGTH_MAX} characters)"]})
-
-
-@dataclass(frozen=True)
-class Token:
-    """What `personal_access_tokens/self` tells of the token."""
-
-    value: str
-    scopes: tuple[str, ...] = ("api",)
-    access_level: int = 30
-    expires_at: date | None = None

@@ -1,0 +1,44 @@
+"""The one access token of the sandbox's GitLab, and what REST lets its bearer do."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from starlette.requests import Request
+
+from sreops.sandbox.told import Told
+
+
+@dataclass(frozen=True)
+class Token:
+    """What `personal_access_tokens/self` tells of the token."""
+
+    value: str
+    scopes: tuple[str, ...] = ("api",)
+    access_level: int = 30
+    expires_at: date | None = None
+
+    def admit(self, request: Request, *, of_project: bool) -> None:
+        """Raise Told where the request shows no token, another one, or one that may not do this."""
+        private = request.headers.get("private-token")
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        given = private if private is not None else bearer.strip() if scheme.lower() == "bearer" else None
+        if given is None:
+            # Who is nobody learns nothing of a private project, not even that it is there.
+            if of_project and request.method == "GET":
+                raise Told(404, {"message": "404 Project Not Found"})
+            raise Told(401, {"message": "401 Unauthorized"})
+        if given != self.value:
+            if private is not None:
+                raise Told(401, {"message": "401 Unauthorized"})
+            told = "Token was revoked. You have to re-authorize from the user."
+            raise Told(401, {"error": "invalid_token", "error_description": told})
+        needed = ("api",) if request.method != "GET" else ("api", "read_api")
+        if not set(needed) & set(self.scopes):
+            raise Told(
+                403,
+                {
+                    "error": "insufficient_scope",
+                    "error_description": "The request requires higher privileges than provided by the access token.",
+                    "scope": "api",
+                },
+            )
