@@ -7,7 +7,7 @@ import hmac
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -28,6 +28,7 @@ from sreops.web.alerts import AlertsContext, alerts_routes, read_traceparent
 from sreops.web.credentials import WebhookCredentials
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HALF_HOUR = timedelta(minutes=30)
 WEBHOOKS = CASES / "webhooks"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AUTH = "Authorization"
@@ -64,12 +65,19 @@ class MemoryLog:
 
 
 class Bridge:
-    def __init__(self, *, mint: Callable[[], str] | None = None, default_tier: str = "supervised", **webhook: Any):
+    def __init__(
+        self,
+        *,
+        mint: Callable[[], str] | None = None,
+        default_tier: str = "supervised",
+        wall: Callable[[], datetime] = lambda: NOW,
+        **webhook: Any,
+    ):
         self.log = MemoryLog()
         # the environment of whoever runs the tests must not configure them
         settings = Settings(_env_file=None, webhook=WebhookSettings(**webhook), default_tier=default_tier)
         options = {} if mint is None else {"mint": mint}
-        context = AlertsContext(event_log=self.log, settings=settings, clock=FakeClock(), **options)
+        context = AlertsContext(event_log=self.log, settings=settings, clock=FakeClock(), wall=wall, **options)
         app = Starlette(routes=alerts_routes(context))
         transport = httpx.ASGITransport(app=app)  # raises what the app raises: a 500 fails the test loudly
         self.client = httpx.AsyncClient(transport=transport, base_url="http://sreops")
@@ -376,6 +384,15 @@ async def test_a_signature_with_a_timestamp_expires(offset, status):
     bridge = Bridge(hmac_secret="k", hmac_timestamp_header="X-Stamp")
     stamp = str(int(NOW.timestamp()) + offset)
     assert (await bridge.post(BODY, headers=signed(BODY, stamp))).status_code == status
+
+
+async def test_a_clock_that_was_set_right_does_not_lock_senders_out_until_ours_has_caught_up():
+    """The steady clock goes on from the wrong time: an hour ahead of everybody for two hours."""
+    right = NOW - timedelta(hours=1)
+    bridge = Bridge(hmac_secret="k", hmac_timestamp_header="X-Stamp", wall=lambda: right)
+    for sent, status in ((right, 202), (NOW, 202), (right - timedelta(seconds=301), 401), (right + HALF_HOUR, 401)):
+        stamp = str(int(sent.timestamp()))
+        assert (await bridge.post(BODY, headers=signed(BODY, stamp))).status_code == status, sent
 
 
 @pytest.mark.parametrize("stamp", [None, "", "x", "-1", "1e9", "²", "9" * 400])

@@ -8,7 +8,8 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from pydantic_core import from_json
@@ -46,16 +47,22 @@ def _random_ids() -> Iterator[str]:
 
 
 _new_event_id: Final = _random_ids().__next__
+_wall: Final = partial(datetime.now, UTC)
 
 
 @dataclass(frozen=True)
 class AlertsContext:
-    """What the bridge works with; ``mint`` makes event ids."""
+    """What the bridge works with; ``mint`` makes event ids.
+
+    ``wall`` is the system's clock: where that was set back to the right time, ``clock`` is ahead of every sender's
+    until it has caught up, and a 401 is the end of an alert.
+    """
 
     event_log: EventLog
     settings: Settings
     clock: Clock
     mint: Callable[[], str] = _new_event_id
+    wall: Callable[[], datetime] = _wall
 
 
 class _Refusal(Exception):
@@ -135,8 +142,10 @@ class _Bridge:
             raise self._unauthorized()
         body = await self._read_body(request)
         received_at = self._context.clock.now()
-        if not shown and not self._credentials.accept_signature(request.headers, body, received_at):
-            raise self._unauthorized()
+        if not shown:
+            clocks = (received_at, self._context.wall())
+            if not self._credentials.accept_signature(request.headers, body, *clocks):
+                raise self._unauthorized()
         parsed = self._parse(body, received_at)
         traceparent = read_traceparent(request.headers)
         records = [to_record(event, traceparent) for event in parsed.events]
