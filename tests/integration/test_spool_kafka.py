@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import shutil
-import subprocess
 import time
 import uuid
 from collections import defaultdict
@@ -14,6 +11,7 @@ import httpx
 import pytest
 
 from contract.event_log_suite import read
+from servers.small_disk import small_disk_at
 from servers.sreops import Sreops
 from servers.waiting import eventually
 from sreops.adapters.kafka import KafkaEventLog
@@ -260,15 +258,8 @@ async def test_a_full_spool_is_a_503_with_retry_after_and_is_over_when_kafka_is_
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 8 MiB."""
-    if os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("only root may mount")
-    place = tmp_path / "data"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=False)
-    if mounted.returncode:
-        pytest.skip("mounting is not allowed here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk_at(tmp_path / "data", "8m") as place:
+        yield place
 
 
 async def test_a_full_disk_is_a_503_and_never_a_202_that_is_not_true(kafka, settings, run_id, small_disk):
