@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.adapters.spool_lane import Lane
-from sreops.errors import EventLogUnavailable
+from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import EventLog, Health, LogRecord, SpoolState, StoredRecord, Subscription
 from sreops.telemetry import log
 
@@ -72,7 +72,9 @@ class SpooledEventLog:
         if not self._readable or await self._go_directly(lanes):
             try:
                 await self._log.append(records, timeout_s=max(0.0, deadline - time.monotonic()))
-            except EventLogUnavailable as exc:
+            except (EventLogUnavailable, EventLogRefused) as exc:
+                # Refused may be a batch that held records of other requests as well: the forwarding takes it apart.
+                # What is too large for any log, the spool refuses too.
                 why = str(exc)
             else:
                 return
