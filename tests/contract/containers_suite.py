@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from sreops.adapters.docker import DockerContainers
-from sreops.domain.evidence import ContainerState
+from sreops.domain.evidence import ContainerState, Window
 from sreops.errors import EngineRefused
 
 T = 20.0
@@ -30,9 +30,15 @@ class Scene(Protocol):
         healthy: bool | None = None,
         env: Mapping[str, str] | None = None,
         tty: bool = False,
+        image: str | None = None,
     ) -> str: ...
 
     async def stop(self, container_id: str) -> None: ...
+
+    async def remove(self, container_id: str) -> None: ...
+
+    async def retag(self, reference: str) -> None:
+        """Let ``reference`` mean an image that nothing meant before."""
 
     async def service(self, name: str, replicas: int, labels: Mapping[str, str]) -> str: ...
 
@@ -219,6 +225,85 @@ class ContainersContract:
         assert last.partial
         later = datetime.now(UTC) + timedelta(minutes=1)
         assert (await containers.logs(container_id, since=later, limit=9, timeout_s=T)).lines == ()
+
+    async def test_events_tell_what_happened_to_a_container_and_to_no_other(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        begun = datetime.now(UTC) - timedelta(seconds=1)
+        wanted = await scene.run(name)
+        await scene.run(f"{name}-2")  # the engine's own filter takes the beginning of a name for the whole
+        await containers.restart(wanted, stop_timeout_s=1, timeout_s=T)
+        await scene.stop(wanted)
+        window = Window(start=begun, end=datetime.now(UTC))
+        told = await containers.events([name], window, limit=100, timeout_s=T)
+        assert {(one.name, one.container_id) for one in told.events} == {(name, wanted)}
+        actions = [one.action for one in told.events]
+        assert [action for action in actions if action != "kill"] == [
+            "create", "start", "die", "stop", "start", "restart", "die", "stop",
+        ]  # fmt: skip
+        assert next(one.signal for one in told.events if one.action == "kill") == 15
+        assert all(one.exit_code is not None for one in told.events if one.action == "die")
+        assert all(begun <= one.at <= window.end for one in told.events)
+        assert not told.partial
+        assert f"docker events --since {begun.isoformat()}" in told.query
+        last = await containers.events([name], window, limit=2, timeout_s=T)
+        assert ([one.action for one in last.events], last.partial) == (["die", "stop"], True)
+        earlier = Window(start=begun - timedelta(minutes=9), end=begun - timedelta(minutes=1))
+        assert (await containers.events([name], earlier, limit=9, timeout_s=T)).events == ()
+
+    async def test_events_outlive_their_container(self, scene: Scene, containers: DockerContainers, name: str) -> None:
+        begun = datetime.now(UTC) - timedelta(seconds=1)
+        first = await scene.run(name)
+        await scene.remove(first)
+        second = await scene.run(name)
+        told = await containers.events([name], Window(start=begun, end=datetime.now(UTC)), limit=99, timeout_s=T)
+        assert [one.container_id for one in told.events if one.action in ("create", "destroy")] == [
+            first, first, second,
+        ]  # fmt: skip
+
+    async def test_no_name_that_is_none_reaches_the_engine_s_events(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        window = Window(start=datetime.now(UTC) - timedelta(minutes=1), end=datetime.now(UTC))
+        await scene.run(name)
+        for wrong in ([], ["a b"], ["../x"], [""], ['"]}']):
+            assert (await containers.events(wrong, window, limit=9, timeout_s=T)).events == ()
+
+    async def test_a_container_keeps_its_image_when_the_tag_comes_to_mean_another(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        tag = f"{name}/app:1.0"
+        await scene.retag(tag)
+        state = await containers.inspect(await scene.run(name, image=tag), timeout_s=T)
+        assert state is not None
+        before = await containers.image(tag, timeout_s=T)
+        assert before is not None
+        assert (state.image, state.image_id) == (tag, before.id)
+        assert before.id.startswith("sha256:")
+        await scene.retag(tag)
+        after = await containers.image(tag, timeout_s=T)
+        again = await containers.inspect(state.id, timeout_s=T)
+        assert after is not None
+        assert again is not None
+        assert after.id != before.id
+        assert (again.image_id, again.config) == (before.id, state.config)
+        for wrong in (f"{name}/other:1.0", "../containers", "a b", "", "x" * 600, f"{name}/app:1.0/json?x="):
+            assert await containers.image(wrong, timeout_s=T) is None, wrong
+
+    async def test_the_digest_of_a_configuration_tells_it_apart_and_no_secret(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        async def digest(suffix: str, **made: dict[str, str]) -> str:
+            state = await containers.inspect(await scene.run(f"{name}-{suffix}", **made), timeout_s=T)  # type: ignore[arg-type]
+            assert state is not None
+            return state.config
+
+        one = await digest("a", env={"TOKEN": "x"})
+        assert one
+        assert await digest("b", env={"TOKEN": "y"}) == one  # a value may be a secret that is short enough to guess
+        assert await digest("c", env={"TOKEN": "x", "URL": ""}) != one
+        compose = {"com.docker.compose.config-hash": "1"}
+        assert await digest("d", env={"TOKEN": "x"}, labels=compose) != one
 
     async def test_a_service_is_found_by_its_exact_name_and_scaled(
         self, scene: Scene, containers: DockerContainers, name: str

@@ -21,6 +21,7 @@ class DockerdScene:
     def __init__(self, dockerd: Dockerd, image: str) -> None:
         self.host = dockerd.host
         self.made: list[str] = []
+        self.tagged: set[str] = set()
         self._dockerd = dockerd
         self._image = image
 
@@ -34,6 +35,7 @@ class DockerdScene:
         healthy: bool | None = None,
         env: Mapping[str, str] | None = None,
         tty: bool = False,
+        image: str | None = None,
     ) -> str:
         trap = "''" if ignores_term else "'exit 0'"
         said = "".join(f"echo '{line}'; " for line in lines)
@@ -42,7 +44,7 @@ class DockerdScene:
         healthcheck = {"Test": ["CMD-SHELL", check], "Interval": SECOND_NS // 5, "Timeout": SECOND_NS, "Retries": 1}
         container_id = await asyncio.to_thread(
             self._dockerd.run_container,
-            self._image,
+            image or self._image,
             ["sh", "-c", script],
             name=name,
             labels=labels,
@@ -55,6 +57,13 @@ class DockerdScene:
 
     async def stop(self, container_id: str) -> None:
         await asyncio.to_thread(self._dockerd.stop_container, container_id)
+
+    async def remove(self, container_id: str) -> None:
+        await asyncio.to_thread(self._dockerd.remove, container_id)
+
+    async def retag(self, reference: str) -> None:
+        self.tagged.add(reference)
+        await asyncio.to_thread(self._dockerd.import_anew, reference)
 
     async def service(self, name: str, replicas: int, labels: Mapping[str, str]) -> str:
         await asyncio.to_thread(self._dockerd.swarm_init)
@@ -103,6 +112,8 @@ def scene(dockerd: Dockerd) -> Iterator[DockerdScene]:
     yield scene
     for container_id in scene.made:
         dockerd.remove(container_id)
+    for reference in scene.tagged:
+        dockerd.untag(reference)
     dockerd.swarm_leave()
 
 

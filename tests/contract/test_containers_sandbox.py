@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from contract.containers_suite import ContainersContract, T
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.docker.log_frames import log_lines
+from sreops.domain.evidence import Window
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.sandbox.clock import WallClock
 from sreops.sandbox.docker_container import Idle
@@ -21,12 +22,19 @@ from sreops.sandbox.server import Server
 from sreops.settings import DockerSettings
 from sreops.telemetry import REGISTRY
 
+
+def past() -> Window:
+    return Window(start=datetime.now(UTC) - timedelta(minutes=1), end=datetime.now(UTC))
+
+
 Act = Callable[[DockerContainers, str, str], Awaitable[object]]
 LOOKS: dict[str, Act] = {
     "find": lambda c, container, service: c.find("web", timeout_s=0.4),
     "inspect": lambda c, container, service: c.inspect(container, timeout_s=0.4),
     "logs": lambda c, container, service: c.logs(container, since=datetime.now(UTC), limit=5, timeout_s=0.4),
     "service": lambda c, container, service: c.service("worker", timeout_s=0.4),
+    "events": lambda c, container, service: c.events(["web"], past(), limit=5, timeout_s=0.4),
+    "image": lambda c, container, service: c.image("registry.example/shop:1.4.2", timeout_s=0.4),
 }
 ACTS: dict[str, Act] = {
     "restart": lambda c, container, service: c.restart(container, stop_timeout_s=0, timeout_s=0.4),
@@ -40,6 +48,7 @@ class SandboxScene:
         self.engine = DockerEngine(WallClock(), swarm=True, **options)  # type: ignore[arg-type]
         self.server = Server(self.engine.app, path=path)
         self.host = self.server.url
+        self.tagged = 0
 
     async def run(
         self,
@@ -51,6 +60,7 @@ class SandboxScene:
         healthy: bool | None = None,
         env: Mapping[str, str] | None = None,
         tty: bool = False,
+        image: str | None = None,
     ) -> str:
         container = self.engine.add(
             name,
@@ -59,6 +69,7 @@ class SandboxScene:
             healthcheck=healthy is not None,
             env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
             tty=tty,
+            image=image or "registry.example/shop:1.4.2",
         )
         for line in lines:
             self.engine.log(container, line)
@@ -68,6 +79,13 @@ class SandboxScene:
 
     async def stop(self, container_id: str) -> None:
         await self.engine.stop(self.engine.containers[container_id], 0)
+
+    async def remove(self, container_id: str) -> None:
+        await self.engine.remove(self.engine.containers[container_id])
+
+    async def retag(self, reference: str) -> None:
+        self.tagged += 1
+        self.engine.tag(reference, f"image {self.tagged}")
 
     async def service(self, name: str, replicas: int, labels: Mapping[str, str]) -> str:
         return self.engine.add_service(name, replicas, labels).id
@@ -127,9 +145,9 @@ async def test_looking_survives_any_body(
         answer = await LOOKS[what](containers, *world)
     except EngineUnavailable:
         return
-    # an empty list is an honest answer: there is none of that name
-    assert (what, body) in (("find", b"[]"), ("service", b"[]"))
-    assert answer is None
+    # an empty list is an honest answer: there is none of that name; and so is a stream without events
+    assert (what, body) in (("find", b"[]"), ("service", b"[]"), ("events", b""))
+    assert not answer or not getattr(answer, "events", answer)
 
 
 @pytest.mark.parametrize("what", LOOKS)

@@ -65,7 +65,13 @@ async def test_a_dependency_that_is_down_is_handed_over_and_the_messenger_is_lef
     assert "ledger-db, which it calls, is not running" in str(incident.root_cause)
     assert incident.status.value == "escalated"
     assert not incident.effects
-    noted, replaced = [one for one in evidence if one.kind is EvidenceKind.change]
+    noted, replaced, image = [one for one in evidence if one.kind is EvidenceKind.change]
     assert "4 min before the alert" in noted.finding
     assert "ledger-db 2.0 rolled out [deploy]" in noted.finding
     assert replaced.finding.startswith("no container of payments, ledger-db, checkout was created or started")
+    assert "which is what the tag means now" in image.finding
+    own, near = [one for one in evidence if one.kind is EvidenceKind.events]
+    assert own.data["service"] == "payments"
+    assert own.query.startswith("docker events --since ")
+    assert near.finding.startswith("ledger-db, by the engine's events:")
+    assert near.data["role"] == "called"

@@ -136,6 +136,15 @@ class Dockerd(Server):
         """Make an image with this machine's Python and its standard library (62 MB); return its tag."""
         return self._import(tag, root_filesystems.python)
 
+    def import_anew(self, tag: str) -> None:
+        """Let a tag mean an image with a shell that nothing meant before."""
+        self._imported.discard(tag)
+        self._import(tag, root_filesystems.busybox)
+
+    def untag(self, tag: str) -> None:
+        """Remove a tag, and its image where nothing else needs it."""
+        self.api.delete(f"/images/{tag}", params={"force": True})
+
     def _import(self, tag: str, make: Any) -> str:
         if tag not in self._imported:
             repository, _, version = tag.partition(":")

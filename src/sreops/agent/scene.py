@@ -1,18 +1,21 @@
 """The scene of an incident: what every source of evidence is asked about, and the series that were found."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sreops.agent.visit import Visit
 from sreops.domain import findings
 from sreops.domain.evidence import ContainerState, Evidence, Window
 from sreops.domain.golden_signals import Signal
+from sreops.domain.incident import Incident
 from sreops.domain.neighbours import Neighbour
 from sreops.domain.suspects import Seen
 from sreops.errors import SreopsError
 
 _POINTS = 120  # of a range query: enough to see an onset, small enough to keep
 _MIN_STEP_S = 5.0
+_HISTORY = 20
 
 
 class Scene:
@@ -51,6 +54,11 @@ class Scene:
                 self.own = await containers.find(self.event.service, timeout_s=timeout_s)
                 self._asked = True
             return self.own
+
+    async def history(self) -> Sequence[Incident]:
+        """Return the service's earlier incidents."""
+        incident = self.visit.incident
+        return await self.tools.store.history(incident.service, before=incident.opened_at, limit=_HISTORY)
 
     async def measure(self, service: str, signal: Signal) -> Evidence:
         """Ask for one signal around the alert, and keep its series for the ranking."""

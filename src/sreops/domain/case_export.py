@@ -9,7 +9,15 @@ from sreops.domain.incident import EffectOutcome, Incident, Resolution
 from sreops.domain.suspects import ALERT_LAGS_S, ranked_name
 
 _ACTION_CLASSES = {"restart_container": "restart", "start_container": "restart", "scale_container": "scale"}
-_STATES = frozenset({EvidenceKind.container, EvidenceKind.history, EvidenceKind.change, EvidenceKind.neighbour})
+_STATES = frozenset(
+    {
+        EvidenceKind.container,
+        EvidenceKind.events,
+        EvidenceKind.history,
+        EvidenceKind.change,
+        EvidenceKind.neighbour,
+    }
+)
 Metrics = dict[str, list[tuple[float, float]]]
 
 

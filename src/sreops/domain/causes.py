@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sreops.domain.analysis import Analysis, Brief, Category
 from sreops.domain.causes_table import CAUSES
+from sreops.domain.event_signs import event_signs
 from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.log_signs import LOG_SIGNS, NEGATED, RECOVERED
 from sreops.domain.neighbour_signs import neighbour_signs
@@ -87,7 +88,7 @@ def conclude(brief: Brief) -> Analysis:
 
 def _evidence_signs(evidence: Sequence[Evidence]) -> Iterator[Sign]:
     limits = metric_signs(evidence)
-    for state in (*container_signs(evidence), *limits, *neighbour_signs(evidence)):
+    for state in (*container_signs(evidence), *event_signs(evidence), *limits, *neighbour_signs(evidence)):
         yield _of_state(state)
     for item in evidence:
         if item.kind in (EvidenceKind.logs, EvidenceKind.container):

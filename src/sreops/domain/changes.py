@@ -42,7 +42,7 @@ def noted_changes(
     """Tell of noted changes: those that name one of the services first, then the ones closest to the alert."""
     wanted = [note for note in notes if is_of_change(note)]
     wanted.sort(key=lambda note: (not _names(note, services), abs((note.at - alert_at).total_seconds())))
-    lines = [f"{_when(note.at, alert_at)}: {_shown(note)}" for note in wanted[:_MOST]]
+    lines = [f"{when(note.at, alert_at)}: {_shown(note)}" for note in wanted[:_MOST]]
     if not wanted:
         finding = "no deployment or other change is noted in the hour before the alert"
     else:
@@ -69,7 +69,7 @@ def container_changes(states: Sequence[tuple[str, ContainerState]], alert_at: da
             (state.started_at, "was started"),
         ):
             if at is not None and (alert_at - at).total_seconds() <= LATELY_S:
-                found.append((abs((at - alert_at).total_seconds()), f"{name} {what} {_when(at, alert_at)}"))
+                found.append((abs((at - alert_at).total_seconds()), f"{name} {what} {when(at, alert_at)}"))
     lines = [line for _, line in sorted(found)[:_MOST]]
     whose = ", ".join(one_line(service, 80) for service, _ in states)
     finding = "; ".join(lines[:3]) or f"no container of {whose} was created or started in the hour before the alert"
@@ -89,7 +89,8 @@ def _shown(note: NotedChange) -> str:
     return f"{one_line(note.text, 300)}{tags}"
 
 
-def _when(at: datetime, alert_at: datetime) -> str:
+def when(at: datetime, alert_at: datetime) -> str:
+    """Say how long before or after the alert that was, and at what time."""
     apart_s = (alert_at - at).total_seconds()
     size = f"{abs(apart_s) / 60:.0f} min" if abs(apart_s) >= 120 else f"{abs(apart_s):.0f} s"
     return f"{size} {'before' if apart_s >= 0 else 'after'} the alert (at {at.astimezone(UTC):%H:%M:%S} UTC)"

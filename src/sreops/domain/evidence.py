@@ -18,6 +18,7 @@ class EvidenceKind(StrEnum):
     neighbour = "neighbour"  # a service that the alerted one calls, or that calls it
     suspects = "suspects"  # who is suspected, by the ranking of services
     change = "change"  # what was changed lately
+    events = "events"  # what the container engine did and saw: deaths, kills, starts
     tool = "tool"  # what a tool from elsewhere said, an MCP server's
     gap = "gap"  # something that could not be found out, and why
 
@@ -94,7 +95,8 @@ class ContainerState(BaseModel):
     """A container as the engine describes it, less what may hold secrets (no environment).
 
     ``health`` is ``healthy|unhealthy|starting`` or None where it has no health check.
-    ``stop_timeout_s`` is how long the engine waits before it kills on restart.
+    ``stop_timeout_s`` is how long the engine waits before it kills on restart. ``image_id`` is the digest of the
+    image that it was made from; ``config`` a digest of how it was made (command, mounts, limits, names of variables).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,6 +119,8 @@ class ContainerState(BaseModel):
     stop_timeout_s: float = 10.0
     memory_limit_bytes: int | None = None
     swarm_service: str | None = None
+    image_id: str = ""
+    config: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
@@ -127,7 +131,43 @@ class ContainerState(BaseModel):
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "restart_count": self.restart_count,
             "stop_timeout_s": self.stop_timeout_s,
+            "image": self.image,
+            "image_id": self.image_id,
+            "config": self.config,
         }
+
+
+class ContainerEvent(BaseModel):
+    """Something that the engine did to a container or saw of it; ``action`` in its words (``die``, ``oom``, …).
+
+    ``signal`` is that of a ``kill``, which somebody asked for; ``exit_code`` that of a ``die``.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    at: AwareDatetime
+    action: str
+    name: str
+    container_id: str
+    image: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+class ContainerEvents(BaseModel):
+    """The engine's events of some containers, oldest first; ``partial`` where older ones were left out."""
+
+    model_config = ConfigDict(frozen=True)
+    query: str
+    events: tuple[ContainerEvent, ...]
+    partial: bool = False
+
+
+class ImageState(BaseModel):
+    """An image as the engine has it under a tag now; ``id`` is its digest."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    created_at: datetime | None = None
 
 
 class ServiceState(BaseModel):

@@ -22,7 +22,7 @@ def neighbour_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
     """Return what the called neighbours' states say, and the ranking where its first is one of those."""
     ranking = next((item for item in evidence if item.kind is EvidenceKind.suspects), None)
     first = ranking.data.get("first") if ranking is not None and ranking.data.get("abstained") is False else None
-    signs: list[StateSign] = []
+    signs: list[StateSign] = list(_of_events(evidence))
     for item in evidence:
         if item.kind is not EvidenceKind.neighbour or item.data.get("role") != Role.called.value:
             continue
@@ -43,6 +43,18 @@ def neighbour_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
             told = f"of all services {one_line(service, 80)} changed most"
             signs.append(StateSign(Category.dependency_down, told, 0.5, ranking.id, "suspects"))
     return signs
+
+
+def _of_events(evidence: Sequence[Evidence]) -> Iterator[StateSign]:
+    """Yield deaths of called neighbours; one that runs again may have been the trouble all the same."""
+    for item in evidence:
+        if item.kind is not EvidenceKind.events or item.data.get("role") != Role.called.value:
+            continue
+        service, crashes = one_line(str(item.data.get("service", "")), 80), item.data.get("crashes")
+        if isinstance(crashes, int) and crashes > 0:
+            times = "once" if crashes == 1 else f"{crashes} times"
+            told = f"{service}, which it calls, died by itself {times} lately"
+            yield StateSign(Category.dependency_down, told, 0.55 if crashes == 1 else 0.65, item.id, "neighbour")
 
 
 def _of(data: Mapping[str, Any], *, leads: bool) -> Iterator[tuple[str, float]]:

@@ -58,21 +58,30 @@ def container_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
         (ratio := _memory_ratio(item, around)) is not None and ratio >= NEAR_LIMIT
         for item in _metrics(evidence, "memory")
     )
+    asked = any(item.data.get("down_by_request") is True for item in own_events(evidence))
     signs: list[StateSign] = []
     for item in evidence:
         if item.kind is EvidenceKind.container:
             signs += [
                 StateSign(category, name, strength, item.id, "container")
-                for category, name, strength in _of_container(item.data, memory_full=memory_full)
+                for category, name, strength in _of_container(item.data, memory_full=memory_full, asked=asked)
             ]
     return signs
 
 
-def _of_container(data: dict[str, Any], *, memory_full: bool) -> Iterator[tuple[Category, str, float]]:
+def own_events(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the engine's events of the alerted service itself."""
+    return [item for item in evidence if item.kind is EvidenceKind.events and not item.data.get("role")]
+
+
+def _of_container(data: dict[str, Any], *, memory_full: bool, asked: bool) -> Iterator[tuple[Category, str, float]]:
     code = data.get("exit_code")
     down = data.get("running") is False
     if data.get("oom_killed") is True:
         yield Category.out_of_memory, "the engine says that it was OOM-killed", 0.88
+    elif down and asked:
+        # To start it again might undo what a person did, whatever the code that it ended with.
+        yield Category.process_exited, f"it was stopped by request (exit code {code})", 0.55
     elif down and isinstance(code, int):
         yield _of_exit(code, memory_full=memory_full)
     elif down:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.evidence import ContainerState, LogLines, ServiceState
+from sreops.domain.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
 from sreops.ports.health import Health
 
 
@@ -25,6 +25,17 @@ class Containers(Protocol):
 
     async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
         """Return its own last lines (for where there is no Loki)."""
+        ...
+
+    async def events(self, names: Sequence[str], window: Window, *, limit: int, timeout_s: float) -> ContainerEvents:
+        """Return what happened to the containers of exactly these names, the newest ``limit`` of it.
+
+        A container that is gone has its events still. The engine remembers little: 256 events of everything, as Docker.
+        """
+        ...
+
+    async def image(self, reference: str, *, timeout_s: float) -> ImageState | None:
+        """Return what this tag means now; None where the engine has no such image (any more)."""
         ...
 
     async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:

@@ -51,6 +51,7 @@ def api(engine: DockerEngine) -> ASGIApp:
         Route("/version", pages.version, methods=["GET"]),
         Route("/info", pages.info, methods=["GET"]),
         Route("/events", pages.events, methods=["GET"]),
+        Route("/images/{name:path}/json", pages.image, methods=["GET"]),
         Route("/containers/json", pages.list, methods=["GET"]),
         Route(f"{one}/json", pages.inspect, methods=["GET"]),
         Route(f"{one}/logs", pages.logs, methods=["GET"]),
@@ -176,6 +177,14 @@ class _Pages:
         now_ns = self._engine.clock.time_ns()
         shown = chosen[:limit] if limit > 0 else chosen
         return reply([one.summary(now_ns, request.state.version) for one in shown])
+
+    async def image(self, request: Request) -> Response:
+        reference = request.path_params["name"]
+        tag = reference if ":" in reference.rpartition("/")[2] else f"{reference}:latest"
+        image = self._engine.images.get(tag)
+        if image is None:
+            raise EngineError(404, f"No such image: {tag}")
+        return reply(image.inspect(tag))
 
     async def inspect(self, request: Request) -> Response:
         return reply(self._container(request).inspect(request.state.version))

@@ -26,6 +26,11 @@ def rfc3339(ts_ns: int) -> str:
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
+def image_id_of(content: str) -> str:
+    """Return the digest of an image that holds ``content``."""
+    return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
+
+
 class StartFailed(Exception):
     """What a process raises when it can't be started; the engine answers 500 with the text."""
 
@@ -130,6 +135,8 @@ class Container:
     name: str
     process: Process
     image: str = "registry.example/shop:1.4.2"
+    image_id: str = ""
+    """What the tag meant when it was made; by default a digest of the tag."""
     labels: Mapping[str, str] = field(default_factory=dict)
     env: tuple[str, ...] = ()
     healthcheck: bool = False
@@ -156,6 +163,8 @@ class Container:
     def __post_init__(self) -> None:
         if not self.id:
             self.id = hashlib.sha256(f"{self.name}@{self.created_ns}".encode()).hexdigest()
+        if not self.image_id:
+            self.image_id = image_id_of(self.image)
 
     def notify(self) -> None:
         """Wake whoever waits for a change."""
@@ -193,7 +202,7 @@ class Container:
             "Id": self.id,
             "Names": [f"/{self.name}"],
             "Image": self.image,
-            "ImageID": self._image_id(),
+            "ImageID": self.image_id,
             "Command": "/app/run",
             "Created": self.created_ns // NS,
             "Ports": [],
@@ -216,9 +225,6 @@ class Container:
         if self.status == "exited":
             return f"Exited ({self.exit_code}) {_ago(now_ns - self.finished_ns)} ago"
         return self.status.capitalize()
-
-    def _image_id(self) -> str:
-        return "sha256:" + hashlib.sha256(self.image.encode()).hexdigest()
 
     def inspect(self, version: Version) -> dict[str, Any]:
         """Return it as ``/containers/{id}/json``."""
@@ -246,7 +252,7 @@ class Container:
             "Path": "/app/run",
             "Args": [],
             "State": state,
-            "Image": self._image_id(),
+            "Image": self.image_id,
             "Name": f"/{self.name}",
             "RestartCount": self.restart_count,
             "Driver": "overlay2",

@@ -16,7 +16,17 @@ from starlette.types import ASGIApp
 
 from sreops.sandbox.clock import NS, Clock
 from sreops.sandbox.docker_api import api, error_body
-from sreops.sandbox.docker_container import Container, Health, LogLine, Probe, Process, StartFailed, Version
+from sreops.sandbox.docker_container import (
+    Container,
+    Health,
+    LogLine,
+    Probe,
+    Process,
+    StartFailed,
+    Version,
+    image_id_of,
+    rfc3339,
+)
 from sreops.sandbox.docker_swarm import Service, Swarm
 from sreops.sandbox.faults import Faults
 
@@ -33,6 +43,27 @@ class Ambiguous(Exception):
 
 class NotRunning(Exception):
     """A signal for a container without a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a tag means: the image's digest, and when it was built."""
+
+    id: str
+    created_ns: int
+
+    def inspect(self, tag: str) -> dict[str, Any]:
+        """Return it as ``/images/{name}/json``."""
+        return {
+            "Id": self.id,
+            "RepoTags": [tag],
+            "RepoDigests": [],
+            "Created": rfc3339(self.created_ns),
+            "Architecture": "amd64",
+            "Os": "linux",
+            "Size": 8 << 20,
+            "Config": {"Cmd": ["/app/run"]},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +110,8 @@ class DockerEngine:
         self.max_version = max_version
         self.swarm: Swarm | None = Swarm() if swarm else None
         self.containers: dict[str, Container] = {}
+        self.images: dict[str, Image] = {}
+        """By tag: what each means now; a container keeps the image that it was made from."""
         self.events: deque[Event] = deque(maxlen=1000)
         self.happened = asyncio.Event()
         """Set, and replaced by a new one, at every event."""
@@ -88,13 +121,29 @@ class DockerEngine:
         self._next_pid = 4000
 
     def add(self, name: str, process: Process, *, start: bool = True, **fields: Any) -> Container:
-        """Create a container, and start it; ``fields`` are those of ``Container``."""
+        """Create a container, and start it; ``fields`` are those of ``Container``, and may tell of the past."""
         fields.setdefault("created_ns", self.clock.time_ns())
         container = Container(name, process, **fields)
+        self.images.setdefault(container.image, Image(container.image_id, container.created_ns))
+        container.image_id = self.images[container.image].id
         self.containers[container.id] = container
+        self.emit(container, "create", ts_ns=container.created_ns)
         if start:
-            self._begin(container)
+            self._begin(container, container.started_ns or None)
         return container
+
+    def tag(self, reference: str, content: str) -> None:
+        """Let a tag mean another image from now on, as a build or a pull does."""
+        self.images[reference] = Image(image_id_of(content), self.clock.time_ns())
+
+    async def remove(self, container: Container) -> None:
+        """Stop it if it runs, and remove it (``docker rm -f``)."""
+        async with container.lock:
+            if container.running:
+                self.emit(container, "kill", {"signal": "9"})
+                self._end(container, 137)
+            del self.containers[container.id]
+            self.emit(container, "destroy")
 
     def add_service(self, name: str, replicas: int | None = 1, labels: Mapping[str, str] | None = None) -> Service:
         """Create a swarm service; the engine must have been made with ``swarm``."""
@@ -209,15 +258,23 @@ class DockerEngine:
         container.logs.append(LogLine(self.clock.time_ns() if ts_ns is None else ts_ns, stream, text))
         container.notify()
 
-    def emit(self, container: Container, action: str, attributes: Mapping[str, str] | None = None) -> None:
+    def emit(
+        self,
+        container: Container,
+        action: str,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        ts_ns: int | None = None,
+    ) -> None:
         """Let subscribers of ``/events`` know."""
         about = {"image": container.image, "name": container.name, **container.labels, **(attributes or {})}
-        self.events.append(Event(self.clock.time_ns(), action, container.id, about))
+        at_ns = self.clock.time_ns() if ts_ns is None else ts_ns
+        self.events.append(Event(at_ns, action, container.id, about))
         happened, self.happened = self.happened, asyncio.Event()
         happened.set()
         container.notify()
 
-    def _begin(self, container: Container) -> None:
+    def _begin(self, container: Container, at_ns: int | None = None) -> None:
         try:
             container.process.started()
         except StartFailed as exc:
@@ -228,9 +285,9 @@ class DockerEngine:
         container.status, container.error, container.exit_code = "running", "", 0
         container.oom_killed = False
         container.pid = self._next_pid
-        container.started_ns = self.clock.time_ns()
+        container.started_ns = self.clock.time_ns() if at_ns is None else at_ns
         container.health = Health() if container.healthcheck else None
-        self.emit(container, "start")
+        self.emit(container, "start", ts_ns=container.started_ns)
 
     async def _halt(self, container: Container, grace_s: float) -> None:
         self.emit(container, "kill", {"signal": "15"})

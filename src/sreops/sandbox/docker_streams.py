@@ -127,11 +127,12 @@ async def events(engine: DockerEngine, request: Request) -> Response:
 
     def wanted(event: Event) -> bool:
         action = event.action.partition(":")[0]
-        name = event.attributes["name"]
+        about = (event.container, event.attributes["name"])
         return (
             ("type" not in filters or "container" in filters["type"])
             and ("event" not in filters or event.action in filters["event"] or action in filters["event"])
-            and ("container" not in filters or bool({event.container, name} & set(filters["container"])))
+            # the beginning of a name or id is enough for the engine (daemon/events/filter.go, FuzzyMatch)
+            and ("container" not in filters or any(one.startswith(tuple(filters["container"])) for one in about))
             and ("image" not in filters or event.attributes["image"] in filters["image"])
             and labels_match(filters.get("label", []), event.attributes)
         )

@@ -103,8 +103,8 @@ class Shop:
                 env=(f"SERVICE={spec.name}", "LEDGER_PASSWORD=correct-horse-battery"),
                 network=f"{PROJECT}_default",
                 created_ns=started_ns,
+                started_ns=started_ns,
             )
-            service.container.started_ns = started_ns
             self._engine.probe(service.container, ok=True, output="ok", at_ns=int(self._at * NS))
             self._prometheus.add_target(spec.name, f"{spec.name}:8080", service.metrics)
         self._prometheus.add_target("cadvisor", "cadvisor:8080", self._cadvisor)

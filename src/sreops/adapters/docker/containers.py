@@ -9,16 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from sreops.adapters.docker.engine import Engine, EngineAnswer
+from sreops.adapters.docker.events import ACTIONS, read_events
 from sreops.adapters.docker.log_frames import log_lines
 from sreops.adapters.docker.states import (
     COMPOSE_ONEOFF_LABEL,
     COMPOSE_SERVICE_LABEL,
     container_state,
+    image_state,
     labels_of,
     replicas_of,
     service_state,
 )
-from sreops.domain.evidence import ContainerState, LogLines, ServiceState
+from sreops.domain.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
 from sreops.domain.neighbours import PROJECT_LABEL, adjoin, compose_service
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.ports import Health
@@ -31,6 +33,10 @@ MAX_ADJOINING = 20
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _SERVICE_ID = re.compile(r"[0-9a-z]{25}")
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
+_IMAGE_PART = r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}"
+_IMAGE = re.compile(
+    rf"{_IMAGE_PART}(?::\d{{1,5}}(?=/))?(?:/{_IMAGE_PART}){{0,10}}(?::{_IMAGE_PART})?(?:@sha256:[0-9a-f]{{64}})?"
+)
 
 
 class DockerContainers:
@@ -127,6 +133,41 @@ class DockerContainers:
             partial=bool(notes),
             notes=tuple(notes),
         )
+
+    async def events(self, names: Sequence[str], window: Window, *, limit: int, timeout_s: float) -> ContainerEvents:
+        """Return what happened to the containers of exactly these names, the newest ``limit`` of it."""
+        asked = [name for name in dict.fromkeys(names) if _NAME.fullmatch(name)]
+        since, until = window.start.timestamp(), window.end.timestamp()
+        shown = " ".join(f"--filter container={name}" for name in asked)
+        query = f"docker events --since {window.start.isoformat()} --until {window.end.isoformat()} {shown}"
+        if not asked:
+            return ContainerEvents(query=query, events=())  # without a name the engine would tell of everybody
+        filters = {"type": ["container"], "container": asked, "event": list(ACTIONS)}
+        params = {"since": f"{since:.6f}", "until": f"{until:.6f}", "filters": json.dumps(filters)}
+        answer = await self._engine.ask("GET", "events", params=params, timeout_s=timeout_s)
+        try:
+            found = await asyncio.to_thread(read_events, answer.body, frozenset(asked), cut=answer.cut)
+        except ValueError as exc:
+            raise EngineUnavailable(f"docker: GET /events: the answer is not that of an engine: {exc}") from exc
+        partial = answer.cut or len(found) > limit
+        return ContainerEvents(query=query, events=tuple(found[-limit:]), partial=partial)
+
+    async def image(self, reference: str, *, timeout_s: float) -> ImageState | None:
+        """Return what this tag means now; None where the engine has no such image (any more)."""
+        if not _IMAGE.fullmatch(reference):
+            return None  # no image can be called this, and nothing of it reaches the engine
+        path = f"images/{reference}/json"
+        try:
+            answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
+        except EngineRefused as exc:
+            if exc.status == 404:
+                return None
+            raise
+        shown = self._engine.read_json(f"GET /{path}", answer)
+        state = image_state(shown) if isinstance(shown, dict) else None
+        if state is None:
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is not an image")
+        return state
 
     async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.

@@ -3,16 +3,19 @@
 Source: MB:api/swagger.yaml (ContainerInspectResponse, Service, Task). Every field may be missing.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.evidence import ContainerState, ImageState, ServiceState
 from sreops.domain.neighbours import ONEOFF_LABEL, SERVICE_LABEL
 from sreops.domain.redaction import one_line
 
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
 COMPOSE_SERVICE_LABEL, COMPOSE_ONEOFF_LABEL = SERVICE_LABEL, ONEOFF_LABEL
+COMPOSE_CONFIG_LABEL = "com.docker.compose.config-hash"
 DEFAULT_STOP_TIMEOUT_S = 10.0
 _HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
 _HEALTH_LOG_ENTRIES = 5
@@ -50,7 +53,35 @@ def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
         stop_timeout_s=float(stop_timeout_s) if stop_timeout_s is not None else DEFAULT_STOP_TIMEOUT_S,
         memory_limit_bytes=_whole(host.get("Memory")) or None,
         swarm_service=labels.get(SWARM_SERVICE_LABEL),
+        image_id=_text(shown.get("Image")),
+        config=_config_digest(config, host, shown.get("Mounts")),
     )
+
+
+def image_state(shown: Mapping[str, Any]) -> ImageState | None:
+    """Read an image's inspect answer; None where it is not one."""
+    image_id = shown.get("Id")
+    if not isinstance(image_id, str) or not image_id:
+        return None
+    return ImageState(id=_text(image_id), created_at=moment(shown.get("Created")))
+
+
+def _config_digest(config: Mapping[str, Any], host: Mapping[str, Any], mounts: Any) -> str:
+    """Return a digest of how the container was made, less its image and the values of its variables (secrets).
+
+    A variable's value that changes shows in Compose's own digest of the service, where Compose made it.
+    """
+    env = config.get("Env")
+    mounted = [mount for mount in mounts if isinstance(mount, dict)] if isinstance(mounts, list) else []
+    told = {
+        "command": [config.get(name) for name in ("Entrypoint", "Cmd", "User", "WorkingDir")],
+        "variables": sorted(str(one).partition("=")[0] for one in env) if isinstance(env, list) else [],
+        "limits": [host.get(name) for name in ("Memory", "NanoCpus", "PidsLimit", "CpuQuota", "NetworkMode")],
+        "restart": _part(host, "RestartPolicy").get("Name"),
+        "mounts": sorted(str(mount.get("Destination")) for mount in mounted),
+        "compose": labels_of(config.get("Labels")).get(COMPOSE_CONFIG_LABEL),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceState | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from sreops.agent.engine_record import engine_events_of, images_of
 from sreops.agent.neighbourhood import neighbourhood
 from sreops.agent.scene import Scene
 from sreops.agent.state import State
@@ -16,7 +17,6 @@ from sreops.domain.suspects import ranking_evidence, suspect
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
-_HISTORY = 20
 Source = Callable[[Scene], Awaitable[Sequence[Evidence]]]
 
 
@@ -33,12 +33,15 @@ async def enrich_context(visit: Visit) -> State:
     }
     gathered = await asyncio.gather(*(_within(name, source, scene) for name, source in sources.items()))
     own = findings.alert(scene.event, scene.redactor)
-    suspects = await _suspects(scene)
-    evidence = findings.number([own, *(item for items in gathered for item in items), *_replaced(scene), *suspects])
+    # these ask about the neighbours, which must be known first
+    events, images, suspects = await asyncio.gather(
+        _within("docker events", engine_events_of, scene), _within("docker images", images_of, scene), _suspects(scene)
+    )
+    later = (*events, *_replaced(scene), *images, *suspects)
+    evidence = findings.number([own, *(item for items in gathered for item in items), *later])
     for item in evidence[1:]:
         visit.think(f"{item.id} {item.source}: {item.finding}", evidence=item.id)
     await visit.write(evidence=evidence)
-    await visit.refresh()
     return State(evidence_ids=[item.id for item in evidence], outcome=visit.ended_meanwhile())
 
 
@@ -156,6 +159,4 @@ def _replaced(scene: Scene) -> Sequence[Evidence]:
 
 
 async def _history(scene: Scene) -> Sequence[Evidence]:
-    incident = scene.visit.incident
-    earlier = await scene.tools.store.history(incident.service, before=incident.opened_at, limit=_HISTORY)
-    return [findings.history(earlier, scene.now)]
+    return [findings.history(await scene.history(), scene.now)]
