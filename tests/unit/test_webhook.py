@@ -501,11 +501,15 @@ def test_foreign_events_are_brought_to_utc_or_refused():
         ("startsAt", "0001-01-01T00:00:00+14:00"),
         ("startsAt", "2026-11-22T13:00:00"),
         ("service", "a\x00b"),
+        ("service", "é" * 1001),  # no store could index it, and it would come again for ever
+        ("event_id", "x" * 2001),
+        ("fingerprint", "x" * 2001),
         ("schema", 2),
         ("labels", {"a": 1}),
     ):
         with pytest.raises(RecordUnreadable):
             read_event(changed(**{field: bad}))
+    assert read_event(changed(service="\U0001f525" * 256)).service == "\U0001f525" * 256
     assert read_event(changed(service="a\\u0000b")).service == "a\\u0000b"
 
 

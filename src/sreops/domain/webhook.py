@@ -47,6 +47,8 @@ _ANNOTATIONS_FIRST = frozenset({"grafana_state_reason", "summary", "description"
 _MAX_ENTRIES = 50_000  # beyond it not even one line of refusal each is affordable
 _MAX_FINGERPRINT_CHARS = 128
 _MAX_NAME_CHARS = 256
+_MAX_KEY_BYTES = 2000  # PostgreSQL indexes no more than 2,704; what the bridge takes is far shorter
+_KEYS = ("event_id", "fingerprint", "service")
 _MAX_GROUP_KEY_CHARS = 4096
 _TEST_GROUP_KEY = '{alertname="TestAlert", instance="Grafana"}'
 _STATUS = {
@@ -318,6 +320,8 @@ def read_event(value: bytes) -> AlertEvent:
         raise RecordUnreadable(f"not an event of schema 1: {shorten(clean(told), 500)}") from exc
     except OverflowError as exc:
         raise RecordUnreadable("not an event of schema 1: a time lies outside the calendar") from exc
+    if long := [name for name in _KEYS if len(getattr(event, name).encode("utf-8", "replace")) > _MAX_KEY_BYTES]:
+        raise RecordUnreadable(f"not an event of schema 1: {', '.join(long)}: longer than {_MAX_KEY_BYTES} bytes")
     if b"\\u0000" in event_json(event).replace(b"\\\\", b""):
         raise RecordUnreadable("not an event of schema 1: a text holds NUL, which no store of ours can keep")
     return event.model_copy(update=times)
