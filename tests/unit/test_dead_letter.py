@@ -46,6 +46,14 @@ def test_what_was_put_back_is_shown_so_and_one_that_died_again_is_dead():
     assert [(letter.error, letter.requeued_at) for letter in letters(again)] == [("second", None)]
 
 
+def test_one_that_died_again_before_its_going_back_was_noted_is_dead():
+    """A worker may be faster than the command that puts back: what it buried must not pass for being worked on."""
+    one = topic(of_event(EVENT, "e-1", error="first", frame="f"))
+    note = mark_put_back(letters(one), NOW)
+    again = topic(*one, of_event(EVENT, "e-1", error="second", frame="f"), *note)
+    assert [(letter.error, letter.requeued_at) for letter in letters(again)] == [("second", None)]
+
+
 def test_it_goes_back_as_it_came_with_a_header_that_says_so():
     [letter] = letters(topic(of_event(EVENT, "e-1", error="x", frame="f")))
     assert put_back(letter) == replace(EVENT, headers=(*EVENT.headers, ("requeued", b"e-1")))

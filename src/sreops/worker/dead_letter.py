@@ -2,7 +2,8 @@
 
 All of it lives on one topic, ``sre-dead-letter``, so that it is kept wherever the event log is: a letter is the
 original record with headers that tell why; a second record of the same id with ``requeued-at`` says that it was
-put back. A letter that was written twice (a crash came in between) has one id, and is one letter.
+put back. A letter that was written twice (a crash came in between) has one id, and is one letter. One that was put
+back while a worker reads may be dead again before that is noted, so the note names the place of the letter it means.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,11 +18,14 @@ from sreops.ports import LogRecord, StoredRecord
 ACTION: Final = "dead_letter"
 """The audited action that stands for a letter; its copy on the topics brings the letter itself."""
 
-ID, ERROR, FRAME, BYTES, REQUEUED_AT = "dead-letter-id", "error", "frame", "original-bytes", "requeued-at"
+ID, ERROR, FRAME, BYTES = "dead-letter-id", "error", "frame", "original-bytes"
+REQUEUED_AT, PLACE = "requeued-at", "requeued-from"
 TOPIC, PARTITION, OFFSET, EVENT, INCIDENT = (
     "origin-topic", "origin-partition", "origin-offset", "event-id", "incident-id",
 )  # fmt: skip
-_OURS = frozenset({ID, ERROR, FRAME, BYTES, REQUEUED_AT, TOPIC, PARTITION, OFFSET, EVENT, INCIDENT, REQUEUED_HEADER})
+_OURS = frozenset(
+    {ID, ERROR, FRAME, BYTES, REQUEUED_AT, PLACE, TOPIC, PARTITION, OFFSET, EVENT, INCIDENT, REQUEUED_HEADER}
+)
 _ERROR_CHARS = 500
 _CUT_VALUE_BYTES = 100_000
 _CUT_KEY_CHARS = 500
@@ -37,6 +41,11 @@ class Letter:
     frame: str
     origin: str
     requeued_at: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where on its topic it stands; the newest of an id stands for all."""
+        return f"{self.record.partition}:{self.record.offset}"
 
     @property
     def cut(self) -> bool:
@@ -112,8 +121,9 @@ def letters(records: Iterable[StoredRecord]) -> list[Letter]:
     for record in records:
         letter_id = _header(record, ID) or f"{record.topic}:{record.partition}:{record.offset}"
         if (at := _header(record, REQUEUED_AT)) is not None:
-            if letter_id in found:
-                found[letter_id] = replace(found[letter_id], requeued_at=at)
+            letter = found.get(letter_id)
+            if letter is not None and (_header(record, PLACE) or letter.place) == letter.place:
+                found[letter_id] = replace(letter, requeued_at=at)
             continue
         found.pop(letter_id, None)  # the newest of an id is the one that counts, at its own place
         found[letter_id] = Letter(
@@ -144,7 +154,12 @@ def mark_put_back(letters: Sequence[Letter], now: datetime) -> list[LogRecord]:
     """Return the records that let a later listing show these as put back."""
     at = now.isoformat(timespec="seconds").encode()
     return [
-        LogRecord(DEAD_LETTER, letter.record.key, b"", ((ID, letter.id.encode()), (REQUEUED_AT, at)))
+        LogRecord(
+            DEAD_LETTER,
+            letter.record.key,
+            b"",
+            ((ID, letter.id.encode()), (REQUEUED_AT, at), (PLACE, letter.place.encode())),
+        )
         for letter in letters
     ]
 
