@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -27,6 +28,61 @@ SECRETS = [
     ("session_id=deadbeef0", "deadbeef0"),
 ]
 
+KEY_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+SECRETS += [
+    ('{"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}', "K7MDENG"),
+    ("secret access key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "K7MDENG"),
+    ("ya29.a0AfH6SMBxyzxyzxyzxyz1234567890", "a0AfH6"),
+    ("ghr_abcdefghijklmnopqrstuvwxyz0123456789", "abcdefghij"),
+    ("xapp-1-A0123-123456-abcdef0123456789", "abcdef0123"),
+    ("POST https://hooks.slack.com/services/T0000000/B0000000/XXXXXXXXXXXX failed", "XXXXXX"),
+    ("bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "AAHdqT"),
+    ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQdGBF\n-----END PGP PRIVATE KEY BLOCK-----", "lQdGBF"),
+    (f"09:00 a: -----BEGIN RSA PRIVATE KEY-----\n09:00 a: {KEY_LINE}\n09:00 a: {KEY_LINE}\n", KEY_LINE),
+    (f'{{"private_key": "-----BEGIN PRIVATE KEY-----\\n{KEY_LINE}\\nab==\\n-----END PRIVATE KEY-----\\n"}}', "ab=="),
+    ("-----BEGIN RSA PRIVATE KEY-----\n" + (KEY_LINE + "\n") * 300 + "ZZTAIL\n-----END RSA PRIVATE KEY-----", "ZZTAIL"),
+    ("eyJhbGciOiJSU0EifQ.OKOawDo13gRp2oja.48V1_ALb6US04U3b.5eym8TW_c8SuK0lt.XFBoMYUZodetZdvT", "XFBoMY"),
+    ("mongodb+srv://user:p@ssw0rdX@cluster0.mongodb.net/db", "ssw0rdX"),
+    ("amqp://u:first1@h1:5672,amqp://u:second2@h2:5672", "second2"),
+    ("postgres://app:pa/ss9w@db/x", "ss9w"),
+    ("jdbc:oracle:thin:scott/tiger99@//h:1521/x", "tiger99"),
+    ("Server=h;Password=P@ss w0rd!;Encrypt=True", "w0rd"),
+    ("AccountName=x;AccountKey=abcDEF123+/abcDEF123==;EndpointSuffix=y", "abcDEF123"),
+    ("https://x.blob.core.windows.net/c?sv=2020&sig=abcDEF123%2Babc%3D&se=1", "abcDEF123"),
+    ("https://b.s3.amazonaws.com/k?X-Amz-Signature=deadbeefdeadbeefdeadbeef", "deadbeef"),
+    ("Cookie: theme=dark; PHPSESSID=abc123abc123", "abc123abc123"),
+    ("Set-Cookie: JSESSIONID=0123456789ABCDEF; Path=/; HttpOnly", "0123456789"),
+    ("sending Basic dXNlcjpwYXNzd29yZA==", "dXNlcjpw"),
+    ('Authorization: Digest username="bob", response="6629fae49393a0539745"', "6629fae"),
+    ("Authorization: Negotiate YIIJvwYGKwYBBQUCoIIJ", "YIIJvwYG"),
+    ("Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=fe5f80f77d5fa3", "fe5f80f"),
+    ("client_secret: correcthorsebattery", "correcthorse"),
+    ("password: |\n    hunter2hunter\nx: y", "hunter2"),
+    ("password:\n      hunter2hunter", "hunter2"),
+    ('{"name":"DB_PASSWORD","value":"hunter2hunter"}', "hunter2"),
+    ('{\\"name\\":\\"DB_PASSWORD\\",\\"value\\":\\"hunter2hunter\\"}', "hunter2"),
+    ("- name: DB_PASSWORD\n  value: hunter2hunter", "hunter2"),
+    ("exec psql --password hunter2hunter -h db", "hunter2"),
+    ("mysql -u root -phunter2hunter", "hunter2"),
+    ("curl -u admin:hunter2hunter http://x", "hunter2"),
+    ("ALTER USER app WITH PASSWORD 'hunter2hunter'", "hunter2"),
+    ("<password>hunter2hunter</password>", "hunter2"),
+    ("{'password': b'hunter2hunter'}", "hunter2"),
+    ('{"password": "hun\\"ter2hunter"}', "ter2"),
+    ("the password is hunter2hunter", "hunter2"),
+    ("password=a(hunter2", "hunter2"),
+    ("ENCRYPTION_KEY=hunter2hunter", "hunter2"),
+    ("SECRET_KEY_BASE=hunter2hunter", "hunter2"),
+    ("password%3Dhunter2hunter", "hunter2"),
+    ('{"auths":{"r":{"auth":"dXNlcjpwYXNzd29yZA=="}}}', "dXNlcjpw"),
+    ("order 12 4111 1111 1111 1111 done", "4111"),
+    ("4111111111111111 5555555555554444", "4111111111111111"),
+    ("amex 3782 822463 10005", "822463"),
+    ("IBAN DE89370400440532013000", "370400"),
+    ("to GB82 WEST 1234 5698 7654 32 today", "1234"),
+    ("GET /u?mail=bob.smith%40example.com", "bob.smith"),
+]
+
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS)
 def test_secrets_and_personal_data_are_masked(text, secret):
@@ -47,6 +103,16 @@ def test_secrets_and_personal_data_are_masked(text, secret):
         "at 2026-01-15T12:00:00.123456789Z",
         "connect tcp 10.0.0.7:5432: connection refused",
         "http://localhost:9090/api/v1/query?x=1",
+        "http://localhost:9090/api?mail=a@b",
+        "playbooks-config-secret:\n    Type:  Secret",
+        "DB_PASSWORD=${DB_PASSWORD}",
+        "the password is incorrect",
+        "Basic authentication failed",
+        "cookie: not found",
+        "Enter password:\nconnection closed by 10.0.0.7",
+        "DE89370400440532013001 fails its check digits",
+        "status 200 200 404 500 302",
+        "the secret is out",
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -60,6 +126,30 @@ def test_the_same_value_has_the_same_placeholder_within_a_redactor():
     assert first == "password=<secret-1> by <email-1>"
     assert second == "retry with password=<secret-1>, then password=<secret-2> by <email-1>"
     assert redactor.count == 3
+
+
+def test_a_value_has_one_placeholder_however_it_is_written_down():
+    redactor = Redactor()
+    forms = (
+        "password=hunter2x",
+        '{"db_password": "hunter2x"}',
+        "pg://app:hunter2x@db",
+        "--token hunter2x",
+        "name: PWD, value: hunter2x",
+    )
+    assert {re.findall("<secret-[0-9]+>", redactor.redact(form))[-1] for form in forms} == {"<secret-1>"}
+    assert redactor.redact("4111 1111 1111 1111") == redactor.redact("4111-1111-1111-1111") == "<card-1>"
+    assert redactor.redact("DE89 3704 0044 0532 0130 00") == redactor.redact("DE89370400440532013000") == "<iban-1>"
+    key = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
+    assert redactor.redact(key) == redactor.redact(key.replace("\n", "\\n")) == "<private-key-1>"
+
+
+def test_what_follows_a_private_key_is_still_read():
+    key = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
+    assert redact(f"{key}\nOOM killed process 7") == "<private-key-1>\nOOM killed process 7"
+    assert redact(f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\nOOM killed") == "<private-key-1>\nOOM killed"
+    hidden = "-----BEGIN PRIVATE KEY-----\nOOM killed process 7\nrestarted\n-----END PRIVATE KEY-----"
+    assert "OOM killed" in redact(hidden), "two lines of an attacker hide none that stand between them"
 
 
 def test_redacting_twice_changes_nothing_more():
@@ -91,7 +181,9 @@ def test_one_line_is_one_line_within_its_limit():
 
 HOSTILE = ["a", "a-", "1 ", "1", "a@", "a_", "password=", 'password="', "eyJ", "http://a:", "\x1b]", "a.", "@a.",
            "-----BEGIN PRIVATE KEY-----", "authorization: ", "bearer ", "1-", " ", "sk-", "token ",
-           "\x1b[", "token:  "]  # fmt: skip
+           "\x1b[", "token:  ", "mysql ", "name: token value: ", "cookie: a=", "a=b;", "http://a:1@", "-u a:",
+           "1234 ", "123-", "DE89 ", 'token="\\', "<token>x", "--token", "a%40", ";pwd=", "password: |\n ",
+           "-----BEGIN PRIVATE KEY-----\nAAAA\n"]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", HOSTILE)

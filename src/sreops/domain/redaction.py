@@ -1,13 +1,14 @@
 """Redaction: what must not leave in evidence (secrets, personal data), and what must not act in it (control text).
 
-Every pattern is fixed and linear: possessive or bounded, and anchored by a look-behind, so that no hostile
-line makes one start over at each of its characters; a test times them.
+What secrets look like stands in ``secret_patterns``.
 """
 
 import re
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+
+from sreops.domain import secret_patterns as patterns
 
 # CSI, OSC (ended by BEL or ST; an unended one swallows at most 300 characters), and two-byte escapes.
 _ANSI = re.compile(
@@ -58,60 +59,7 @@ def one_line(text: str, limit: int = 300) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
-_W = r"(?<![A-Za-z0-9_])"
-_NAME_OF_ONE = (
-    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|"
-    r"client[_-]?secret|auth[_-]?token|credential|session[_-]?id|cookie|set-cookie|x-api-key)"
-)
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "private-key",
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[A-Za-z0-9+/=\s:,\\-]{0,8000}(?:-----END [A-Z ]{0,30}KEY-----)?"
-        ),
-    ),
-    ("jwt", re.compile(_W + r"eyJ[A-Za-z0-9_-]{8,4000}+\.[A-Za-z0-9_-]{4,8000}+(?:\.[A-Za-z0-9_-]{0,4000}+)?")),
-    (
-        "token",
-        re.compile(
-            _W + r"(?:sk-ant-|sk-|pk_live_|sk_live_|rk_live_|ghp_|gho_|ghs_|ghu_|github_pat_|glpat-|gldt-|glsa_|glc_|"
-            r"xox[abeoprs]-|hvs\.|AIza|npm_|pypi-|dop_v1_|shpat_|SG\.)[A-Za-z0-9_.-]{12,400}+"
-        ),
-    ),
-    ("aws-key", re.compile(_W + r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
-)
-_URL_PASSWORD = re.compile(
-    r"(?<![A-Za-z0-9+.-])([a-z][a-z0-9+.-]{1,20}://[^\s:/?#@\"']{0,120}:)([^\s@/\"']{1,200})@", re.I
-)
-_AUTHORIZATION = re.compile(
-    r"\b(authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:bearer|basic|token|digest)?\s{0,4})([^\s\"',;]{4,4000}+)", re.I
-)
-_BEARER = re.compile(r"\b(bearer\s{1,4})([A-Za-z0-9._~+/=-]{12,4000}+)", re.I)
-_NAMED = re.compile(
-    r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{0,40}?"
-    + _NAME_OF_ONE
-    # JSON within JSON has backslashes before its quotes, once per layer twice as many
-    + r"(?:\\{0,7}[\"'])?\s{0,3}(?:=|:|=>)\s{0,3}\\{0,7})"
-    r"(\"[^\"\n]{1,2000}\"|'[^'\n]{1,2000}'|[^\s,;&\"'(){}\[\]<>]{3,2000}+)",
-    re.I,
-)
-_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}+@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}")
-_CARD = re.compile(r"(?<![0-9A-Za-z.-])[0-9](?:[ -]?[0-9]){12,18}(?![0-9A-Za-z]|[ -][0-9])")
-_PLACEHOLDER = re.compile(r"<(secret|token|jwt|private-key|aws-key|card|email)-([0-9]{1,6})>")
-_PLAIN_VALUES = frozenset({"none", "null", "true", "false", "undefined", "redacted", "invalid", "expired", "missing"})
-
-
-def _is_card(digits: str) -> bool:
-    """Say whether the digits have a card's first digit, length and Luhn sum (ISO/IEC 7812-1)."""
-    if not 13 <= len(digits) <= 19 or digits[0] not in "3456":
-        return False
-    total = 0
-    for place, character in enumerate(reversed(digits)):
-        value = int(character)
-        if place % 2:
-            value = value * 2 - 9 if value > 4 else value * 2
-        total += value
-    return total % 10 == 0
+_PLACEHOLDER = re.compile(r"<(secret|token|jwt|private-key|aws-key|card|iban|email)-([0-9]{1,6})>")
 
 
 class Redactor:
@@ -145,41 +93,96 @@ class Redactor:
     def _whole(self, kind: str) -> Callable[[re.Match[str]], str]:
         return lambda found: self._placeholder(kind, found[0])
 
+    def _private_keys(self, text: str) -> str:
+        shown, at = [], 0
+        for start, end in patterns.private_keys(text):
+            shown += [text[at:start], self._placeholder("private-key", patterns.key_itself(text[start:end]))]
+            at = end
+        return "".join([*shown, text[at:]])
+
+    def _second(self, found: re.Match[str]) -> str:
+        return found[1] + self._placeholder("secret", found[2])
+
     def _named(self, found: re.Match[str]) -> str:
         name, value = found[1], found[2]
-        quote = value[0] if value[0] in "\"'" else ""
-        whole = value.strip(quote) if quote else value
-        bare = whole.rstrip("\\")  # of an escaped quote that ends it
-        if not bare or bare.lower() in _PLAIN_VALUES or (bare.startswith("<") and bare.endswith(">")):
+        before = value[: len(value) - len(value.lstrip("b"))] if value[-1] in "\"'" else ""
+        quote = value[len(before)] if value[len(before)] in "\"'" else ""
+        whole = value[len(before) + 1 : -1] if quote else value
+        bare = whole.rstrip("\\" if quote else "\\)}]")  # of an escaped quote that ends it, or of what encloses it
+        if not bare or bare.lower() in patterns.PLAIN_VALUES or (bare.startswith("<") and bare.endswith(">")):
             return found[0]
-        if not quote and bare.isalpha() and name.rstrip().endswith(":") and "pass" not in name.lower():
-            return found[0]  # prose, such as "invalid token: unexpected EOF"
-        return f"{name}{quote}{self._placeholder('secret', bare)}{whole[len(bare) :]}{quote}"
+        if not quote and (bare.startswith(("${", "$(")) or (bare.isalpha() and _is_prose(name))):
+            return found[0]
+        if not quote and bare.endswith(":") and "\n" in name:
+            return found[0]  # the next key of a list
+        return f"{name}{before}{quote}{self._placeholder('secret', bare)}{whole[len(bare) :]}{quote}"
 
-    def _card(self, found: re.Match[str]) -> str:
-        digits = found[0].replace(" ", "").replace("-", "")
-        return self._placeholder("card", digits) if _is_card(digits) else found[0]
+    def _said(self, found: re.Match[str]) -> str:
+        return found[0] if found[2].isalpha() and not found[1].startswith("-") else self._named(found)
 
-    def _second(self, kind: str, after: str = "") -> Callable[[re.Match[str]], str]:
-        def mask(found: re.Match[str]) -> str:
-            if found[2].startswith("<"):
-                return found[0]
-            return f"{found[1]}{self._placeholder(kind, found[2])}{after}"
+    def _cookies(self, found: re.Match[str]) -> str:
+        def one(pair: re.Match[str]) -> str:
+            return pair[0] if pair[1].lower() in patterns.COOKIE_ATTRIBUTES else self._second(pair)
 
-        return mask
+        given = patterns.COOKIE.sub(one, found[2])
+        if "=" not in given and not given.lstrip().startswith("<") and any(letter.isdigit() for letter in given):
+            first, blank, rest = given.partition(" ")
+            given = self._placeholder("secret", first) + blank + rest
+        return found[1] + given
+
+    def _url(self, found: re.Match[str]) -> str:
+        end = patterns.url_password_end(found[2])
+        if not end:
+            return found[0]
+        rest = patterns.URL_PASSWORD.sub(self._url, found[2][end:])
+        return found[1] + self._placeholder("secret", found[2][:end]) + rest
+
+    def _basic(self, found: re.Match[str]) -> str:
+        return self._second(found) if patterns.is_basic(found[2]) else found[0]
+
+    def _cards(self, found: re.Match[str]) -> str:
+        run, shown, at = found[0], [], 0
+        for start, end in patterns.cards(run):
+            digits = "".join(letter for letter in run[start:end] if letter.isdigit())
+            shown += [run[at:start], self._placeholder("card", digits)]
+            at = end
+        return "".join([*shown, run[at:]])
+
+    def _iban(self, found: re.Match[str]) -> str:
+        return self._placeholder("iban", "".join(found[0].split())) if patterns.is_iban(found[0]) else found[0]
+
+    def _email(self, found: re.Match[str]) -> str:
+        return self._placeholder("email", found[0].replace("%40", "@"))
 
     def redact(self, text: str) -> str:
-        """Return the text with keys, tokens, JWTs, passwords, cards and e-mail addresses masked."""
-        for kind, pattern in _PATTERNS:
+        """Return the text with keys, tokens, JWTs, passwords, cards, accounts and e-mail addresses masked."""
+        if "PRIVATE KEY" in text:
+            text = self._private_keys(text)
+        for kind, pattern in patterns.WHOLE:
             text = pattern.sub(self._whole(kind), text)
         if "://" in text:
-            text = _URL_PASSWORD.sub(self._second("secret", "@"), text)
-        text = _AUTHORIZATION.sub(self._second("secret"), text)
-        text = _BEARER.sub(self._second("secret"), text)
-        text = _NAMED.sub(self._named, text)
+            text = patterns.URL_PASSWORD.sub(self._url, text)
+        text = patterns.BASIC.sub(self._basic, text)
+        for pattern in patterns.AFTER:
+            text = pattern.sub(self._second, text)
+        text = patterns.COOKIES.sub(self._cookies, text)
+        for pattern, mask in (
+            (patterns.PAIRED, self._named),
+            (patterns.NAMED, self._named),
+            (patterns.SAID, self._said),
+        ):
+            text = pattern.sub(mask, text)
         if "@" in text:
-            text = _EMAIL.sub(self._whole("email"), text)
-        return _CARD.sub(self._card, text)
+            text = patterns.EMAIL.sub(self._email, text)
+        if "%40" in text:
+            text = patterns.EMAIL_IN_URL.sub(self._email, text)
+        return patterns.DIGITS.sub(self._cards, patterns.IBAN.sub(self._iban, text))
+
+
+def _is_prose(name: str) -> bool:
+    """Say whether a name may stand in a sentence, such as "invalid token: unexpected EOF"; no compound does."""
+    bare = name.rstrip(" \t\r\n\\")
+    return bare.endswith(":") and "pass" not in bare.lower() and not any(mark in bare for mark in "_-.\"'\n")
 
 
 class Redactors:
