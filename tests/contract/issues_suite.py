@@ -1,6 +1,7 @@
 """What every ports.Issues must do; subclasses give the adapter and a desk that shows what people would see."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pytest
@@ -22,7 +23,8 @@ PIECES = [
 hostile = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=12).map("".join)
 
 
-class Seen(Protocol):
+@dataclass
+class Seen:
     """One issue as people see it."""
 
     iid: int

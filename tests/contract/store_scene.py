@@ -1,8 +1,10 @@
 """What the store's suites are told in: events, decisions, leases."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sreops.adapters.store import SqlIncidentStore
@@ -107,3 +109,34 @@ def effect_of(lease: Lease, step: int = 0, *, now: datetime = T0, **changes: Any
         "intent_at": now,
     }
     return Effect(**(fields | changes))
+
+
+async def fresh_store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
+    """A fixture, where a test module names it so: a store of its own, open."""
+    store = SqlIncidentStore(tmp_path / "sreops.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@asynccontextmanager
+async def opener(place: Path | str, key: bytes) -> AsyncIterator[Opener]:
+    """Open stores of one place, as replicas would; close them all at the end."""
+    stores: list[SqlIncidentStore] = []
+
+    async def open_one() -> SqlIncidentStore:
+        store = SqlIncidentStore(place, key)
+        stores.append(store)
+        await store.open()
+        return store
+
+    try:
+        yield open_one
+    finally:
+        for store in stores:
+            await store.close()
+
+
+async def first_opened(another: Opener) -> SqlIncidentStore:
+    """A fixture, where a test module names it so."""
+    return await another()

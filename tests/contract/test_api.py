@@ -4,18 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from contract.store_scene import T0, at
+from contract.store_scene import T0, at, fresh_store
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.evidence import Evidence
 from sreops.errors import StoreUnavailable
 from sreops.ports import Changes
 from web.web_scene import PLAN_HASH, FakeClock, Scene, awaiting, escalated, open_incident, remedied, scene
+
+store = pytest.fixture(fresh_store)
 
 WHO = {"by": "ada", "reason": "looks right", "plan_hash": PLAN_HASH}
 INCIDENT_FIELDS = {
@@ -23,16 +24,6 @@ INCIDENT_FIELDS = {
     "opened_at", "ended_at", "analyst", "root_cause", "confidence", "runbook_id", "plan_hash", "effects",
     "verification", "issue",
 }  # fmt: skip
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
-    store = SqlIncidentStore(tmp_path / "sreops.db")
-    await store.open()
-    yield store
-    await store.close()
-
-
 Make = Callable[..., tuple[Scene, httpx.AsyncClient]]
 
 

@@ -2,30 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from contract.store_scene import at
+from contract.store_scene import at, fresh_store
 from sreops.adapters.store import SqlIncidentStore
 from sreops.ports import Backlog, Health, SpoolState
 from sreops.web import health as health_module
 from sreops.web.health import FULL_INBOX, LATE_READY_S, judge
 from web.web_scene import FakeClock, Scene, scene
 
+store = pytest.fixture(fresh_store)
+
 UP, DOWN = Health("up"), Health("down", "no answer from 10.0.0.7", "start it")
 Make = Callable[..., tuple[Scene, httpx.AsyncClient]]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
-    store = SqlIncidentStore(tmp_path / "sreops.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

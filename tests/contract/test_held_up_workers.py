@@ -1,14 +1,12 @@
 """What replicas on one store do for all, each once; and what a worker that was held up no longer does."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from store_scene import at, at_work, claimed, effect_of
+from store_scene import at, at_work, claimed, effect_of, fresh_store
 
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
@@ -24,6 +22,8 @@ from sreops.errors import EventLogUnavailable, LeaseLost
 from sreops.ports import Changes, LogRecord, TicketOp
 from sreops.settings import Settings
 from sreops.worker.copies import Copies
+
+store = pytest.fixture(fresh_store)
 
 LEASE_S = 0.3
 
@@ -72,14 +72,6 @@ class SlowLog:
         if self.away:
             raise EventLogUnavailable("away")
         self.taken += [record.key for record in records]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
-    store = SqlIncidentStore(tmp_path / "sreops.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def queued(store: SqlIncidentStore) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from incident_store_suite import IncidentStoreSuite
 from langgraph.checkpoint.base import empty_checkpoint
-from store_scene import T0, Opener, alert, always
+from store_scene import T0, Opener, alert, always, first_opened, opener
 
 from servers.postgres import Postgres
 from sreops.adapters.postgres import CONNECT_ARGS
@@ -36,22 +36,11 @@ def url(postgres: Postgres) -> str:
 
 @pytest.fixture
 async def another(url: str) -> AsyncIterator[Opener]:
-    stores: list[SqlIncidentStore] = []
-
-    async def open_one() -> SqlIncidentStore:
-        store = SqlIncidentStore(url, KEY)
-        stores.append(store)
-        await store.open()
-        return store
-
-    yield open_one
-    for store in stores:
-        await store.close()
+    async with opener(url, KEY) as another:
+        yield another
 
 
-@pytest.fixture
-async def store(another: Opener) -> SqlIncidentStore:
-    return await another()
+store = pytest.fixture(first_opened)
 
 
 class TestPostgresIncidentStore(IncidentStoreSuite):

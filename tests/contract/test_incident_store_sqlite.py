@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from incident_store_suite import IncidentStoreSuite
-from store_scene import T0, Opener, alert, always, from_topic, opened
+from store_scene import T0, Opener, alert, always, first_opened, from_topic, opened, opener
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.errors import SettingsInvalid, StoreUnavailable
@@ -24,22 +24,11 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def another(path: Path) -> AsyncIterator[Opener]:
-    stores: list[SqlIncidentStore] = []
-
-    async def open_one() -> SqlIncidentStore:
-        store = SqlIncidentStore(path, KEY)
-        stores.append(store)
-        await store.open()
-        return store
-
-    yield open_one
-    for store in stores:
-        await store.close()
+    async with opener(path, KEY) as another:
+        yield another
 
 
-@pytest.fixture
-async def store(another: Opener) -> SqlIncidentStore:
-    return await another()
+store = pytest.fixture(first_opened)
 
 
 class TestSqliteIncidentStore(IncidentStoreSuite):

@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
-from contract.issues_suite import IssuesContract, T, created
+from contract.issues_suite import IssuesContract, Seen, T, created
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.gitlab.marks import issue_comment, marker_label
 from sreops.domain.incident import Issue
@@ -24,25 +23,13 @@ ISSUES = "/api/v4/projects/*/issues"
 NOTES = "/api/v4/projects/*/issues/*/notes"
 
 
-@dataclass
-class SeenIssue:
-    iid: int
-    title: str
-    description: str
-    state: str
-    severity: str
-    labels: Sequence[str]
-    assignees: Sequence[str]
-    notes: Sequence[str]
-
-
 class GitLabDesk:
     def __init__(self, gitlab: GitLab) -> None:
         self._gitlab = gitlab
 
-    def issues(self) -> list[SeenIssue]:
+    def issues(self) -> list[Seen]:
         return [
-            SeenIssue(
+            Seen(
                 issue.iid,
                 issue.title,
                 issue.description or "",

@@ -1,30 +1,23 @@
 """What guards the page: headers, sessions, changes that another site asks for, names that strangers point here."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from contract.store_scene import at
+from contract.store_scene import at, fresh_store
 from sreops.adapters.store import SqlIncidentStore
 from sreops.web.access import MAX_FAILURES, SESSION_COOKIE
 from sreops.web.sign_in import after_sign_in
 from web.web_scene import FakeClock, Scene, open_incident, scene
 
+store = pytest.fixture(fresh_store)
+
 SWITCH = {"by": "ada", "reason": "release"}
 TOKEN = "a-long-token-of-the-api"
 Make = Callable[..., tuple[Scene, httpx.AsyncClient]]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
-    store = SqlIncidentStore(tmp_path / "sreops.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

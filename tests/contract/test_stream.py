@@ -5,13 +5,12 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from contract.store_scene import at
+from contract.store_scene import at, fresh_store
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.record import Action, Record, Thought
@@ -23,13 +22,7 @@ from sreops.web import stream as stream_module
 from sreops.web.feed import Feed, Subscriber
 from web.web_scene import FakeClock, Scene, open_incident, scene, serving
 
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
-    store = SqlIncidentStore(tmp_path / "sreops.db")
-    await store.open()
-    yield store
-    await store.close()
+store = pytest.fixture(fresh_store)
 
 
 @pytest.fixture

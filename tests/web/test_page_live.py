@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from contract.store_scene import fresh_store
 from servers import installed
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.evidence import Evidence
@@ -27,6 +27,8 @@ from web.web_scene import (
     think,
 )
 
+store = pytest.fixture(fresh_store)
+
 pytestmark = pytest.mark.needs("chromium")
 
 TOKEN = "a-long-token-of-the-api"
@@ -40,14 +42,6 @@ HOSTILE = (
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqlIncidentStore]:
-    store = SqlIncidentStore(tmp_path / "sreops.db")
-    await store.open()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

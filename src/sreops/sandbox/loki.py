@@ -20,17 +20,9 @@ from sreops.sandbox.clock import NS, Clock
 from sreops.sandbox.faults import Faults
 from sreops.sandbox.logql import LogQLError, parse, parse_duration_ns, parse_selector
 from sreops.sandbox.logql_tree import LogExpr, MetricExpr
-from sreops.sandbox.loki_request import (
-    Params,
-    Refused,
-    check_range,
-    forward,
-    limit,
-    parse_time_ns,
-    read_params,
-    step_ns,
-)
+from sreops.sandbox.loki_request import Refused, check_range, forward, limit, parse_time_ns, step_ns
 from sreops.sandbox.loki_streams import Labels, Streams, Vector
+from sreops.sandbox.request_params import Params, read_params
 
 MAX_ENTRIES = 5000
 MAX_SERIES = 500

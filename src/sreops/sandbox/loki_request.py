@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import datetime
-
-from starlette.requests import Request
 
 from sreops.sandbox.clock import NS
 from sreops.sandbox.logql import parse_duration_ns
+from sreops.sandbox.request_params import Params
 
 MAX_QUERY_LENGTH_NS = (30 * 24 + 1) * 3600 * NS
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
@@ -34,27 +32,6 @@ def parse_time_ns(text: str, name: str) -> int:
         raise Refused(400, f"could not parse '{name}' parameter: strconv.ParseInt: parsing \"{text}\": invalid syntax")
     whole = datetime.fromisoformat(found[1] + ("+00:00" if found[3] == "Z" else found[3]))
     return int(whole.timestamp()) * NS + int((found[2] or "0").ljust(9, "0"))
-
-
-class Params(dict[str, str]):
-    """Parameters of the query string and of a form body, the form's first."""
-
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        super().__init__(reversed(list(pairs)))
-        self._pairs = list(pairs)
-
-    def getlist(self, name: str) -> list[str]:
-        """Every value that was given for a name."""
-        return [value for key, value in self._pairs if key == name]
-
-
-async def read_params(request: Request) -> Params:
-    """Read the parameters of a request, wherever it has them."""
-    pairs: list[tuple[str, str]] = []
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    if request.method == "POST" and kind == "application/x-www-form-urlencoded":
-        pairs += [(key, str(value)) for key, value in (await request.form()).multi_items()]
-    return Params(pairs + request.query_params.multi_items())
 
 
 def limit(params: Params) -> int:

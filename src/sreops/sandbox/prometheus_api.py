@@ -16,16 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sreops.sandbox.matchers import Matcher
-from sreops.sandbox.prometheus_params import (
-    ApiError,
-    Params,
-    check_timeout,
-    read_duration,
-    read_params,
-    read_query,
-    read_time,
-    within_limit,
-)
+from sreops.sandbox.prometheus_params import ApiError, check_timeout, read_duration, read_query, read_time, within_limit
 from sreops.sandbox.prometheus_rules import iso
 from sreops.sandbox.prometheus_series import LOOKBACK_S, Series
 from sreops.sandbox.promql import parse_selector
@@ -33,6 +24,7 @@ from sreops.sandbox.promql_engine import Engine
 from sreops.sandbox.promql_operators import ExecutionError
 from sreops.sandbox.promql_tokens import PromQLError
 from sreops.sandbox.promql_tree import Kind, Selector, Text
+from sreops.sandbox.request_params import Params, read_params
 
 if TYPE_CHECKING:
     from sreops.sandbox.prometheus import Prometheus

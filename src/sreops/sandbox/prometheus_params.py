@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from starlette.requests import Request
-
 from sreops.sandbox.promql import parse
 from sreops.sandbox.promql_tokens import PromQLError, parse_duration_s
 from sreops.sandbox.promql_tree import Node
+from sreops.sandbox.request_params import Params
 
 
 class ApiError(Exception):
@@ -18,27 +17,6 @@ class ApiError(Exception):
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind
         super().__init__(message)
-
-
-class Params(dict[str, str]):
-    """The form's parameters, then the query string's."""
-
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
-        super().__init__(reversed(pairs))
-        self._pairs = pairs
-
-    def getlist(self, name: str) -> list[str]:
-        """Return every value of a parameter, in order."""
-        return [value for key, value in self._pairs if key == name]
-
-
-async def read_params(request: Request) -> Params:
-    """Read them from the query string and, where it is a form, the body."""
-    pairs: list[tuple[str, str]] = []
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    if request.method == "POST" and kind == "application/x-www-form-urlencoded":
-        pairs += [(key, str(value)) for key, value in (await request.form()).multi_items()]
-    return Params(pairs + request.query_params.multi_items())
 
 
 def read_query(params: Params) -> Node:
