@@ -95,6 +95,14 @@ def test_a_counter_becomes_rates_and_a_reset_is_no_negative_rate() -> None:
     assert [value for _, value in rates(counter)] == pytest.approx([1.0, 1.0, 0.1, 1.0])
 
 
+def test_a_level_that_wanders_is_compared_with_its_last_minutes() -> None:
+    """Memory that fell in a restart before, and now takes a small step from flat: no other time tells what is usual."""
+    memory = series(*[90.0, 84.0, 87.0, 27.0, 29.0, 73.0] * 2, *[73.8, 20.0, 20.0, 20.0, 20.0], 20.0, 21.0, 21.1, 21.0)
+    since = 17 * 60.0
+    assert change(memory, since, worse=Worse.up).score < 1
+    assert change(memory, since, worse=Worse.up, wanders=True).score > 2
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "worse"),
     [
@@ -107,6 +115,14 @@ def test_a_counter_becomes_rates_and_a_reset_is_no_negative_rate() -> None:
         ("NetworkReceiveBytes", Kind.received, Worse.down),
         ("container_memory_working_set_bytes", Kind.memory, Worse.up),
         ("requests|Sum", Kind.traffic, Worse.either),
+        ("PodWorkload(Ops)", Kind.traffic, Worse.either),
+        ("lod", Kind.traffic, Worse.either),
+        ("node_load15", Kind.host, Worse.either),
+        ("lat_90", Kind.latency, Worse.up),
+        ("flat_rate", Kind.other, Worse.either),
+        ("err", Kind.errors, Worse.up),
+        ("load1", Kind.cpu, Worse.up),
+        ("system_load_average", Kind.cpu, Worse.up),
         ("temperature", Kind.other, Worse.either),
     ],
 )

@@ -39,12 +39,20 @@ _KINDS: tuple[tuple[Kind, Worse, re.Pattern[str]], ...] = tuple(
         (Kind.host, Worse.either, r"^node|^host|^machine|_node_"),
         (Kind.errors, Worse.up, r"^share failing by"),
         (Kind.errors, Worse.down, r"avail(?!able_bytes)|success|healthy|^up$"),
-        (Kind.errors, Worse.up, r"error|fail|fault|[45]xx|abort|exception|restart|oom|drop|reject"),
+        (Kind.errors, Worse.up, r"err(?:or|s?(?![a-z]))|fail|fault|[45]xx|abort|exception|restart|oom|drop|reject"),
         (Kind.outbound, Worse.up, r"client.*(?:latency|duration|error)|outbound|egress|upstream"),
-        (Kind.latency, Worse.up, r"latency|duration|delay|response.?time|lag|wait|(?<![a-z])p[59][059]"),
-        (Kind.cpu, Worse.up, r"cpu|load|throttl"),
+        (
+            Kind.latency,
+            Worse.up,
+            r"latency|(?<![a-z])lat(?![a-z])|duration|delay|response.?time|lag|wait|(?<![a-z])p[59][059]",
+        ),
+        (Kind.cpu, Worse.up, r"cpu|(?<![a-z])load.?(?:1|5|15|avg|average)(?![0-9])|system.?load|throttl"),
         (Kind.memory, Worse.up, r"mem|heap|rss|swap"),
-        (Kind.traffic, Worse.either, r"request|workload|ops|qps|rps|throughput|traffic|hits|calls|messages"),
+        (
+            Kind.traffic,
+            Worse.either,
+            r"request|load|(?<![a-z])lod(?![a-z])|ops|qps|rps|throughput|traffic|hits|calls|messages",
+        ),
         (Kind.received, Worse.down, r"(?:network|net|bytes|traffic).*(?:receive|ingress|(?<![a-z])in(?![a-z])|rx)"),
         (
             Kind.io,
@@ -67,6 +75,8 @@ WAITS_WEIGHT = 1.0
 MOST_WAITS = 6.0
 EXPLAINED = 0.5
 """How much of a caller's trouble its worst callee explains."""
+WAITED_FOR = 0.5
+"""How much of its latency a service's slower calls to others explain, whoever they are."""
 SEEN_FROM_OUTSIDE = 0.5
 """What a caller measured of a dependency is the dependency's trouble, under another name."""
 OFF_PATH = 0.5
@@ -111,6 +121,7 @@ class Scene:
     calls: frozenset[tuple[str, str]] = frozenset()
     masked: Sequence[Span] = ()
     entry: str | None = None
+    traces_partly: bool = False  # not all services were asked for traces: to be on none says nothing
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ def rank(scene: Scene) -> Ranking:
     _add_metrics(cases, scene, calls)
     _add_flow(cases, seen, calls)
     for service, case in cases.items():
-        if seen.on_path and service not in seen.on_path:
+        if seen.on_path and service not in seen.on_path and not scene.traces_partly:
             case.score *= OFF_PATH
         if _OUTSIDE.search(service):
             case.score *= SEEN_FROM_OUTSIDE
@@ -194,6 +205,7 @@ def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tupl
     heard = {
         kind: {service: _together(found) for service, found in services.items()} for kind, services in by_kind.items()
     }
+    _blame_others(heard)
     followed = _symptom(heard, scene.entry)
     for kind, strengths in heard.items():
         # Where a fault has spread to most services, the median is no longer what is normal.
@@ -214,6 +226,14 @@ def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tupl
                     case.onset = min(worst.onset, case.onset or math.inf)
 
 
+def _blame_others(heard: Mapping[Kind, dict[str, float]]) -> None:
+    """Take down the latency of services that wait longer for others: they are victims, if not only that."""
+    waits = heard.get(Kind.outbound, {})
+    slow = heard.get(Kind.latency, {})
+    for service in slow:
+        slow[service] = max(0.0, slow[service] - WAITED_FOR * waits.get(service, 0.0))
+
+
 def _changes(scene: Scene) -> list[tuple[Metric, Change]]:
     levels: dict[str, list[float]] = defaultdict(list)
     metrics = [_failing(_rated(metric)) for metric in scene.metrics]
@@ -226,6 +246,7 @@ def _changes(scene: Scene) -> list[tuple[Metric, Change]]:
             change(
                 metric.points, scene.since, until=scene.until, masked=scene.masked, history=metric.history,
                 worse=kind_of(metric.name)[1], peer_level=usual[metric.name], least=_LEAST_FAILING * metric.ceiling,
+                wanders=kind_of(metric.name)[0] is Kind.memory,
             ),
         )
         for metric in metrics

@@ -21,6 +21,8 @@ Span = tuple[float, float]
 MOST = 100.0
 """Scores are cut here: beyond it one odd series would outweigh everything else."""
 _OWN_FLOOR, _PEER_FLOOR = 0.05, 0.01  # of the series' own level, and of what its peers show
+_LEVEL_FLOOR = 0.02  # of a level that wanders: such a series is flat between its steps, so a small one tells already
+_LEVEL_S = 300.0  # how far back a level that wanders is compared
 _THIN = 4  # samples; fewer make no quartiles
 _LASTING = 0.2  # of the samples since, how many must be as far out
 _NORMAL_IQR = 1.349  # interquartile range of the normal distribution in standard deviations
@@ -87,6 +89,7 @@ def change(
     worse: Worse = Worse.either,
     peer_level: float = 0.0,
     least: float = 0.0,
+    wanders: bool = False,
 ) -> Change:
     """Score how the series changed at ``since`` (epoch seconds) against its own values before.
 
@@ -94,12 +97,11 @@ def change(
     ``history`` is an older, healthy recording of the same series: it gives the scale, while the centre stays that
     of the time just before. ``peer_level`` is the usual size of this metric elsewhere: a change that is small
     against that does not stand out by being large against next to nothing. ``least`` is the smallest scale, in the
-    metric's unit.
+    metric's unit. A series that ``wanders`` (memory: each value is the last one and a step) is compared with its
+    last minutes: what it was an hour ago, or before a restart, is no baseline of it.
     """
     at, values = _array(points)
-    before = values[(at < since) & ~_inside(at, masked)]
-    if before.size < _THIN:
-        before = values[at < since]
+    before = _last(at, values, since) if wanders else _usual(at, values, since, masked)
     later = (at >= since) & (at <= until)
     after, after_at = values[later], at[later]
     old = _array(history)[1]
@@ -107,9 +109,9 @@ def change(
         return NO_CHANGE
     centre = float(np.median(before if before.size else old))
     scale = max(
-        _spread(before) if before.size >= _THIN else 0.0,
-        _spread(old) if old.size >= _THIN else 0.0,
-        _OWN_FLOOR * abs(centre),
+        _spread(before, steps=wanders) if before.size >= _THIN else 0.0,
+        _spread(old) if old.size >= _THIN and not wanders else 0.0,
+        (_LEVEL_FLOOR if wanders else _OWN_FLOOR) * abs(centre),
         _PEER_FLOOR * peer_level,
         least,
     )
@@ -142,8 +144,25 @@ def _inside(at: Any, spans: Sequence[Span]) -> Any:
     return inside
 
 
-def _spread(values: Any) -> float:
-    """Return a standard deviation that outliers don't move, and that bursts of a sparse series still show in."""
+def _usual(at: Any, values: Any, since: float, masked: Sequence[Span]) -> Any:
+    """Return what was seen before, without other faults unless too little remains."""
+    before = values[(at < since) & ~_inside(at, masked)]
+    return before if before.size >= _THIN else values[at < since]
+
+
+def _last(at: Any, values: Any, since: float) -> Any:
+    """Return what was seen in the last minutes before, at least a few samples."""
+    before = values[(at < since) & (at >= since - _LEVEL_S)]
+    return before if before.size >= _THIN else values[at < since][-_THIN:]
+
+
+def _spread(values: Any, *, steps: bool = False) -> float:
+    """Return a standard deviation that outliers don't move, and that bursts of a sparse series still show in.
+
+    Where the values are few and go in ``steps``, up to half of them may be those of an earlier step.
+    """
+    if steps:
+        return float(np.median(np.abs(values - np.median(values)))) * 2 / _NORMAL_IQR
     q05, q25, q75, q95 = np.percentile(values, [5, 25, 75, 95])
     return max(float(q75 - q25) / _NORMAL_IQR, float(q95 - q05) / (2 * 3.29))
 
