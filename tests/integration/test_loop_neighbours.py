@@ -75,3 +75,28 @@ async def test_a_dependency_that_is_down_is_handed_over_and_the_messenger_is_lef
     assert own.query.startswith("docker events --since ")
     assert near.finding.startswith("ledger-db, by the engine's events:")
     assert near.data["role"] == "called"
+
+
+async def test_the_neighbours_log_lines_are_ranked_with_the_service_s_own(tmp_path: Path, monkeypatch: Patch) -> None:
+    async with loop_scene(tmp_path, monkeypatch, **PATIENT) as it:
+        push_traces(it.world, vanished=("ledger-db", "Ledger#44"))
+        await it.fire()
+        incident = await it.ended()
+        evidence = await it.store.evidence(incident.id)
+    [suspects] = [one for one in evidence if one.kind is EvidenceKind.suspects]
+    assert "Ledger#44 after Ledger#41" in suspects.text
+    assert suspects.data["scores"]["ledger-db"] > 1
+
+
+def push_traces(world: World, *, vanished: tuple[str, str]) -> None:
+    """Write requests of the last four minutes to Loki; in the last half minute one step of them is missing."""
+    steps = (("payments", "Pay#10"), ("ledger-db", "Ledger#41"), ("ledger-db", "Ledger#44"), ("payments", "Pay#19"))
+    now_ns = int(world.clock.time() * 1e9)
+    for number in range(480):
+        at_ns = now_ns - (480 - number) * 500_000_000
+        for place, (service, step) in enumerate(steps):
+            if (service, step) == vanished and now_ns - at_ns < 58_000_000_000:
+                continue
+            for filler in range(2):  # among the shop's own lines, enough that most carry ids
+                line = f"{step} part {filler} traceId={number:016x} spanId={place:08x}"
+                world.loki.push({"service": service, "container": service}, line, at_ns + place * 10_000_000 + filler)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sreops.agent.visit import Visit
 from sreops.domain import findings
-from sreops.domain.evidence import ContainerState, Evidence, Window
+from sreops.domain.evidence import ContainerState, Evidence, LogLines, Window
 from sreops.domain.golden_signals import Signal
 from sreops.domain.incident import Incident
 from sreops.domain.neighbours import Neighbour
@@ -35,6 +35,9 @@ class Scene:
         self.seen: list[Seen] = []
         self.neighbours: tuple[Neighbour, ...] = ()
         self.own: ContainerState | None = None
+        self.own_lines = LogLines(query="", lines=())
+        self.log_labels: dict[str, str] = {}
+        """The labels under which its own lines were found; the first one names the service."""
         self._asked = False
         self._asking = asyncio.Lock()
 

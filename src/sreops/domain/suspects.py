@@ -8,6 +8,7 @@ from sreops.domain.anomaly import Metric, Ranking, Scene, Suspect, rank
 from sreops.domain.change_score import Points
 from sreops.domain.evidence import Evidence, EvidenceKind, Window
 from sreops.domain.redaction import Redactor, clean, one_line
+from sreops.domain.trace_flow import Line
 
 ALERT_LAGS_S = 60.0
 """How long before its alert trouble shows at least: a rule has a window, and often a `for`."""
@@ -32,18 +33,35 @@ def ranked_name(signal: str) -> str | None:
 
 
 def suspect(
-    seen: Sequence[Seen], services: Sequence[str], calls: frozenset[tuple[str, str]], alert_at: datetime, window: Window
+    seen: Sequence[Seen],
+    services: Sequence[str],
+    calls: frozenset[tuple[str, str]],
+    alert_at: datetime,
+    window: Window,
+    *,
+    lines: Sequence[Line] = (),
 ) -> Ranking:
     """Rank the services; the first of ``services`` is the alerted one.
 
     By how much an alert is late is not known, so trouble that began a minute before it and trouble that began in the
-    middle of the time before it are both looked for: the ranking in which somebody stands out more is taken. Log lines
-    are left out: those of one service alone would speak against it, and say nothing of the others.
+    middle of the time before it are both looked for: the ranking in which somebody stands out more is taken.
+    ``lines`` are those of several services (``heard.comparable``): of one alone they would speak against it, and say
+    nothing of the others.
     """
     alert_s, start_s = alert_at.timestamp(), window.start.timestamp()
     metrics = [Metric(one.service, name, one.points) for one in seen if (name := ranked_name(one.signal)) is not None]
     rankings = [
-        rank(Scene(services, since, metrics=metrics, calls=calls, entry=services[0] if services else None))
+        rank(
+            Scene(
+                services,
+                since,
+                metrics=metrics,
+                lines=lines,
+                calls=calls,
+                entry=services[0] if services else None,
+                traces_partly=True,
+            )
+        )
         for since in sorted({max(start_s, alert_s - ALERT_LAGS_S), (start_s + alert_s) / 2})
     ]
     return max(rankings, key=lambda found: (not found.abstained, found.suspects[0].score if found.suspects else 0.0))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from sreops.agent.engine_record import engine_events_of, images_of
 from sreops.agent.neighbourhood import neighbourhood
+from sreops.agent.overhearing import LINES_UNKNOWN, overheard
 from sreops.agent.scene import Scene
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
@@ -14,6 +15,7 @@ from sreops.domain.evidence import Evidence, LogLines
 from sreops.domain.golden_signals import Signal, choose, merge
 from sreops.domain.neighbours import calls_of
 from sreops.domain.suspects import ranking_evidence, suspect
+from sreops.domain.trace_flow import Line
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
@@ -76,6 +78,7 @@ async def _logs(scene: Scene) -> Sequence[Evidence]:
     for labels in findings.log_label_candidates(scene.event, names):
         found = await logs.lines(labels, scene.window, limit=settings.max_lines, timeout_s=settings.timeout_s)
         if found.lines:
+            scene.own_lines, scene.log_labels = found, labels
             break
     if found is None:
         return [
@@ -102,6 +105,7 @@ async def _container_logs(scene: Scene) -> Sequence[Evidence]:
     found = await containers.logs(
         seen.id, since=scene.window.start, limit=settings.loki.max_lines, timeout_s=settings.docker.timeout_s
     )
+    scene.own_lines = found
     return [await _mined(scene, found, "docker")]
 
 
@@ -130,13 +134,24 @@ async def _container(scene: Scene) -> Sequence[Evidence]:
 
 
 async def _suspects(scene: Scene) -> Sequence[Evidence]:
-    if not scene.seen:
+    lines = await _lines(scene)
+    if not scene.seen and not lines:
         return []
     service = scene.event.service
     services = (service, *(neighbour.service for neighbour in scene.neighbours))
     calls = calls_of(service, scene.neighbours)
-    ranking = await asyncio.to_thread(suspect, scene.seen, services, calls, scene.alert_at, scene.window)
+    ranking = await asyncio.to_thread(suspect, scene.seen, services, calls, scene.alert_at, scene.window, lines=lines)
     return [ranking_evidence(ranking, scene.redactor)]
+
+
+async def _lines(scene: Scene) -> Sequence[Line]:
+    """Return the lines to compare; without an answer in time the ranking does without them."""
+    try:
+        async with asyncio.timeout(scene.tools.settings.evidence.deadline_s):
+            return await overheard(scene)
+    except TimeoutError:
+        log.warning(LINES_UNKNOWN, service=scene.event.service, error="no answer within the evidence's deadline")
+        return []
 
 
 async def _noted(scene: Scene) -> Sequence[Evidence]:
