@@ -5,11 +5,17 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from analyst_suite import OFFERED, OOM, AnalystSuite, brief, event, evidence
 from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from sreops.adapters.claude import ClaudeAnalyst
 from sreops.domain.analysis import Brief
@@ -266,7 +272,10 @@ async def test_an_unknown_runbook_is_passed_on_because_it_escalates_by_name(
 @pytest.mark.parametrize(
     ("status", "headers", "retry_after_s"),
     [(429, {"retry-after": "7"}, 7.0), (529, {}, None), (500, {}, None), (503, {"retry-after": "soon"}, None),
-     (408, {}, None), (504, {"retry-after": "999999"}, 3600.0)]
+     (408, {}, None), (504, {"retry-after": "999999"}, 3600.0), (429, {"retry-after": "1.5"}, 1.5),
+     (429, {"retry-after-ms": "250", "retry-after": "9"}, 0.25), (429, {"retry-after": "-3"}, None),
+     (429, {"retry-after": "Mon, 23 Nov 2020 12:00:00 GMT"}, 0.0), (429, {"retry-after": "some day GMT"}, None),
+     (429, {"retry-after": "nan"}, None), (400, {"x-should-retry": "true"}, None)]
 )  # fmt: skip
 async def test_overload_is_worth_another_try(
     claude: Claude, analyst: ClaudeAnalyst, status: int, headers: dict[str, str], retry_after_s: float | None
@@ -276,6 +285,22 @@ async def test_overload_is_worth_another_try(
     assert error.retryable
     assert error.retry_after_s == retry_after_s
     assert f"answered {status}" in str(error)
+
+
+async def test_a_date_to_wait_for_is_a_wait(claude: Claude, analyst: ClaudeAnalyst) -> None:
+    claude.script(
+        Fail(429, headers={"retry-after": format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)})
+    )
+    waited = (await unavailable(analyst)).retry_after_s
+    assert waited is not None
+    assert 50 < waited <= 60
+
+
+async def test_where_the_server_says_that_trying_again_is_no_use_nobody_does(claude: Claude) -> None:
+    claude.script(Fail(529, headers={"x-should-retry": "false"}))
+    async with Server(claude.app) as server, analyst_at(server.url, max_retries=2) as analyst:
+        assert (await refusal(analyst)).status == 529
+    assert len(claude.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 413])
@@ -308,8 +333,21 @@ async def test_the_environment_redirects_nothing(claude: Claude, monkeypatch: py
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "another")
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "another")
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "Authorization: Bearer another\nanthropic-version: 2023-06-01")
     async with Server(claude.app) as server, analyst_at(server.url) as analyst:
         assert (await analyst.analyze(brief(*OOM), timeout_s=5)).analysis.evidence
+
+
+async def test_evidence_follows_no_redirect(claude: Claude) -> None:
+    async with Server(claude.app) as elsewhere:
+
+        async def redirect(request: Request) -> Response:
+            return RedirectResponse(f"{elsewhere.url}{request.url.path}", status_code=307)
+
+        app = Starlette(routes=[Route("/{path:path}", redirect, methods=["GET", "POST"])])
+        async with Server(app) as server, analyst_at(server.url) as analyst:
+            assert (await refusal(analyst)).status == 307
+    assert not claude.requests
 
 
 async def test_one_hiccup_is_tried_again_within_the_deadline(claude: Claude) -> None:

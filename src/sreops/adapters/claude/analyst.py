@@ -22,7 +22,9 @@ HEALTH_TIMEOUT_S = 2.5
 HEALTH_KEPT_S = 60.0
 RETIRES_SOON_DAYS = 30
 _ASKING_SHARE = 0.6
-"""Of the time for an analysis; what is left then is for the final answer."""
+"""Of the time for an analysis: beyond it no more questions are answered."""
+_FINAL_SHARE = 0.2
+"""Of the time for an analysis, kept for the last request: a step that hangs may not use it up."""
 
 
 class _WallClock:
@@ -127,6 +129,7 @@ class _Analysis:
         began_s = time.monotonic()
         self._deadline_s = began_s + timeout_s
         self._asking_until_s = began_s + timeout_s * _ASKING_SHARE
+        self._last_from_s = began_s + timeout_s * (1 - _FINAL_SHARE)
         self._steps = 0
         self._tokens = TokenCount()
         self._notes: list[str] = []
@@ -139,9 +142,8 @@ class _Analysis:
             reply = await self._ask(final)
             if reply is None:
                 continue
-            if reply.stop_reason == "tool_use" and not final:
-                left_s = max(0.1, self._asking_until_s - time.monotonic())
-                await self._talk.answer(reply, timeout_s=left_s)
+            if reply.stop_reason == "tool_use" and reply.questions and not final:
+                await self._talk.answer(reply, until_s=self._asking_until_s)
                 continue
             try:
                 analysis = read_analysis(reply, self._talk.evidence_ids)
@@ -176,11 +178,20 @@ class _Analysis:
         kept = None if final else self._calls.reserve(self._talk.last_request()) + self._talk.room_for_results()
         try:
             reply = await self._calls.send(
-                self._incident_id, self._talk.request(final=final), deadline_s=self._deadline_s, kept=kept
+                self._incident_id,
+                self._talk.request(final=final),
+                deadline_s=self._deadline_s if final else self._last_from_s,
+                kept=kept,
             )
         except BudgetSpent as exc:
             if final:
                 raise
+            self._end(str(exc))
+            return None
+        except AnalystUnavailable as exc:
+            if final or not self._steps or not self._calls.open_at(self._deadline_s):
+                raise
+            # what earlier steps found is not thrown away because this one failed
             self._end(str(exc))
             return None
         except Unusable as exc:

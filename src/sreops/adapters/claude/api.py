@@ -1,8 +1,12 @@
 """One request to the Messages API, by the SDK, with no retries of its own; no foreign error leaves this file."""
 
 import asyncio
+import contextlib
+import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import anthropic
@@ -31,6 +35,14 @@ class Lost(AnalystUnavailable):
     """The request went out and its answer did not arrive: it may have been worked on, and paid for."""
 
 
+class _Sdk(AsyncAnthropic):
+    """The SDK's client without ANTHROPIC_CUSTOM_HEADERS, which could replace our key and the API's version."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._custom_headers = {}
+
+
 class Api:
     """The SDK's client; nothing is taken from its own environment variables but proxies."""
 
@@ -57,14 +69,18 @@ class Api:
         """Return the SDK's client, built once in a thread: it reads the CA certificates from disk."""
         async with self._building:
             if self._client is None:
-                self._client = await asyncio.to_thread(
-                    AsyncAnthropic,
-                    api_key=self._key,
-                    base_url=self._settings.base_url or BASE_URL,
-                    max_retries=0,  # ours are counted, and bounded
-                    timeout=self._settings.timeout_s,
-                )
+                self._client = await asyncio.to_thread(self._built)
         return self._client
+
+    def _built(self) -> AsyncAnthropic:
+        return _Sdk(
+            api_key=self._key,
+            base_url=self._settings.base_url or BASE_URL,
+            max_retries=0,  # ours are counted, and bounded
+            timeout=self._settings.timeout_s,
+            # evidence goes where the setting says, and nowhere that a proxy or gateway points to
+            http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
+        )
 
     async def message(self, request: dict[str, Any], *, timeout_s: float) -> str:
         """Ask once; the body of the answer. Raises AnalystUnavailable or AnalystRefused."""
@@ -96,7 +112,7 @@ class Api:
             raise Lost(told) from exc
         except anthropic.APIStatusError as exc:
             said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
-            if exc.status_code in _AGAIN_LATER or exc.status_code >= 500:
+            if _worth_again(exc):
                 raise Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc)) from exc
             raise AnalystRefused(said, status=exc.status_code) from exc
         except httpx2.HTTPError as exc:  # the body broke off after the SDK had handed the response over
@@ -106,6 +122,24 @@ class Api:
             raise AnalystRefused(f"{self.shown} gave an answer that can't be read: {one_line(str(exc))}") from exc
 
 
+def _worth_again(exc: anthropic.APIStatusError) -> bool:
+    """Say whether the same request may do later; the server's own word on it comes before the status."""
+    told = exc.response.headers.get("x-should-retry", "").strip().lower()
+    return told == "true" or (told != "false" and (exc.status_code in _AGAIN_LATER or exc.status_code >= 500))
+
+
 def _retry_after_s(exc: anthropic.APIStatusError) -> float | None:
-    text = exc.response.headers.get("retry-after", "").strip()
-    return min(float(text), 3600.0) if text.isascii() and text.isdigit() else None
+    """Return the wait that is asked for: ``retry-after-ms``, or ``retry-after`` in seconds or as a date (RFC 9110)."""
+    headers = exc.response.headers
+    wait_s = _number(headers.get("retry-after-ms", ""), per=1000.0)
+    text = headers.get("retry-after", "").strip()
+    if wait_s is None:
+        wait_s = _number(text)
+    if wait_s is None and text.endswith("GMT"):
+        with contextlib.suppress(ValueError):
+            wait_s = max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    return None if wait_s is None else min(wait_s, 3600.0)
+
+
+def _number(text: str, per: float = 1.0) -> float | None:
+    return float(text) / per if re.fullmatch(r"[0-9]{1,12}(?:\.[0-9]{1,6})?", text.strip(), re.ASCII) else None

@@ -42,6 +42,11 @@ class Calls:
         self._not_before_s = 0.0
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)
 
+    def open_at(self, deadline_s: float) -> bool:
+        """Say whether another call could go before ``deadline_s`` (monotonic seconds)."""
+        now_s = time.monotonic()
+        return now_s < deadline_s and self._not_before_s < deadline_s and self.breaker.state(now_s) == "closed"
+
     def reserve(self, request: dict[str, Any]) -> TokenCount:
         """Return what a request may take at most."""
         prompt = {name: request.get(name) for name in ("system", "tools", "messages", "output_config")}
@@ -83,13 +88,15 @@ class Calls:
 
     async def _wait_until_allowed(self, deadline_s: float) -> None:
         now_s = time.monotonic()
-        if self._not_before_s > now_s:
+        while self._not_before_s > now_s:  # another incident may have been told to wait longer meanwhile
             wait_s = self._not_before_s - now_s
             if self._not_before_s >= deadline_s or wait_s > self._settings.max_retry_wait_s * 1.25:
                 raise AnalystUnavailable(
                     f"{self._api.shown} asked to wait for {wait_s:.0f} s more", retry_after_s=wait_s
                 )
-            await asyncio.sleep(wait_s)
+            # not all at the same moment: that would be the next storm
+            spread_s = min(wait_s * 0.25, max(0.0, deadline_s - self._not_before_s) / 2)
+            await asyncio.sleep(wait_s + random.uniform(0.0, spread_s))  # noqa: S311  # guards nothing
             now_s = time.monotonic()
         if not self.breaker.admits(now_s, self._settings.timeout_s):
             raise AnalystUnavailable(

@@ -1,6 +1,7 @@
 """One incident's conversation with the model: the request as it grows, and the questions that were answered."""
 
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,17 +89,21 @@ class Conversation:
         """Return what the answers to the next questions may add to the prompt."""
         return worst_case(MOST_AT_ONCE * self._settings.max_result_chars, 0)
 
-    async def answer(self, reply: Reply, *, timeout_s: float) -> None:
-        """Answer the model's questions, in the order in which it put them; all results make one message."""
+    async def answer(self, reply: Reply, *, until_s: float) -> None:
+        """Answer the model's questions, in the order in which it put them; all results make one message.
+
+        ``until_s`` (monotonic seconds) is for all of them together.
+        """
         questions = reply.questions
-        results = [await self._result(question, timeout_s) for question in questions[:MOST_AT_ONCE]]
+        results = [await self._result(question, until_s) for question in questions[:MOST_AT_ONCE]]
         over = f"not answered: at most {MOST_AT_ONCE} questions at once"
         results += [_tool_result(question, over, failed=True) for question in questions[MOST_AT_ONCE:]]
         self._go_on(reply, results if self.may_ask else [*results, {"type": "text", "text": _ENOUGH}])
 
-    async def _result(self, question: ToolUse, timeout_s: float) -> dict[str, Any]:
+    async def _result(self, question: ToolUse, until_s: float) -> dict[str, Any]:
         assert self._inquiry is not None
-        if not self.may_ask:
+        timeout_s = until_s - time.monotonic()
+        if not self.may_ask or timeout_s <= 0:
             return _tool_result(question, _ENOUGH, failed=True)
         self.asked += 1
         try:

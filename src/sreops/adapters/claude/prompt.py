@@ -89,7 +89,7 @@ def user_message(
     if not brief.evidence:
         parts.append("None could be gathered.")
     if scope:
-        parts += ["", "# What you may ask about", fence.around(scope[:MAX_PIECE_CHARS])]
+        parts += ["", "# What you may ask about", fence.around(scope, room=MAX_PIECE_CHARS)]
     parts += ["", "# Question", "What is the root cause, how sure is it, and what should be done?"]
     return "\n".join(parts)
 
@@ -103,11 +103,12 @@ class Fence:
 
     def safe(self, text: str) -> str:
         """Return the text without what is hidden, and without secrets; before any cut, which could halve a secret."""
-        return self._redact(clean(text)).replace(self.mark, "")
+        # replaced, not cut out: around a mark that is cut out its two halves would make another
+        return self._redact(clean(text)).replace(self.mark, "[mark]")
 
-    def around(self, text: str) -> str:
-        """Return the text, made safe, between the marks."""
-        return f">>> {self.mark}\n{self.safe(text)}\n<<< {self.mark}"
+    def around(self, text: str, *, room: int | None = None) -> str:
+        """Return the text, made safe and then cut to ``room``, between the marks."""
+        return f">>> {self.mark}\n{self.safe(text)[:room]}\n<<< {self.mark}"
 
 
 def shown_evidence(item: Evidence, fence: Fence, *, room: int = MAX_PIECE_CHARS) -> str:
