@@ -1,6 +1,7 @@
 """The store's promises about leases, timers and wakes."""
 
 import asyncio
+import random
 
 import pytest
 from store_scene import T0, Opener, alert, always, at, at_work, claimed, cleared, effect_of, ended, opened
@@ -47,6 +48,45 @@ class DispatchSuite:
         await store.park(lease, wake_at=at(100), timer="poll")
         [lease] = await store.claim("w2", now=at(4), lease_s=30, limit=10)
         assert lease.incident_id == second
+
+    async def test_a_long_backlog_of_one_service_holds_up_no_other(self, store: SqlIncidentStore) -> None:
+        for number in range(7):
+            await opened(store, "busy", now=at(number), fingerprint=f"b{number}")
+        await opened(store, "second", now=at(7))
+        await opened(store, "third", now=at(8), severity=Severity.warning)
+        await opened(store, "third", now=at(9), fingerprint="t")
+        leases = await store.claim("w1", now=at(20), lease_s=30, limit=2)
+        assert [lease.service for lease in leases] == ["busy", "second"]
+        [lease] = await store.claim("w1", now=at(20), lease_s=30, limit=2)
+        assert (lease.service, (await store.incident(lease.incident_id)).severity) == ("third", Severity.critical)
+
+    @pytest.mark.parametrize("seed", range(4))
+    async def test_claims_come_in_the_order_of_a_sorted_list(self, store: SqlIncidentStore, seed: int) -> None:
+        dice = random.Random(seed)
+        rows: list[tuple[float, int, str, str, float]] = []  # turn, rank, id, service, due
+        for number in range(40):
+            rank, opened_s = dice.randrange(3), dice.randrange(30)
+            service = f"s{dice.randrange(12)}"
+            severity = (Severity.critical, Severity.warning, Severity.info)[rank]
+            incident_id = await opened(store, service, now=at(opened_s), severity=severity, fingerprint=f"f{number}")
+            rows.append((opened_s + 10 * rank, rank, incident_id, service, 0.0))
+        for round_ in range(6):
+            now, limit = at(100 + 10 * round_), dice.randrange(1, 9)
+            leases = await store.claim("w", now=now, lease_s=5, limit=limit, ageing_s=10)
+            expected: dict[str, str] = {}
+            for _, _, incident_id, service, due_s in sorted(rows):
+                if due_s <= 100 + 10 * round_ and len(expected) < limit:
+                    expected.setdefault(service, incident_id)
+            assert [lease.incident_id for lease in leases] == list(expected.values())
+            for lease in leases:  # some end, some sleep for two rounds, some are left to lapse
+                how = dice.randrange(3)
+                if how == 0:
+                    await store.finish(lease)
+                    rows = [row for row in rows if row[2] != lease.incident_id]
+                elif how == 1:
+                    due_s = 115.0 + 10 * round_
+                    await store.park(lease, wake_at=at(due_s), timer="poll")
+                    rows = [(*row[:4], due_s) if row[2] == lease.incident_id else row for row in rows]
 
     async def test_twenty_claimers_share_the_work_without_a_double(
         self, store: SqlIncidentStore, another: Opener

@@ -26,6 +26,19 @@ class Sent:
         if statement.startswith(("SELECT", "UPDATE", "DELETE")) and not many:
             self.statements[statement] = values
 
+    async def sorts(self, table: str) -> list[str]:
+        """Return the statements on a table whose rows are all read before the first one is known."""
+        return await asyncio.to_thread(self._sorts, table)
+
+    def _sorts(self, table: str) -> list[str]:
+        with self._engine.connect() as connection:
+            return [
+                statement
+                for statement, values in list(self.statements.items())
+                if f"FROM {table}" in statement
+                and any("TEMP B-TREE" in row[3] for row in connection.exec_driver_sql(_explain(statement), values))
+            ]
+
     async def full_scans(self) -> list[str]:
         """Return the plans' lines that read a growing table without an index, with their statements."""
         return await asyncio.to_thread(self._full_scans)
@@ -34,11 +47,15 @@ class Sent:
         found = []
         with self._engine.connect() as connection:
             for statement, values in list(self.statements.items()):
-                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values):
+                for row in connection.exec_driver_sql(_explain(statement), values):
                     words = str(row[3]).split()
                     if words[0] == "SCAN" and words[1] in GROWS and "INDEX" not in words:
                         found.append(f"{row[3]}: {statement}")
         return found
+
+
+def _explain(statement: str) -> str:
+    return f"EXPLAIN QUERY PLAN {statement}"
 
 
 @pytest.fixture
@@ -68,6 +85,18 @@ async def test_claiming_and_letting_go_use_indices(store: SqlIncidentStore, sent
     await store.overdue(now=at(5000), max_incident_s=3600)
     assert len(sent.statements) > 8
     assert await sent.full_scans() == []
+
+
+async def test_claiming_from_a_backlog_walks_an_index_in_order_and_sorts_nothing(
+    store: SqlIncidentStore, sent: Sent
+) -> None:
+    for number in range(5):
+        await opened(store, "one", now=at(number), fingerprint=f"f{number}")
+    await opened(store, "two", now=at(6))
+    leases = await store.claim("w", now=at(9), lease_s=30, limit=2)  # more than a page of it
+    assert [lease.service for lease in leases] == ["one", "two"]
+    assert [statement for statement in sent.statements if "(work.opened_at, work.incident_id) >" in statement]
+    assert await sent.sorts("work") == []
 
 
 async def test_intake_and_correlation_use_indices(store: SqlIncidentStore, sent: Sent) -> None:

@@ -63,7 +63,10 @@ async def layout(store: SqlIncidentStore) -> dict[str, Any]:
                 ),
                 "key": sorted(found.get_pk_constraint(table)["constrained_columns"]),
                 "unique": sorted(one["column_names"] for one in found.get_unique_constraints(table)),
-                "indices": sorted((str(one["name"]), one["column_names"]) for one in found.get_indexes(table)),
+                "indices": sorted(
+                    (str(one["name"]), one["column_names"], *map(str, one.get("dialect_options", {}).values()))
+                    for one in found.get_indexes(table)
+                ),
             }
             for table in found.get_table_names()
         }

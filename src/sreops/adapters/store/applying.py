@@ -19,7 +19,7 @@ from sreops.domain.record import Thought
 from sreops.errors import NotFound
 from sreops.ports import TicketOp
 
-_RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
+RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 _NODE = "correlate"
 
 
@@ -77,7 +77,7 @@ def _open(
         insert(work).values(
             incident_id=incident_id,
             service=event.service,
-            rank=_RANK[event.severity],
+            rank=RANK[event.severity],
             wakes=0,
             wakes_seen=0,
             token=0,
@@ -92,6 +92,7 @@ def _begins(episode: int, now: datetime) -> dict[str, Any]:
         "episode": episode,
         "opened_at": now,
         "due_at": now,
+        "ready": True,
         "timer": None,
         "woken_by": "start",
         "seen_at": now,

@@ -1,10 +1,13 @@
 """Dispatch: who works on which incident, and when it is next due."""
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, and_, func, or_, select, tuple_, type_coerce, update
 
+from sreops.adapters.store.applying import RANK
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.part import Part, held
 from sreops.adapters.store.tables import incidents, work
@@ -12,15 +15,57 @@ from sreops.adapters.store.waking import wake_row
 from sreops.errors import NotFound
 from sreops.ports import AGEING_S, Lease
 
+_SERVED: Final = tuple(sorted(RANK.values()))
 
-def _turn_at(ageing_s: float) -> ColumnElement[int]:
-    """Return what claims are ordered by: when it was opened, plus ``ageing_s`` for each rank below critical.
 
-    So a critical incident goes before every warning that has not been open for ``ageing_s`` longer, and a stream of
-    critical ones holds up a warning for so long and no longer.
+def _free(now: datetime) -> ColumnElement[bool]:
+    """Return the condition of work that nobody works on, and whose service nobody works on."""
+    busy = select(work.c.service).where(work.c.lease_owner.is_not(None), work.c.lease_until >= now)
+    free = or_(work.c.lease_owner.is_(None), work.c.lease_until < now)
+    return and_(free, work.c.service.not_in(busy))
+
+
+def _make_ready(connection: Connection, now: datetime) -> None:
+    """Note which work has become due since the claim before: each costs this once, not once for every claim."""
+    connection.execute(update(work).where(~work.c.ready, work.c.due_at <= now).values(ready=True))
+
+
+def _in_turn(
+    connection: Connection, now: datetime, taken: Collection[str], limit: int, ageing_s: float
+) -> Iterator[Row[Any]]:
+    """Yield due work in the order in which it is its turn, as far as it is asked for.
+
+    That is when it was opened, plus ``ageing_s`` for each rank below critical: a critical incident goes before
+    every warning that has not been open for ``ageing_s`` longer, and a stream of critical ones holds up a warning
+    for so long and no longer. Services in ``taken``, which may grow meanwhile, need not be yielded.
     """
-    opened_us: ColumnElement[int] = type_coerce(work.c.opened_at, BigInteger)
-    return opened_us + work.c.rank * int(ageing_s * 1_000_000)
+    ageing_us = int(ageing_s * 1_000_000)
+
+    def turn(row: Row[Any]) -> tuple[int, int, str]:
+        return micros(row.opened_at) + row.rank * ageing_us, row.rank, row.incident_id
+
+    return heapq.merge(*(_of_rank(connection, rank, now, taken, limit) for rank in _SERVED), key=turn)
+
+
+def _of_rank(
+    connection: Connection, rank: int, now: datetime, taken: Collection[str], limit: int
+) -> Iterator[Row[Any]]:
+    """Yield due work of a rank, the oldest first, page by page along the index."""
+    # A sum, so that no index on due_at seems to fit: SQLite would take it, and sort the whole backlog.
+    is_due = type_coerce(work.c.due_at, BigInteger) + 0 <= micros(now)
+    query = (
+        select(work)
+        .where(work.c.ready, work.c.rank == rank, is_due, _free(now))
+        .order_by(work.c.opened_at, work.c.incident_id)
+        .limit(limit)
+    )
+    page = connection.execute(query).all()
+    while page:
+        yield from page
+        if len(page) < limit:
+            return
+        after = tuple_(work.c.opened_at, work.c.incident_id) > (page[-1].opened_at, page[-1].incident_id)
+        page = connection.execute(query.where(after, work.c.service.not_in(sorted(taken)))).all()
 
 
 class Dispatch(Part):
@@ -32,57 +77,49 @@ class Dispatch(Part):
         """Lease up to ``limit`` incidents that are due and free, at most one of each service over all replicas."""
         if limit <= 0:
             return []
-        busy = select(work.c.service).where(work.c.lease_owner.is_not(None), work.c.lease_until >= now)
-        order = (_turn_at(ageing_s), work.c.rank, work.c.incident_id)
-        place = func.row_number().over(partition_by=work.c.service, order_by=order)
-        free = (
-            select(work.c.incident_id, place.label("place"))
-            .where(
-                work.c.due_at <= now,
-                or_(work.c.lease_owner.is_(None), work.c.lease_until < now),
-                work.c.service.not_in(busy),
-            )
-            .subquery()
-        )
-        query = (
-            select(work)
-            .join(free, free.c.incident_id == work.c.incident_id)
-            .where(free.c.place == 1)
-            .order_by(*order)
-            .limit(limit)
-        )
 
         def claim(connection: Connection) -> list[Lease]:
-            leases = []
-            for row in connection.execute(query).all():
-                woken_by = row.woken_by if row.lease_owner is None else "takeover"
-                connection.execute(
-                    update(work)
-                    .where(work.c.incident_id == row.incident_id)
-                    .values(
-                        lease_owner=owner,
-                        lease_until=now + timedelta(seconds=lease_s),
-                        token=row.token + 1,
-                        woken_by=woken_by,
-                        wakes_seen=row.wakes,
-                        seen_at=now,
-                    )
-                )
-                leases.append(
-                    Lease(
-                        incident_id=row.incident_id,
-                        episode=row.episode,
-                        service=row.service,
-                        token=row.token + 1,
-                        attempts=row.attempts,
-                        woken_by=woken_by,
-                    )
-                )
-            return leases
+            _make_ready(connection, now)
+            leases: dict[str, Lease] = {}  # by service
+            for row in _in_turn(connection, now, leases.keys(), limit, ageing_s):
+                if row.service in leases:
+                    continue
+                leases[row.service] = self._lease(connection, row, owner, now, lease_s)
+                if len(leases) == limit:
+                    break
+            if leases:  # a worker that was held up at another incident of these services must not come back to it
+                lapsed = work.c.lease_until < now, work.c.service.in_(list(leases))
+                connection.execute(update(work).where(*lapsed).values(token=work.c.token + 1))
+            return list(leases.values())
 
-        if not await self._db.read(lambda connection: connection.execute(query.limit(1)).first()):
+        waiting = select(work.c.incident_id).where(work.c.due_at <= now, _free(now)).limit(1)
+        if not await self._db.read(lambda connection: connection.execute(waiting).first()):
             return []  # an idle dispatcher asks twice a second: that must not cost the writers' lock
         return await self._db.write(claim)
+
+    @staticmethod
+    def _lease(connection: Connection, row: Row[Any], owner: str, now: datetime, lease_s: float) -> Lease:
+        woken_by = row.woken_by if row.lease_owner is None else "takeover"
+        connection.execute(
+            update(work)
+            .where(work.c.incident_id == row.incident_id)
+            .values(
+                lease_owner=owner,
+                lease_until=now + timedelta(seconds=lease_s),
+                token=row.token + 1,
+                woken_by=woken_by,
+                wakes_seen=row.wakes,
+                seen_at=now,
+            )
+        )
+        return Lease(
+            incident_id=row.incident_id,
+            episode=row.episode,
+            service=row.service,
+            token=row.token + 1,
+            attempts=row.attempts,
+            woken_by=woken_by,
+        )
 
     async def renew(self, leases: Sequence[Lease], *, now: datetime, lease_s: float) -> Sequence[Lease]:
         """Renew; return those that are still ours."""
@@ -111,8 +148,9 @@ class Dispatch(Part):
 
         def park(connection: Connection) -> None:
             row = held(connection, lease)
-            slept = {"due_at": wake_at, "timer": timer, "woken_by": "timer"} if row.wakes == row.wakes_seen else {}
-            self._end_lease(connection, lease, attempts=0, last_error=None, **slept)
+            slept = {"due_at": wake_at, "ready": False, "timer": timer, "woken_by": "timer"}
+            woken = row.wakes != row.wakes_seen
+            self._end_lease(connection, lease, attempts=0, last_error=None, **({} if woken else slept))
 
         await self._db.write(park)
 
@@ -126,6 +164,7 @@ class Dispatch(Part):
                 connection,
                 lease,
                 due_at=wake_at,
+                ready=False,
                 timer="retry",
                 attempts=attempts,
                 last_error=error[:2000],
@@ -150,7 +189,7 @@ class Dispatch(Part):
 
         def finish(connection: Connection) -> None:
             held(connection, lease)
-            self._end_lease(connection, lease, due_at=None, timer=None, attempts=0, last_error=None)
+            self._end_lease(connection, lease, due_at=None, ready=False, timer=None, attempts=0, last_error=None)
 
         await self._db.write(finish)
 

@@ -36,7 +36,17 @@ def _to_3(connection: Connection) -> None:
     connection.exec_driver_sql('CREATE INDEX ix_model_calls_at ON model_calls ("at")')
 
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3)
+def _to_4(connection: Connection) -> None:
+    """Claims walk the work that is ready in their own order, however long the backlog is."""
+    no, is_ready, is_not = (
+        ("0", "ready = 1", "ready = 0") if connection.dialect.name == "sqlite" else ("false", "ready", "NOT ready")
+    )
+    connection.exec_driver_sql(f"ALTER TABLE work ADD COLUMN ready BOOLEAN NOT NULL DEFAULT {no}")
+    connection.exec_driver_sql(f"CREATE INDEX ix_work_ready ON work (rank, opened_at, incident_id) WHERE {is_ready}")
+    connection.exec_driver_sql(f"CREATE INDEX ix_work_sleeping ON work (due_at) WHERE {is_not}")
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4)
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    false,
+    text,
 )
 
 from sreops.adapters.store.columns import Json, Moment, PlainText, Sequence64
@@ -146,9 +148,21 @@ work = Table(
     Column("token", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("last_error", PlainText),
+    # True: a claim has found it due, so that those which are can be walked in their order. A claim that comes first
+    # sets it; whatever makes the work due later, or never, clears it. Only a hint: claims read due_at as well.
+    Column("ready", Boolean, nullable=False, default=False, server_default=false()),
     Index("ix_work_due", "due_at"),
     Index("ix_work_leased", "lease_until"),
 )
+Index(
+    "ix_work_ready",
+    work.c.rank,
+    work.c.opened_at,
+    work.c.incident_id,
+    sqlite_where=text("ready = 1"),  # word by word as queries have it, or SQLite does not see that they fit
+    postgresql_where=text("ready"),
+)
+Index("ix_work_sleeping", work.c.due_at, sqlite_where=text("ready = 0"), postgresql_where=text("NOT ready"))
 
 effects = Table(
     "effects",
