@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from sreops.domain.anomaly import Kind, kind_of
 from sreops.domain.change_score import MOST, Worse, change, counts_up, rates
+from sreops.domain.signal_kind import Kind, kind_of
 
 SINCE = 1200.0
 

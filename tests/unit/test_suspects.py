@@ -59,7 +59,7 @@ def test_a_callee_in_trouble_explains_its_callers() -> None:
 
 
 def test_a_victim_that_waits_for_others_is_less_suspect_though_no_graph_is_known() -> None:
-    slow = {("front", "latency_p90"): 0.5, ("payment", "latency_p90"): 0.4}
+    slow = {("front", "latency_p90"): 0.4, ("payment", "latency_p90"): 0.25}
     waits = {service: samples(random.Random(7), 0.05, 0.4 if service == "front" else None) for service in SERVICES}
     outbound = [Metric(service, "client_latency_p90", points) for service, points in waits.items()]
     assert order(rank(Scene(SERVICES, SINCE, metrics=[*system(slow), *outbound])))[0] == "payment"
