@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 import time
 import uuid
+from importlib.util import find_spec
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
+from structlog.testing import capture_logs
 
 from contract.event_log_suite import read, record, values
 from servers.waiting import eventually
 from sreops.adapters.kafka import KafkaEventLog
-from sreops.errors import EventLogUnavailable, SettingsInvalid
+from sreops.errors import EventLogRefused, EventLogUnavailable, SettingsInvalid
 from sreops.settings import KafkaSettings
 
 pytestmark = pytest.mark.needs("kafka")
@@ -33,6 +37,21 @@ async def log(kafka, topic):
     await opened.start()
     yield opened
     await opened.stop()
+
+
+async def make_topic(kafka, topic, configs):
+    async def made():
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        try:
+            await admin.start()
+            await admin.create_topics([NewTopic(topic, 1, 1, topic_configs=configs)])
+        except (KafkaError, AttributeError):  # aiokafka's way to meet a broker that another test has just restarted
+            return False
+        finally:
+            await admin.close()
+        return True
+
+    await eventually(made, 30, every_s=0.5, what="the topic to be made")
 
 
 async def append_again(log, topic, value, *, within_s=40.0):
@@ -193,22 +212,37 @@ async def test_stopping_is_bounded_while_the_broker_is_frozen(kafka, topic, grou
 
 
 async def test_a_batch_that_the_broker_refuses_does_not_spoil_what_follows(kafka, topic, group):
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": "20000"})])
-    await admin.close()
+    await make_topic(kafka, topic, {"max.message.bytes": "20000"})
     log = KafkaEventLog(KafkaSettings(bootstrap_servers=kafka.bootstrap), [topic])
     await log.start()
     await log.append([record(topic, "k", "1")], timeout_s=APPEND_S)
-    from sreops.errors import EventLogRefused
-
     with pytest.raises(EventLogRefused, match=r"max\.message\.bytes"):
         await log.append([record(topic, "k", b"x" * 50_000)], timeout_s=APPEND_S)
     await append_again(log, topic, "2")
     async with log.subscribe([topic], group=group) as subscription:
         assert values(await read(subscription, 2)) == ["1", "2"]
+    await log.stop()
+
+
+@pytest.mark.skipif(find_spec("cramjam") is not None, reason="here the codec is installed")
+async def test_a_consumer_that_can_not_read_is_told_with_the_cure_and_does_not_make_the_group_rebalance_all_the_time(
+    kafka, topic, group
+):
+    """The broker compresses with what the topic says, whatever we send."""
+    await make_topic(kafka, topic, {"compression.type": "zstd"})
+    log = KafkaEventLog(KafkaSettings(bootstrap_servers=kafka.bootstrap), [topic])
+    await log.start()
+    await log.append([record(topic, "k", "x" * 1000)], timeout_s=APPEND_S)
+    async with log.subscribe([topic], group=group) as subscription:
+        with capture_logs() as told:
+            began = time.monotonic()
+            while time.monotonic() - began < 4:
+                assert not await subscription.poll(max_records=10, timeout_s=0.2)
+        assert subscription.health().status == "down"
+        assert "zstd" in subscription.health().detail
+        assert "cramjam" in subscription.health().detail
+    joined = [one for one in told if one["event"] == "event_log.reading_began"]
+    assert 1 <= len(joined) <= 6, "0.2 s, 0.4 s, 0.8 s and so on lie between its tries"
     await log.stop()
 
 

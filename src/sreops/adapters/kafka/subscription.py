@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnsupportedCodecError
 
 from sreops.adapters.kafka.connection import CURE, FOREIGN_ERRORS, explain, reason
 from sreops.errors import EventLogUnavailable
@@ -26,6 +26,8 @@ LOOK_TIMEOUT_S = 2.0
 SILENT_S = 30.0  # the broker does not answer for so long: bootstrap anew (aiokafka #703: stale addresses)
 FIRST_PATIENCE_S, LAST_PATIENCE_S = 60.0, 1800.0  # with a consumer that gets nothing (aiokafka #1037, #1187)
 FIRST_RETRY_S, LAST_RETRY_S = 0.2, 3.0
+SETTLED_S = 10.0  # a consumer that lasted for so long had joined in earnest
+CODEC_CURE = "pip install cramjam, or set compression.type of the topics to producer or gzip"
 
 
 class KafkaSubscription:
@@ -137,7 +139,7 @@ class KafkaSubscription:
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LAST_RETRY_S)
                 continue
-            retry_s = FIRST_RETRY_S
+            joined_at = time.monotonic()
             self._spoilt = asyncio.get_running_loop().create_future()
             self._polled_at, self._hungry_since = None, None
             self._consumer = consumer
@@ -149,6 +151,12 @@ class KafkaSubscription:
             finally:
                 self._let_go()
                 await _leave(consumer)
+            if time.monotonic() - joined_at > SETTLED_S:
+                retry_s = FIRST_RETRY_S
+                continue
+            # what keeps it from reading is still there: each try makes the whole group rebalance
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, LAST_RETRY_S)
 
     async def _join(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -219,6 +227,8 @@ class KafkaSubscription:
             if not found:
                 got = await consumer.getmany(timeout_ms=round(timeout_s * 1000), max_records=limit)
                 found += [record for records in got.values() for record in records]
+        except UnsupportedCodecError as exc:
+            self._spoil(f"{reason(exc)}: {CODEC_CURE}")
         except FOREIGN_ERRORS as exc:
             self._spoil(reason(exc))
         if consumer is self._consumer:
