@@ -5,18 +5,30 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import pytest
 
 from sreops.errors import EventLogRefused
 from sreops.ports import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
 
+Log = TypeVar("Log", bound=EventLog)
 APPEND_S = 15.0  # generous: a broker creates what it needs for the first group and the first producer
 READ_S = 40.0
 
 
 def record(topic: str, key: str, value: str | bytes, *headers: tuple[str, bytes]) -> LogRecord:
     return LogRecord(topic, key, value.encode() if isinstance(value, str) else value, headers)
+
+
+@asynccontextmanager
+async def started(log: Log) -> AsyncIterator[Log]:
+    """Start a log, and stop it at the end."""
+    await log.start()
+    try:
+        yield log
+    finally:
+        await log.stop()
 
 
 async def read(subscription: Subscription, count: int, *, timeout_s: float = READ_S) -> list[StoredRecord]:

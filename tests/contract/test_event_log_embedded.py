@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contract.event_log_suite import EventLogContract, read, record, values
+from contract.event_log_suite import EventLogContract, read, record, started, values
 from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.errors import EventLogUnavailable
 
@@ -17,10 +17,8 @@ TOPIC = "sre-critical"
 
 @pytest.fixture
 async def log(tmp_path):
-    opened = EmbeddedEventLog(tmp_path / "log.sqlite")
-    await opened.start()
-    yield opened
-    await opened.stop()
+    async with started(EmbeddedEventLog(tmp_path / "log.sqlite")) as opened:
+        yield opened
 
 
 class TestEmbeddedEventLog(EventLogContract):
@@ -35,12 +33,8 @@ class TestEmbeddedEventLog(EventLogContract):
     @asynccontextmanager
     async def reopened(self, log):
         await log.stop()
-        again = EmbeddedEventLog(self.path)
-        await again.start()
-        try:
+        async with started(EmbeddedEventLog(self.path)) as again:
             yield again
-        finally:
-            await again.stop()
 
 
 async def test_a_file_that_is_no_database_is_reported_and_a_good_one_in_its_place_is_used(tmp_path):

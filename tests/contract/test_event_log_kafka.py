@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from contract.event_log_suite import EventLogContract
+from contract.event_log_suite import EventLogContract, started
 from sreops.adapters.kafka import KafkaEventLog
 from sreops.settings import KafkaSettings
 
@@ -25,17 +25,11 @@ class TestKafkaEventLog(EventLogContract):
     async def log(self, kafka):
         self.settings = KafkaSettings(bootstrap_servers=kafka.bootstrap, partitions=3)
         self.own_names = topics_of_this_test()
-        opened = KafkaEventLog(self.settings, self.own_names)
-        await opened.start()
-        yield opened
-        await opened.stop()
+        async with started(KafkaEventLog(self.settings, self.own_names)) as opened:
+            yield opened
 
     @asynccontextmanager
     async def reopened(self, log):
         await log.stop()
-        again = KafkaEventLog(self.settings, self.own_names)
-        await again.start()
-        try:
+        async with started(KafkaEventLog(self.settings, self.own_names)) as again:
             yield again
-        finally:
-            await again.stop()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contract.event_log_suite import APPEND_S, EventLogContract, read, record, values
+from contract.event_log_suite import APPEND_S, EventLogContract, read, record, started, values
 from contract.spool_scene import MIB, OTHER, TOPIC, LogThatFails, SpoolScene, SystemClock, forwarding_scene
 from servers.waiting import eventually
 from sreops.adapters.embedded_log import EmbeddedEventLog
@@ -37,18 +37,14 @@ class TestLogThatFails(EventLogContract):
     @pytest.fixture
     async def log(self, tmp_path):
         self.path = tmp_path / "log.db"
-        opened = LogThatFails(self.path)
-        await opened.start()
-        yield opened
-        await opened.stop()
+        async with started(LogThatFails(self.path)) as opened:
+            yield opened
 
     @asynccontextmanager
     async def reopened(self, log):
         await log.stop()
-        again = LogThatFails(self.path)
-        await again.start()
-        yield again
-        await again.stop()
+        async with started(LogThatFails(self.path)) as again:
+            yield again
 
 
 class TestSpooledEventLog(EventLogContract):

@@ -24,6 +24,18 @@ pytestmark = pytest.mark.timeout(240)
 SIZE_BYTES = 32 * 1024 * 1024  # three logs of 4 MiB before SQLite checkpoints them, and room
 
 
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Hold it as another process might: nobody else reads or writes."""
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
 def webhook(*services: str, text: str = "x") -> dict[str, Any]:
     alerts = [
         {
@@ -167,18 +179,13 @@ def test_a_read_only_data_directory_refuses_the_start_in_one_sentence(disk: Path
 
 async def test_a_locked_store_holds_work_up_and_not_the_alerts(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as sreops:
-        other = sqlite3.connect(tmp_path / "data" / "sreops.db", isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        try:
+        with locked(tmp_path / "data" / "sreops.db"):
             answer = await asyncio.to_thread(sreops.post, "/alerts", webhook("locked"))
             assert answer.status_code == 202, "it is durable in the event log"
             found = await eventually(
                 lambda: (got := health(sreops))["checks"]["store"]["status"] == "down" and got, 30, what="the lock"
             )
             assert found["status"] == "unhealthy"
-        finally:
-            other.execute("ROLLBACK")
-            other.close()
         incident = await eventually(lambda: asyncio.to_thread(sreops.ended_incident_of, "locked"), 60)
         assert incident["reason"] not in ("internal_error", "timed_out")
         await eventually(lambda: health(sreops)["status"] != "unhealthy", 20)
@@ -186,14 +193,9 @@ async def test_a_locked_store_holds_work_up_and_not_the_alerts(tmp_path: Path) -
 
 async def test_a_locked_event_log_is_503_until_it_is_free(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as sreops:
-        other = sqlite3.connect(tmp_path / "data" / "events.db", isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        try:
+        with locked(tmp_path / "data" / "events.db"):
             answer = await asyncio.to_thread(sreops.post, "/alerts", webhook("locked"))
             assert answer.status_code == 503
-        finally:
-            other.execute("ROLLBACK")
-            other.close()
         assert (await asyncio.to_thread(sreops.post, "/alerts", webhook("free"))).status_code == 202
         await eventually(lambda: asyncio.to_thread(sreops.ended_incident_of, "free"), 60)
         assert [one["service"] for one in sreops.incidents()] == ["free"]

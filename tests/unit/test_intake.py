@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from contract.event_log_suite import started
 from servers.waiting import eventually
 from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
@@ -120,10 +121,8 @@ class UnwillingSubscription:
 
 @pytest.fixture
 async def log(tmp_path):
-    opened = EmbeddedEventLog(tmp_path / "log.sqlite")
-    await opened.start()
-    yield opened
-    await opened.stop()
+    async with started(EmbeddedEventLog(tmp_path / "log.sqlite")) as opened:
+        yield opened
 
 
 @pytest.fixture
