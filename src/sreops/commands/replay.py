@@ -15,7 +15,7 @@ from sreops.domain.webhook import parse_webhook
 from sreops.errors import PayloadRejected
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
 from sreops.telemetry import configure_logging
-from sreops.web.alerts import to_record
+from sreops.web.alerts import to_records
 
 _LOOK_EVERY_S = 0.1
 
@@ -72,7 +72,7 @@ async def _replay(settings: Settings, body: object, console: Console, timeout_s:
 
 
 async def _inject(app: Running, events: tuple[AlertEvent, ...]) -> None:
-    records = [to_record(event, None) for event in events]
+    records = to_records(events, None)
     # sre-info is not worked on by default: a replay shows every alert's way
     critical = [type(record)("sre-critical", record.key, record.value, record.headers) for record in records]
     if critical:
