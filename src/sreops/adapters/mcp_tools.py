@@ -7,13 +7,14 @@ incidents, and a server that hangs or dies takes nothing with it.
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-import jsonschema  # type: ignore[import-untyped]  # noqa: F401  # no stubs; else the SDK imports it on the loop
+import jsonschema  # type: ignore[import-untyped]  # no stubs
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent, Tool
@@ -29,9 +30,11 @@ BETWEEN = "__"
 MAX_TOOLS = 20
 MAX_DESCRIPTION = 1_000
 MAX_ARGUMENT_CHARS = 10_000
+MAX_SCHEMA_CHARS = 8_000
 MAX_RESULT_CHARS = 200_000
 KEPT_S = 300.0
 _MAX_NAME = 64
+_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 
 class McpTools:
@@ -72,7 +75,12 @@ class McpTools:
                 cursor = page.next_cursor
                 if not cursor:
                     break
-        specs = [_spec(name, tool) for tool in tools if allowed(server, tool)]
+        specs = []
+        for tool in {tool.name: tool for tool in tools if allowed(server, tool)}.values():  # a name twice is refused
+            try:
+                specs.append(_spec(name, tool))
+            except ToolUnavailable as exc:
+                log.warning("mcp.tool_left_out", server=name, error=str(exc))
         self._kept[name] = (time.monotonic(), specs)
         return specs
 
@@ -167,9 +175,41 @@ def allowed(server: McpServer, tool: Tool) -> bool:
 
 
 def _spec(server: str, tool: Tool) -> ToolSpec:
-    described = f"(from {server}) {one_line(tool.description or tool.title or '', MAX_DESCRIPTION)}"
-    schema = {**tool.input_schema, "type": "object"}
+    described = f"(from {server}, in its words) {one_line(tool.description or tool.title or '', MAX_DESCRIPTION)}"
+    schema = _schema(f"tool {one_line(tool.name, _MAX_NAME)}", tool.input_schema)
     return ToolSpec(f"{server}{BETWEEN}{tool.name}", described, schema, strict=False)
+
+
+def _schema(whose: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments' schema, its texts cleaned. Raises ToolUnavailable for one that the model's API refuses.
+
+    One bad schema would have every request refused, and a long one be paid for by every incident. Source: Messages
+    API, ``tools[].input_schema``: draft 2020-12, no union at its top, plain names of properties.
+    """
+    schema = {**given, "type": "object"}
+    try:
+        size = len(json.dumps(schema))
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except (jsonschema.SchemaError, ValueError, TypeError, RecursionError) as exc:
+        raise ToolUnavailable(f"{whose} is left out: its schema is none: {one_line(str(exc), 200)}") from exc
+    if size > MAX_SCHEMA_CHARS:
+        raise ToolUnavailable(f"{whose} is left out: its schema has {size} characters; {MAX_SCHEMA_CHARS} are taken")
+    unions = sorted({"oneOf", "anyOf", "allOf"} & set(schema))
+    if unions:
+        raise ToolUnavailable(f"{whose} is left out: its schema has {', '.join(unions)} at its top")
+    odd = [name for name in schema.get("properties", {}) if not _PROPERTY.fullmatch(name)]
+    if odd:
+        raise ToolUnavailable(f"{whose} is left out: the model's API takes no argument named {one_line(odd[0], 60)!r}")
+    return {name: _cleaned(value) for name, value in schema.items()}
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a schema's value without hidden characters in its texts: all of it is read by the model."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(name): _cleaned(part) for name, part in value.items()}
+    return [_cleaned(part) for part in value] if isinstance(value, list) else value
 
 
 def _text(result: CallToolResult) -> str:
