@@ -200,7 +200,7 @@ def obedient(text: str, runbook_id: str | None) -> tuple[Any, ...]:
             (
                 ("query_metrics", {**metric, "by": "pod"}),
                 ("describe_container", {"scope": "C1"}),
-                ("past_incidents", {"days": 30}),
+                ("past_incidents", {"scope": "H1", "days": 30}),
                 (text[:60], {text[:40]: text}),
             )
         ),
@@ -308,7 +308,7 @@ def _no_foreign_tool_answered(last: dict[str, Any]) -> None:
     assert len(uses) == 12
     for use in answered:
         assert use["name"] in ("query_logs", "query_metrics", "describe_container", "past_incidents")
-        assert use["input"].get("scope", "L1") in ("L1", "M1", "C1")
+        assert use["input"].get("scope", "L1") in ("L1", "M1", "C1", "H1")
         assert use["input"].get("metric", KNOWN_METRIC) == KNOWN_METRIC
     assert {use["name"] for use in answered} >= {"query_metrics", "describe_container", "past_incidents"}
 

@@ -21,7 +21,7 @@ QUESTIONS = UseTools(
             {"scope": "M1", "metric": "process_resident_memory_bytes", "view": "value", "by": None, **WINDOW},
         ),
         ("describe_container", {"scope": "C1"}),
-        ("past_incidents", {"days": 30}),
+        ("past_incidents", {"scope": "H1", "days": 30}),
     )
 )
 
@@ -53,6 +53,45 @@ async def test_the_model_asks_and_its_answers_are_evidence_that_can_be_cited(
         assert usage["seconds"] > 0
         shown = (await it.client.get(f"/api/incidents/{incident.id}")).json()
         assert (shown.get("incident") or shown)["model_usage"] == usage
+
+
+NEAR = UseTools(
+    (
+        ("query_logs", {"scope": "L5", "contains": [], "excludes": [], **WINDOW}),
+        ("query_metrics", {"scope": "M5", "metric": "http_requests_total", "view": "rate", "by": None, **WINDOW}),
+        ("describe_container", {"scope": "C2"}),
+        ("past_incidents", {"scope": "H2", "days": 30}),
+    )
+)
+STRANGERS = UseTools(
+    (
+        ("describe_container", {"scope": "C4"}),
+        ("past_incidents", {"scope": "ledger-db", "days": 30}),
+    )
+)
+
+
+async def test_the_model_may_ask_about_known_neighbours_and_about_nobody_else(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking()) as it:
+        assert it.world.claude is not None
+        it.world.claude.script(NEAR, STRANGERS)
+        await it.fire()
+        incident = await it.ended()
+        told = " ".join(await it.thoughts(incident))
+        asked = [item for item in await it.store.evidence(incident.id) if f"{item.id} asked" in told]
+        assert [item.source for item in asked] == ["loki", "prometheus", "docker", "sreops"]
+        for item in asked:
+            assert "ledger-db" in f"{item.query} {item.finding}", item
+        last = it.world.claude.requests[-1].body
+        refused = [
+            block["content"] for message in last["messages"] for block in message["content"]
+            if block["type"] == "tool_result" and block.get("is_error")
+        ]  # fmt: skip
+        assert len(refused) == 2
+        assert "scope must be one of C1, C2, C3" in refused[0]
+        assert "scope must be one of H1, H2, H3" in refused[1]
 
 
 async def test_an_overconfident_model_on_the_alert_s_own_text_is_taken_down_with_the_reason(

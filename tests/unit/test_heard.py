@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sreops.agent.overhearing import near_labels
-from sreops.domain.evidence import ContainerState, LogLine, LogLines, Window
+from sreops.domain.evidence import LogLine, LogLines, Window
 from sreops.domain.heard import MOST_CHARS, comparable
-from sreops.domain.neighbours import Neighbour, Role
+from sreops.domain.neighbours import near_labels
 from sreops.domain.redaction import Redactor
 from sreops.domain.suspects import ranking_evidence, suspect
 
@@ -70,10 +69,9 @@ def test_a_step_that_vanished_from_a_neighbour_s_traces_makes_it_a_suspect_witho
 
 
 def test_the_neighbour_s_name_stands_where_the_service_s_own_stood() -> None:
-    state = ContainerState(id="c" * 64, name="shop-db-1", image="i", status="running", running=True)
     own = {"container": "shop-web-1", "namespace": "prod", "pod": "web-7"}
-    assert near_labels(own, Neighbour("db", Role.called, state)) == {"container": "shop-db-1", "namespace": "prod"}
-    assert near_labels({"service": "web"}, Neighbour("db", Role.called, state)) == {"service": "db"}
-    assert near_labels(own, Neighbour("db", Role.called)) == {"container": "db", "namespace": "prod"}
-    assert near_labels({}, Neighbour("db", Role.called)) == {}
-    assert near_labels(own, Neighbour("a\x00b", Role.called)) == {}
+    assert near_labels(own, "db", "shop-db-1") == {"container": "shop-db-1", "namespace": "prod"}
+    assert near_labels({"service": "web"}, "db", "shop-db-1") == {"service": "db"}
+    assert near_labels(own, "db") == {"container": "db", "namespace": "prod"}
+    assert near_labels({}, "db") == {}
+    assert near_labels(own, "a\x00b") == {}

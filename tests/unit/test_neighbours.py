@@ -3,10 +3,12 @@
 from sreops.domain.evidence import ContainerState, Evidence, EvidenceKind
 from sreops.domain.neighbours import (
     MAX_NEIGHBOURS,
+    NearService,
     Neighbour,
     Role,
     calls_of,
     compose_calls,
+    near_services,
     neighbour_evidence,
     neighbours_of,
 )
@@ -76,3 +78,23 @@ def test_the_finding_tells_the_worst_signal_first_and_the_container() -> None:
     unseen = neighbour_evidence(Neighbour("x", Role.caller), [], Redactor())
     assert "no metric is known" in unseen.finding
     assert "no container is known" in unseen.finding
+
+
+def piece(kind: str, **data: object) -> Evidence:
+    return Evidence(id="E1", kind=EvidenceKind(kind), source="s", finding="f", data=data)
+
+
+def test_a_neighbour_that_may_be_asked_about_is_one_that_the_evidence_was_gathered_of() -> None:
+    found = near_services(
+        [
+            piece("neighbour", service="db", role="called", container={"name": "shop-db-1"}),
+            piece("neighbour", service="web", role="caller", container=None),
+            piece("neighbour", service="db", role="caller"),
+            piece("neighbour", service="a\x00b", role="called"),
+            piece("neighbour", service=7, role="called"),
+            piece("logs", service="stranger", role="called"),
+            piece("events", service="stranger", role="called"),
+        ]
+    )
+    assert found == (NearService("db", "which it calls", "shop-db-1"), NearService("web", "which calls it"))
+    assert len(near_services([piece("neighbour", service=f"s{n}", role="called") for n in range(99)])) == MAX_NEIGHBOURS

@@ -31,6 +31,8 @@ SCOPES = Scopes(
     metrics=({"service": "payments"},),
     names=(("memory_bytes", "requests_total", "latency_seconds_bucket"),),
     containers=("payments",),
+    services=("payments", "ledger-db"),
+    neighbours=(("ledger-db", "which it calls"),),
 )
 LOGS: dict[str, Any] = {"scope": "L1", "contains": ["x"], "excludes": [], "from_minutes": -15, "to_minutes": 5}
 METRIC: dict[str, Any] = {
@@ -53,7 +55,7 @@ def test_the_tools_fit_what_is_read_and_are_strict_schemas():
         ("query_metrics", METRIC | {"by": "pod", "view": "rate", "metric": "requests_total"}),
         ("query_metrics", METRIC | {"view": "p95", "metric": "latency_seconds_bucket"}),
         ("describe_container", {"scope": "C1"}),
-        ("past_incidents", {"days": 30}),
+        ("past_incidents", {"scope": "H1", "days": 30}),
     ],
 )
 def test_a_proper_question_is_read(name, arguments):
@@ -85,8 +87,11 @@ def test_a_proper_question_is_read(name, arguments):
         ("query_metrics", METRIC | {"view": "p95"}, "_bucket"),
         ("describe_container", {"scope": "/etc/passwd"}, "one of C1"),
         ("describe_container", {"scope": "C1", "path": "/"}, "unknown argument"),
-        ("past_incidents", {"days": 0}, "days"),
-        ("past_incidents", {"days": "30; DROP TABLE incidents"}, "days"),
+        ("past_incidents", {"scope": "H1", "days": 0}, "days"),
+        ("past_incidents", {"scope": "H3", "days": 9}, "one of H1, H2"),
+        ("past_incidents", {"scope": "ledger-db", "days": 9}, "one of H1, H2"),
+        ("past_incidents", {"days": 9}, "Field required"),
+        ("past_incidents", {"scope": "H1", "days": "30; DROP TABLE incidents"}, "days"),
     ],
 )
 def test_anything_else_is_refused_in_our_words_only(name, arguments, said):
@@ -148,3 +153,14 @@ def test_what_may_be_named_is_told():
     assert "M1 metrics of service=payments: memory_bytes, requests_total" in told
     assert "C1 container payments" in told
     assert Scopes().told() == "Nothing."
+
+
+def test_scopes_of_neighbours_are_named_as_such():
+    told = SCOPES.told().splitlines()
+    assert told[-3:] == [
+        "H1 earlier incidents of payments",
+        "H2 earlier incidents of ledger-db",
+        "Neighbours of the alerted service are ledger-db (which it calls).",
+    ]
+    logs = Scopes(logs=({"service": "a"}, {"container": "shop-b-1"}), owners=("", "b"))
+    assert (logs.owner("L1"), logs.owner("L2")) == ("", "b")

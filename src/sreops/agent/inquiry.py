@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sreops.agent.inquiry_scopes import find_scopes
 from sreops.agent.visit import Visit
 from sreops.domain import findings
 from sreops.domain.evidence import Evidence, Series, SeriesSet
@@ -21,7 +22,6 @@ from sreops.domain.questions import (
     View,
     promql_of,
     read_question,
-    usable_names,
     window_of,
 )
 from sreops.domain.redaction import Redactor, clean, one_line
@@ -29,7 +29,6 @@ from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import ToolSpec
 from sreops.telemetry import log
 
-_SCOPES = 4
 _SERIES = 12
 _POINTS = 120
 _HISTORY = 20
@@ -146,7 +145,7 @@ class IncidentInquiry:
         return await asyncio.to_thread(
             findings.logs,
             found,
-            self._visit.event.service,
+            self._scopes.owner(question.scope) or self._visit.event.service,
             self._alert_at,
             settings.llm.max_result_chars,
             self._redactor,
@@ -174,58 +173,22 @@ class IncidentInquiry:
 
     async def _history(self, question: HistoryQuestion) -> Evidence:
         incident, now = self._visit.incident, self._visit.now()
-        earlier = await self._visit.tools.store.history(incident.service, before=incident.opened_at, limit=_HISTORY)
+        service = self._scopes.services[_place(question.scope)]
+        earlier = await self._visit.tools.store.history(service, before=incident.opened_at, limit=_HISTORY)
         since = now - timedelta(days=question.days)
-        item = findings.history([one for one in earlier if one.opened_at >= since], now)
+        found = [one for one in earlier if one.opened_at >= since]
+        of = "this service" if service == incident.service else f"its neighbour {one_line(service, 80)}"
+        item = findings.history(found, now, of=of)
         return item.model_copy(update={"finding": self.redact(item.finding), "text": self.redact(item.text)})
 
 
 async def open_inquiry(visit: Visit, evidence: Sequence[Evidence]) -> IncidentInquiry:
-    """Find out what may be asked about: the incident's own label sets that exist, and their metric names."""
+    """Find out what may be asked about: label sets that exist, and metric names; of the service and its neighbours."""
     redactor = visit.tools.redactors.of(visit.incident.id)
     redactor.skip(text for item in evidence for text in (item.finding, item.text))
-    log_labels, (metric_labels, names) = await asyncio.gather(_log_scopes(visit), _metric_scopes(visit))
-    service = visit.event.service
-    containers = (service,) if visit.tools.containers is not None and service else ()
+    scopes = await find_scopes(visit, evidence)
     extra = await visit.tools.extra.specs() if visit.tools.extra is not None else ()
-    scopes = Scopes(logs=log_labels, metrics=metric_labels, names=names, containers=containers)
     return IncidentInquiry(visit, scopes, redactor, evidence, extra)
-
-
-async def _log_scopes(visit: Visit) -> tuple[dict[str, str], ...]:
-    logs, settings = visit.tools.logs, visit.tools.settings
-    if logs is None:
-        return ()
-    window = findings.evidence_window(
-        visit.event.starts_at, visit.now(), settings.evidence.lookback_s, settings.evidence.lookahead_s
-    )
-    names = await _or_nothing(logs.label_names(window, timeout_s=settings.loki.timeout_s))
-    return tuple(findings.log_label_candidates(visit.event, names))[:_SCOPES] if names else ()
-
-
-async def _metric_scopes(visit: Visit) -> tuple[tuple[dict[str, str], ...], tuple[tuple[str, ...], ...]]:
-    metrics, settings = visit.tools.metrics, visit.tools.settings
-    if metrics is None:
-        return (), ()
-    window = findings.evidence_window(
-        visit.event.starts_at, visit.now(), settings.evidence.lookback_s, settings.evidence.lookahead_s
-    )
-    labels = findings.metric_label_candidates(visit.event)
-    timeout_s = settings.prometheus.timeout_s
-    asked = [_or_nothing(metrics.names(one, window, timeout_s=timeout_s)) for one in labels]
-    known = [
-        (one, usable_names(names)) for one, names in zip(labels, await asyncio.gather(*asked), strict=True) if names
-    ]
-    return tuple(one for one, _ in known[:_SCOPES]), tuple(names for _, names in known[:_SCOPES])
-
-
-async def _or_nothing(asked: "Awaitable[Iterable[str]]") -> list[str]:
-    """Return the names, or none where the source fails: then there is a question less to ask."""
-    try:
-        return sorted(await asked)
-    except SreopsError as exc:
-        log.warning("inquiry.scope_unknown", error=str(exc))
-        return []
 
 
 def _highest(evidence: Sequence[Evidence]) -> int:

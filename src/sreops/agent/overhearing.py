@@ -6,8 +6,7 @@ from datetime import timedelta
 from sreops.agent.scene import Scene
 from sreops.domain.evidence import LogLines, Window
 from sreops.domain.heard import comparable
-from sreops.domain.neighbours import Neighbour
-from sreops.domain.quoting import is_quotable
+from sreops.domain.neighbours import Neighbour, near_labels
 from sreops.domain.trace_flow import Line
 from sreops.errors import SreopsError
 from sreops.telemetry import log
@@ -49,7 +48,8 @@ async def _lines(scene: Scene, neighbour: Neighbour, window: Window) -> LogLines
 async def _asked(scene: Scene, neighbour: Neighbour, window: Window) -> LogLines:
     logs, containers, settings = scene.tools.logs, scene.tools.containers, scene.tools.settings
     if logs is not None:
-        labels = near_labels(scene.log_labels, neighbour)
+        container = neighbour.state.name if neighbour.state is not None else ""
+        labels = near_labels(scene.log_labels, neighbour.service, container)
         if not labels:
             return LogLines(query="", lines=())
         limit = min(LINES, settings.loki.max_lines)
@@ -59,16 +59,3 @@ async def _asked(scene: Scene, neighbour: Neighbour, window: Window) -> LogLines
     return await containers.logs(
         neighbour.state.id, since=window.start, limit=LINES, timeout_s=settings.docker.timeout_s
     )
-
-
-def near_labels(own: dict[str, str], neighbour: Neighbour) -> dict[str, str]:
-    """Return the labels that select a neighbour's lines: those of the service's own, with its name in the first.
-
-    The first label names the service, those behind it narrow (``evidence_scope``).
-    """
-    if not own or not is_quotable(neighbour.service):
-        return {}
-    first, *rest = own
-    of_container = first in ("container", "container_name") and neighbour.state is not None
-    name = neighbour.state.name if of_container and neighbour.state is not None else neighbour.service
-    return {first: name, **{label: own[label] for label in rest if label not in ("job", "instance", "pod")}}

@@ -223,16 +223,14 @@ def _signal_of(code: int) -> str:
     return names.get(code, " (command not found)" if code == 127 else "")
 
 
-def history(incidents: Sequence[Incident], now: datetime) -> Evidence:
-    """Tell of the service's earlier incidents: how often, how the last one ended, what was done."""
+def history(incidents: Sequence[Incident], now: datetime, *, of: str = "this service") -> Evidence:
+    """Tell of a service's earlier incidents: how often, how the last one ended, what was done."""
     if not incidents:
-        finding, lines = "no earlier incident of this service is known", []
+        finding, lines = f"no earlier incident of {of} is known", []
     else:
         ordered = sorted(incidents, key=lambda incident: incident.opened_at, reverse=True)
         day = sum((now - incident.opened_at).total_seconds() <= 86_400 for incident in ordered)
-        finding = (
-            f"{_count(len(ordered), 'earlier incident')} of this service, {day} within a day; last: {_past(ordered[0])}"
-        )
+        finding = f"{_count(len(ordered), 'earlier incident')} of {of}, {day} within a day; last: {_past(ordered[0])}"
         lines = [_past(incident) for incident in ordered[:10]]
     return Evidence(
         id="", kind=EvidenceKind.history, source="sreops", finding=finding[:500], text="\n".join(lines),

@@ -19,6 +19,8 @@ _DEPENDS_ON_LABEL = "com.docker.compose.depends_on"
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
 _ONE_SHOT = "service_completed_successfully"
 _METRIC_LABELS = ("service", "container", "name", "app", "container_label_com_docker_compose_service")
+_OF_CONTAINER = ("container", "container_name")
+_OF_ONE = ("job", "instance", "pod")  # labels that narrow to what only the alerted service has
 MAX_NEIGHBOURS = 6
 
 Topology = Mapping[str, Sequence[str]]
@@ -119,7 +121,7 @@ def neighbour_evidence(
     relation = "which it calls" if neighbour.role is Role.called else "which calls it"
     finding = f"neighbour {one_line(neighbour.service, 80)} ({relation}): {'; '.join(parts)}"
     container = {
-        "running": state.running, "health": state.health, "exit_code": state.exit_code,
+        "name": state.name, "running": state.running, "health": state.health, "exit_code": state.exit_code,
         "oom_killed": state.oom_killed, "status": state.status,
     } if state is not None else None  # fmt: skip
     return Evidence(
@@ -130,6 +132,43 @@ def neighbour_evidence(
             "signals": {str(item.data["signal"]): item.data for item in signals if "signal" in item.data},
         },
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NearService:
+    """A neighbour as the evidence names it; ``container`` is empty where the engine knows none."""
+
+    service: str
+    relation: str
+    container: str = ""
+
+
+def near_services(evidence: Sequence[Evidence]) -> tuple[NearService, ...]:
+    """Return the neighbours that an incident's evidence is about, at most ``MAX_NEIGHBOURS``."""
+    found: dict[str, NearService] = {}
+    for item in evidence:
+        service, container = item.data.get("service"), item.data.get("container")
+        if item.kind is not EvidenceKind.neighbour or not isinstance(service, str) or not is_quotable(service):
+            continue
+        name = str(container.get("name", "")) if isinstance(container, dict) else ""
+        relation = "which it calls" if item.data.get("role") == Role.called.value else "which calls it"
+        found.setdefault(service, NearService(service, relation, name))
+    return tuple(found.values())[:MAX_NEIGHBOURS]
+
+
+def near_labels(own: Mapping[str, str], service: str, container: str = "") -> dict[str, str]:
+    """Return the labels that select a neighbour's logs or metrics: those of the alerted service, its name replaced.
+
+    The first label names the service, those behind it narrow (``evidence_scope``). ``container`` is the name of the
+    neighbour's container, where it is known.
+    """
+    if not own or not is_quotable(service):
+        return {}
+    first, *rest = own
+    if first == "instance":
+        return {}  # an address of the alerted service: of the neighbour's nothing is known
+    name = container if container and first in _OF_CONTAINER and is_quotable(container) else service
+    return {first: name, **{label: own[label] for label in rest if label not in _OF_ONE}}
 
 
 def _word(state: ContainerState) -> str:

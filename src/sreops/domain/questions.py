@@ -64,8 +64,9 @@ class ContainerQuestion(_Question):
 
 
 class HistoryQuestion(_Question):
-    """Earlier incidents of the service, of the last ``days``."""
+    """Earlier incidents of the service of one scope, of the last ``days``."""
 
+    scope: _Name
     days: Annotated[int, Field(ge=1, le=365)]
 
 
@@ -76,26 +77,39 @@ KINDS: Mapping[str, type[Question]] = {
     "describe_container": ContainerQuestion,
     "past_incidents": HistoryQuestion,
 }
-_OF_SCOPE: Mapping[type[Question], Literal["L", "M", "C"]] = {
+ScopeKind = Literal["L", "M", "C", "H"]
+_OF_SCOPE: Mapping[type[Question], ScopeKind] = {
     LogQuestion: "L",
     MetricQuestion: "M",
     ContainerQuestion: "C",
+    HistoryQuestion: "H",
 }
 
 
 class Scopes(BaseModel):
-    """What may be named: label sets (L1, … for logs; M1, … for metrics), containers (C1, …), metric names."""
+    """What may be named: label sets (L1, … logs; M1, … metrics), containers (C1, …), services (H1, …).
+
+    Of the alerted service first, then of its known neighbours; ``neighbours`` are (service, what it is to the alerted).
+    """
 
     model_config = ConfigDict(frozen=True)
     logs: tuple[dict[str, str], ...] = ()
+    owners: tuple[str, ...] = ()  # of each log scope, the neighbour whose lines these are, or nothing
     metrics: tuple[dict[str, str], ...] = ()
     containers: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
     names: tuple[tuple[str, ...], ...] = ()  # of each metric scope, those that exist
+    neighbours: tuple[tuple[str, str], ...] = ()
 
-    def ids(self, kind: Literal["L", "M", "C"]) -> list[str]:
+    def ids(self, kind: ScopeKind) -> list[str]:
         """Return the ids of one kind."""
-        counts = {"L": len(self.logs), "M": len(self.metrics), "C": len(self.containers)}
+        counts = {"L": len(self.logs), "M": len(self.metrics), "C": len(self.containers), "H": len(self.services)}
         return [f"{kind}{number}" for number in range(1, counts[kind] + 1)]
+
+    def owner(self, scope: str) -> str:
+        """Return the neighbour whose logs a scope (L1, …) is of; nothing where they are the alerted service's own."""
+        place = int(scope[1:]) - 1
+        return self.owners[place] if place < len(self.owners) else ""
 
     def told(self) -> str:
         """Return the scopes for the model; labels and names are what others wrote."""
@@ -106,6 +120,11 @@ class Scopes(BaseModel):
             lines.append(f"{place} metrics of {_labels(labels)}: {', '.join(names) or 'none known'}")
         for place, name in zip(self.ids("C"), self.containers, strict=True):
             lines.append(f"{place} container {one_line(name, 120)}")
+        for place, name in zip(self.ids("H"), self.services, strict=True):
+            lines.append(f"{place} earlier incidents of {one_line(name, 120)}")
+        if self.neighbours:
+            told = ", ".join(f"{one_line(name, 120)} ({one_line(role, 40)})" for name, role in self.neighbours)
+            lines.append(f"Neighbours of the alerted service are {told}.")
         return "\n".join(lines) or "Nothing."
 
 
@@ -128,10 +147,9 @@ def read_question(name: str, arguments: object, scopes: Scopes) -> Question:
     except (ValidationError, RecursionError) as exc:
         told = _told(exc, set(kind.model_fields)) if isinstance(exc, ValidationError) else ["too deeply nested"]
         raise QueryRefused(f"{name}: {'; '.join(dict.fromkeys(told))}") from exc
-    if not isinstance(question, HistoryQuestion):
-        allowed = scopes.ids(_OF_SCOPE[type(question)])
-        if question.scope not in allowed:
-            raise QueryRefused(f"{name}: scope must be one of {', '.join(allowed) or 'none: there is nothing to ask'}")
+    allowed = scopes.ids(_OF_SCOPE[type(question)])
+    if question.scope not in allowed:
+        raise QueryRefused(f"{name}: scope must be one of {', '.join(allowed) or 'none: there is nothing to ask'}")
     _check_texts(name, question, scopes)
     return question
 
@@ -234,7 +252,11 @@ TOOLS: Sequence[tuple[str, str, dict[str, Any]]] = (
     ),
     (
         "past_incidents",
-        "Read this service's earlier incidents: what the cause was, what was done, and whether it helped.",
-        _schema(days={"type": "integer", "description": "1 to 365 days back."}),
+        "Read earlier incidents of a service (H1, …), the alerted one or a neighbour: what the cause was, what was "
+        "done, and whether it helped.",
+        _schema(
+            scope={"type": "string", "description": "H1, H2, …"},
+            days={"type": "integer", "description": "1 to 365 days back."},
+        ),
     ),
 )
