@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.analysis import Analysis, Category, OfferedRunbook, RecommendedAction
 from sreops.domain.anomaly import Ranking, lead_of
-from sreops.domain.case_brief import Study, components
+from sreops.domain.case_brief import Study, components, heads
 from sreops.domain.cases import Case
 from sreops.domain.causes import ENOUGH
 from sreops.domain.remedies import Choice, Known, choose
@@ -52,9 +52,12 @@ class Answer(BaseModel):
 
 
 def asks_for(case: Case) -> str:
-    """Tell what the closed list holds: ``components``, ``categories``, ``actions``, or ``nothing``."""
+    """Tell what the closed list holds: ``components``, ``categories``, ``actions``, or ``nothing``.
+
+    Series that name their services give a list to rank where none is given.
+    """
     if not case.candidates:
-        return "nothing"
+        return "components" if heads(case.metrics) else "nothing"
     if sum(candidate in _COARSE for candidate in case.candidates) >= 2:
         return "categories"
     return "components" if components(case) else "actions"

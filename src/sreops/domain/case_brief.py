@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,9 @@ LEAST_EXCERPT_CHARS, MOST_EXCERPT_CHARS, EXCERPT_SHARE = 2_500, 12_000, 0.0085
 """The excerpt of logs: about a hundredth of them, small ones nearly whole, never more than an analyst reads."""
 MAX_STATE_CHARS, MAX_STATES_CHARS = 4_000, 24_000
 SUSPECTS_TOLD = 5
+LEAST_SHARING = 3
+"""So many services must have a series of the same ending, for what stands before it to be taken for a service."""
+_MARKS = re.compile(r"[.|{/ ]")
 _LABELLED = re.compile(r"^([^{]+?)\s*(\{.*\})$", re.S)
 _OWNER_LABELS = ("service", "app", "deployment", "container", "pod", "instance", "namespace", "job")
 
@@ -57,7 +60,7 @@ def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()
 def scene(case: Case, baseline: Baseline, since: float) -> Scene:
     """Return what the ranking of suspects works on; the services are the candidates where these own series or logs."""
     owners: dict[str, tuple[str, str]] = {}
-    parts = case.candidates if components(case) else ()
+    parts = case.candidates if components(case) else heads(case.metrics)
     for name in case.metrics:
         owners[name] = _owner(name, parts)
     services = parts or tuple(
@@ -88,6 +91,19 @@ def components(case: Case) -> bool:
     heard = {entry.service for entry in case.logs}
     owning = {_owner(name, case.candidates)[0] for name in case.metrics} | heard
     return 2 * sum(candidate in owning for candidate in case.candidates) >= len(case.candidates)
+
+
+def heads(names: Collection[str]) -> tuple[str, ...]:
+    """Return the services of series named ``carts_cpu``: what stands before endings that several of them share."""
+    endings: dict[str, set[str]] = {}
+    for name in names:
+        head, mark, ending = name.partition("_")
+        if mark and head and not _MARKS.search(name):
+            endings.setdefault(ending, set()).add(head)
+    shared = [heads for heads in endings.values() if len(heads) >= LEAST_SHARING]
+    if 2 * sum(map(len, shared)) < len(names) or len(shared) < 2:
+        return ()
+    return tuple(sorted(set().union(*shared)))
 
 
 def _owner(name: str, parts: Sequence[str]) -> tuple[str, str]:

@@ -37,6 +37,8 @@ _FLOORS: Mapping[tuple[str, str], tuple[float | None, float | None]] = {
     ("petshop", "AC@3"): (0.65, 0.70),
     ("runbook_retrieval", "hit@1"): (0.88, 0.92),
     ("runbook_retrieval", "abstains rightly"): (None, 0.80),
+    ("sock_shop_cpu", "Avg@5"): (0.87, 0.95),
+    ("sock_shop_mem", "Avg@5"): (0.94, 0.97),
     ("kubernaut", "action"): (0.50, 0.60),
     ("kubernaut", "unsafe actions"): (None, 0.0),
     ("opensre", "category"): (14 / 29, None),
@@ -69,6 +71,11 @@ def _ranks(most: int) -> Callable[[Answer, Labels], bool]:
     return lambda answer, labels: any(right in answer.ranked[:most] for right in labels.components)
 
 
+def _averaged(answer: Answer, labels: Labels) -> float:
+    """Return the mean of AC@1 to AC@5 of one answer."""
+    return sum(_ranks(most)(answer, labels) for most in range(1, 6)) / 5
+
+
 def _ranks_parts(answer: Answer, labels: Labels) -> bool:
     return any(right in answer.ranked for right in labels.components)
 
@@ -90,10 +97,11 @@ def _keeps(answer: Answer, labels: Labels) -> bool:
     return any(re.search(pattern, answer.log_excerpt) for pattern in labels.decisive)
 
 
-_MEASURES: tuple[tuple[str, Callable[[Answer, Labels], bool], Callable[[Answer, Labels], bool]], ...] = (
+_MEASURES: tuple[tuple[str, Callable[[Answer, Labels], bool], Callable[[Answer, Labels], float]], ...] = (
     ("AC@1", _ranks_parts, _ranks(1)),
     ("AC@3", _ranks_parts, _ranks(3)),
     ("AC@5", _ranks_parts, _ranks(5)),
+    ("Avg@5", _ranks_parts, _averaged),
     ("abstains", _ranks_parts, lambda answer, _: answer.abstained),
     ("category", _classes, lambda answer, labels: answer.ranked[:1] == (labels.category,)),
     (

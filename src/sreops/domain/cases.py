@@ -17,6 +17,7 @@ from sreops.domain.change_score import Span
 MASK_BEFORE_S, MASK_AFTER_S = 60.0, 240.0
 """What another fault's start blots out: it may be noted late, and lasts some minutes."""
 MAX_LINE_CHARS = 1_000_000
+_SINCE = ("fault_start", "inject_time", "alert_time", "starts_at")
 
 Series = tuple[tuple[float, float], ...]
 
@@ -58,9 +59,7 @@ class Case(BaseModel):
     @property
     def since(self) -> float | None:
         """When the trouble was first known: the fault's start, else the alert's; None where neither is recorded."""
-        return next(
-            (self.window[name] for name in ("fault_start", "alert_time", "starts_at") if name in self.window), None
-        )
+        return next((self.window[name] for name in _SINCE if name in self.window), None)
 
     @property
     def input_chars(self) -> int:
