@@ -5,14 +5,16 @@ import itertools
 import random
 from collections import Counter
 
+import pytest
 from store_scene import T0, Opener, alert, at, at_work, cleared, effect_of, ended, from_topic, opened
 
 from sreops.adapters.store import AUTOMATION, SqlIncidentStore
+from sreops.domain.alert import Severity
 from sreops.domain.audit import verify_chain
 from sreops.domain.correlation import Windows, correlate
 from sreops.domain.policy import PolicyLimits
 from sreops.domain.record import Action
-from sreops.errors import DecisionConflict, EffectBlocked
+from sreops.errors import DecisionConflict, EffectBlocked, LeaseLost
 from sreops.ports import Changes
 
 
@@ -95,6 +97,25 @@ class ReplicasSuite:
 
         await asyncio.gather(*map(work, range(4)))
         assert next(done) == 40
+
+    async def test_a_lapsed_lease_is_over_once_another_incident_of_its_service_is_begun(
+        self, store: SqlIncidentStore, another: Opener
+    ) -> None:
+        replica = await another()
+        await opened(store, severity=Severity.warning)
+        [lapsed] = await store.claim("w1", now=T0, lease_s=30, limit=1)
+        await opened(store, severity=Severity.critical, fingerprint="worse", now=at(31))
+        [lease] = await replica.claim("w2", now=at(40), lease_s=30, limit=9)
+        assert lease.incident_id != lapsed.incident_id, "critical before warning"
+
+        assert not await store.renew([lapsed], now=at(41), lease_s=30), "else two workers were at one service"
+        with pytest.raises(LeaseLost):
+            await store.begin_effect(lapsed, effect_of(lapsed), PolicyLimits(), now=at(41))
+        with pytest.raises(LeaseLost):
+            await store.park(lapsed, wake_at=at(50), timer="settle")
+        await ended(replica, lease, now=at(42))
+        [taken_over] = await replica.claim("w2", now=at(43), lease_s=30, limit=9)
+        assert (taken_over.incident_id, taken_over.woken_by) == (lapsed.incident_id, "takeover")
 
     async def test_chains_stay_whole_where_replicas_write_to_them(
         self, store: SqlIncidentStore, another: Opener
