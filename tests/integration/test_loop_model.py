@@ -109,6 +109,22 @@ async def test_an_overconfident_model_on_the_alert_s_own_text_is_taken_down_with
         assert it.starts() == 1
 
 
+async def test_where_the_rules_would_do_something_else_the_model_is_taken_down_and_a_person_decides(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking()) as it:
+        assert it.world.claude is not None
+        claim = {"category": "traffic_overload", "recommended_action": "scale", "confidence": 0.9, "evidence": ["E2"]}
+        it.world.claude.script(Override(claim))
+        await it.fire()
+        incident = await it.ended()
+        assert (incident.reason, incident.confidence) == (Reason.low_confidence, 0.65)
+        assert incident.decision is not None
+        assert "would restart (0.90 → 0.65)" in incident.decision["confidence"]["taken_down"][0]
+        assert "taken down: the rules conclude memory_leak" in " ".join(await it.thoughts(incident))
+        assert it.starts() == 1
+
+
 async def test_what_failed_calls_took_is_on_the_incident_that_the_rules_answered(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:

@@ -22,7 +22,8 @@ def piece(number, kind, *, partial=False):
 
 EVIDENCE = (
     piece(1, "alert"), piece(2, "container"), piece(3, "logs"), piece(4, "gap", partial=True),
-    piece(5, "metric", partial=True), piece(6, "metric"),
+    piece(5, "metric", partial=True), piece(6, "metric"), piece(7, "suspects"), piece(8, "change"),
+    piece(9, "history"), piece(10, "tool"), piece(11, "neighbour"), piece(12, "events"),
 )  # fmt: skip
 UNKNOWN = analysis("unknown", "escalate", 0.2, ())
 
@@ -54,11 +55,32 @@ def test_rules_that_are_unsure_contradict_nobody():
     assert not second_opinion(analysis(), UNKNOWN, EVIDENCE).why
 
 
-@pytest.mark.parametrize("cited", [("E1",), ("E4",), ("E1", "E4")])
-def test_gaps_and_the_alert_s_own_text_prove_nothing(cited):
+@pytest.mark.parametrize("cited", [("E1",), ("E4",), ("E1", "E4"), ("E7",), ("E8",), ("E9",), ("E7", "E8", "E1")])
+def test_gaps_the_alert_s_own_text_suspicions_and_changes_alone_prove_nothing(cited):
     opinion = second_opinion(analysis(confidence=1.0, evidence=cited), analysis(), EVIDENCE)
     assert opinion.analysis.confidence == 0.5
     assert "proves no cause" in opinion.why[0]
+
+
+@pytest.mark.parametrize("proof", ["E2", "E3", "E6", "E11", "E12"])
+def test_beside_something_that_was_seen_a_suspicion_or_a_change_takes_nothing_off(proof):
+    assert not second_opinion(analysis(evidence=("E7", "E8", proof)), analysis(), EVIDENCE).why
+
+
+def test_what_a_foreign_tool_said_is_text_like_log_lines():
+    opinion = second_opinion(analysis(confidence=1.0, evidence=("E10", "E3")), UNKNOWN, EVIDENCE)
+    assert opinion.analysis.confidence == 0.65
+
+
+def test_a_disagreement_comes_on_top_of_weak_evidence():
+    weak = analysis(confidence=1.0, evidence=("E7",))
+    opinion = second_opinion(weak, analysis("disk_full", "escalate", 0.85), EVIDENCE)
+    assert (opinion.analysis.confidence, len(opinion.why)) == (0.25, 2)
+
+
+def test_what_does_not_act_is_contradicted_for_its_cause_only():
+    opinion = second_opinion(analysis("latency", "investigate", 0.9), analysis("disk_full", "escalate", 0.85), EVIDENCE)
+    assert opinion.analysis.confidence == 0.8
 
 
 def test_a_cause_without_any_evidence_is_not_believed():
@@ -83,7 +105,7 @@ ANALYSES = st.builds(
     st.sampled_from(list(Category)),
     st.sampled_from(list(RecommendedAction)),
     st.floats(0, 1),
-    st.lists(st.sampled_from(["E1", "E2", "E3", "E4", "E5", "E6"]), unique=True).map(tuple),
+    st.lists(st.sampled_from([item.id for item in EVIDENCE]), unique=True).map(tuple),
 )
 
 
@@ -96,4 +118,4 @@ def test_confidence_only_ever_goes_down_and_every_step_has_its_reason(model, rul
 
 
 def test_all_kinds_are_judged():
-    assert {kind.value for kind in EvidenceKind} >= {"alert", "logs", "metric", "container", "history", "gap"}
+    assert {item.kind for item in EVIDENCE} == set(EvidenceKind), "a new kind: is it proof, text, or neither?"

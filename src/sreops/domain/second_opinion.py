@@ -18,7 +18,7 @@ OTHER_CAUSE_COST = 0.10
 PARTIAL_COST = 0.10
 """All that is cited is incomplete."""
 WEAK_MOST = 0.5
-"""Cited is only what proves nothing: gaps, the alert's own text, or nothing at all."""
+"""Cited is only what proves nothing (see ``_PROVES_NOTHING``), or nothing at all."""
 TEXT_ALONE_MOST = 0.65
 """To act on log lines alone, in which the rules see no sign of that cause, is for a person to decide."""
 RULES_HEARD = 0.5
@@ -29,7 +29,10 @@ _KIN = (
     frozenset({Category.dependency_down, Category.connection_refused}),
 )
 """Causes that are two names for what the same signs show: to choose the other is no disagreement."""
-_PROVES_NOTHING = frozenset({EvidenceKind.gap, EvidenceKind.alert})
+_PROVES_NOTHING = frozenset(
+    {EvidenceKind.gap, EvidenceKind.alert, EvidenceKind.suspects, EvidenceKind.change, EvidenceKind.history}
+)
+"""A gap, the alert's own text; who is suspected, which says where and not why; what changed, or was so once before."""
 
 
 class Opinion(BaseModel):
@@ -91,5 +94,5 @@ def _supported(model: Analysis, rules: Analysis) -> bool:
 
 
 def _text_alone(cited: Sequence[Evidence]) -> bool:
-    told = (EvidenceKind.logs, EvidenceKind.history, EvidenceKind.tool, *_PROVES_NOTHING)
+    told = (EvidenceKind.logs, EvidenceKind.tool, *_PROVES_NOTHING)
     return all(item.kind in told for item in cited)
