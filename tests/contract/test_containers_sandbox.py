@@ -16,8 +16,8 @@ from sreops.adapters.docker.log_frames import log_lines
 from sreops.domain.evidence import Window
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.docker_container import Idle
 from sreops.sandbox.docker_engine import DockerEngine
+from sreops.sandbox.docker_process import Idle
 from sreops.sandbox.server import Server
 from sreops.settings import DockerSettings
 from sreops.telemetry import REGISTRY

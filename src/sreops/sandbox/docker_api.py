@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sreops.sandbox.docker_container import Container, StartFailed, Version
+from sreops.sandbox.docker_container import Container, Version
 from sreops.sandbox.docker_filters import (
     CONTAINER_KEYS,
     BadFilter,
@@ -22,6 +22,7 @@ from sreops.sandbox.docker_filters import (
     container_matches,
     parse_filters,
 )
+from sreops.sandbox.docker_process import StartFailed
 from sreops.sandbox.docker_services import service_routes
 
 if TYPE_CHECKING:

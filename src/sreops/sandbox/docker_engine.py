@@ -14,19 +14,19 @@ from typing import Any, Literal, TypeVar
 
 from starlette.types import ASGIApp
 
-from sreops.sandbox.clock import NS, Clock
+from sreops.sandbox.clock import Clock
 from sreops.sandbox.docker_api import api, error_body
 from sreops.sandbox.docker_container import (
     Container,
     Health,
     LogLine,
     Probe,
-    Process,
-    StartFailed,
     Version,
     image_id_of,
     rfc3339,
 )
+from sreops.sandbox.docker_event import Event
+from sreops.sandbox.docker_process import Process, StartFailed
 from sreops.sandbox.docker_swarm import Service, Swarm
 from sreops.sandbox.faults import Faults
 
@@ -64,31 +64,6 @@ class Image:
             "Size": 8 << 20,
             "Config": {"Cmd": ["/app/run"]},
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened to a container."""
-
-    ts_ns: int
-    action: str
-    container: str
-    attributes: Mapping[str, str]
-
-    def shown(self, version: Version) -> dict[str, Any]:
-        """Return it as ``/events`` streams it; 1.52 dropped ``status``, ``id`` and ``from``."""
-        shown: dict[str, Any] = {
-            "Type": "container",
-            "Action": self.action,
-            "Actor": {"ID": self.container, "Attributes": dict(self.attributes)},
-            "scope": "local",
-            "time": self.ts_ns // NS,
-            "timeNano": self.ts_ns,
-        }
-        if version < (1, 52):
-            image = self.attributes["image"]
-            shown |= {"status": self.action, "id": self.container, "from": image}
-        return shown
 
 
 class DockerEngine:

@@ -17,7 +17,8 @@ from sreops.sandbox.docker_filters import labels_match, parse_filters
 from sreops.sandbox.docker_reply import EngineError, flag, reply
 
 if TYPE_CHECKING:
-    from sreops.sandbox.docker_engine import DockerEngine, Event
+    from sreops.sandbox.docker_engine import DockerEngine
+    from sreops.sandbox.docker_event import Event
 
 EVENT_KEYS = frozenset({"container", "event", "image", "label", "scope", "type"})
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
