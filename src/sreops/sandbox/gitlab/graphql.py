@@ -16,7 +16,7 @@ from sreops.sandbox.gitlab.graphql_schema import SCHEMA
 from sreops.sandbox.gitlab.graphql_types import Input, Shown, fill_in_scalars, tag_type
 from sreops.sandbox.gitlab.records import Issue, TimelineEvent
 from sreops.sandbox.gitlab.rest import PROJECT_ID, base_of
-from sreops.sandbox.gitlab.token import Token
+from sreops.sandbox.gitlab.token import Token, shown_by
 from sreops.sandbox.gitlab.tracker import Invalid, TooManyRequests, Tracker
 
 QUERY_LENGTH_MAX = 10_000
@@ -63,9 +63,7 @@ class GraphQL:
         return JSONResponse(done.formatted)
 
     def _authenticate(self, request: Request) -> bool | Response:
-        private = request.headers.get("private-token")
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        given = private if private is not None else bearer.strip() if scheme.lower() == "bearer" else None
+        given = shown_by(request)
         if given is None:
             return False
         if given != self._token().value:

@@ -91,7 +91,7 @@ class Rest:
         self._table = [(re.compile(rf"/api/v4{path}"), handlers) for path, handlers in table]
 
     async def answer(self, request: Request) -> Response:
-        """Told one request below `/api/v4`."""
+        """Answer one request below `/api/v4`."""
         try:
             params = await read(request)
             match, handlers = self._route(request)

@@ -8,6 +8,15 @@ from starlette.requests import Request
 from sreops.sandbox.told import Told
 
 
+def shown_by(request: Request) -> str | None:
+    """Return the token that a request shows, in either of the two ways; None where it shows none."""
+    private = request.headers.get("private-token")
+    if private is not None:
+        return private
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else None
+
+
 @dataclass(frozen=True)
 class Token:
     """What `personal_access_tokens/self` tells of the token."""
@@ -19,16 +28,14 @@ class Token:
 
     def admit(self, request: Request, *, of_project: bool) -> None:
         """Raise Told where the request shows no token, another one, or one that may not do this."""
-        private = request.headers.get("private-token")
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        given = private if private is not None else bearer.strip() if scheme.lower() == "bearer" else None
+        given = shown_by(request)
         if given is None:
             # Who is nobody learns nothing of a private project, not even that it is there.
             if of_project and request.method == "GET":
                 raise Told(404, {"message": "404 Project Not Found"})
             raise Told(401, {"message": "401 Unauthorized"})
         if given != self.value:
-            if private is not None:
+            if "private-token" in request.headers:
                 raise Told(401, {"message": "401 Unauthorized"})
             told = "Token was revoked. You have to re-authorize from the user."
             raise Told(401, {"error": "invalid_token", "error_description": told})
