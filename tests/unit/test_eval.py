@@ -166,6 +166,7 @@ def test_the_times_of_other_faults_are_used_and_nothing_else_of_them(tmp_path: P
     assert masked["evidence"] != plain["evidence"]
 
 
+WHOLE = gzip.compress(json.dumps(ranked_case()).encode())
 BROKEN: dict[str, bytes] = {
     "not-gzip": b"certainly no gzip",
     "not-json": gzip.compress(b"{"),
@@ -176,6 +177,13 @@ BROKEN: dict[str, bytes] = {
     "bad-logs": gzip.compress(json.dumps(ranked_case(logs=[{"ts": 1}])).encode()),
     "bad-candidates": gzip.compress(json.dumps(ranked_case(candidates="all")).encode()),
     "not-utf8": gzip.compress(b'{"id": "\xff\xfe"}'),
+    "damaged": WHOLE[:30] + bytes(byte ^ 0xFF for byte in WHOLE[30:60]) + WHOLE[60:],
+    "nested": gzip.compress(b"[" * 100_000),
+    "late-log": gzip.compress(json.dumps(ranked_case(logs=[{"ts": 1e18, "line": "x"}])).encode()),
+    "late-window": gzip.compress(json.dumps(ranked_case(window={"fault_start": -1e30})).encode()),
+    "late-metric": gzip.compress(json.dumps(ranked_case(window={}, metrics={"a.b": [[1e300, 1]]})).encode()),
+    "endless-metric": gzip.compress(b'{"id": "x", "metrics": {"a.b": [[1, 1' + b"0" * 400 + b"]]}}"),
+    "bad-pattern": gzip.compress(json.dumps(ranked_case(extra={"decisive_log_regex": ["(open"]})).encode()),
 }
 
 
@@ -197,11 +205,23 @@ def test_odd_but_readable_cases_are_answered(tmp_path: Path) -> None:
     write(folder, "3", ranked_case(id="no-times", window=None, logs=[{"ts": None, "service": None, "line": "x" * 9}]))
     write(folder, "4", ranked_case(id="surrogate", logs=[{"ts": SINCE, "service": "payment", "line": "\ud800 \x00"}]))
     (folder / "5.json").write_text(json.dumps(ranked_case(id="plain")))
+    write(folder, "6", ranked_case(id="half \ud800", metrics={"\ud800.cpu": [[SINCE, 1]]}, window={"x": 10**400}))
     answers = evaluate(tmp_path / "in", tmp_path / "out.jsonl")
-    assert sorted(answer["id"] for answer in answers) == ["bare", "nan", "no-times", "plain", "surrogate"]
+    assert sorted(answer["id"] for answer in answers) == [
+        "bare", "half ?", "nan", "no-times", "plain", "surrogate",
+    ]  # fmt: skip
     bare = next(answer for answer in answers if answer["id"] == "bare")
     assert bare["abstained"] is True
     assert (bare["ranked"], bare["category"]) == ([], "unknown")
+
+
+def test_a_secret_at_a_cut_is_not_halved(tmp_path: Path) -> None:
+    token = "ghp_" + "a1B2" * 9
+    events = [{"type": "Warning", "reason": "R", "object": "Pod/x", "message": "x" * 570 + f" {token}"}]
+    states = {"describe": "x" * 3_990 + f" {token}"}
+    write(tmp_path / "in" / "set", "1", action_case(extra={"events": events, "evidence": states}))
+    [answer] = evaluate(tmp_path / "in", tmp_path / "out.jsonl")
+    assert "ghp_" not in answer["evidence"]
 
 
 def retrieval(folder: Path, gold: str | None = "KubePodNotReady") -> None:
@@ -247,6 +267,15 @@ def test_a_retrieval_set_without_its_runbooks_is_reported(tmp_path: Path, capsys
     (tmp_path / "in" / "runbook_retrieval" / "runbooks.json").unlink()
     assert evaluate(tmp_path / "in", tmp_path / "out.jsonl") == []
     assert "skipped runbook_retrieval" in capsys.readouterr().out
+
+
+def test_half_a_surrogate_pair_in_a_runbook_does_no_harm(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "set"
+    retrieval(folder)
+    text = (folder / "runbooks.json").read_text().replace('"id": "KubePodNotReady"', '"id": "KubePodNotReady \\ud800"')
+    (folder / "runbooks.json").write_text(text)
+    first, _ = evaluate(tmp_path / "in", tmp_path / "out.jsonl")
+    assert first["runbook"][0] == "KubePodNotReady ?"
 
 
 def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

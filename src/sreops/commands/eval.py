@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import time
+import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from sreops.app import model_text, open_analyst
 from sreops.domain.analysis import Analysis, Brief, OfferedRunbook
 from sreops.domain.case_answer import Answer, answered, find_runbook, library_of, offered_actions
 from sreops.domain.case_brief import study
-from sreops.domain.case_scores import Judged, Score, scores
+from sreops.domain.case_scores import SURE, Bin, Judged, Score, reliability, scores
 from sreops.domain.cases import Baseline, Case, CaseBroken, Labels, fitting, read_baseline, read_case
 from sreops.domain.causes import conclude
 from sreops.domain.matching import RULES
@@ -111,6 +112,8 @@ class _Evaluation:
             out.write(one.answer.model_dump_json() + "\n")
         if judged:
             self.console.print(_table(group.name, scores(group.name, judged), judged))
+            if bins := reliability(judged):
+                self.console.print(_reliability_table(group.name, bins))
 
     def _baselines(self) -> list[Baseline]:
         found = []
@@ -225,9 +228,16 @@ def _read(path: Path) -> object:
             body = file.read(_MAX_FILE_BYTES + 1)
     except EOFError as exc:
         raise CaseBroken("the gzip file ends too early") from exc
+    except zlib.error as exc:
+        raise CaseBroken(f"the gzip file is damaged: {exc}") from exc
     if len(body) > _MAX_FILE_BYTES:
         raise CaseBroken(f"more than {_MAX_FILE_BYTES} bytes unpacked")
-    return json.loads(body)
+    try:
+        found = json.loads(body)
+        # half a surrogate pair is no text, and can't be written again
+        return json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")) if b"\\u" in body else found
+    except RecursionError as exc:
+        raise CaseBroken("it is nested too deeply") from exc
 
 
 def _listed(raw: object, key: str) -> list[Any]:
@@ -246,6 +256,21 @@ def _table(name: str, found: Sequence[Score], judged: Sequence[Judged]) -> Table
         table.add_column(column, justify="left" if column == "measure" else "right")
     for score in found:
         table.add_row(score.measure, _shown(score.value), str(score.count), _shown(score.floor), _shown(score.goal))
+    return table
+
+
+def _reliability_table(name: str, bins: Sequence[Bin]) -> Table:
+    """Tell what claims are worth, bin by bin, and what those at ``SURE`` and above are worth together."""
+    table = Table(title=f"{name}: what its confidence is worth", box=None, pad_edge=False, title_justify="left")
+    for column in ("claimed", "mean", "of", "right"):
+        table.add_column(column, justify="left" if column == "claimed" else "right")
+    for one in bins:
+        claimed = f"{one.low:.1f} to {min(one.high, 1.0):.1f}"
+        table.add_row(claimed, f"{one.claimed:.2f}", str(one.count), f"{one.right / one.count:.2f}")
+    sure = [one for one in bins if one.low >= SURE]
+    if count := sum(one.count for one in sure):
+        right, mean = sum(one.right for one in sure) / count, sum(one.claimed * one.count for one in sure) / count
+        table.add_row(f"{SURE} and above", f"{mean:.2f}", str(count), f"{right:.2f}")
     return table
 
 

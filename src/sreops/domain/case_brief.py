@@ -47,7 +47,8 @@ def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()
     logs = _logs(case, at, redactor)
     items += logs
     if case.events:
-        text = redactor.redact(clean("\n".join(line[:600] for line in _worst_first(case.events)[:60])))
+        told = (redactor.redact(clean(line))[:600] for line in _worst_first(case.events)[:60])  # a cut halves secrets
+        text = "\n".join(told)
         items.append(_piece(EvidenceKind.logs, "events", f"{len(case.events)} events of the cluster", text))
     items += _states(case, redactor)
     if ranking.suspects and not ranking.abstained:
@@ -181,7 +182,7 @@ def _states(case: Case, redactor: Redactor) -> list[Evidence]:
     share = max(600, min(MAX_STATE_CHARS, MAX_STATES_CHARS // max(1, len(case.evidence))))
     return [
         _piece(
-            EvidenceKind.container, "recorded", f"what {one_line(name, 120)} said", redactor.redact(clean(text[:share]))
+            EvidenceKind.container, "recorded", f"what {one_line(name, 120)} said", redactor.redact(clean(text))[:share]
         )
         for name, text in list(case.evidence.items())[: MAX_STATES_CHARS // 600]
     ]

@@ -7,6 +7,7 @@ faults — goes into ``Labels`` or nowhere.
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from sreops.domain.change_score import Span
 MASK_BEFORE_S, MASK_AFTER_S = 60.0, 240.0
 """What another fault's start blots out: it may be noted late, and lasts some minutes."""
 MAX_LINE_CHARS = 1_000_000
+TIMES_S = (-6e10, 2.5e11)
+"""Epoch seconds that a calendar knows: from the year 68 to 9892."""
 _SINCE = ("fault_start", "inject_time", "alert_time", "starts_at")
 
 Series = tuple[tuple[float, float], ...]
@@ -112,7 +115,9 @@ def read_case(raw: object) -> tuple[str, Case, Labels]:
             logs=_lines(raw.get("logs")),
             metrics=_metrics(raw.get("metrics")),
             candidates=tuple(_text(item) for item in _sequence(raw.get("candidates"), "candidates")),
-            window={k: float(v) for k, v in _mapping(raw.get("window"), "window").items() if _is_number(v)},
+            window={
+                k: _time(v, f"window.{k}") for k, v in _mapping(raw.get("window"), "window").items() if _is_number(v)
+            },
             evidence=_texts(extra.get("evidence"), "extra.evidence"),
             events=tuple(_event(item) for item in _sequence(extra.get("events"), "extra.events")),
             masked=tuple(_masked(item) for item in _sequence(extra.get("other_faults_in_window"), "other faults")),
@@ -123,15 +128,12 @@ def read_case(raw: object) -> tuple[str, Case, Labels]:
             category=_text(raw.get("expected_fault_type")),
             actions=None if actions is None else tuple(_text(item) for item in _listed(actions)),
             lenient_actions=tuple(_text(item) for item in _listed(extra.get("lenient_actions"))),
-            decisive=tuple(
-                _text(item[0] if isinstance(item, list) and item else item)
-                for item in _listed(extra.get("decisive_log_regex"))
-            ),
+            decisive=tuple(_pattern(item) for item in _listed(extra.get("decisive_log_regex"))),
         )
     except ValidationError as exc:
         first = exc.errors()[0]
         raise CaseBroken(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from exc
-    return raw["id"], case, labels
+    return _text(raw["id"]), case, labels
 
 
 def read_baseline(raw: object) -> Baseline:
@@ -175,9 +177,27 @@ def _is_number(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # JSON's integers have no end
+        return None
+
+
+def _time(value: float, where: str) -> float:
+    if not TIMES_S[0] <= value <= TIMES_S[1]:
+        raise CaseBroken(f"{where} is no time in epoch seconds: {value:g}")
+    return float(value)
+
+
+def _pattern(item: object) -> str:
+    text = _text(item[0] if isinstance(item, list) and item else item)
+    try:
+        re.compile(text)
+    except re.error as exc:
+        raise CaseBroken(f"extra.decisive_log_regex: {exc}") from exc
+    return text
 
 
 def _text(value: object) -> str:
@@ -222,10 +242,10 @@ def _lines(value: object) -> tuple[CaseLine, ...]:
     for number, raw in enumerate(_sequence(value, "logs")):
         if not isinstance(raw, dict) or not isinstance(raw.get("line"), str):
             raise CaseBroken(f"logs[{number}] has no line")
-        at = raw.get("ts")
+        at = _number(raw.get("ts"))
         lines.append(
             CaseLine(
-                ts=_number(at),
+                ts=at if at is None else _time(at, f"logs[{number}].ts"),
                 service=_text(raw.get("service")),
                 line=_text(raw["line"][:MAX_LINE_CHARS]),
             )
@@ -237,8 +257,12 @@ def _metrics(value: object) -> dict[str, Series]:
     metrics: dict[str, Series] = {}
     for name, points in _mapping(value, "metrics").items():
         try:
-            metrics[str(name)] = tuple((float(at), float(v)) for at, v in points or () if v is not None)
-        except (TypeError, ValueError) as exc:
+            metrics[_text(name)] = tuple(
+                (_time(at, f"metrics[{str(name)[:80]!r}]"), float(v)) for at, v in points or () if v is not None
+            )
+        except CaseBroken:
+            raise
+        except (TypeError, ValueError, OverflowError) as exc:
             raise CaseBroken(f"metrics[{str(name)[:80]!r}] is no list of [time, value]") from exc
     return metrics
 
