@@ -29,6 +29,9 @@ _COARSE: Mapping[str, tuple[Category, ...]] = {
 }  # fmt: skip
 """Our causes in the coarser classes that others use."""
 
+NOT_CHOSEN = 0.4
+"""Where an action is asked for and none is chosen, a sure cause is no sure answer."""
+
 
 class Answer(BaseModel):
     """One line of ``eval``'s file; its fields in the order they are written."""
@@ -110,8 +113,8 @@ def answered(case: Case, seen: Study, analysis: Analysis, *, by_model: bool) -> 
 
 
 def _confidence(ranking: Ranking) -> float:
-    """Return what a ranking is worth: of those that don't abstain about seven in ten are right, more where it leads."""
-    return 0.1 if ranking.abstained else round(0.45 + 0.3 * lead_of(ranking.suspects), 2)
+    """Return what a ranking is worth: of those that don't abstain most are right, more so where the first leads."""
+    return 0.1 if ranking.abstained else round(0.5 + 0.3 * lead_of(ranking.suspects), 2)
 
 
 def _action(case: Case, analysis: Analysis, *, by_model: bool) -> Mapping[str, Any]:
@@ -122,6 +125,8 @@ def _action(case: Case, analysis: Analysis, *, by_model: bool) -> Mapping[str, A
         chosen = chosen if chosen in case.candidates else None
     ranked = tuple(sorted(choice.ranked, key=lambda candidate: candidate != chosen))
     fields: dict[str, Any] = {"ranked": ranked, "action": chosen, "abstained": chosen is None}
+    if chosen is None and not by_model and analysis.category is not Category.false_alarm:
+        fields["confidence"] = min(analysis.confidence, NOT_CHOSEN)
     if chosen is not None and not by_model:
         fields["confidence"] = round(confidence, 2)
         if analysis.category is Category.unknown:

@@ -48,6 +48,26 @@ _FLOORS: Mapping[tuple[str, str], tuple[float | None, float | None]] = {
 }
 """The issue's table: floor and goal, both for whole sets."""
 _ACTS = frozenset({"restart", "scale"})
+BINS: tuple[tuple[float, float], ...] = ((0.0, 0.3), (0.3, 0.5), (0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 1.01))
+SURE, RIGHT_WHERE_SURE = 0.7, 0.8
+"""Of what is claimed at least so surely, at least so much has to be right."""
+_SAME: Mapping[str, frozenset[str]] = {
+    "oom_kill": frozenset({"out_of_memory"}),
+    "missing_config": frozenset({"bad_configuration"}),
+    "dns_resolution": frozenset({"dns_failure"}),
+    "dependency_unreachable": frozenset({"dependency_down", "connection_refused"}),
+    "image_pull": frozenset({"bad_deploy"}),
+    "expired_certificate": frozenset({"certificate_expired"}),
+    "database_error": frozenset({"dependency_down"}),
+    "pvc_misconfigured": frozenset({"bad_configuration"}),
+    "network_peer_down": frozenset({"dependency_down"}),
+    "too_many_pods": frozenset({"traffic_overload"}),
+    "syntax_error": frozenset({"bad_configuration"}),
+    "scheduling": frozenset({"bad_configuration"}),
+    "slow_database": frozenset({"latency", "dependency_down"}),
+    "network_policy": frozenset({"bad_configuration", "connection_refused"}),
+}
+"""Names that others give to causes, in ours; a cause that isn't here is not judged."""
 
 
 def scores(name: str, judged: Sequence[Judged]) -> tuple[Score, ...]:
@@ -65,6 +85,39 @@ def scores(name: str, judged: Sequence[Judged]) -> tuple[Score, ...]:
         Score(name, measure, value, count, *_FLOORS.get((name, measure), (None, None)))
         for measure, value, count in found
     )
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Of the answers claimed with a confidence from ``low`` to below ``high``, how many were judged and right."""
+
+    low: float
+    high: float
+    count: int
+    right: int
+    claimed: float
+
+
+def reliability(judged: Sequence[Judged]) -> tuple[Bin, ...]:
+    """Tell in bins of confidence how many answers are right; without those whose labels judge none."""
+    told = [(one.answer.confidence, right) for one in judged if (right := is_right(one)) is not None]
+    return tuple(
+        Bin(low, high, len(inside), sum(right for _, right in inside), sum(c for c, _ in inside) / len(inside))
+        for low, high in BINS
+        if (inside := [(c, right) for c, right in told if low <= c < high])
+    )
+
+
+def is_right(one: Judged) -> bool | None:
+    """Whether what was claimed is so: the action, the class, the first suspect or the cause; None where none can be."""
+    answer, labels = one.answer, one.labels
+    if _asks_action(answer, labels):
+        return answer.action in (labels.actions or (None,))
+    if answer.ranked and not _ranks_parts(answer, labels):
+        return answer.ranked[:1] == (labels.category,)
+    if _ranks_parts(answer, labels):
+        return _ranks(1)(answer, labels)
+    return answer.category in _SAME[labels.category] if labels.category in _SAME else None
 
 
 def _ranks(most: int) -> Callable[[Answer, Labels], bool]:
