@@ -11,6 +11,9 @@ import pytest
 from development_cases import ABSENT, CASES
 from sreops.__main__ import main
 from sreops.commands import eval as evaluation
+from sreops.domain.case_answer import Answer
+from sreops.domain.case_scores import RIGHT_WHERE_SURE, Judged, is_right, reliability
+from sreops.domain.cases import Labels
 
 KEYS = [
     "set", "id", "ranked", "action", "runbook", "root_cause", "category", "confidence", "abstained", "evidence",
@@ -312,17 +315,60 @@ def test_the_development_cases_stay_above_the_naive_floors(
 ) -> None:
     chosen = tmp_path / "in"
     chosen.mkdir()
-    for name in ("nezha_ob", "petshop", "petshop_baseline", "kubernaut", "opensre", "runbook_retrieval"):
+    for name in ("holmesgpt", "nezha_ob", "petshop", "petshop_baseline", "kubernaut", "opensre", "runbook_retrieval"):
         (chosen / name).symlink_to(CASES / name)
     answers = evaluate(chosen, tmp_path / "out.jsonl")
-    assert len(answers) == 24 + 20 + 20 + 9 + 53
+    assert len(answers) == 17 + 24 + 20 + 20 + 9 + 53
     table = capsys.readouterr().out
     assert "skipped" not in table
     values = [float(found[1]) for found in re.finditer(r"^AC@1 +([\d.]+)", table, re.M)]
     assert values[0] >= 0.50
     assert values[1] >= 0.30
+    assert float(re.findall(r"^AC@5 +([\d.]+)", table, re.M)[0]) >= 0.80
+    sure = [(int(n), float(right)) for n, right in re.findall(r"^0\.7 and above +[\d.]+ +(\d+) +([\d.]+)", table, re.M)]
+    assert len(sure) >= 4, "claims of 0.7 and above in most sets"
+    assert min(right for _, right in sure) >= RIGHT_WHERE_SURE, "and in each set enough of them are right"
     assert re.search(r"^unsafe actions +0\.00", table, re.M)
     assert re.search(r"^actions on healthy +0\.00", table, re.M)
+
+
+def judged(confidence: float, *, labels: Labels, **answer: Any) -> Judged:
+    told = {"root_cause": "x", "category": "unknown", "abstained": False, "evidence": "", **answer}
+    return Judged(
+        Answer(
+            set="s", id="1", confidence=confidence, evidence_chars=0, input_chars=0, seconds=0, analyst="rules", **told
+        ),
+        labels,
+    )
+
+
+def test_what_confidence_is_worth_is_told_in_bins() -> None:
+    cart = Labels(components=("cart",))
+    told = [
+        *(judged(0.75, labels=cart, ranked=("cart", "front")) for _ in range(3)),
+        judged(0.70, labels=cart, ranked=("front", "cart")),
+        judged(0.10, labels=cart, ranked=("front", "cart"), abstained=True),
+        judged(0.90, labels=Labels(), ranked=("front", "cart")),
+    ]
+    assert [(one.low, one.count, one.right) for one in reliability(told[:5])] == [(0.0, 1, 0), (0.7, 4, 3)]
+    assert reliability([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "labels", "right"),
+    [
+        ({"action": "A"}, Labels(actions=("A",)), True),
+        ({"action": None}, Labels(actions=("A",)), False),
+        ({"action": None}, Labels(actions=()), True),
+        ({"ranked": ("code_defect", "unknown")}, Labels(category="unknown", components=("pod-1",)), False),
+        ({"category": "out_of_memory"}, Labels(category="oom_kill"), True),
+        ({"category": "dns_failure"}, Labels(category="oom_kill"), False),
+        ({"category": "dns_failure"}, Labels(category="something else"), None),
+        ({"runbook": ("1",)}, Labels(runbook="1"), None),
+    ],
+)
+def test_a_claim_is_judged_by_what_was_asked(answer: dict[str, Any], labels: Labels, right: bool | None) -> None:
+    assert is_right(judged(0.8, labels=labels, **answer)) is right
 
 
 def test_the_offered_runbooks_of_a_model_are_few() -> None:
