@@ -120,7 +120,8 @@ async def test_schema_and_tools_stay_the_same_so_that_the_prefix_is_read_from_th
     async with model(ledger) as (claude, analyst):
         claude.script(ASK, ASK)
         await analyst.analyze(about(), timeout_s=10, inquiry=Answers())
-        await analyst.analyze(about(2), timeout_s=10, inquiry=Answers())
+        more = about(2).model_copy(update={"evidence": tuple(evidence(n, "logs", "slow") for n in range(1, 9))})
+        await analyst.analyze(more, timeout_s=10, inquiry=Answers())
     for name in ("tools", "system", "output_config"):
         assert len({json.dumps(body[name]) for body in bodies(claude)}) == 1
     assert bodies(claude)[0]["output_config"]["format"]["schema"]["properties"]["evidence"]["items"]["enum"][3] == "E4"

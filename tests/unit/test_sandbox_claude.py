@@ -283,6 +283,11 @@ async def test_tools_are_checked(raw: httpx.AsyncClient) -> None:
     loose = {**TOOL, "input_schema": {"type": "object", "properties": {}}}
     assert "additionalProperties" in await refusal(raw, tools=[loose])
     assert "unique" in await refusal(raw, tools=[TOOL, TOOL])
+    union = {**TOOL, "strict": False, "input_schema": {"type": "object", "oneOf": []}}
+    assert "top level" in await refusal(raw, tools=[union])
+    odd = {**TOOL, "strict": False, "input_schema": {"type": "object", "properties": {"a b": {}}}}
+    assert "Property keys" in await refusal(raw, tools=[odd])
+    assert "custom.name" in await refusal(raw, tools=[{**TOOL, "name": "a.b"}])
     assert "not found" in await refusal(raw, tools=[TOOL], tool_choice={"type": "tool", "name": "x"})
     turns = [{"role": "user", "content": "q"}, use("a"), {"role": "user", "content": [result("a")]}]
     assert "must define tools" in await refusal(raw, messages=turns)
@@ -360,6 +365,25 @@ async def test_an_exact_prefix_is_read_from_the_cache_until_it_lapses(sdk: Async
     assert (await usage(changed))[1] == 0
     short = {**long, "text": "rule " * 100}
     assert (await usage(short))[:2] == (0, 0)
+
+
+async def test_another_schema_is_another_prefix_and_another_choice_of_tools_another_message(
+    sdk: AsyncAnthropic,
+) -> None:
+    long = {"type": "text", "text": "rule " * 2_000, "cache_control": {"type": "ephemeral"}}
+
+    async def read(**changes: Any) -> int | None:
+        turn = [{"role": "user", "content": [{**long, "text": "line " * 2_000}]}]
+        given = {"system": [long], "messages": turn, "tools": [TOOL], "tool_choice": {"type": "auto"}, **changes}
+        return (await sdk.messages.create(**request(**given))).usage.cache_read_input_tokens
+
+    await read()
+    whole = await read()
+    assert whole is not None
+    fixed = await read(tool_choice={"type": "none"})
+    assert fixed is not None
+    assert 2_000 < fixed < whole
+    assert await read(output_config={"format": FORMAT}) == 0
 
 
 async def test_a_refusal_is_no_error(sdk: AsyncAnthropic, claude: Claude) -> None:

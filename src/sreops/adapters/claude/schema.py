@@ -9,18 +9,20 @@ from typing import Any
 
 from sreops.domain.analysis import Brief, Category, RecommendedAction
 
+_BLOCK = 32
+"""Evidence of an incident and answers to its questions are seldom more."""
+
 
 def answer_schema(brief: Brief, may_come: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the schema for one brief: it can name only runbooks on offer and evidence that exists, or ``may_come``.
+    """Return the schema for one brief: it can name only runbooks on offer, and ids that evidence has or ``may_come``.
 
-    It stays the same over a conversation, which would otherwise lose its cached prefix at each step. Fields stand
-    in the order in which they are best written: what was seen before what is concluded from it.
+    The API counts the schema to the prompt's beginning: another schema is another prefix, compiled and cached anew.
+    So ids are enumerated by whole blocks, the same for nearly all incidents; whether one exists is checked when the
+    answer is there. Fields stand in the order in which they are best written: what was seen before what is
+    concluded from it.
     """
     runbooks = [offered.id for offered in brief.offered]
-    evidence: dict[str, Any] = {"type": "string"}
-    ids = list(dict.fromkeys([*(item.id for item in brief.evidence), *may_come]))
-    if ids:
-        evidence["enum"] = ids
+    evidence = {"type": "string", "enum": _ids([*(item.id for item in brief.evidence), *may_come])}
     null = {"type": "null"}
     properties: dict[str, Any] = {
         "evidence": {
@@ -41,3 +43,11 @@ def answer_schema(brief: Brief, may_come: Sequence[str] = ()) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def _ids(needed: Sequence[str]) -> list[str]:
+    """Return E1, E2, … to the end of the last block that is needed, and whatever is named otherwise."""
+    numbers = [int(name[1:]) for name in needed if name[:1] == "E" and name[1:].isdecimal()]
+    blocks = -(-max(numbers, default=1) // _BLOCK)
+    ids = [f"E{number}" for number in range(1, blocks * _BLOCK + 1)]
+    return list(dict.fromkeys([*ids, *needed]))

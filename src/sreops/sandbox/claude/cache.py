@@ -34,7 +34,7 @@ class PromptCache:
     def bill(self, body: Mapping[str, Any], now: datetime, min_tokens: int) -> dict[str, Any]:
         """Return the input part of `usage`, and cache what the request marks."""
         parts = [_without_control(part) for part in prompt_parts(body)]
-        digests, totals = _prefixes(parts)
+        digests, totals = _prefixes(parts, body)
         total = totals[-1] if totals else 0
         marks = [mark for mark in breakpoints(body) if totals[mark] >= min_tokens]
         read = self._longest_hit(body["model"], digests, totals, marks, now)
@@ -70,16 +70,29 @@ def _without_control(part: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in part.items() if name != "cache_control"}
 
 
-def _prefixes(parts: list[dict[str, Any]]) -> tuple[list[str], list[int]]:
-    digest = hashlib.sha256()
+def _prefixes(parts: list[dict[str, Any]], body: Mapping[str, Any]) -> tuple[list[str], list[int]]:
+    """Return digest and length of each prefix.
+
+    An answer's schema belongs to all of them, how to use tools and think to those that reach into the messages
+    (build-with-claude/prompt-caching, what invalidates the cache).
+    """
+    digest = hashlib.sha256(_exact((body.get("output_config") or {}).get("format")))
     digests: list[str] = []
     totals: list[int] = []
+    in_messages = False
     for part in parts:
-        # Unsorted: the order of keys is part of the exact prefix.
-        digest.update(json.dumps(part, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        if "role" in part and not in_messages:
+            in_messages = True
+            digest.update(_exact([body.get("tool_choice"), body.get("thinking")]))
+        digest.update(_exact(part))
         digests.append(digest.hexdigest())
         totals.append((totals[-1] if totals else 0) + count_tokens(part))
     return digests, totals
+
+
+def _exact(value: object) -> bytes:
+    # Unsorted: the order of keys is part of the exact prefix.
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _ttl_of(body: Mapping[str, Any], mark: int) -> str:

@@ -1,5 +1,6 @@
 """What a Messages request must look like; everything else is refused as the API refuses it (2026-10-21)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -151,12 +152,28 @@ def _check_tools(body: Body) -> None:
         schema = tool.get("input_schema")
         if not isinstance(schema, Mapping) or schema.get("type") != "object":
             raise BadRequest(f"{at}.custom.input_schema.type: Input should be 'object'")
+        _check_loosely(tool["name"], schema, at)
         if tool.get("strict"):
             SchemaCheck(schema, f"{at}.custom.input_schema").run()
     if len(set(names)) != len(names):
         raise BadRequest("tools: Tool names must be unique.")
     if sum(bool(tool.get("strict")) for tool in tools) > STRICT_TOOLS_MAX:
         raise BadRequest(f"tools: at most {STRICT_TOOLS_MAX} strict tools are supported")
+
+
+def _check_loosely(name: str, schema: Body, at: str) -> None:
+    """Refuse what no tool may have, strict or not (agents-and-tools/tool-use)."""
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name):
+        raise BadRequest(f"{at}.custom.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'")
+    if {"oneOf", "anyOf", "allOf"} & set(schema):
+        raise BadRequest(
+            f"{at}.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+        )
+    for key in schema.get("properties") or {}:
+        if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", key):
+            raise BadRequest(
+                f"{at}.custom.input_schema.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{{1,64}}$'"
+            )
 
 
 def _check_tool_choice(body: Body) -> None:
