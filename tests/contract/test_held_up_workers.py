@@ -3,13 +3,14 @@
 import asyncio
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from store_scene import at, at_work, claimed, effect_of, fresh_store
 
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
+from sreops.agent.context import AgentContext, Tools
 from sreops.agent.effecting import _command
 from sreops.agent.state import State
 from sreops.agent.tickets import TicketDesk
@@ -19,7 +20,7 @@ from sreops.domain.policy import PolicyLimits
 from sreops.domain.record import Thought
 from sreops.domain.runbook import PlannedStep, StepAction
 from sreops.errors import EventLogUnavailable, LeaseLost
-from sreops.ports import Changes, LogRecord, TicketOp
+from sreops.ports import Changes, Lease, LogRecord, TicketOp
 from sreops.settings import Settings
 from sreops.worker.copies import Copies
 
@@ -160,9 +161,9 @@ async def test_one_replica_at_a_time_copies_and_one_that_can_not_lets_another_tr
     assert await store.unpublished(10) == []
 
 
-def context_of(store: SqlIncidentStore, lease: object, clock: SetClock, settings: object) -> Any:
+def context_of(store: SqlIncidentStore, lease: Lease, clock: SetClock, settings: object) -> Any:
     tools = SimpleNamespace(store=store, clock=clock, settings=settings)
-    return SimpleNamespace(tools=tools, lease=lease, control=None)
+    return AgentContext(tools=cast(Tools, tools), lease=lease)
 
 
 async def test_a_node_that_was_held_up_leaves_no_checkpoint_where_another_worker_took_over(

@@ -9,7 +9,8 @@ from sreops.agent.tickets import TicketDesk
 from sreops.domain.incident import Issue
 from sreops.ports import Clock, IncidentStore, Issues, TicketOp
 
-OPS = [TicketOp(f"i:{number}", "i", "note", {"note": str(number)}) for number in range(8)]
+ISSUE = Issue(iid=1, url="http://gitlab/1")
+OPS = [TicketOp(f"i:{number}", "i", "note", {"note": str(number)}, issue=ISSUE) for number in range(8)]
 
 
 class _Store:
@@ -22,13 +23,10 @@ class _Store:
         await asyncio.sleep(0)
         return [op for op in OPS if op.op_id not in self.done][:1]
 
-    async def incident(self, _: str) -> Any:
-        await asyncio.sleep(0)
-        return SimpleNamespace(issue=Issue(iid=1, url="http://gitlab/1"))
-
-    async def ticket_done(self, op_id: str, **_: Any) -> None:
+    async def ticket_done(self, op_id: str, **_: Any) -> bool:
         await asyncio.sleep(0)
         self.done.append(op_id)
+        return len(self.done) < len(OPS)
 
 
 class _Issues:

@@ -21,8 +21,9 @@ class _Store:
     async def ticket_failed(self, op_id: str, **_: Any) -> None:
         self.written.append("failed")
 
-    async def ticket_done(self, op_id: str, **_: Any) -> None:
+    async def ticket_done(self, op_id: str, **_: Any) -> bool:
         self.written.append("done")
+        return False
 
 
 class _Broken:

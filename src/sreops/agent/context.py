@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from langgraph.runtime import RunControl
 
 from sreops.agent.tickets import TicketDesk
+from sreops.domain.incident import Incident
 from sreops.domain.redaction import Redactors
 from sreops.domain.runbook import Runbook
 from sreops.ports import (
@@ -46,10 +47,14 @@ class Tools:
     redactors: Redactors = field(default_factory=Redactors)
 
 
-@dataclass(frozen=True)
+@dataclass
 class AgentContext:
-    """The tools, the lease under which this run may write, and whether it is asked to stop."""
+    """The tools, the lease under which this run may write, and whether it is asked to stop.
+
+    ``handed_on`` is the incident as the node before has written it.
+    """
 
     tools: Tools
     lease: Lease
     control: RunControl = field(default_factory=RunControl)
+    handed_on: Incident | None = None

@@ -8,7 +8,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from sreops.domain.incident import Issue
@@ -20,6 +20,13 @@ _LONGEST_RETRY_S = 300.0
 _MENDABLE = frozenset({401, 403})
 _REQUESTS_PER_OP = 3
 CLAIM_LOST = "ticket.claim_lost"
+
+
+class _Tried(NamedTuple):
+    """What became of one write; ``more``: the incident's next one may be taken now."""
+
+    done: int = 0
+    more: bool = False
 
 
 class TicketDesk:
@@ -61,30 +68,34 @@ class TicketDesk:
 
     async def drain(self, incident_id: str | None = None) -> int:
         """Carry out every write that is due, one incident's in order; return how many were done."""
+        if incident_id is not None:
+            return await self._drain_one(incident_id)
         done = 0
         while True:
-            ops = await self._store.due_tickets(now=self._clock.now(), incident_id=incident_id)
+            ops = await self._store.due_tickets(now=self._clock.now())
             progressed = 0
             for op in ops:
-                progressed += await self._carry_out(op)
+                progressed += await self._drain_one(op.incident_id)
             done += progressed
             if not progressed:
                 return done
 
-    async def _carry_out(self, op: TicketOp) -> int:
-        lock = self._locks.setdefault(op.incident_id, asyncio.Lock())
+    async def _drain_one(self, incident_id: str) -> int:
+        lock = self._locks.setdefault(incident_id, asyncio.Lock())
         async with lock:  # the catch-up loop and a node may both be at this incident
-            still = await self._store.due_tickets(now=self._clock.now(), incident_id=op.incident_id)
-            if op.op_id not in {other.op_id for other in still}:
-                return 0
-            if self._lease_s is None:
-                return await self._try(op)
-            return await self._try_claimed(op, self._lease_s)
+            done, tried = 0, _Tried(more=True)
+            while tried.more:
+                ops = await self._store.due_tickets(now=self._clock.now(), incident_id=incident_id)
+                if not ops:
+                    break
+                tried = await (self._try(ops[0]) if self._lease_s is None else self._try_claimed(ops[0], self._lease_s))
+                done += tried.done
+            return done
 
-    async def _try_claimed(self, op: TicketOp, lease_s: float) -> int:
+    async def _try_claimed(self, op: TicketOp, lease_s: float) -> _Tried:
         """Try unless another replica is at it; stop where the claim is lost meanwhile (this process was held up)."""
         if not await self._claim(op, lease_s):
-            return 0
+            return _Tried()
         trying = asyncio.create_task(self._try(op))
         keeping = asyncio.create_task(self._keep_claim(op, lease_s))
         try:
@@ -92,7 +103,7 @@ class TicketDesk:
             if trying.done():
                 return trying.result()
             log.warning(CLAIM_LOST, incident_id=op.incident_id, kind=op.kind)
-            return 0
+            return _Tried()
         finally:
             trying.cancel()
             keeping.cancel()
@@ -111,7 +122,7 @@ class TicketDesk:
             except Unavailable as exc:
                 log.warning("ticket.claim_not_kept", incident_id=op.incident_id, error=str(exc))
 
-    async def _try(self, op: TicketOp) -> int:
+    async def _try(self, op: TicketOp) -> _Tried:
         now = self._clock.now()
         try:
             async with asyncio.timeout(self._timeout_s * _REQUESTS_PER_OP):
@@ -121,22 +132,21 @@ class TicketDesk:
                 retry_at = now + timedelta(seconds=_LONGEST_RETRY_S)
                 log.error("ticket.credentials_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
                 await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=retry_at, now=now)
-                return 0
+                return _Tried()
             log.warning("ticket.write_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
             await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=None, now=now)
-            return 1  # refused for good: the next one may be taken
+            return _Tried(done=1, more=True)  # refused for good: the next one may be taken
         except (Unavailable, TimeoutError) as exc:
             retry_at = self._retry_at(op, exc, now)
             log.warning("ticket.write_deferred", incident_id=op.incident_id, kind=op.kind, error=str(exc))
             await self._store.ticket_failed(op.op_id, error=str(exc) or "timed out", retry_at=retry_at, now=now)
-            return 0
+            return _Tried()
         except Exception as exc:  # noqa: BLE001  # a write that trips our own code must not end the process, again and again
             told = f"{type(exc).__name__}: {exc}"
             log.error("ticket.write_crashed", incident_id=op.incident_id, kind=op.kind, error=told)
             await self._store.ticket_failed(op.op_id, error=told, retry_at=self._retry_at(op, exc, now), now=now)
-            return 0
-        await self._store.ticket_done(op.op_id, issue=issue, now=now)
-        return 1
+            return _Tried()
+        return _Tried(done=1, more=await self._store.ticket_done(op.op_id, issue=issue, now=now))
 
     def _retry_at(self, op: TicketOp, exc: Exception, now: datetime) -> datetime:
         asked = exc.retry_after_s if isinstance(exc, Unavailable) else None
@@ -156,12 +166,11 @@ class TicketDesk:
                 severity=body["severity"],
                 timeout_s=self._timeout_s,
             )
-        incident = await self._store.incident(op.incident_id)
-        issue = incident.issue or await self._issues.find(op.incident_id, timeout_s=self._timeout_s)
+        issue = op.issue or await self._issues.find(op.incident_id, timeout_s=self._timeout_s)
         if issue is None:
             raise Refused("there is no issue to write to: its creation was refused")
         await self._change(op, issue)
-        return None if incident.issue else issue
+        return None if op.issue else issue
 
     async def _change(self, op: TicketOp, issue: Issue) -> None:
         assert self._issues is not None

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import structlog
@@ -19,12 +20,13 @@ from sreops.errors import LeaseLost
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import NODE_SECONDS, log
 
+THOUGHTS_TOLD = "agent.thoughts_told"
 Node = Callable[["Visit"], Awaitable[State]]
 
 
 @dataclass
 class Visit:
-    """A node's view of its incident at one visit; ``incident`` is as the store holds it now."""
+    """A node's view of its incident at one visit; ``incident`` is as the store held it at the last look or write."""
 
     node: str
     state: State
@@ -35,15 +37,23 @@ class Visit:
     thoughts: list[Thought] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     tickets: list[TicketOp] = field(default_factory=list)
+    written: bool = False  # so that ``incident`` is as fresh as a look of the next node's would be
+    _pairs: Sequence[tuple[AlertEvent, str]] | None = None
 
-    @property
+    @cached_property
     def event(self) -> AlertEvent:
         """The alert that opened this episode."""
         return AlertEvent.model_validate(self.state["event"])
 
+    async def pairs(self) -> Sequence[tuple[AlertEvent, str]]:
+        """Return the incident's events with their dispositions, oldest first, as they are at this visit."""
+        if self._pairs is None:
+            self._pairs = await self.tools.store.events(self.incident.id)
+        return self._pairs
+
     async def alerts(self) -> Sequence[AlertEvent]:
         """Return the alert that opened the episode, then those that joined it and that nobody said are over."""
-        newest = {event.fingerprint: event for event, _ in await self.tools.store.events(self.incident.id)}
+        newest = {event.fingerprint: event for event, _ in await self.pairs()}
         newest.pop(self.event.fingerprint, None)
         joined = [event for event in newest.values() if event.status is AlertStatus.firing]
         return [self.event, *reversed(joined)]
@@ -71,9 +81,10 @@ class Visit:
             evidence=tuple(evidence),
         )
         if incident or evidence or self.thoughts or self.actions or self.tickets:
-            await self.tools.store.write(self.lease, changes, now=self.now())
-        for thought in self.thoughts:
-            log.info("agent.thought_told", node=thought.node, text=thought.text)
+            self.incident = await self.tools.store.write(self.lease, changes, now=self.now())
+            self.written = True
+        if self.thoughts:
+            log.info(THOUGHTS_TOLD, node=self.node, texts=[thought.text for thought in self.thoughts])
         self.thoughts, self.actions, self.tickets = [], [], []
 
     async def refresh(self) -> Incident:
@@ -140,25 +151,31 @@ class GraphNode(Protocol):
 
 
 def as_node(node: Node) -> GraphNode:
-    """Wrap a node for LangGraph: bind its logs, time it, and read the incident afresh."""
+    """Wrap a node for LangGraph: bind its logs, time it, and read the incident.
+
+    A node that follows at once takes the incident from the last write of the one before: that is the same
+    row, a checkpoint's writing ago. What must not be older is looked at in the transaction that needs it.
+    """
 
     async def run(state: State, *, runtime: Runtime[AgentContext]) -> State:
         context = runtime.context
         structlog.contextvars.bind_contextvars(incident_id=state["incident_id"], service=context.lease.service)
         began = time.perf_counter()
         try:
-            incident = await context.tools.store.incident(state["incident_id"])
+            incident, context.handed_on = context.handed_on, None
             visit = Visit(
                 node=node.__name__,
                 state=state,
                 tools=context.tools,
                 lease=context.lease,
-                incident=incident,
+                incident=incident or await context.tools.store.incident(state["incident_id"]),
                 control=context.control,
             )
             change = await node(visit)
             if time.perf_counter() - began > context.tools.settings.worker.lease_s / 3:
                 await _still_ours(context)
+            elif visit.written:
+                context.handed_on = visit.incident
             return change
         finally:
             NODE_SECONDS.labels(node.__name__).observe(time.perf_counter() - began)

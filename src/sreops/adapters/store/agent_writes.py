@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import endings, evidence, incidents
@@ -16,6 +17,11 @@ from sreops.domain.evidence import Evidence
 from sreops.domain.incident import Incident, IncidentStatus
 from sreops.ports import Changes, Lease
 
+_UPDATE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))
+_ENDING_OF = (endings.c.incident_id == bindparam("of_incident")) & (endings.c.episode == bindparam("of_episode"))
+_FORGET_ENDING, _ENDING = Prepared(delete(endings).where(_ENDING_OF)), Prepared(insert(endings))
+_EVIDENCE_OF = (evidence.c.incident_id == bindparam("of_incident")) & (evidence.c.id == bindparam("of_id"))
+_EVIDENCE_AGAIN, _EVIDENCE = Prepared(update(evidence).where(_EVIDENCE_OF)), Prepared(insert(evidence))
 _FIXED = {"id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"}
 WRITABLE = frozenset(Incident.model_fields) - _FIXED
 """Fields that a step may write; the others belong to correlation and to the ledger."""
@@ -24,16 +30,21 @@ WRITABLE = frozenset(Incident.model_fields) - _FIXED
 class AgentWrites(Part):
     """Applying a step's changes."""
 
-    async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> None:
-        """Apply ``changes`` in one transaction; an unknown or fixed incident field is a ValueError."""
+    async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> Incident:
+        """Apply ``changes`` in one transaction, return the incident as it is then.
+
+        An unknown or fixed incident field is a ValueError.
+        """
         strange = set(changes.incident) - WRITABLE
         if strange:
             raise ValueError(f"these are no fields of an incident that a step may write: {sorted(strange)}")
 
-        def write(connection: Connection) -> None:
+        def write(connection: Connection) -> Incident:
             held(connection, lease)
+            row = incident_row(connection, lease.incident_id)
+            [incident] = incidents_of(connection, [row])
             if changes.incident:
-                _write_incident(connection, incident_row(connection, lease.incident_id), changes.incident, now)
+                incident = _write_incident(connection, row, incident, changes.incident, now)
             for thought in changes.thoughts:
                 tell(connection, lease.incident_id, thought, now)
             for action in changes.actions:
@@ -42,12 +53,14 @@ class AgentWrites(Part):
                 queue(connection, op, now)
             for piece in changes.evidence:
                 _write_evidence(connection, lease.incident_id, piece)
+            return incident
 
-        await self._db.write(write)
+        return await self._db.write(write)
 
 
-def _write_incident(connection: Connection, row: Row[Any], changes: Mapping[str, Any], now: datetime) -> None:
-    [current] = incidents_of(connection, [row])
+def _write_incident(
+    connection: Connection, row: Row[Any], current: Incident, changes: Mapping[str, Any], now: datetime
+) -> Incident:
     # dumped and validated again, so that plain strings and bad values meet the model and not the database
     incident = Incident.model_validate({**current.model_dump(), **changes})
     if not incident.status.ended:
@@ -57,9 +70,10 @@ def _write_incident(connection: Connection, row: Row[Any], changes: Mapping[str,
     values = incident.model_dump(mode="json", include=set(WRITABLE))
     values |= {"ended_at": incident.ended_at, "all_resolved_at": incident.all_resolved_at}
     values |= _waiting(row, incident.status, now)
-    connection.execute(update(incidents).where(incidents.c.id == row.id).values(**values))
+    _UPDATE.run(connection, of_incident=row.id, **values)
     if incident.status.ended:
         _write_ending(connection, incident)
+    return incident
 
 
 def _waiting(row: Row[Any], status: IncidentStatus, now: datetime) -> dict[str, Any]:
@@ -74,26 +88,21 @@ def _waiting(row: Row[Any], status: IncidentStatus, now: datetime) -> dict[str, 
 
 
 def _write_ending(connection: Connection, incident: Incident) -> None:
-    key = (endings.c.incident_id == incident.id) & (endings.c.episode == incident.episode)
-    connection.execute(delete(endings).where(key))
-    connection.execute(
-        insert(endings).values(
-            incident_id=incident.id,
-            episode=incident.episode,
-            service=incident.service,
-            status=incident.status.value,
-            resolution=incident.resolution,
-            reason=incident.reason,
-            verification=incident.verification,
-            ended_at=incident.ended_at,
-        )
+    _FORGET_ENDING.run(connection, of_incident=incident.id, of_episode=incident.episode)
+    _ENDING.run(
+        connection,
+        incident_id=incident.id,
+        episode=incident.episode,
+        service=incident.service,
+        status=incident.status.value,
+        resolution=incident.resolution,
+        reason=incident.reason,
+        verification=incident.verification,
+        ended_at=incident.ended_at,
     )
 
 
 def _write_evidence(connection: Connection, incident_id: str, piece: Evidence) -> None:
-    key = (evidence.c.incident_id == incident_id) & (evidence.c.id == piece.id)
     body = piece.model_dump(mode="json")
-    if connection.execute(select(evidence.c.id).where(key)).first() is not None:
-        connection.execute(update(evidence).where(key).values(body=body))
-    else:
-        connection.execute(insert(evidence).values(incident_id=incident_id, id=piece.id, body=body))
+    if not _EVIDENCE_AGAIN.run(connection, of_incident=incident_id, of_id=piece.id, body=body):
+        _EVIDENCE.run(connection, incident_id=incident_id, id=piece.id, body=body)

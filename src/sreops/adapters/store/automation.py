@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from sreops.adapters.store.part import Part
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.tables import automation
 from sreops.domain.record import Action
@@ -15,11 +16,12 @@ AUTOMATION = "automation"
 """The ``incident_id`` of records that are of no incident: their own audit chain."""
 
 _ROW = 1
+_SWITCH = Prepared(select(automation).where(automation.c.id == _ROW))
 
 
 def pause_state_of(connection: Connection) -> dict[str, Any]:
     """Return the state of the switch in the caller's transaction."""
-    row = connection.execute(select(automation).where(automation.c.id == _ROW)).one_or_none()
+    row = _SWITCH.first(connection)
     if row is None:
         return {"paused": False, "by": "", "reason": "", "at": None}
     return {"paused": row.paused, "by": row.by, "reason": row.reason, "at": row.at}

@@ -4,39 +4,51 @@ A person resets it by resuming automation (``POST /api/automation/resume``), whe
 failed before counts no more. The switch's audited record says who and why.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select
+from sqlalchemy import Column, Connection, Row, and_, bindparam, select
 
 from sreops.adapters.store.automation import pause_state_of
+from sreops.adapters.store.columns import EPOCH
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, endings
 from sreops.domain.incident import IncidentStatus, VerificationResult
 
 _FAR_BACK = 50  # the breaker opens at three; more than this makes no difference
 
 
-def failures_in_a_row(connection: Connection, service: str, runbook_id: str) -> int:
-    """Return the failures since the last success or reset, on the service or the runbook, whichever is more."""
-    switch = pause_state_of(connection)
-    reset_at = None if switch["paused"] else switch["at"]
-    return max(
-        _count(connection, effects.c.service == service, reset_at),
-        _count(connection, effects.c.runbook_id == runbook_id, reset_at),
-    )
+def _endings(touched: Column[str]) -> Prepared:
+    """Return the query of how the episodes ended in which something was done to or by one thing, newest first.
 
-
-def _count(connection: Connection, touched: ColumnElement[bool], reset_at: datetime | None) -> int:
-    of_episode = and_(effects.c.incident_id == endings.c.incident_id, effects.c.episode == endings.c.episode)
-    query = (
+    From the effects to their endings, because of endings there are many more: most end without an effect.
+    """
+    of = select(effects.c.incident_id, effects.c.episode).where(touched == bindparam("of_name")).distinct().subquery()
+    return Prepared(
         select(endings.c.status, endings.c.verification)
-        .where(exists().where(of_episode, touched))
+        .join(of, and_(of.c.incident_id == endings.c.incident_id, of.c.episode == endings.c.episode))
+        .where(endings.c.ended_at > bindparam("since"))
         .order_by(endings.c.ended_at.desc(), endings.c.incident_id.desc(), endings.c.episode.desc())
         .limit(_FAR_BACK)
     )
-    if reset_at is not None:
-        query = query.where(endings.c.ended_at > reset_at)
+
+
+_OF_SERVICE, _OF_RUNBOOK = _endings(effects.c.service), _endings(effects.c.runbook_id)
+
+
+def failures_in_a_row(connection: Connection, service: str, runbook_id: str) -> int:
+    """Return the failures since the last success or reset, on the service or the runbook, whichever is more."""
+    switch = pause_state_of(connection)
+    since = EPOCH if switch["paused"] or switch["at"] is None else switch["at"]
+    return max(
+        _count(_OF_SERVICE.all(connection, of_name=service, since=since)),
+        _count(_OF_RUNBOOK.all(connection, of_name=runbook_id, since=since)),
+    )
+
+
+def _count(newest_first: Sequence[Row[Any]]) -> int:
     failures = 0
-    for row in connection.execute(query):
+    for row in newest_first:
         if row.verification == VerificationResult.fixed.value:
             break
         # resolved without ``fixed``: it recovered by itself, which speaks neither for nor against the remediation

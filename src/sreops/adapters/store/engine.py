@@ -6,12 +6,14 @@ become visible in their order, which the outbox and the event stream rely on.
 
 An incident takes some dozens of writes of a few milliseconds, most of that the disk's. So those that wait at the
 same time share one commit, each in a savepoint of its own; and SQLite runs in threads of ours, a whole transaction
-at a time, because a hop to the driver's thread and back for every statement costs more than the statement.
+at a time, because a hop to the driver's thread and back for every statement costs more than the statement. For the
+same reason SQLite's reads that wait at the same time share one hop and one snapshot, which is begun after the last
+of them was asked for.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from sreops.adapters.postgres import CONNECT_ARGS, NEEDS_EXTRA, read_url
 from sreops.adapters.store.failures import FOREIGN, own_fault, unavailable
+from sreops.adapters.store.prepared import direct, savepoint
 from sreops.adapters.store.schema import bring_up_to_date
 from sreops.errors import SettingsInvalid, StoreUnavailable
 
@@ -29,19 +32,20 @@ _T = TypeVar("_T")
 _BUSY_TIMEOUT_MS = 5000  # how long SQLite waits for another process's write
 WRITE_LOCK = 0x5352454F5053  # "SREOPS": the advisory lock of writers, within our database
 _WRITES = {"sreops_writes": True}
-_GROUP_WRITES = 64  # that share one commit at most
-_SQLITE_THREADS = 5  # the writer's, and readers beside it
-_Outcome = tuple[Any, Exception | None]
+_GROUP = 64  # writes that share one commit at most, reads that share one snapshot
+_SQLITE_READERS = 3  # more than one, so that a slow read holds up few others
+_SQLITE_THREADS = 1 + _SQLITE_READERS
+_Outcome = tuple[Any, BaseException | None]
 
 
-class _Write:
-    """A write that waits for its turn."""
+class _Call:
+    """A read or a write that waits for its turn."""
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.work = work
         self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def settle(self, result: object, error: Exception | None) -> None:
+    def settle(self, result: object, error: BaseException | None) -> None:
         """Tell the caller, unless it has gone."""
         if self.done.done():
             return
@@ -65,9 +69,12 @@ class Database:
         self.busy_timeout_ms = _BUSY_TIMEOUT_MS  # takes effect when it is opened
         self._engine: AsyncEngine | Engine | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._kept: list[Connection] = []  # those of SQLite that nobody uses now
         self.why_closed = ""  # what is said meanwhile: why the last try to open failed
-        self._waiting: list[_Write] = []
+        self._writes: list[_Call] = []
         self._writer: asyncio.Task[None] | None = None
+        self._reads: list[_Call] = []
+        self._readers: set[asyncio.Task[None]] = set()
 
     @property
     def shared(self) -> bool:
@@ -107,20 +114,32 @@ class Database:
 
     async def close(self) -> None:
         """Let running transactions end, then close all connections."""
-        if self._writer is not None:
-            await asyncio.wait({self._writer})
+        if running := self._readers | ({self._writer} if self._writer is not None else set()):
+            await asyncio.wait(running)
         engine, self._engine = self._engine, None
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await asyncio.to_thread(threads.shutdown)
+        while self._kept:
+            await asyncio.to_thread(self._kept.pop().close)
         if isinstance(engine, AsyncEngine):
             await engine.dispose()
         elif engine is not None:
             await asyncio.to_thread(engine.dispose)
-        threads, self._threads = self._threads, None
-        if threads is not None:
-            threads.shutdown(wait=False)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Run ``work`` on one snapshot; it must not write."""
-        return await self._transaction(work, {})
+        if not isinstance(self._engine, Engine):
+            return await self._transaction(work, {})
+        read = _Call(work)
+        self._reads.append(read)
+        # one that has ended is discarded a moment later: counted until then, it would leave this read to nobody
+        if sum(not reader.done() for reader in self._readers) < _SQLITE_READERS:
+            reader = asyncio.create_task(self._carry_out(self._reads, self._read_together), name="store-reader")
+            self._readers.add(reader)
+            reader.add_done_callback(self._readers.discard)
+        result: _T = await read.done
+        return result
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
         """Run ``work`` as the only writer and commit, or roll back if it raises.
@@ -129,36 +148,56 @@ class Database:
         connection could not be used again, and the next writer would meet the lock still taken. ``work`` may run
         twice, where one that shared its transaction failed; what it did before is then rolled back.
         """
-        write = _Write(work)
-        self._waiting.append(write)
+        write = _Call(work)
+        self._writes.append(write)
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_waiting(), name="store-writer")
+            writing = self._carry_out(self._writes, self._write_together)
+            self._writer = asyncio.create_task(writing, name="store-writer")
         result: _T = await write.done
         return result
 
-    async def _write_waiting(self) -> None:
-        while self._waiting:
-            group = [write for write in self._waiting[:_GROUP_WRITES] if not write.done.done()]
-            del self._waiting[:_GROUP_WRITES]
+    @staticmethod
+    async def _carry_out(
+        waiting: list[_Call], together: Callable[[Sequence[_Call]], Awaitable[Sequence[_Outcome]]]
+    ) -> None:
+        while waiting:
+            group = [call for call in waiting[:_GROUP] if not call.done.done()]
+            del waiting[:_GROUP]
+            if not group:
+                continue
             try:
-                outcomes = await self._write_together(group)
-            except Exception as exc:  # noqa: BLE001  # the writer serves all: whose writes failed is told so
+                outcomes = await together(group)
+            except Exception as exc:  # noqa: BLE001  # it serves all: whose calls failed is told so
                 outcomes = [(None, exc)] * len(group)
             except BaseException:
-                for write in [*group, *self._waiting]:
-                    write.done.cancel()
+                for call in [*group, *waiting]:
+                    call.done.cancel()
                 raise
-            for write, outcome in zip(group, outcomes, strict=True):
-                write.settle(*outcome)
+            for call, outcome in zip(group, outcomes, strict=True):
+                call.settle(*outcome)
 
-    async def _write_together(self, group: Sequence[_Write]) -> Sequence[_Outcome]:
+    async def _read_together(self, group: Sequence[_Call]) -> Sequence[_Outcome]:
+        """Read all on one snapshot; what befalls one of them befalls none of the others."""
+
+        def together(connection: Connection) -> list[_Outcome]:
+            outcomes: list[_Outcome] = []
+            for read in group:
+                try:
+                    outcomes.append((read.work(connection), None))
+                except Exception as exc:  # noqa: BLE001  # handed to whoever asked for this read
+                    outcomes.append((None, self._ours(exc)))
+            return outcomes
+
+        return await self._transaction(together, {})
+
+    async def _write_together(self, group: Sequence[_Call]) -> Sequence[_Outcome]:
         """Write all in one transaction; where one is refused, each in its own. Raises what befell them all."""
 
         def together(connection: Connection) -> list[_Outcome]:
             outcomes: list[_Outcome] = []
             for write in group:
                 try:
-                    with connection.begin_nested():
+                    with savepoint(connection):
                         outcomes.append((write.work(connection), None))
                 except FOREIGN as exc:  # it may have ended the whole transaction: SQLite's do on a full disk
                     raise _OneFailedError from exc
@@ -173,7 +212,7 @@ class Database:
                 pass
         return [await self._write_alone(write) for write in group]
 
-    async def _write_alone(self, write: _Write) -> _Outcome:
+    async def _write_alone(self, write: _Call) -> _Outcome:
         try:
             return await self._transaction(write.work, _WRITES), None
         except Exception as exc:  # noqa: BLE001  # handed to whoever asked for this write
@@ -190,16 +229,38 @@ class Database:
                 async with connection.begin():
                     return await connection.run_sync(work)
         except FOREIGN as exc:
-            fault = own_fault(exc)
-            if fault is not None:
-                raise fault from exc
-            raise unavailable(self.place, exc) from exc
+            raise self._ours(exc) from exc
+
+    def _ours(self, exc: Exception) -> BaseException:
+        """Return what a database's exception means, with its cause; any other one as it is."""
+        if not isinstance(exc, FOREIGN):
+            return exc
+        ours = own_fault(exc) or unavailable(self.place, exc)
+        ours.__cause__ = exc
+        return ours
 
     def _in_thread(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
-        engine = self._engine
-        assert isinstance(engine, Engine)
-        with engine.connect().execution_options(**options) as connection, connection.begin():
-            return work(connection)
+        connection = self._kept_connection()
+        try:
+            driver = direct(connection)
+            assert driver is not None
+            driver.execute("BEGIN IMMEDIATE" if options else "BEGIN")
+            with connection.begin():
+                result = work(connection)
+        except BaseException:
+            connection.close()  # rolls back; what is wrong with it shall not befall the next one
+            raise
+        self._kept.append(connection)
+        return result
+
+    def _kept_connection(self) -> Connection:
+        """Take a connection that is kept between transactions: SQLAlchemy's pool takes longer than a small one does."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            engine = self._engine
+            assert isinstance(engine, Engine)
+            return engine.connect()
 
     def _isolation(self, options: dict[str, Any]) -> dict[str, Any]:
         if self._path is not None or options:
@@ -225,11 +286,6 @@ class Database:
             cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last commits at a power cut
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.close()
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("sreops_writes")
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine
 

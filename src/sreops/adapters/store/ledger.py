@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.breaker import failures_in_a_row
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import effect_of
 from sreops.adapters.store.tables import effects, incidents
@@ -19,6 +22,24 @@ from sreops.errors import EffectBlocked, NotFound
 from sreops.ports import Lease
 
 _HOUR_US = 3600 * 1_000_000
+_OF_STEP = Prepared(
+    select(effects).where(
+        effects.c.incident_id == bindparam("of_incident"),
+        effects.c.episode == bindparam("of_episode"),
+        effects.c.step == bindparam("of_step"),
+    )
+)
+_MINE = and_(effects.c.effect_id == bindparam("of_effect"), effects.c.incident_id == bindparam("of_incident"))
+_BY_ID, _INTENT, _OUTCOME = (
+    Prepared(select(effects).where(_MINE)),
+    Prepared(insert(effects)),
+    Prepared(update(effects).where(_MINE)),
+)
+_ACTING = Prepared(
+    select(incidents.c.id, incidents.c.service, effects.c.service.label("touched"), effects.c.target)
+    .join(effects, and_(effects.c.incident_id == incidents.c.id, effects.c.episode == incidents.c.episode))
+    .where(incidents.c.ended_at.is_(None), incidents.c.id != bindparam("but"))
+)
 
 
 class Ledger(Part):
@@ -31,19 +52,14 @@ class Ledger(Part):
 
         def begin(connection: Connection) -> Effect:
             held(connection, lease)
-            slot = and_(
-                effects.c.incident_id == effect.incident_id,
-                effects.c.episode == effect.episode,
-                effects.c.step == effect.step,
-            )
-            there = connection.execute(select(effects).where(slot)).one_or_none()
+            there = _effect_of_step(connection, effect)
             if there is not None:
                 return effect_of(there)
             _guard(connection, effect, limits)
             values = effect.model_dump(mode="json", exclude={"outcome", "outcome_at"})
             values |= {"intent_at": effect.intent_at, "outcome": None, "outcome_at": None}
-            connection.execute(insert(effects).values(**values))
-            stored = effect_of(connection.execute(select(effects).where(slot)).one())
+            _INTENT.run(connection, **values)
+            stored = _stored(connection, effect.incident_id, effect.effect_id)
             data = {"snapshot": stored.snapshot, "runbook_id": stored.runbook_id}
             audit(connection, stored.incident_id, _action(stored, "intent", "", data), now, self._audit_key)
             return stored
@@ -57,15 +73,12 @@ class Ledger(Part):
 
         def end(connection: Connection) -> Effect:
             held(connection, lease)
-            mine = and_(effects.c.effect_id == effect_id, effects.c.incident_id == lease.incident_id)
-            there = connection.execute(select(effects).where(mine)).one_or_none()
-            if there is None:
-                raise NotFound(f"incident {lease.incident_id} has no effect {effect_id!r}")
+            there = _stored(connection, lease.incident_id, effect_id)
             if there.outcome is not None:
-                return effect_of(there)
+                return there
             values = {"outcome": outcome.value, "outcome_at": now, "detail": detail}
-            connection.execute(update(effects).where(mine).values(**values))
-            stored = effect_of(connection.execute(select(effects).where(mine)).one())
+            _OUTCOME.run(connection, of_incident=lease.incident_id, of_effect=effect_id, **values)
+            stored = _stored(connection, lease.incident_id, effect_id)
             told = _action(stored, "outcome", detail, {"outcome": outcome.value})
             audit(connection, stored.incident_id, told, now, self._audit_key)
             return stored
@@ -94,23 +107,49 @@ class Ledger(Part):
         def facts(connection: Connection) -> PolicyFacts:
             pause = pause_state_of(connection)
             episode = incident_row(connection, incident_id).episode
-            others = ~and_(effects.c.incident_id == incident_id, effects.c.episode == episode)
-            since = moment(micros(now) - _HOUR_US)
-            of_service = and_(or_(effects.c.service.in_(names), effects.c.target.in_(names)), others)
-            last = connection.execute(select(func.max(effects.c.intent_at)).where(of_service)).scalar_one()
-            lately = select(func.count()).select_from(effects).where(of_service, effects.c.intent_at > since)
+            [others] = _others(len(names)).all(
+                connection,
+                of_incident=incident_id,
+                of_episode=episode,
+                since=moment(micros(now) - _HOUR_US),
+                **{f"name_{number}": name for number, name in enumerate(sorted(names))},
+            )
             acting = _acting(connection, incident_id)
             return PolicyFacts(
                 paused=pause["paused"],
                 paused_why=_why_paused(pause) if pause["paused"] else "",
-                last_effect_at=last,
-                effects_last_hour=connection.execute(lately).scalar_one(),
+                last_effect_at=others.newest,
+                effects_last_hour=others.lately,
                 running_now=len(acting),
                 service_busy=any(names & touched for touched in acting.values()),
                 failures_in_a_row=failures_in_a_row(connection, service, runbook_id),
             )
 
         return await self._db.read(facts)
+
+
+@cache
+def _others(names: int) -> Prepared:
+    """Return the query of what was done for or to so many names, but by this incident's running episode."""
+    one_of: list[BindParameter[str]] = [bindparam(f"name_{number}") for number in range(names)]
+    of_episode = and_(effects.c.incident_id == bindparam("of_incident"), effects.c.episode == bindparam("of_episode"))
+    lately = case((effects.c.intent_at > bindparam("since"), 1))
+    return Prepared(
+        select(func.max(effects.c.intent_at).label("newest"), func.count(lately).label("lately")).where(
+            or_(effects.c.service.in_(one_of), effects.c.target.in_(one_of)), ~of_episode
+        )
+    )
+
+
+def _effect_of_step(connection: Connection, effect: Effect) -> Row[Any] | None:
+    return _OF_STEP.first(connection, of_incident=effect.incident_id, of_episode=effect.episode, of_step=effect.step)
+
+
+def _stored(connection: Connection, incident_id: str, effect_id: str) -> Effect:
+    row = _BY_ID.first(connection, of_incident=incident_id, of_effect=effect_id)
+    if row is None:
+        raise NotFound(f"incident {incident_id} has no effect {effect_id!r}")
+    return effect_of(row)
 
 
 def _guard(connection: Connection, effect: Effect, limits: PolicyLimits) -> None:
@@ -141,13 +180,8 @@ def _acting(connection: Connection, but: str) -> dict[str, set[str]]:
     An open incident with an effect in its running episode is one, whatever its status says: the intent is
     committed before the status may be.
     """
-    query = (
-        select(incidents.c.id, incidents.c.service, effects.c.service.label("touched"), effects.c.target)
-        .join(effects, and_(effects.c.incident_id == incidents.c.id, effects.c.episode == incidents.c.episode))
-        .where(incidents.c.ended_at.is_(None), incidents.c.id != but)
-    )
     found: dict[str, set[str]] = {}
-    for row in connection.execute(query):
+    for row in _ACTING.all(connection, but=but):
         found.setdefault(row.id, {row.service}).update((row.touched, row.target))
     return found
 

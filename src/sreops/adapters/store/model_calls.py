@@ -3,13 +3,23 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
 from sreops.adapters.store.part import Part
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import model_calls
 from sreops.domain.model_budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
 from sreops.domain.model_cost import TokenCount
 
+_TOKENS = (model_calls.c.input, model_calls.c.cache_write, model_calls.c.cache_read, model_calls.c.output)
+_USAGE = select(
+    func.count().label("calls"),
+    func.coalesce(func.sum(case((model_calls.c.outcome == ANSWERED, 0), else_=1)), 0).label("failed"),
+    func.coalesce(func.sum(model_calls.c.micro_usd), 0).label("micro_usd"),
+    func.coalesce(func.sum(model_calls.c.took_us), 0).label("took_us"),
+    *(func.coalesce(func.sum(column), 0).label(column.name) for column in _TOKENS),
+).select_from(model_calls)
+_USAGE_OF_ONE = Prepared(_USAGE.where(model_calls.c.incident_id == bindparam("of_incident")))
 _ALL_TOKENS = model_calls.c.input + model_calls.c.cache_write + model_calls.c.cache_read + model_calls.c.output
 
 
@@ -50,19 +60,18 @@ class ModelCalls(Part):
         """Sum up."""
         conditions = [] if incident_id is None else [model_calls.c.incident_id == incident_id]
         conditions += [] if day is None else [_within_day(day)]
-        columns = [model_calls.c.input, model_calls.c.cache_write, model_calls.c.cache_read, model_calls.c.output]
-        query = select(
-            func.count().label("calls"),
-            func.coalesce(func.sum(case((model_calls.c.outcome == ANSWERED, 0), else_=1)), 0).label("failed"),
-            func.coalesce(func.sum(model_calls.c.micro_usd), 0).label("micro_usd"),
-            func.coalesce(func.sum(model_calls.c.took_us), 0).label("took_us"),
-            *(func.coalesce(func.sum(column), 0).label(column.name) for column in columns),
-        ).where(*conditions)
-        row = await self._db.read(lambda connection: connection.execute(query).one()._mapping)
+
+        def read(connection: Connection) -> dict[str, Any]:
+            if incident_id is not None and day is None:
+                [row] = _USAGE_OF_ONE.all(connection, of_incident=incident_id)
+                return row._asdict()
+            return connection.execute(_USAGE.where(*conditions)).one()._asdict()
+
+        row = await self._db.read(read)
         return ModelUsage(
             calls=int(row["calls"]),
             failed=int(row["failed"]),
-            tokens=TokenCount(**{column.name: int(row[column.name]) for column in columns}),
+            tokens=TokenCount(**{column.name: int(row[column.name]) for column in _TOKENS}),
             micro_usd=int(row["micro_usd"]),
             seconds=int(row["took_us"]) / 1_000_000,
         )

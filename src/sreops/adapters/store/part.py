@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from sreops.adapters.store.engine import Database
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.errors import LeaseLost, NotFound
 from sreops.ports import Lease
+
+_WORK = Prepared(select(work).where(work.c.incident_id == bindparam("of_incident")))
+_INCIDENT = Prepared(select(incidents).where(incidents.c.id == bindparam("of_incident")))
 
 
 class Part:
@@ -23,7 +27,7 @@ def held(connection: Connection, lease: Lease) -> Row[Any]:
 
     The token decides: a lease that lapsed is ours until somebody else claims it, which raises the token.
     """
-    row = connection.execute(select(work).where(work.c.incident_id == lease.incident_id)).one_or_none()
+    row = _WORK.first(connection, of_incident=lease.incident_id)
     if row is None or row.lease_owner is None or (row.token, row.episode) != (lease.token, lease.episode):
         raise LeaseLost(
             f"incident {lease.incident_id} episode {lease.episode}: the lease with token {lease.token} is over"
@@ -34,7 +38,7 @@ def held(connection: Connection, lease: Lease) -> Row[Any]:
 
 def incident_row(connection: Connection, incident_id: str) -> Row[Any]:
     """Return the incident's row, else raise NotFound."""
-    row = connection.execute(select(incidents).where(incidents.c.id == incident_id)).one_or_none()
+    row = _INCIDENT.first(connection, of_incident=incident_id)
     if row is None:
         raise NotFound(f"there is no incident {incident_id!r}")
     return row

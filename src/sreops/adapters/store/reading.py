@@ -6,10 +6,11 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, func, insert, or_, select, update
 
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.part import Part, incident_row
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import endings, evidence, heartbeat, inbox, incidents, records, tickets, work
 from sreops.domain.alert import AlertEvent
@@ -20,6 +21,18 @@ from sreops.ports import Backlog, Health
 
 MAX_PAGE = 500
 _HEALTH_TIMEOUT_S = 2.0
+_EVENTS = Prepared(
+    select(inbox.c.payload, inbox.c.disposition)
+    .where(inbox.c.incident_id == bindparam("of_incident"))
+    .order_by(inbox.c.correlated_at, inbox.c.seq)
+)
+_EVIDENCE = Prepared(select(evidence.c.body).where(evidence.c.incident_id == bindparam("of_incident")))
+_HISTORY = Prepared(
+    select(incidents)
+    .where(incidents.c.service == bindparam("of_service"), incidents.c.ended_at < bindparam("before"))
+    .order_by(incidents.c.ended_at.desc(), incidents.c.id.desc())
+    .limit(bindparam("at_most", type_=Integer))
+)
 
 
 class Reading(Part):
@@ -62,34 +75,30 @@ class Reading(Part):
 
     async def events(self, incident_id: str) -> Sequence[tuple[AlertEvent, str]]:
         """Return the incident's events with their dispositions, oldest first."""
-        query = (
-            select(inbox.c.payload, inbox.c.disposition)
-            .where(inbox.c.incident_id == incident_id)
-            .order_by(inbox.c.correlated_at, inbox.c.seq)
-        )
-        return await self._db.read(
-            lambda connection: [(parsed(AlertEvent, row.payload), row.disposition) for row in connection.execute(query)]
-        )
+
+        def read(connection: Connection) -> list[tuple[AlertEvent, str]]:
+            rows = _EVENTS.all(connection, of_incident=incident_id)
+            return [(parsed(AlertEvent, row.payload), row.disposition) for row in rows]
+
+        return await self._db.read(read)
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
         """Return the evidence, by id (E2 before E10)."""
-        query = select(evidence.c.body).where(evidence.c.incident_id == incident_id)
 
         def read(connection: Connection) -> list[Evidence]:
-            found = [parsed(Evidence, body) for body in connection.execute(query).scalars()]
+            found = [parsed(Evidence, row.body) for row in _EVIDENCE.all(connection, of_incident=incident_id)]
             return sorted(found, key=lambda piece: (len(piece.id), piece.id))
 
         return await self._db.read(read)
 
     async def history(self, service: str, *, before: datetime, limit: int) -> Sequence[Incident]:
         """Return earlier ended incidents of a service, newest first."""
-        query = (
-            select(incidents)
-            .where(incidents.c.service == service, incidents.c.ended_at < before)
-            .order_by(incidents.c.ended_at.desc(), incidents.c.id.desc())
-            .limit(limit)
-        )
-        return await self._db.read(lambda connection: incidents_of(connection, connection.execute(query).all()))
+
+        def read(connection: Connection) -> list[Incident]:
+            rows = _HISTORY.all(connection, of_service=service, before=before, at_most=limit)
+            return incidents_of(connection, rows)
+
+        return await self._db.read(read)
 
     async def backlog(self, *, now: datetime) -> Backlog:
         """Count what waits."""

@@ -5,15 +5,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from sreops.adapters.store.part import Part
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, record_of
 from sreops.adapters.store.tables import records
 from sreops.domain.audit import chain_hash
 from sreops.domain.record import Action, Record, RecordKind, Thought
 
 _UNPUBLISHED = records.c.published.is_(False)
+_APPEND = Prepared(insert(records))
+_HEAD = Prepared(
+    select(records.c.hash)
+    .where(records.c.incident_id == bindparam("of_incident"), records.c.kind == RecordKind.action.value)
+    .order_by(records.c.seq.desc())
+    .limit(1)
+)
 
 
 def tell(connection: Connection, incident_id: str, thought: Thought, now: datetime) -> None:
@@ -21,14 +29,29 @@ def tell(connection: Connection, incident_id: str, thought: Thought, now: dateti
     _append(connection, incident_id, RecordKind.thought, thought.model_dump(mode="json"), now)
 
 
+def tell_all(connection: Connection, thoughts: Sequence[tuple[str, Thought]], now: datetime) -> None:
+    """Append thoughts of several incidents, in this order."""
+    _APPEND.run_all(
+        connection,
+        [
+            {
+                "incident_id": incident_id,
+                "kind": RecordKind.thought.value,
+                "at": now,
+                "body": thought.model_dump(mode="json"),
+                "prev_hash": None,
+                "hash": None,
+                "published": False,
+            }
+            for incident_id, thought in thoughts
+        ],
+    )
+
+
 def audit(connection: Connection, incident_id: str, action: Action, now: datetime, key: bytes | None) -> None:
     """Append an action to the incident's hash chain; writers are serial, so the chain can't fork."""
-    head = connection.execute(
-        select(records.c.hash)
-        .where(records.c.incident_id == incident_id, records.c.kind == RecordKind.action.value)
-        .order_by(records.c.seq.desc())
-        .limit(1)
-    ).scalar_one_or_none()
+    newest = _HEAD.first(connection, of_incident=incident_id)
+    head = newest.hash if newest is not None else None
     body: dict[str, Any] = _chainable(action.model_dump(mode="json"))
     this_hash = chain_hash(head, incident_id=incident_id, at=now, body=body, key=key)
     _append(connection, incident_id, RecordKind.action, body, now, head, this_hash)
@@ -54,16 +77,15 @@ def _append(
     prev_hash: str | None = None,
     this_hash: str | None = None,
 ) -> None:
-    connection.execute(
-        insert(records).values(
-            incident_id=incident_id,
-            kind=kind.value,
-            at=now,
-            body=body,
-            prev_hash=prev_hash,
-            hash=this_hash,
-            published=False,
-        )
+    _APPEND.run(
+        connection,
+        incident_id=incident_id,
+        kind=kind.value,
+        at=now,
+        body=body,
+        prev_hash=prev_hash,
+        hash=this_hash,
+        published=False,
     )
 
 

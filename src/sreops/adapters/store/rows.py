@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select
 
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts
 from sreops.domain.correlation import KnownAlert, KnownIncident
 from sreops.domain.incident import Effect, Incident
@@ -19,6 +20,11 @@ _M = TypeVar("_M", bound=BaseModel)
 _V = TypeVar("_V")
 
 CHUNK = 500  # how many values one IN list takes
+
+_EFFECTS = select(effects).order_by(effects.c.episode, effects.c.step)
+_EFFECTS_OF_ONE = Prepared(_EFFECTS.where(effects.c.incident_id == bindparam("of_incident")))
+_ALERTS = select(incident_alerts).order_by(incident_alerts.c.position)
+_ALERTS_OF_ONE = Prepared(_ALERTS.where(incident_alerts.c.incident_id == bindparam("of_incident")))
 
 
 def parsed(model: type[_M], stored: Any) -> _M:
@@ -54,16 +60,12 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
     """Return incidents with their fingerprints and effects, in the order of the rows."""
     ids = [row.id for row in rows]
     alerts = alerts_by_incident(connection, ids)
-    done: dict[str, list[Effect]] = defaultdict(list)
-    for chunk in chunks(ids):
-        query = select(effects).where(effects.c.incident_id.in_(chunk)).order_by(effects.c.episode, effects.c.step)
-        for row in connection.execute(query):
-            done[row.incident_id].append(effect_of(row))
+    done = _effects_by_incident(connection, ids)
     found = []
     for row in rows:
         fields = row._asdict()
         fields["fingerprints"] = tuple(alert.fingerprint for alert in alerts[row.id])
-        fields["effects"] = tuple(done[row.id])
+        fields["effects"] = tuple(effect_of(effect) for effect in done[row.id])
         found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored
     return found
 
@@ -86,13 +88,27 @@ def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownInci
 
 def alerts_by_incident(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
     """Return the alerts of some incidents, in the order in which they joined."""
+    if len(ids) == 1:
+        return _by_incident(_ALERTS_OF_ONE.all(connection, of_incident=ids[0]))
+    return _by_incident(
+        row
+        for chunk in chunks(ids)
+        for row in connection.execute(_ALERTS.where(incident_alerts.c.incident_id.in_(chunk)))
+    )
+
+
+def _effects_by_incident(connection: Connection, ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    if len(ids) == 1:
+        return _by_incident(_EFFECTS_OF_ONE.all(connection, of_incident=ids[0]))
+    return _by_incident(
+        row for chunk in chunks(ids) for row in connection.execute(_EFFECTS.where(effects.c.incident_id.in_(chunk)))
+    )
+
+
+def _by_incident(rows: Iterable[Row[Any]]) -> dict[str, list[Row[Any]]]:
     found: dict[str, list[Row[Any]]] = defaultdict(list)
-    for chunk in chunks(ids):
-        query = (
-            select(incident_alerts).where(incident_alerts.c.incident_id.in_(chunk)).order_by(incident_alerts.c.position)
-        )
-        for row in connection.execute(query):
-            found[row.incident_id].append(row)
+    for row in rows:
+        found[row.incident_id].append(row)
     return found
 
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     Connection,
     Row,
-    Select,
     bindparam,
     case,
     exists,
@@ -21,6 +19,8 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.part import Part
+from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import incidents, tickets
 from sreops.domain.incident import Issue
 from sreops.ports import TicketOp
@@ -29,22 +29,23 @@ _CREATE, _LIST = "create", "list"
 _GATHERED_FOR = timedelta(seconds=5)
 _SENT_SOON = timedelta(seconds=1)  # other replicas' clocks may be that far ahead
 _LINES = 100
+_KNOWN = Prepared(select(tickets.c.seq).where(tickets.c.op_id == bindparam("of_op")))
+_QUEUE = Prepared(insert(tickets))
 
 
 def queue(connection: Connection, op: TicketOp, now: datetime) -> None:
     """Queue a write, due at ``now``; one with this ``op_id`` that is there already stays as it is."""
-    if connection.execute(select(tickets.c.seq).where(tickets.c.op_id == op.op_id)).first() is not None:
+    if _KNOWN.first(connection, of_op=op.op_id) is not None:
         return
-    connection.execute(
-        insert(tickets).values(
-            op_id=op.op_id,
-            incident_id=op.incident_id,
-            kind=op.kind,
-            body=dict(op.body),
-            attempts=0,
-            due_at=now,
-            refused=False,
-        )
+    _QUEUE.run(
+        connection,
+        op_id=op.op_id,
+        incident_id=op.incident_id,
+        kind=op.kind,
+        body=dict(op.body),
+        attempts=0,
+        due_at=now,
+        refused=False,
     )
 
 
@@ -78,12 +79,17 @@ def queue_line(connection: Connection, incident_id: str, heading: str, line: str
 
 
 def _op_of(row: Row[Any]) -> TicketOp:
-    return TicketOp(op_id=row.op_id, incident_id=row.incident_id, kind=row.kind, body=row.body, attempts=row.attempts)
+    return TicketOp(
+        op_id=row.op_id,
+        incident_id=row.incident_id,
+        kind=row.kind,
+        body=row.body,
+        attempts=row.attempts,
+        issue=None if row.issue is None else parsed(Issue, row.issue),
+    )
 
 
-@cache
-def _due_query(*, of_one: bool) -> Select[Any]:
-    """Return the query of ``due_tickets``: built once, for it is asked a dozen times an incident."""
+def _due_query(*, of_one: bool) -> Prepared:
     now: BindParameter[datetime] = bindparam("now")
     creation_first = case((tickets.c.kind == _CREATE, 0), else_=1)
     place = func.row_number().over(partition_by=tickets.c.incident_id, order_by=(creation_first, tickets.c.seq))
@@ -92,8 +98,8 @@ def _due_query(*, of_one: bool) -> Select[Any]:
         undone = undone.where(tickets.c.incident_id == bindparam("of_incident"))
     first = undone.subquery()
     other = tickets.alias("other")
-    return (
-        select(first)
+    return Prepared(
+        select(first, incidents.c.issue)
         .join(incidents, incidents.c.id == first.c.incident_id)
         .where(
             first.c.place == 1,
@@ -110,6 +116,15 @@ def _due_query(*, of_one: bool) -> Select[Any]:
     )
 
 
+_DUE, _DUE_OF_ONE = _due_query(of_one=False), _due_query(of_one=True)
+_OF_OP = Prepared(select(tickets.c.incident_id).where(tickets.c.op_id == bindparam("of_op")))
+_UNDONE = Prepared(
+    select(tickets.c.seq).where(tickets.c.incident_id == bindparam("of_incident"), tickets.c.done_at.is_(None)).limit(1)
+)
+_DONE = Prepared(update(tickets).where(tickets.c.op_id == bindparam("of_op"), tickets.c.done_at.is_(None)))
+_ISSUE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))
+
+
 class Tickets(Part):
     """Carrying the queue out."""
 
@@ -119,9 +134,13 @@ class Tickets(Part):
         ``create`` is the first whenever it was queued: correlation may note an attached alert before the graph
         has come to it. Until there is a ``create`` the others wait, unless the incident ended without one.
         """
-        given = {"now": now} if incident_id is None else {"now": now, "of_incident": incident_id}
-        query = _due_query(of_one=incident_id is not None)
-        return await self._db.read(lambda connection: [_op_of(row) for row in connection.execute(query, given)])
+
+        def due(connection: Connection) -> list[TicketOp]:
+            if incident_id is None:
+                return [_op_of(row) for row in _DUE.all(connection, now=now)]
+            return [_op_of(row) for row in _DUE_OF_ONE.all(connection, now=now, of_incident=incident_id)]
+
+        return await self._db.read(due)
 
     async def claim_ticket(self, op_id: str, owner: str, *, now: datetime, lease_s: float) -> bool:
         """Claim an undone write for ``lease_s``, or keep it; False where it is done, not due, or another's."""
@@ -137,21 +156,19 @@ class Tickets(Part):
         )
         return await self._db.write(lambda connection: connection.execute(query).rowcount == 1)
 
-    async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:
-        """Mark done; ``issue`` is set on the incident where it is given."""
+    async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> bool:
+        """Mark done; ``issue`` is set on the incident where it is given. Say whether the incident has more to write."""
 
-        def done(connection: Connection) -> None:
-            row = connection.execute(select(tickets.c.incident_id).where(tickets.c.op_id == op_id)).first()
+        def done(connection: Connection) -> bool:
+            row = _OF_OP.first(connection, of_op=op_id)
             if row is None:
-                return
-            connection.execute(
-                update(tickets).where(tickets.c.op_id == op_id, tickets.c.done_at.is_(None)).values(done_at=now)
-            )
+                return False
+            _DONE.run(connection, of_op=op_id, done_at=now)
             if issue is not None:
-                stored = issue.model_dump(mode="json")
-                connection.execute(update(incidents).where(incidents.c.id == row.incident_id).values(issue=stored))
+                _ISSUE.run(connection, of_incident=row.incident_id, issue=issue.model_dump(mode="json"))
+            return _UNDONE.first(connection, of_incident=row.incident_id) is not None
 
-        await self._db.write(done)
+        return await self._db.write(done)
 
     async def ticket_failed(self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> None:
         """Try again at ``retry_at``; None: GitLab refuses it for good, go on with the next one."""

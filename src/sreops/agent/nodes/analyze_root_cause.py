@@ -42,7 +42,7 @@ async def analyze_root_cause(visit: Visit) -> State:
 
 
 async def _brief(visit: Visit) -> Brief:
-    pairs = await visit.tools.store.events(visit.incident.id)
+    pairs = await visit.pairs()
     alerts = tuple(event for event, _ in reversed(pairs))[:20]
     evidence = tuple(await visit.tools.store.evidence(visit.incident.id))
     return Brief(
@@ -129,5 +129,4 @@ async def _believe(
         },
         evidence=found,
     )
-    await visit.refresh()
     return State(analysis=analysis.model_dump(mode="json"), analyst=name, outcome=visit.ended_meanwhile())

@@ -39,7 +39,7 @@ async def consume_event(visit: Visit) -> State:
 
     Where a person has put its event back from the dead letter, it is worked on as if for the first time.
     """
-    pairs = await visit.tools.store.events(visit.incident.id)
+    pairs = await visit.pairs()
     mine = [event for event, _ in of_episode(pairs)]
     again = put_back(pairs)
     event = again or primary(pairs)

@@ -52,7 +52,7 @@ async def match_runbook(visit: Visit) -> State:
 
 
 async def _select(visit: Visit, analysis: Analysis) -> Selection:
-    pairs = await visit.tools.store.events(visit.incident.id)
+    pairs = await visit.pairs()
     evidence = await visit.tools.store.evidence(visit.incident.id)
     return select_runbook(
         visit.tools.runbooks,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from sreops.domain.evidence import Evidence
+from sreops.domain.incident import Incident
 from sreops.domain.record import Action, Thought
 from sreops.ports.store.dispatch import Lease
 from sreops.ports.store.tickets import TicketOp
@@ -25,10 +26,11 @@ class Changes:
 class AgentWrites(Protocol):
     """The writes of a worker that holds the lease."""
 
-    async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> None:
-        """Apply ``changes`` in one transaction; action records are chained (``domain/audit.py``).
+    async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> Incident:
+        """Apply ``changes`` in one transaction; return the incident as it is then.
 
-        ``changes.incident`` keys are fields of Incident (status, resolution, reason, ended_at, …, decision).
-        Evidence replaces that of the same id. Ticket ops are inserted once per ``op_id``.
+        Action records are chained (``domain/audit.py``). ``changes.incident`` keys are fields of Incident (status,
+        resolution, reason, ended_at, …, decision). Evidence replaces that of the same id. Ticket ops are inserted
+        once per ``op_id``.
         """
         ...

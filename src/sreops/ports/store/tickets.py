@@ -1,7 +1,7 @@
 """Writes to the ticket that are still to be made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ class TicketOp:
     """One write to the ticket, done in order per incident; ``op_id`` is the marker that keeps it single.
 
     ``kind`` is ``create``, ``note``, ``list`` (a note that has gathered lines), ``labels``, ``close``, ``reopen`` or
-    ``escalate``; ``body`` its arguments.
+    ``escalate``; ``body`` its arguments. ``issue`` is the incident's, as far as it is known when the write is due.
     """
 
     op_id: str
@@ -21,6 +21,7 @@ class TicketOp:
     kind: str
     body: Mapping[str, Any]
     attempts: int = 0
+    issue: Issue | None = field(default=None, compare=False)
 
 
 class Tickets(Protocol):
@@ -34,8 +35,8 @@ class Tickets(Protocol):
         """Claim an undone write for ``lease_s``, or keep it; False where it is done, not due, or another's."""
         ...
 
-    async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> None:
-        """Mark done; ``issue`` is set on the incident where it is given."""
+    async def ticket_done(self, op_id: str, *, issue: Issue | None, now: datetime) -> bool:
+        """Mark done; ``issue`` is set on the incident where it is given. Say whether the incident has more to write."""
         ...
 
     async def ticket_failed(self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> None:
