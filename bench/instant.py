@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,19 @@ from sreops.agent.context import Tools
 from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.agent.tickets import TicketDesk
-from sreops.commands.serve import _SWITCH_S
+from sreops.commands.serve import tune_interpreter
 from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.correlation import Windows, correlate
-from sreops.domain.evidence import ContainerState, LogLine, LogLines, Series, SeriesSet, Window
+from sreops.domain.evidence import (
+    ContainerEvents,
+    ContainerState,
+    ImageState,
+    LogLine,
+    LogLines,
+    Series,
+    SeriesSet,
+    Window,
+)
 from sreops.domain.incident import Issue
 from sreops.domain.runbook_file import load_runbooks
 from sreops.errors import EngineRefused
@@ -126,6 +134,12 @@ class InstantWorld:
 
     async def logs(self, container_id: str, **_: Any) -> LogLines:
         return LogLines(query="", lines=())
+
+    async def events(self, names: Sequence[str], window: Window, **_: Any) -> ContainerEvents:
+        return ContainerEvents(query="events", events=())
+
+    async def image(self, reference: str, **_: Any) -> ImageState | None:
+        return None
 
     async def service(self, name: str, **_: Any) -> None:
         return None
@@ -229,7 +243,7 @@ def quiet_logs() -> Iterator[None]:
 
 def process_runner() -> asyncio.Runner:
     """Return a runner set as that of `python -m sreops` (commands/serve.py)."""
-    sys.setswitchinterval(_SWITCH_S)
+    tune_interpreter()
     return asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory())
 
 

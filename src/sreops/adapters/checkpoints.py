@@ -2,9 +2,14 @@
 
 The serializer takes JSON-like primitives only: bytes in the file never become a class of their choice
 (CVE-2026-28277 is what the permissive default allowed).
+
+The checkpoints that several graphs write at the same time share one commit: a graph goes on when its own is durable,
+as with LangGraph's saver, but the disk is asked once for all of them, and so is the driver's thread.
 """
 
+import asyncio
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,16 +18,30 @@ from typing import Any
 import aiosqlite
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
     BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from sreops.adapters.store.failures import unavailable
+
+_CHECKPOINT = (
+    "INSERT OR REPLACE INTO checkpoints "
+    "(thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_WRITES = (
+    "INSERT OR {} INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_WRITES_AGAIN, _WRITES_ONCE = _WRITES.format("REPLACE"), _WRITES.format("IGNORE")
+_Rows = Sequence[tuple[Any, ...]]
 
 
 @contextlib.asynccontextmanager
@@ -39,15 +58,23 @@ async def open_checkpointer(path: Path) -> AsyncIterator[BaseCheckpointSaver[str
             await saver.setup()
         except (aiosqlite.Error, OSError) as exc:
             raise unavailable(place, exc) from exc
-        yield saver
+        try:
+            yield saver
+        finally:
+            await saver.committed()
 
 
 class _Saver(AsyncSqliteSaver):
-    """LangGraph's saver, whose failures are ours: a full disk is waited for, and is no fault of the graph."""
+    """LangGraph's saver, whose failures are ours: a full disk is waited for, and is no fault of the graph.
+
+    What it writes is LangGraph's, to the letter (a test compares); only when is ours: together.
+    """
 
     def __init__(self, connection: aiosqlite.Connection, place: str) -> None:
         super().__init__(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         self._place = place
+        self._queued: list[tuple[str, _Rows, asyncio.Future[None]]] = []
+        self._committing: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -72,15 +99,73 @@ class _Saver(AsyncSqliteSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Write a checkpoint; raises StoreUnavailable."""
-        async with self._translated():
-            return await super().aput(config, checkpoint, metadata, new_versions)
+        where = config["configurable"]
+        told = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False).encode("utf-8", "ignore")
+        key = (str(where["thread_id"]), where["checkpoint_ns"], checkpoint["id"], where.get("checkpoint_id"))
+        await self._commit(_CHECKPOINT, [(*key, *self.serde.dumps_typed(checkpoint), told)])
+        return {
+            "configurable": {
+                "thread_id": where["thread_id"],
+                "checkpoint_ns": where["checkpoint_ns"],
+                "checkpoint_id": checkpoint["id"],
+            }
+        }
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Write what a node has returned; raises StoreUnavailable."""
-        async with self._translated():
-            await super().aput_writes(config, writes, task_id, task_path)
+        where = config["configurable"]
+        key = (str(where["thread_id"]), str(where["checkpoint_ns"]), str(where["checkpoint_id"]), task_id, task_path)
+        rows = [
+            (*key, WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
+            for index, (channel, value) in enumerate(writes)
+        ]
+        again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        await self._commit(_WRITES_AGAIN if again else _WRITES_ONCE, rows)
+
+    async def _commit(self, statement: str, rows: _Rows) -> None:
+        """Return when the rows are durable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queued.append((statement, rows, done))
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit_queued(), name="checkpoint-writer")
+        await done
+
+    async def _commit_queued(self) -> None:
+        while self._queued:
+            group = [one for one in self._queued if not one[2].done()]  # but those whose graph was cancelled meanwhile
+            self._queued.clear()
+            failure: BaseException | None = None
+            try:
+                await self._write_together([(statement, rows) for statement, rows, _ in group])
+            except Exception as exc:  # noqa: BLE001  # it serves all graphs: each is told what befell its rows
+                failure = exc
+            except BaseException:
+                for _, _, done in [*group, *self._queued]:
+                    done.cancel()
+                raise
+            for _, _, done in group:
+                if not done.done() and failure is None:
+                    done.set_result(None)
+                elif not done.done() and failure is not None:
+                    done.set_exception(failure)
+
+    async def _write_together(self, group: Sequence[tuple[str, _Rows]]) -> None:
+        """Write all in one transaction; each key belongs to one statement, so that their order says nothing."""
+        by_statement: dict[str, list[tuple[Any, ...]]] = {}
+        for statement, rows in group:
+            by_statement.setdefault(statement, []).extend(rows)
+        async with self._translated(), self.lock:
+            for statement, rows in by_statement.items():
+                cursor = await self.conn.executemany(statement, rows)
+                await cursor.close()
+            await self.conn.commit()
+
+    async def committed(self) -> None:
+        """Return when what was given to write has been written, or has failed."""
+        if self._committing is not None:
+            await asyncio.wait({self._committing})
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread; raises StoreUnavailable."""

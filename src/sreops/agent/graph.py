@@ -1,6 +1,8 @@
 """The graph's topology, and nothing else."""
 
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -24,6 +26,19 @@ RECURSION_LIMIT = 200
 """Supersteps of one run between two waits; a run that takes more is a bug, not an investigation."""
 
 
+_Next = TypeVar("_Next")
+
+
+def _at_once(route: Callable[[State], _Next]) -> Callable[[State], Coroutine[Any, Any, _Next]]:
+    """Make a route a coroutine: LangGraph sends others to a thread, and a dict's look-up is not worth the way."""
+
+    @wraps(route)
+    async def choose(state: State) -> _Next:
+        return route(state)
+
+    return choose
+
+
 def build_graph(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> CompiledStateGraph[State, AgentContext, State, State]:
@@ -43,12 +58,12 @@ def build_graph(
         graph.add_node(node.__name__, as_node(node))
     graph.add_edge(START, "consume_event")
     graph.add_edge("consume_event", "create_gitlab_issue")
-    graph.add_conditional_edges("create_gitlab_issue", routes.after_issue)
-    graph.add_conditional_edges("enrich_context", routes.after_evidence)
-    graph.add_conditional_edges("analyze_root_cause", routes.after_analysis)
-    graph.add_conditional_edges("match_runbook", routes.after_matching)
-    graph.add_conditional_edges("await_approval", routes.after_approval)
-    graph.add_conditional_edges("execute_remediation", routes.after_step)
-    graph.add_conditional_edges("verify_success", routes.after_look)
+    graph.add_conditional_edges("create_gitlab_issue", _at_once(routes.after_issue))
+    graph.add_conditional_edges("enrich_context", _at_once(routes.after_evidence))
+    graph.add_conditional_edges("analyze_root_cause", _at_once(routes.after_analysis))
+    graph.add_conditional_edges("match_runbook", _at_once(routes.after_matching))
+    graph.add_conditional_edges("await_approval", _at_once(routes.after_approval))
+    graph.add_conditional_edges("execute_remediation", _at_once(routes.after_step))
+    graph.add_conditional_edges("verify_success", _at_once(routes.after_look))
     graph.add_edge("close_or_escalate", END)
     return graph.compile(checkpointer=checkpointer)
