@@ -173,6 +173,31 @@ async def test_new_events_never_overtake_spooled_ones_while_the_log_comes_and_go
         assert [one for one in found if one.startswith(f"{n}:")] == [f"{n}:{m}" for m in range(sent)]
 
 
+async def test_appends_that_fail_out_of_order_go_to_the_spool_in_the_order_in_which_they_came(scene):
+    """A producer that is given up tells its callers in any order: a resolve must not overtake its firing event."""
+    told = [asyncio.get_running_loop().create_future() for _ in range(5)]
+    waiting = iter(told)
+
+    async def stuck(records, *, timeout_s):
+        await next(waiting)
+
+    scene.log.append = stuck
+    appends = []
+    for number in range(5):
+        appends.append(asyncio.create_task(scene.append(str(number))))
+        await asyncio.sleep(0)
+    for number in (3, 4, 1, 2):
+        told[number].set_exception(EventLogUnavailable("given up"))
+        await asyncio.sleep(0.01)
+    assert not any(append.done() for append in appends), "what came first may still be acknowledged"
+    told[0].set_exception(EventLogUnavailable("given up"))
+    del scene.log.append
+    await asyncio.gather(*appends)
+    await scene.append("5")
+    await scene.emptied()
+    assert await scene.arrived() == [str(number) for number in range(6)]
+
+
 async def test_under_constant_load_the_spool_empties_and_the_direct_way_is_taken_again(scene):
     scene.log.away = True
     for n in range(50):

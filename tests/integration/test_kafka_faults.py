@@ -13,7 +13,9 @@ from structlog.testing import capture_logs
 
 from contract.event_log_suite import read, record, values
 from servers.waiting import eventually
+from sreops.adapters.embedded_log import EmbeddedEventLog
 from sreops.adapters.kafka import KafkaEventLog
+from sreops.adapters.spooled_log import SpooledEventLog
 from sreops.errors import EventLogRefused, EventLogUnavailable, SettingsInvalid
 from sreops.settings import KafkaSettings
 
@@ -120,6 +122,24 @@ async def test_a_frozen_broker_makes_appends_unavailable_in_time_and_they_work_w
     assert time.monotonic() - began < 3
     kafka.resume()
     await append_again(log, topic, "after")
+
+
+async def test_what_a_producer_leaves_behind_goes_to_the_spool_in_the_order_in_which_it_came(
+    kafka, log, topic, tmp_path
+):
+    spool = EmbeddedEventLog(tmp_path / "spool.db")
+    front = SpooledEventLog(log, spool, [topic], max_bytes=10_000_000)
+    await front.start()
+    await front.append([record(topic, "k", "before")], timeout_s=APPEND_S)
+    kafka.pause()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(24):  # several batches, of which the client takes a few
+            tasks.create_task(front.append([record(topic, "k", f"{number} " + "x" * 50_000)], timeout_s=60))
+            await asyncio.sleep(0)  # each has begun before the next one comes
+    spooled = await front.waiting(topic, max_records=100, max_bytes=10_000_000, timeout_s=5)
+    assert [value.split()[0] for value in values(spooled)] == [str(number) for number in range(24)]
+    kafka.resume()
+    await spool.stop()
 
 
 async def test_appends_fail_at_once_while_the_broker_is_known_to_be_away(kafka, log, topic):

@@ -20,8 +20,14 @@ class Lane:
     filling: bool = False  # said so in the log
     flowing: bool = False  # the log took the last batch
     removed_to: tuple[int, int] | None = None  # (opening of the file, offset): forwarded, but not deleted yet
+    under_way: "dict[asyncio.Future[None], None]" = field(default_factory=dict)  # appends to the log, as they came
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     handed_over: "asyncio.Future[bool] | None" = None  # True: empty, go directly; False: go to the spool
+
+    async def turn_of(self, turn: "asyncio.Future[None]") -> None:
+        """Return when no append to the log that came before this one is under way: each has a deadline."""
+        while (first := next(iter(self.under_way))) is not turn:
+            await asyncio.wait({first})
 
     def settle(self, empty: bool) -> None:
         """Tell those who wait for the hand-over how it went."""

@@ -1,7 +1,8 @@
 """An event log with a spool before it: what the log does not acknowledge is kept on disk, and forwarded later.
 
 Order per topic and key holds because a topic has one way at a time: while anything of it waits in the spool, or
-is being written there, new records of it go there too. worker/spool.py forwards.
+is being written there, new records of it go there too. Those that the log fails together go there in the order in
+which they came, however it tells them. worker/spool.py forwards.
 """
 
 import asyncio
@@ -70,14 +71,25 @@ class SpooledEventLog:
         lanes = [self._lanes[topic] for topic in {record.topic for record in records} if topic in self._lanes]
         why = "earlier events still wait in the spool"
         if not self._readable or await self._go_directly(lanes):
+            turn = asyncio.get_running_loop().create_future()
+            for lane in lanes:
+                lane.under_way[turn] = None
             try:
-                await self._log.append(records, timeout_s=max(0.0, deadline - time.monotonic()))
-            except (EventLogUnavailable, EventLogRefused) as exc:
-                # Refused may be a batch that held records of other requests as well: the forwarding takes it apart.
-                # What is too large for any log, the spool refuses too.
-                why = str(exc)
-            else:
-                return
+                try:
+                    await self._log.append(records, timeout_s=max(0.0, deadline - time.monotonic()))
+                except (EventLogUnavailable, EventLogRefused) as exc:
+                    # Refused may be a batch that held records of other requests as well: the forwarding takes it
+                    # apart. What is too large for any log, the spool refuses too.
+                    why = str(exc)
+                else:
+                    return
+                for lane in lanes:
+                    await lane.turn_of(turn)
+            finally:
+                for lane in lanes:
+                    del lane.under_way[turn]
+                turn.set_result(None)
+        # no await between the end of our turn and the spool's taking it: whoever is next comes behind it
         await self._append_to_spool(records, why)
 
     def subscribe(self, topics: Sequence[str], *, group: str) -> AbstractAsyncContextManager[Subscription]:
