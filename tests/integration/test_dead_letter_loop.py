@@ -88,6 +88,11 @@ class Poisoned(Wrapped):
             raise ZeroDivisionError("this event divides by zero")
         return await self._store.correlate(one, decide, **told)
 
+    async def correlate_all(self, events: Any, decide: Any, **told: Any) -> Any:
+        if not Poisoned.mended and any(one.event_id == "event-0" for one in events):
+            raise ZeroDivisionError("this event divides by zero")
+        return await self._store.correlate_all(events, decide, **told)
+
 
 async def test_an_event_that_trips_correlation_is_set_aside_and_can_be_put_back(tmp_path: Path) -> None:
     Poisoned.mended = False

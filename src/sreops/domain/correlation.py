@@ -102,7 +102,8 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
     if event.status is AlertStatus.resolved:
         return _correlate_resolve(event, known)
     told_at = min(now, event.received_at)
-    holders = [incident for incident in known if _entry(incident, event) or incident.id == incident_id_of(event)]
+    own_id = incident_id_of(event)
+    holders = [incident for incident in known if _entry(incident, event) or incident.id == own_id]
     holders.sort(key=lambda incident: not gathers(incident, now, windows))  # stable: else newest first
     for incident in holders:
         if why := _repeats(incident, event, told_at, windows):

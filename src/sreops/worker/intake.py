@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 
 from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, KnownIncident, Windows, correlate
+from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.domain.routing import route
 from sreops.domain.webhook import event_json, read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
@@ -25,10 +26,14 @@ IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another 
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
 LAST_RETRY_OF_ONE_S = 60.0
 HELD_BACK_S = 2.0  # at most, between looks while an event fails
+TOGETHER = 100  # events that share a transaction: other writers wait for it
 POISON_TRIES = 8  # of an event that trips our own code; at the default delays about half a minute
 
 RECORD_BURIED = "intake.record_buried"
 EVENT_SET_ASIDE = "intake.event_set_aside"
+
+_CORRELATED = {disposition: CORRELATED.labels(disposition.value) for disposition in Disposition}
+_SAYS_NOTHING_NEW = frozenset({Disposition.repeat, Disposition.stale})
 
 
 @dataclass(frozen=True)
@@ -195,39 +200,55 @@ class Intake:
         """Return how many were correlated, and whether the store seems to be away."""
         held_back: set[str] = set()
         done = failed_in_a_row = 0
-        for event in events:
-            failure = self._failures.get(event.event_id)
-            if event.service in held_back or (failure and failure.retry_at > time.monotonic()):
-                held_back.add(event.service)
+        for start in range(0, len(events), TOGETHER):
+            ready = [one for one in events[start : start + TOGETHER] if not self._waits(one, held_back)]
+            if not ready:
                 continue
-            if await self._correlate_one(event):
-                done += 1
+            if await self._correlate_together(ready):
+                done += len(ready)
                 failed_in_a_row = 0
                 continue
-            held_back.add(event.service)
-            failed_in_a_row += 1
-            if failed_in_a_row == OUTAGE_FAILURES:
-                return done, True
+            for event in ready:  # which of them is it?
+                if event.service in held_back:
+                    continue
+                if await self._correlate_one(event):
+                    done += 1
+                    failed_in_a_row = 0
+                    continue
+                held_back.add(event.service)
+                failed_in_a_row += 1
+                if failed_in_a_row == OUTAGE_FAILURES:
+                    return done, True
         return done, False
 
-    async def _correlate_one(self, event: AlertEvent) -> bool:
+    def _waits(self, event: AlertEvent, held_back: set[str]) -> bool:
+        """Say whether the event must wait: for its next try, or behind one of its service that does."""
+        failure = self._failures.get(event.event_id)
+        if failure and failure.retry_at > time.monotonic():
+            held_back.add(event.service)
+        return event.service in held_back
+
+    async def _correlate_together(self, events: Sequence[AlertEvent]) -> bool:
+        """Correlate all in one transaction, or none; a commit takes as long as the correlation of many."""
         now = self._clock.now()
-
-        def decide(event: AlertEvent, known: Sequence[KnownIncident]) -> Correlation:
-            return correlate(event, known, now, self._windows)
-
         try:
-            correlation = await self._store.correlate(event, decide, now=now, windows=self._windows)
-        except Exception as exc:  # noqa: BLE001  # one event that trips our own code must not stop intake for all
-            outage = isinstance(exc, StoreUnavailable)
-            error = str(exc) if outage else f"{type(exc).__name__}: {exc}"
-            tries = self._note_failure(event, error if outage else f"{error} at {_where(exc)}")
-            if tries < POISON_TRIES or getattr(exc, "retryable", False):
-                return False
-            return await self._set_aside(event, error, dead_letter.last_frame(exc))
+            made = await self._store.correlate_all(events, self._decide(now), now=now, windows=self._windows)
+        except Exception as exc:  # noqa: BLE001  # each is tried alone now: that tells which one, and handles it
+            log.info("intake.batch_taken_apart", events=len(events), error=f"{type(exc).__name__}: {exc}")
+            return False
+        for event, correlation in zip(events, made, strict=True):
+            self._note_correlated(event, correlation)
+        return True
+
+    def _decide(self, now: datetime) -> Callable[[AlertEvent, Sequence[KnownIncident]], Correlation]:
+        return lambda event, known: correlate(event, known, now, self._windows)
+
+    def _note_correlated(self, event: AlertEvent, correlation: Correlation) -> None:
         self._failures.pop(event.event_id, None)
-        CORRELATED.labels(correlation.disposition.value).inc()
-        log.info(
+        _CORRELATED[correlation.disposition].inc()
+        # a line for each repeat would say the same thousands of times an hour, and take longer than the repeat
+        level = log.debug if correlation.disposition in _SAYS_NOTHING_NEW else log.info
+        level(
             "intake.event_correlated",
             event_id=event.event_id,
             service=event.service,
@@ -235,6 +256,19 @@ class Intake:
             incident_id=correlation.incident_id,
             why=correlation.why,
         )
+
+    async def _correlate_one(self, event: AlertEvent) -> bool:
+        now = self._clock.now()
+        try:
+            correlation = await self._store.correlate(event, self._decide(now), now=now, windows=self._windows)
+        except Exception as exc:  # noqa: BLE001  # one event that trips our own code must not stop intake for all
+            outage = isinstance(exc, StoreUnavailable)
+            error = str(exc) if outage else f"{type(exc).__name__}: {exc}"
+            tries = self._note_failure(event, error if outage else f"{error} at {_where(exc)}")
+            if tries < POISON_TRIES or getattr(exc, "retryable", False):
+                return False
+            return await self._set_aside(event, error, dead_letter.last_frame(exc))
+        self._note_correlated(event, correlation)
         return True
 
     async def _set_aside(self, event: AlertEvent, error: str, frame: str) -> bool:

@@ -1,15 +1,17 @@
 """What a correlation decision changes: the incident, its alerts, its work, what is told."""
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from sreops.adapters.store.part import incident_row
-from sreops.adapters.store.records import tell
-from sreops.adapters.store.tables import incident_alerts, incidents, work
+from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.records import tell_all
+from sreops.adapters.store.tables import inbox, incident_alerts, incidents, work
 from sreops.adapters.store.tickets import queue, queue_line
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alert import AlertEvent, Severity
@@ -23,18 +25,74 @@ RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 _NODE = "correlate"
 
 
-def apply(connection: Connection, event: AlertEvent, decision: Correlation, now: datetime) -> Correlation:
-    """Apply a decision in the caller's transaction; return it as applied."""
+_COUNT = Prepared(
+    update(incidents)
+    .where(incidents.c.id == bindparam("of_incident"))
+    .values(event_count=incidents.c.event_count + bindparam("more"))
+)
+_CORRELATED = Prepared(
+    update(inbox)
+    .where(inbox.c.event_id == bindparam("of_event"))
+    .values(
+        correlated_at=bindparam("at_now"),
+        correlation=bindparam("decision"),
+        disposition=bindparam("how"),
+        incident_id=bindparam("into"),
+    )
+)
+
+
+class Log:
+    """What is the same for every event that was applied: written once for all of a transaction, in their order."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[AlertEvent, Correlation]] = []
+
+    def add(self, event: AlertEvent, made: Correlation) -> None:
+        """Take note of a decision as applied."""
+        self._made.append((event, made))
+
+    def write(self, connection: Connection, now: datetime) -> None:
+        """Count the events, mark them correlated, and tell of them."""
+        counts = Counter(
+            made.incident_id
+            for _, made in self._made
+            if made.incident_id is not None and made.disposition is not Disposition.open
+        )
+        for incident_id, count in counts.items():
+            if not _COUNT.run(connection, of_incident=incident_id, more=count):
+                raise NotFound(f"there is no incident {incident_id!r}")
+        tell_all(
+            connection,
+            [(made.incident_id, _thought(event, made)) for event, made in self._made if made.incident_id],
+            now,
+        )
+        _CORRELATED.run_all(
+            connection,
+            [
+                {
+                    "of_event": event.event_id,
+                    "at_now": now,
+                    "decision": made.model_dump(mode="json"),
+                    "how": made.disposition.value,
+                    "into": made.incident_id,
+                }
+                for event, made in self._made
+            ],
+        )
+
+
+def apply(connection: Connection, event: AlertEvent, decision: Correlation, now: datetime, log: Log) -> Correlation:
+    """Apply a decision in the caller's transaction; return it as applied. The caller writes the log."""
     decision = _possible(connection, event, decision)
-    if decision.incident_id is None:
-        return decision  # stale: the inbox row is the count
+    log.add(event, decision)
+    if decision.incident_id is None or decision.disposition in _COUNTED_ONLY:
+        return decision
     if decision.disposition is Disposition.open:
         _open(connection, decision.incident_id, event, now, decision.storm)
     else:
         incident = incident_row(connection, decision.incident_id)
-        _count(connection, incident)
         _APPLY[decision.disposition](connection, incident, event, decision, now)
-    tell(connection, decision.incident_id, _thought(event, decision), now)
     return decision
 
 
@@ -117,10 +175,6 @@ def _attach(
     _note(connection, incident, event, words, now)
 
 
-def _repeat(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
-    """Count only: a repeated notification says nothing new."""
-
-
 def _refire(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
     _fires(connection, incident.id, event)
     _begin_anew(connection, incident, now, all_resolved_at=None, resolve_proven=True)
@@ -185,18 +239,14 @@ def _resolve(
         wake_row(connection, incident.id, woken_by="resolved", at=now)
 
 
-def _stale(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
-    """Count only."""
-
-
 _APPLY: Mapping[Disposition, Callable[[Connection, Row[Any], AlertEvent, Correlation, datetime], None]] = {
     Disposition.attach: _attach,
-    Disposition.repeat: _repeat,
     Disposition.refire: _refire,
     Disposition.requeue: _requeue,
     Disposition.resolve: _resolve,
-    Disposition.stale: _stale,
 }
+_COUNTED_ONLY = frozenset({Disposition.repeat, Disposition.stale})
+"""A repeated notification says nothing new."""
 
 
 def _fires(connection: Connection, incident_id: str, event: AlertEvent) -> bool:
@@ -213,10 +263,6 @@ def _fires(connection: Connection, incident_id: str, event: AlertEvent) -> bool:
         return False
     connection.execute(update(incident_alerts).where(mine).values(**fields))
     return True
-
-
-def _count(connection: Connection, incident: Row[Any]) -> None:
-    _update(connection, incident, event_count=incident.event_count + 1)
 
 
 def _update(connection: Connection, incident: Row[Any], **values: object) -> None:

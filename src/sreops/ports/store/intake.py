@@ -50,3 +50,17 @@ class Intake(Protocol):
         A decision that repeats for an ``event_id`` already correlated returns the first one.
         """
         ...
+
+    async def correlate_all(
+        self,
+        events: Sequence[AlertEvent],
+        decide: Callable[[AlertEvent, Sequence[KnownIncident]], Correlation],
+        *,
+        now: datetime,
+        windows: Windows | None = None,
+    ) -> Sequence[Correlation]:
+        """Do what ``correlate`` does for events one after the other, in one transaction: all of them, or none.
+
+        Raises what befell the first that failed.
+        """
+        ...

@@ -1,0 +1,106 @@
+"""What correlation is told of incidents: read once for a row of events, and again where one of them changes it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+
+from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.rows import known_of
+from sreops.adapters.store.tables import incident_alerts, incidents
+from sreops.domain.alert import AlertEvent
+from sreops.domain.correlation import Correlation, Disposition, KnownIncident
+from sreops.domain.incident import incident_id_of
+
+KNOWN_LIMIT = 50
+
+_OPEN = incidents.c.ended_at.is_(None)
+_HOLDS = incidents.c.id.in_(
+    select(incident_alerts.c.incident_id).where(incident_alerts.c.fingerprint == bindparam("print"))
+)
+_OF_SERVICE = incidents.c.service == bindparam("of_service")
+_RECENT = incidents.c.ended_at >= bindparam("since")
+
+
+def _newest(*conditions: ColumnElement[bool]) -> Prepared:
+    newest: Select[Any] = select(incidents).where(*conditions)
+    return Prepared(newest.order_by(incidents.c.opened_at.desc(), incidents.c.id.desc()).limit(KNOWN_LIMIT))
+
+
+# The limits are apart, so that a service that flaps can't push out the incident that holds this alert.
+_OF_PRINT = (_newest(_OPEN, _HOLDS), _newest(_HOLDS))
+_OPEN_OF_SERVICE = _newest(_OPEN, _OF_SERVICE)
+_RECENT_OF_SERVICE = _newest(_RECENT, _OF_SERVICE)
+_OF_ID = Prepared(select(incidents).where(incidents.c.id == bindparam("of_id")))
+_COUNTS_ONLY = frozenset({Disposition.repeat, Disposition.stale})
+_ENDS_NOTHING = frozenset({Disposition.attach, Disposition.resolve})
+
+
+class Known:
+    """The incidents that the events of one transaction may concern; ``since``: those that ended before are old.
+
+    Kept between its events, because in a storm they ask for the same few: most of what an event takes is this.
+    """
+
+    def __init__(self, connection: Connection, since: datetime) -> None:
+        self._connection = connection
+        self._since = since
+        self._by_service: dict[str, list[str]] = {}
+        self._by_print: dict[str, list[str]] = {}
+        self._rows: dict[str, Row[Any]] = {}
+        self._incidents: dict[str, KnownIncident] = {}
+
+    def of(self, event: AlertEvent) -> list[KnownIncident]:
+        """Return what ``domain/correlation.py`` asks for, newest first: of the service, those open or recently ended.
+
+        Those with the fingerprint or the event's id come of whatever age.
+        """
+        ids = dict.fromkeys((*self._of_print(event.fingerprint), *self._of_service(event.service)))
+        own = incident_id_of(event)
+        if own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own)):
+            ids[own] = None
+        rows = sorted((self._rows[one] for one in ids), key=lambda row: (row.opened_at, row.id), reverse=True)
+        missing = [row for row in rows if row.id not in self._incidents]
+        if missing:
+            self._incidents |= {one.id: one for one in known_of(self._connection, missing)}
+        return [self._incidents[row.id] for row in rows]
+
+    def note(self, event: AlertEvent, made: Correlation) -> None:
+        """Take note of what was made of an event: what it has changed is read again."""
+        if made.disposition in _COUNTS_ONLY or made.incident_id is None:
+            return
+        if made.disposition not in _ENDS_NOTHING and made.disposition is not Disposition.open:
+            for kept in (self._by_service, self._by_print, self._rows, self._incidents):
+                kept.clear()  # it is open again: for its service, and for every alert that it holds
+            return
+        if made.disposition is Disposition.open:
+            self._by_service.pop(event.service, None)
+        self._by_print.pop(event.fingerprint, None)
+        self._incidents.pop(made.incident_id, None)
+        self._rows.pop(made.incident_id, None)
+        self._take(_OF_ID.all(self._connection, of_id=made.incident_id))
+
+    def _of_service(self, service: str) -> Sequence[str]:
+        found = self._by_service.get(service)
+        if found is None:
+            rows = [
+                *_OPEN_OF_SERVICE.all(self._connection, of_service=service),
+                *_RECENT_OF_SERVICE.all(self._connection, of_service=service, since=self._since),
+            ]
+            found = self._by_service[service] = self._take(rows)
+        return found
+
+    def _of_print(self, fingerprint: str) -> Sequence[str]:
+        found = self._by_print.get(fingerprint)
+        if found is None:
+            rows = [row for query in _OF_PRINT for row in query.all(self._connection, print=fingerprint)]
+            found = self._by_print[fingerprint] = self._take(rows)
+        return found
+
+    def _take(self, rows: Iterable[Row[Any]]) -> list[str]:
+        ids = []
+        for row in rows:
+            self._rows.setdefault(row.id, row)
+            ids.append(row.id)
+        return ids
