@@ -36,7 +36,7 @@ def event() -> AlertEvent:
 def analysis(category: Category) -> Analysis:
     cause = CAUSES[category]
     return Analysis(
-        root_cause=f"{cause.words}.", category=category, confidence=0.9,
+        root_cause=f"{cause.of('payments')}.", category=category, confidence=0.9,
         recommended_action=cause.action, reasoning="", evidence=("E1",),
     )  # fmt: skip
 

@@ -17,12 +17,15 @@ _COARSE: Mapping[str, tuple[Category, ...]] = {
     "resource_exhaustion": (
         Category.out_of_memory, Category.memory_leak, Category.disk_full, Category.cpu_saturation,
         Category.traffic_overload, Category.connection_pool_exhausted,
+        Category.resource_limit, Category.quota_exceeded, Category.disk_failed, Category.queue_backlog,
     ),
     "configuration_error": (
         Category.bad_configuration, Category.bad_deploy, Category.certificate_expired, Category.permission_denied,
-        Category.dns_failure, Category.unhealthy,
+        Category.dns_failure, Category.unhealthy, Category.tls_failure, Category.clock_skew,
     ),
-    "dependency_failure": (Category.dependency_down, Category.connection_refused),
+    "dependency_failure": (
+        Category.dependency_down, Category.connection_refused, Category.rate_limited, Category.replication_lag,
+    ),
     "code_defect": (Category.crash_loop, Category.process_exited, Category.deadlock, Category.error_rate),
     "healthy": (Category.false_alarm,),
     "unknown": (Category.unknown, Category.latency),

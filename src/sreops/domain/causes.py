@@ -12,7 +12,7 @@ from sreops.domain.analysis import Analysis, Brief, Category
 from sreops.domain.causes_table import CAUSES
 from sreops.domain.event_signs import event_signs
 from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.log_signs import LOG_SIGNS, NEGATED, RECOVERED
+from sreops.domain.log_signs import LOG_SIGNS, RECOVERED
 from sreops.domain.neighbour_signs import neighbour_signs
 from sreops.domain.patterns import first_line, pattern_matches
 from sreops.domain.redaction import one_line
@@ -41,6 +41,9 @@ _UNDONE_BY_RECOVERY = frozenset(
         Category.connection_refused,
         Category.dependency_down,
         Category.dns_failure,
+        Category.rate_limited,
+        Category.replication_lag,
+        Category.queue_backlog,
         Category.bad_deploy,
         Category.crash_loop,
         Category.unhealthy,
@@ -78,7 +81,7 @@ def conclude(brief: Brief) -> Analysis:
     if chosen is None or chosen.score < 0.5:
         normal = normal_again(brief.evidence)
         if normal and not any(sign.strength >= 0.5 and sign.source != "alert" for sign in signs):
-            return _false_alarm(normal)
+            return _false_alarm(normal, brief)
     if chosen is None:
         return _unknown(brief)
     rivals = _rivals(chosen, verdicts)
@@ -105,7 +108,7 @@ def _alert_signs(brief: Brief) -> Iterator[Sign]:
 
 def _text_signs(text: str, evidence_id: str, source: str, weight: float) -> Iterator[Sign]:
     for sign in LOG_SIGNS:
-        line = first_line(sign.pattern, text, but_not=NEGATED)
+        line = first_line(sign.pattern, text, but_not=sign.but_not)
         if line is not None:
             yield Sign(sign.category, sign.name, sign.strength * weight, evidence_id, source, one_line(line, 200))
 
@@ -194,7 +197,7 @@ def _analysis(
     lines += _gaps(brief)
     # No log text in here: runbooks' root_cause patterns are matched against this sentence.
     return Analysis(
-        root_cause=f"{cause.words[0].upper()}{cause.words[1:]}: {chosen.signs[0].name}.",
+        root_cause=f"{cause.of(_service(brief))}: {_decisive(chosen)}.",
         category=chosen.category,
         confidence=round(confidence, 2),
         recommended_action=cause.action,
@@ -207,10 +210,25 @@ def _as_deep(verdict: _Verdict, chosen: _Verdict) -> bool:
     return CAUSES[verdict.category].depth >= CAUSES[chosen.category].depth
 
 
-def _false_alarm(normal: Sequence[StateSign]) -> Analysis:
+def _service(brief: Brief) -> str:
+    return one_line(brief.alerts[0].service, 80) if brief.alerts else "the service"
+
+
+def _decisive(chosen: _Verdict) -> str:
+    """Name the strongest sign and where it stands, and the strongest from another source, if there is one."""
+    first = chosen.signs[0]
+    others = (sign for sign in chosen.signs[1:] if sign.source not in (first.source, "alert"))
+    return ", and ".join(f"{sign.name}{_where(sign)}" for sign in (first, *[next(others, None)]) if sign is not None)
+
+
+def _where(sign: Sign) -> str:
+    return f" ({sign.evidence_id})" if sign.evidence_id else " (the alert's own text)"
+
+
+def _false_alarm(normal: Sequence[StateSign], brief: Brief) -> Analysis:
     cause = CAUSES[Category.false_alarm]
     return Analysis(
-        root_cause=f"{cause.words[0].upper()}{cause.words[1:]}.",
+        root_cause=f"{cause.of(_service(brief))}: {normal[0].name} ({normal[0].evidence_id}).",
         category=Category.false_alarm,
         confidence=round(min(0.6 + 0.05 * (len(normal) - 1), 0.7), 2),
         recommended_action=cause.action,
@@ -224,7 +242,7 @@ def _unknown(brief: Brief) -> Analysis:
     looked = sum(item.kind is not EvidenceKind.gap for item in brief.evidence)
     lines = [f"{looked} pieces of evidence were read, and none holds a sign that the rules know.", *_gaps(brief)]
     return Analysis(
-        root_cause=f"{cause.words[0].upper()}{cause.words[1:]}.",
+        root_cause=f"{cause.of(_service(brief))}.",
         category=Category.unknown,
         confidence=UNKNOWN_CONFIDENCE if looked else 0.05,
         recommended_action=cause.action,
@@ -233,8 +251,7 @@ def _unknown(brief: Brief) -> Analysis:
 
 
 def _told(sign: Sign) -> str:
-    where = f" ({sign.evidence_id})" if sign.evidence_id else " (the alert's own text)"
-    return f"{sign.name}{where}" + (f": “{sign.quote}”" if sign.quote else "")
+    return f"{sign.name}{_where(sign)}" + (f": “{sign.quote}”" if sign.quote else "")
 
 
 def _gaps(brief: Brief) -> list[str]:
