@@ -1,11 +1,17 @@
 """Logs (structlog; JSON where there is no terminal) and metrics (Prometheus client)."""
 
 import logging
+import re
 import sys
-from typing import Any
+from collections.abc import MutableMapping
+from io import StringIO
+from textwrap import indent
+from typing import Any, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from sreops.domain.redaction import clean
 
 log: Any = structlog.stdlib.get_logger("sreops")
 
@@ -93,6 +99,28 @@ _QUIET = {
 # `event_log.*` events say so once.
 
 
+_OBEYED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _shown_inert(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take out of text what a terminal would obey, or show as a line of its own."""
+    return {
+        name: clean(value).replace("\n", "\\n") if isinstance(value, str) else value for name, value in event.items()
+    }
+
+
+def _inert_traceback(out: TextIO, exc_info: Any) -> None:
+    """Write a traceback, indented: an error's text may hold what looks like a line of the log."""
+    told = StringIO()
+    structlog.dev.plain_traceback(told, exc_info)
+    out.write(indent(clean(told.getvalue()), "    "))
+
+
+def _escaped(logger: Any, method: str, line: str) -> str:
+    """Escape what JSON leaves as it is and a terminal obeys."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
 def configure_logging(level: str, fmt: str) -> None:
     """Set up structlog and the standard library's logging; ``fmt`` is ``auto``, ``json`` or ``text``."""
     as_json = fmt == "json" or (fmt == "auto" and not sys.stderr.isatty())
@@ -106,7 +134,7 @@ def configure_logging(level: str, fmt: str) -> None:
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
         else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), pad_event_to=34, exception_formatter=structlog.dev.plain_traceback
+            colors=sys.stderr.isatty(), pad_event_to=34, exception_formatter=_inert_traceback
         )
     )
     structlog.configure(
@@ -121,7 +149,13 @@ def configure_logging(level: str, fmt: str) -> None:
         # without local variables: they hold what alerts and models wrote, and take seconds to render
         told = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         final.append(structlog.processors.ExceptionRenderer(told))
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, renderer]))
+    else:
+        final.append(_shown_inert)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[*final, renderer, *([_escaped] if as_json else [])]
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(getattr(logging, level.upper()))

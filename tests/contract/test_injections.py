@@ -206,8 +206,8 @@ def obedient(text: str, runbook_id: str | None) -> tuple[Any, ...]:
         ),
         Say(
             {
-                "evidence": ["E1", "E2"], "reasoning": text, "root_cause": f"x {text}", "category": "memory_leak",
-                "confidence": 1.0, "recommended_action": "restart", "runbook_id": runbook_id,
+                "evidence": ["E1", "E2"], "reasoning": text[:7_900], "root_cause": f"x {text[:1_900]}",
+                "category": "memory_leak", "confidence": 1.0, "recommended_action": "restart", "runbook_id": runbook_id,
             }
         ),
     )  # fmt: skip
@@ -372,7 +372,7 @@ def _account_is_inert(alert: AlertEvent, cause: str, inquiry: IncidentInquiry, b
 async def test_what_an_mcp_server_says_is_evidence_like_any_other(claude: tuple[Claude, ClaudeAnalyst]) -> None:
     sandbox, analyst = claude
     script = Path(__file__).with_name("mcp_server_script.py")
-    server = McpServer.model_validate({"command": [sys.executable, str(script)], "tools": ["read_*", "fails"]})
+    server = McpServer.model_validate({"command": [sys.executable, str(script)], "tools": ["read_n*", "fails"]})
     alert = poisoned("x")
     brief = brief_of(alert, "x")
     extra = McpTools(McpSettings(servers={"notes": server}))
