@@ -2,6 +2,7 @@
 
 import uuid
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -171,4 +172,9 @@ def incident_id_of(event: AlertEvent) -> str:
 
     The same alert redelivered, from whatever replica, gives the same id.
     """
-    return str(uuid.uuid5(INCIDENT_NAMESPACE, f"{event.fingerprint}\n{event.starts_at.isoformat()}"))
+    return _uuid_of(f"{event.fingerprint}\n{event.starts_at.isoformat()}")
+
+
+@lru_cache(maxsize=4096)  # a firing alert is repeated for as long as it fires
+def _uuid_of(name: str) -> str:
+    return str(uuid.uuid5(INCIDENT_NAMESPACE, name))

@@ -26,7 +26,7 @@ IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another 
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
 LAST_RETRY_OF_ONE_S = 60.0
 HELD_BACK_S = 2.0  # at most, between looks while an event fails
-TOGETHER = 100  # events that share a transaction: other writers wait for it
+TOGETHER = 200  # events that share a transaction: other writers wait for it
 POISON_TRIES = 8  # of an event that trips our own code; at the default delays about half a minute
 
 RECORD_BURIED = "intake.record_buried"

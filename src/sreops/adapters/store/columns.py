@@ -10,6 +10,7 @@ from sqlalchemy.types import TypeDecorator
 from sreops.domain.alert import utc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encoded = json.JSONEncoder(separators=(",", ":")).encode  # dumps makes an encoder for each call
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -65,7 +66,7 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """None is NULL."""
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None if value is None else _encoded(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Read it back."""

@@ -73,7 +73,7 @@ class Correlating(Part):
 
         def correlate(connection: Connection) -> list[Correlation]:
             rows = _inbox_rows(connection, ids)
-            known, log = Known(connection, now - self._longest_window), Log()
+            known, log = Known(connection, events, now - self._longest_window), Log()
             made: dict[str, Correlation] = {}
             for event_id, event in zip(ids, events, strict=True):
                 row = rows.get(event_id)

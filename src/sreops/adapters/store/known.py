@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
 
+from sreops.adapters.store.columns import plain
 from sreops.adapters.store.prepared import Prepared
-from sreops.adapters.store.rows import known_of
+from sreops.adapters.store.rows import chunks, known_of
 from sreops.adapters.store.tables import incident_alerts, incidents
 from sreops.domain.alert import AlertEvent
 from sreops.domain.correlation import Correlation, Disposition, KnownIncident
@@ -34,7 +35,7 @@ _OPEN_OF_SERVICE = _newest(_OPEN, _OF_SERVICE)
 _RECENT_OF_SERVICE = _newest(_RECENT, _OF_SERVICE)
 _OF_ID = Prepared(select(incidents).where(incidents.c.id == bindparam("of_id")))
 _COUNTS_ONLY = frozenset({Disposition.repeat, Disposition.stale})
-_ENDS_NOTHING = frozenset({Disposition.attach, Disposition.resolve})
+_OPENS_AGAIN = frozenset({Disposition.refire, Disposition.requeue})
 
 
 class Known:
@@ -43,22 +44,24 @@ class Known:
     Kept between its events, because in a storm they ask for the same few: most of what an event takes is this.
     """
 
-    def __init__(self, connection: Connection, since: datetime) -> None:
+    def __init__(self, connection: Connection, events: Iterable[AlertEvent], since: datetime) -> None:
         self._connection = connection
         self._since = since
         self._by_service: dict[str, list[str]] = {}
         self._by_print: dict[str, list[str]] = {}
         self._rows: dict[str, Row[Any]] = {}
+        self._absent: set[str] = set()
         self._incidents: dict[str, KnownIncident] = {}
+        self._look_up(events)
 
     def of(self, event: AlertEvent) -> list[KnownIncident]:
         """Return what ``domain/correlation.py`` asks for, newest first: of the service, those open or recently ended.
 
         Those with the fingerprint or the event's id come of whatever age.
         """
-        ids = dict.fromkeys((*self._of_print(event.fingerprint), *self._of_service(event.service)))
+        ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(event.service)))
         own = incident_id_of(event)
-        if own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own)):
+        if own not in self._absent and (own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own))):
             ids[own] = None
         rows = sorted((self._rows[one] for one in ids), key=lambda row: (row.opened_at, row.id), reverse=True)
         missing = [row for row in rows if row.id not in self._incidents]
@@ -70,16 +73,32 @@ class Known:
         """Take note of what was made of an event: what it has changed is read again."""
         if made.disposition in _COUNTS_ONLY or made.incident_id is None:
             return
-        if made.disposition not in _ENDS_NOTHING and made.disposition is not Disposition.open:
+        if made.disposition in _OPENS_AGAIN:  # for its service, and for every alert that it holds
             for kept in (self._by_service, self._by_print, self._rows, self._incidents):
-                kept.clear()  # it is open again: for its service, and for every alert that it holds
+                kept.clear()
             return
         if made.disposition is Disposition.open:
             self._by_service.pop(event.service, None)
-        self._by_print.pop(event.fingerprint, None)
+        self._by_print.pop(plain(event.fingerprint), None)
         self._incidents.pop(made.incident_id, None)
         self._rows.pop(made.incident_id, None)
+        self._absent.discard(made.incident_id)
         self._take(_OF_ID.all(self._connection, of_id=made.incident_id))
+
+    def _look_up(self, events: Iterable[AlertEvent]) -> None:
+        """Read the holders of all fingerprints, and the incidents of all ids, in a few statements."""
+        own = {incident_id_of(event) for event in events}
+        holders: dict[str, list[str]] = {plain(event.fingerprint): [] for event in events}
+        print_, holder = incident_alerts.c.fingerprint, incident_alerts.c.incident_id
+        for chunk in chunks(list(holders)):
+            for row in self._connection.execute(select(print_, holder).where(print_.in_(chunk))):
+                holders[row.fingerprint].append(row.incident_id)
+        # of more than the limit the newest count, which only the database can tell cheaply
+        self._by_print = {one: ids for one, ids in holders.items() if len(ids) < KNOWN_LIMIT}
+        wanted = own.union(*self._by_print.values())
+        for chunk in chunks(list(wanted)):
+            self._take(self._connection.execute(select(incidents).where(incidents.c.id.in_(chunk))))
+        self._absent = own - self._rows.keys()
 
     def _of_service(self, service: str) -> Sequence[str]:
         found = self._by_service.get(service)
