@@ -116,7 +116,7 @@ def _inert_traceback(out: TextIO, exc_info: Any) -> None:
     out.write(indent(clean(told.getvalue()), "    "))
 
 
-def _escaped(logger: Any, method: str, line: str) -> str:
+def _escaped(logger: Any, method: str, line: Any) -> str:
     """Escape what JSON leaves as it is and a terminal obeys."""
     return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
