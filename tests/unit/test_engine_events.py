@@ -59,7 +59,8 @@ def test_deaths_by_itself_are_told_apart_from_stops_that_were_asked_for() -> Non
     )
     assert item.kind is EvidenceKind.events
     assert item.finding == (
-        "web, by the engine's events: died by itself 3 times (with exit code 1), 1 stop by request, 4 starts; "
+        "web, by the engine's events: died by itself 3 times (with exit code 1), was stopped by request once, "
+        "was started 4 times; "
         "last: start 5 min before the alert (at 03:55:18 UTC)"
     )
     mixed = told(event(9, "die", code=1), event(8, "start"), event(7, "die", code=1), event(6, "die", code=139))

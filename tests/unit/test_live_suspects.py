@@ -4,8 +4,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from sreops.domain.evidence import Window
+from sreops.domain.incident import Incident, Resolution
 from sreops.domain.redaction import Redactor
-from sreops.domain.suspects import Seen, ranking_evidence, suspect
+from sreops.domain.suspects import Seen, over_at, ranking_evidence, suspect
 
 ALERT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 WINDOW = Window(start=ALERT - timedelta(seconds=900), end=ALERT + timedelta(seconds=30))
@@ -70,3 +71,19 @@ def test_a_service_that_is_down_is_suspected_by_its_health() -> None:
     item = ranking_evidence(suspect(seen, SERVICES, CALLS, ALERT, WINDOW), Redactor())
     assert item.data["first"] == "ledger-db"
     assert "started" not in item.text
+
+
+def ended(minutes: float | None, resolution: Resolution | None = Resolution.fixed) -> Incident:
+    at = None if minutes is None else ALERT - timedelta(minutes=minutes)
+    return Incident.model_construct(ended_at=at, resolution=resolution)
+
+
+def test_a_neighbour_whose_own_incident_was_mended_before_the_alert_is_left_out_and_that_is_told() -> None:
+    assert over_at([ended(2)], ALERT, WINDOW) == ALERT - timedelta(minutes=2)
+    assert over_at([ended(2), ended(600, None)], ALERT, WINDOW) == ALERT - timedelta(minutes=2)
+    for others in ([], [ended(600)], [ended(-1)], [ended(None)], [ended(2, None)], [ended(2), ended(None)]):
+        assert over_at(others, ALERT, WINDOW) is None
+    ranking = suspect(series({("ledger-db", "memory"): 5e8}), ("payments", "ledger-db"), CALLS, ALERT, WINDOW)
+    item = ranking_evidence(ranking, Redactor(), over={"checkout": ALERT - timedelta(minutes=2)})
+    assert item.finding.endswith("; checkout is left out: its own incident was over at 03:58:00 UTC")
+    assert item.data["first"] == "ledger-db"

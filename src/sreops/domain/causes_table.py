@@ -28,8 +28,8 @@ _escalate, _investigate = RecommendedAction.escalate, RecommendedAction.investig
 
 CAUSES: dict[Category, Cause] = {
     Category.out_of_memory: Cause("the process of {service} ran out of memory", _restart, 3),
-    Category.memory_leak: Cause("memory of {service} grows towards its limit, a leak", _restart, 3),
-    Category.deadlock: Cause("threads of {service} wait for each other and nothing moves, a deadlock", _restart, 3),
+    Category.memory_leak: Cause("{service} leaks memory", _restart, 3),
+    Category.deadlock: Cause("{service} is in a deadlock", _restart, 3),
     Category.connection_pool_exhausted: Cause("the connection pool of {service} is exhausted", _restart, 2),
     Category.resource_limit: Cause("{service} has reached a limit on files or threads", _investigate, 2),
     Category.quota_exceeded: Cause("a quota that {service} depends on is used up", _escalate, 3),

@@ -64,17 +64,14 @@ def engine_events(
     """
     course, name = _course(told.events), one_line(service, 80)
     parts = [*_deaths(course)]
-    parts += [_times(number, one, many) for number, one, many in (
-        (course.ooms, "OOM kill", "OOM kills"), (course.asked, "stop by request", "stops by request"),
-        (course.starts, "start", "starts"), (course.made, "creation", "creations"),
-        (course.removed, "removal", "removals"), (course.unhealthy, "turn to unhealthy", "turns to unhealthy"),
+    parts += [f"{what} {_often(number)}" for number, what in (
+        (course.ooms, "was OOM-killed"), (course.asked, "was stopped by request"), (course.starts, "was started"),
+        (course.made, "was created"), (course.removed, "was removed"), (course.unhealthy, "turned unhealthy"),
     ) if number]  # fmt: skip
     if not told.events:
         finding = f"{name}: the engine tells of no event lately (it remembers a few hundred, of all containers)"
     elif not parts:
-        finding = f"{name}: the engine tells of {_times(len(told.events), 'event', 'events')}; last: " + _line(
-            told.events[-1], alert_at
-        )
+        finding = f"{name}: the engine tells of nothing bad; last: {_line(told.events[-1], alert_at)}"
     else:
         finding = f"{name}, by the engine's events: {', '.join(parts)}; last: {_line(told.events[-1], alert_at)}"
     lines = [_line(one, alert_at) for one in told.events[-_LINES:]]
@@ -103,7 +100,7 @@ def _deaths(course: _Course) -> list[str]:
         (count, f"exit code {'unknown' if code is None else code}") for code, count in course.crashes.most_common(3)
     ]
     told = ", ".join(f"{count} with {code}" for count, code in named) if len(named) > 1 else f"with {named[0][1]}"
-    return [f"died by itself {_times(course.crashes.total(), 'time', 'times')} ({told})"]
+    return [f"died by itself {_often(course.crashes.total())} ({told})"]
 
 
 def _line(one: ContainerEvent, alert_at: datetime) -> str:
@@ -117,8 +114,8 @@ def _line(one: ContainerEvent, alert_at: datetime) -> str:
     return f"{what} {when(one.at, alert_at)}"
 
 
-def _times(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _often(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 # --- the image and the configuration

@@ -76,6 +76,11 @@ def closing(
     ]
     if outcome.get("end") == "escalated":
         lines += ["", "### What to do next", "", NEXT_STEPS.get(Reason(str(outcome["reason"])), "Investigate by hand.")]
+        if would_have := (decision or {}).get("would_have"):
+            lines += [
+                "",
+                f"Runbook {_code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
+            ]
     lines += ["", "### Cause", "", *_cause(incident)]
     lines += ["", "### What was done", "", *_done(incident)]
     lines += ["", "### What was seen", "", *_seen(evidence)]

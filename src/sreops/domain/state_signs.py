@@ -128,13 +128,13 @@ def _of_memory(item: Evidence, around: _Around) -> Iterator[tuple[Category, str,
     ratio, rise = _memory_ratio(item, around), _rise(item)
     if ratio is None or ratio < NEAR_LIMIT:
         if rise >= RISEN:
-            yield Category.memory_leak, f"memory is {rise:.1f} times its baseline", 0.5
+            yield Category.memory_leak, f"it is at {rise:.1f} times its baseline", 0.5
         return
     if rise >= GROWN and not around.busier:
-        yield Category.memory_leak, f"memory grew to {ratio:.0%} of its limit, {rise:.1f} times its baseline", 0.76
+        yield Category.memory_leak, f"it grew to {ratio:.0%} of its limit, {rise:.1f} times its baseline", 0.76
     else:
         why = ", and traffic has grown as well" if around.busier else ""
-        yield Category.memory_leak, f"memory is at {ratio:.0%} of its limit{why}", 0.5
+        yield Category.memory_leak, f"it is at {ratio:.0%} of its limit{why}", 0.5
 
 
 def _of_cpu(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, float]]:
@@ -143,13 +143,13 @@ def _of_cpu(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, fl
         if around.busier:
             yield Category.traffic_overload, f"the CPU is at {ratio:.0%} of its limit, and traffic has grown", 0.75
         else:
-            yield Category.cpu_saturation, f"the CPU is at {ratio:.0%} of its limit", 0.7 if ratio >= AT_LIMIT else 0.6
+            yield Category.cpu_saturation, f"it is at {ratio:.0%} of its limit", 0.7 if ratio >= AT_LIMIT else 0.6
 
 
 def _of_disk(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     ratio = _number(item, "limit_ratio")
     if ratio is not None and ratio >= AT_LIMIT:
-        yield Category.disk_full, f"the disk is {ratio:.0%} full", 0.8
+        yield Category.disk_full, f"{ratio:.0%} of it is in use", 0.8
 
 
 def _of_errors(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:

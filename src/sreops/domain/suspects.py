@@ -1,12 +1,13 @@
 """Suspects of a live incident: the ranking over the service and its neighbours, and what is told of it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sreops.domain.anomaly import Metric, Ranking, Scene, Suspect, rank
 from sreops.domain.change_score import Points
 from sreops.domain.evidence import Evidence, EvidenceKind, Window
+from sreops.domain.incident import Incident, Resolution
 from sreops.domain.redaction import Redactor, clean, one_line
 from sreops.domain.trace_flow import Line
 
@@ -67,8 +68,28 @@ def suspect(
     return max(rankings, key=lambda found: (not found.abstained, found.suspects[0].score if found.suspects else 0.0))
 
 
-def ranking_evidence(ranking: Ranking, redactor: Redactor) -> Evidence:
-    """Tell who is suspected, by what share of all suspicion, for which signs and since when; or that nobody is."""
+def over_at(incidents: Sequence[Incident], alert_at: datetime, window: Window) -> datetime | None:
+    """Return when a service's own trouble was over that shows in the window: its last incident, mended before the alert.
+
+    What its series still show then is that trouble, and no reason to suspect it of this one. One that is still open,
+    or that ended without a proof of recovery, may well be why.
+    """
+    recent = [one for one in incidents if one.ended_at is None or one.ended_at >= window.start]
+    mended = [
+        one.ended_at
+        for one in recent
+        if one.ended_at is not None
+        and one.ended_at <= alert_at
+        and one.resolution in (Resolution.fixed, Resolution.recovered)
+    ]
+    return max(mended) if mended and len(mended) == len(recent) else None
+
+
+def ranking_evidence(ranking: Ranking, redactor: Redactor, *, over: Mapping[str, datetime] | None = None) -> Evidence:
+    """Tell who is suspected, by what share of all suspicion, for which signs and since when; or that nobody is.
+
+    ``over`` are services that were left out, since their own trouble was over before the alert, and when.
+    """
     total = sum(one.score for one in ranking.suspects) or 1.0
     shares = {one.service: round(one.score / total, 2) for one in ranking.suspects[:_TOLD] if one.score > 0}
     count = len(ranking.suspects)
@@ -84,6 +105,8 @@ def ranking_evidence(ranking: Ranking, redactor: Redactor) -> Evidence:
         finding = f"suspects: {', '.join(named)}"
         if (onset := ranking.suspects[0].onset) is not None:
             finding += f"; onset {datetime.fromtimestamp(onset, UTC):%H:%M:%S} UTC"
+    for service, at in (over or {}).items():
+        finding += f"; {one_line(service, 80)} is left out: its own incident was over at {at:%H:%M:%S} UTC"
     lines = [
         f"{place}. {one.service} (score {one.score:.1f}): {'; '.join(one.signs[:3])}"
         for place, one in enumerate(ranking.suspects[:_TOLD], start=1)

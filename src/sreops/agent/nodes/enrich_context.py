@@ -1,7 +1,8 @@
 """enrich_context: asks every source at once, each with its own deadline; what does not answer is a marked gap."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 
 from sreops.agent.engine_record import engine_events_of, images_of
 from sreops.agent.neighbourhood import neighbourhood
@@ -13,12 +14,13 @@ from sreops.domain import findings
 from sreops.domain.changes import container_changes, lately, noted_changes
 from sreops.domain.evidence import Evidence, LogLines
 from sreops.domain.golden_signals import Signal, choose, merge
-from sreops.domain.neighbours import calls_of
-from sreops.domain.suspects import ranking_evidence, suspect
+from sreops.domain.neighbours import Neighbour, calls_of
+from sreops.domain.suspects import over_at, ranking_evidence, suspect
 from sreops.domain.trace_flow import Line
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
+_EARLIER = 3
 Source = Callable[[Scene], Awaitable[Sequence[Evidence]]]
 
 
@@ -37,12 +39,15 @@ async def enrich_context(visit: Visit) -> State:
     own = findings.alert(scene.event, scene.redactor)
     # these ask about the neighbours, which must be known first
     events, images, suspects = await asyncio.gather(
-        _within("docker events", engine_events_of, scene), _within("docker images", images_of, scene), _suspects(scene)
+        _within("docker events", engine_events_of, scene),
+        _within("docker images", images_of, scene),
+        _within("suspects", _suspects, scene),
     )
     later = (*events, *_replaced(scene), *images, *suspects)
     evidence = findings.number([own, *(item for items in gathered for item in items), *later])
     for item in evidence[1:]:
-        visit.think(f"{item.id} {item.source}: {item.finding}", evidence=item.id)
+        told = item.finding if item.finding.startswith(item.source) else f"{item.source}: {item.finding}"
+        visit.think(f"{item.id} {told}", evidence=item.id)
     await visit.write(evidence=evidence)
     return State(evidence_ids=[item.id for item in evidence], outcome=visit.ended_meanwhile())
 
@@ -137,17 +142,31 @@ async def _suspects(scene: Scene) -> Sequence[Evidence]:
     lines = await _lines(scene)
     if not scene.seen and not lines:
         return []
-    service = scene.event.service
-    services = (service, *(neighbour.service for neighbour in scene.neighbours))
+    service, over = scene.event.service, await _over(scene)
+    services = (service, *(one.service for one in scene.neighbours if one.service not in over))
+    seen = [one for one in scene.seen if one.service in services]
+    heard = [line for line in lines if line[1] in services]
     calls = calls_of(service, scene.neighbours)
-    ranking = await asyncio.to_thread(suspect, scene.seen, services, calls, scene.alert_at, scene.window, lines=lines)
-    return [ranking_evidence(ranking, scene.redactor)]
+    ranking = await asyncio.to_thread(suspect, seen, services, calls, scene.alert_at, scene.window, lines=heard)
+    return [ranking_evidence(ranking, scene.redactor, over=over)]
+
+
+async def _over(scene: Scene) -> Mapping[str, datetime]:
+    """Return the neighbours whose own trouble, of an earlier incident, lies in the window and was over at the alert."""
+
+    async def ended(neighbour: Neighbour) -> datetime | None:
+        now = scene.visit.incident.opened_at
+        earlier = await scene.tools.store.history(neighbour.service, before=now, limit=_EARLIER)
+        return over_at(earlier, scene.alert_at, scene.window)
+
+    ends = await asyncio.gather(*(ended(neighbour) for neighbour in scene.neighbours))
+    return {one.service: at for one, at in zip(scene.neighbours, ends, strict=True) if at is not None}
 
 
 async def _lines(scene: Scene) -> Sequence[Line]:
-    """Return the lines to compare; without an answer in time the ranking does without them."""
+    """Return the lines to compare; without an answer in half the time the ranking does without them."""
     try:
-        async with asyncio.timeout(scene.tools.settings.evidence.deadline_s):
+        async with asyncio.timeout(scene.tools.settings.evidence.deadline_s / 2):
             return await overheard(scene)
     except TimeoutError:
         log.warning(LINES_UNKNOWN, service=scene.event.service, error="no answer within the evidence's deadline")
