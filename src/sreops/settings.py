@@ -128,8 +128,8 @@ class LLMSettings(BaseModel):
     max_steps: int = Field(6, ge=0, le=50)  # turns in which the model may ask; 0: it gets no tools
     max_tool_calls: int = Field(12, ge=0, le=200)
     max_result_chars: int = Field(8_000, ge=200)
-    max_usd_per_incident: float = Field(1.0, ge=0)
-    max_usd_per_day: float = Field(20.0, ge=0)
+    max_usd_per_incident: float = Field(1.0, ge=0, allow_inf_nan=False)
+    max_usd_per_day: float = Field(20.0, ge=0, allow_inf_nan=False)
     max_tokens_per_incident: int = Field(400_000, ge=0)
     max_tokens_per_day: int = Field(20_000_000, ge=0)
     breaker_failures: int = Field(3, ge=1)

@@ -36,3 +36,11 @@ def test_a_worker_without_a_bridge_needs_no_credentials_of_senders(monkeypatch: 
     monkeypatch.setenv("SREOPS_ROLES", "bridge,worker")
     with pytest.raises(SettingsInvalid, match="WEBHOOK"):
         guard_exposure(load_settings())
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1"])
+def test_a_ceiling_of_money_is_a_number_that_can_be_reached(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SREOPS_LLM__MAX_USD_PER_DAY", value)
+    monkeypatch.setenv("SREOPS_LLM__MAX_USD_PER_INCIDENT", value)
+    assert "SREOPS_LLM__MAX_USD_PER_DAY" in problems()
+    assert "SREOPS_LLM__MAX_USD_PER_INCIDENT" in problems()
