@@ -141,3 +141,24 @@ async def test_a_graph_that_is_cancelled_takes_no_other_with_it(saver: Any) -> N
     await asyncio.gather(*puts, return_exceptions=True)
     assert await saver.aget_tuple(config("a")) is not None
     assert await saver.aget_tuple(config("c")) is not None
+
+
+async def test_of_what_failed_nothing_is_committed_by_whoever_comes_next(
+    tmp_path: Path, saver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = saver.conn.commit
+    deleting: list[asyncio.Task[None]] = []
+
+    async def fails_while_another_waits() -> None:
+        if deleting:
+            await commit()
+            return
+        deleting.append(asyncio.create_task(saver.adelete_thread("another")))
+        await asyncio.sleep(0)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(saver.conn, "commit", fails_while_another_waits)
+    with pytest.raises(StoreUnavailable):
+        await saver.aput(config("a"), empty_checkpoint(), {"step": 1}, {})
+    await deleting[0]
+    assert rows(tmp_path / "ours.db") == [], "a checkpoint that its graph was told it has not"

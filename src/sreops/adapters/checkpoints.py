@@ -157,10 +157,16 @@ class _Saver(AsyncSqliteSaver):
         for statement, rows in group:
             by_statement.setdefault(statement, []).extend(rows)
         async with self._translated(), self.lock:
-            for statement, rows in by_statement.items():
-                cursor = await self.conn.executemany(statement, rows)
-                await cursor.close()
-            await self.conn.commit()
+            try:
+                for statement, rows in by_statement.items():
+                    cursor = await self.conn.executemany(statement, rows)
+                    await cursor.close()
+                await self.conn.commit()
+            except BaseException:
+                # before anybody else has the lock, whose commit would take with it what was written until then
+                with contextlib.suppress(aiosqlite.Error):
+                    await self.conn.rollback()
+                raise
 
     async def committed(self) -> None:
         """Return when what was given to write has been written, or has failed."""
