@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts
-from sreops.domain.correlation import KnownAlert, KnownIncident
+from sreops.domain.correlation import KnownIncident
 from sreops.domain.incident import Effect, Incident
 from sreops.domain.record import Record
 from sreops.domain.storms import storm_of
@@ -78,7 +78,7 @@ def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownInci
             KnownIncident,
             row._asdict()
             | {
-                "alerts": [KnownAlert.model_validate(alert._asdict()) for alert in alerts[row.id]],
+                "alerts": [alert._asdict() for alert in alerts[row.id]],
                 "storm": storm_of(row.decision),
             },
         )
