@@ -7,6 +7,7 @@ double-quoted literal by Go's rules; JSON's escapes are a subset of those, as lo
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from sreops.errors import QueryRefused
 
@@ -25,6 +26,7 @@ def is_quotable(value: str) -> bool:
     return _UNQUOTABLE.search(value) is None
 
 
+@lru_cache(maxsize=512)  # the same few label values stand in each of an incident's dozens of queries
 def _go_string(value: str) -> str:
     found = _UNQUOTABLE.search(value)
     if found is not None:

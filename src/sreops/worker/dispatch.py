@@ -25,6 +25,7 @@ from sreops.worker.backoff import Backoff
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
 _BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
+_APART_S, _LATE_S, _LOOKS = 0.01, 0.005, 5  # between two beginnings; what a loop is late by that is busy; how often
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 GRAPH_HUNG = "dispatch.graph_hung"
@@ -51,6 +52,8 @@ class Dispatch:
         self._running: dict[asyncio.Task[None], tuple[Lease, RunControl]] = {}
         self._limits: dict[str, asyncio.Timeout] = {}  # by incident, while its graph runs
         self._draining = False
+        self._beginning = asyncio.Lock()
+        self._began_at = 0.0  # by the loop's clock, the last one
 
     async def run(self) -> None:
         """Work until cancelled or drained; a store that is away is waited for."""
@@ -142,6 +145,8 @@ class Dispatch:
     async def _work(self, lease: Lease, control: RunControl) -> None:
         with structlog.contextvars.bound_contextvars(incident_id=lease.incident_id, service=lease.service):
             try:
+                if lease.woken_by == "start":
+                    await self._turn()
                 await self._advance(lease, control)
             except LeaseLost as exc:
                 log.warning("dispatch.lease_lost", error=str(exc))
@@ -150,6 +155,22 @@ class Dispatch:
                 raise
             except Exception as exc:  # noqa: BLE001  # a bug in a node must end in a person's hands, not kill the worker
                 await self._failed(lease, exc)
+
+    async def _turn(self) -> None:
+        """Wait until the run that was begun before this one leaves the processor some time, or for a moment at most.
+
+        Runs that are begun in step are all at the model at the same time, and all back at the same time: nothing
+        would hide behind their waiting. In turn each is through sooner, and the last one no later.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._beginning:
+            for _ in range(_LOOKS):
+                until = max(loop.time(), self._began_at + _APART_S)
+                await asyncio.sleep(until - loop.time())
+                if loop.time() < until + _LATE_S:
+                    break
+                self._began_at = loop.time()  # the loop is busy: look again a little later
+            self._began_at = loop.time()
 
     async def _let_go(self, lease: Lease) -> None:
         """Give the lease back, so that the next process goes on at once; an effect under way is settled there."""
