@@ -30,8 +30,10 @@ class IntakeSuite:
     async def test_events_come_back_as_they_were(self, store: SqlIncidentStore) -> None:
         hostile = "a\x00b\ud800'; DROP TABLE inbox; --"
         event = alert(values={"A": math.nan, "B": math.inf}, annotations={"summary": hostile}, ends_at=at(5))
-        await store.take_in([from_topic(event)], now=T0)
-        [back] = await store.uncorrelated(10)
+        strange = alert("strange", escalate_threshold=math.nan)
+        await store.take_in([from_topic(event), from_topic(strange)], now=T0)
+        [back, other] = await store.uncorrelated(10)
+        assert math.isnan(other.escalate_threshold), "what can't be read again holds up all that lie behind it"
         assert back.annotations["summary"] == hostile
         assert back.starts_at == T0
         assert back.starts_at.utcoffset() is not None
@@ -172,6 +174,8 @@ class IntakeSuite:
         assert incident.event_count == 2
         assert await store.due_tickets(now=at(5)) == []
         assert [disposition for _, disposition in await store.events(incident_id)] == ["open", "repeat"]
+        assert [disposition for _, disposition in await store.events(incident_id, newest=1)] == ["repeat"]
+        assert await store.events(incident_id, newest=9) == await store.events(incident_id)
 
     async def test_stale_is_done_with_and_touches_no_incident(self, store: SqlIncidentStore) -> None:
         event = cleared(alert())

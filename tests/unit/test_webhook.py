@@ -502,6 +502,9 @@ def test_foreign_events_are_brought_to_utc_or_refused():
         ("startsAt", "2026-11-22T13:00:00"),
         ("service", "a\x00b"),
         ("service", "é" * 1001),  # no store could index it, and it would come again for ever
+        ("escalate_threshold", float("nan")),
+        ("escalate_threshold", float("inf")),
+        ("escalate_threshold", -0.1),
         ("event_id", "x" * 2001),
         ("fingerprint", "x" * 2001),
         ("schema", 2),

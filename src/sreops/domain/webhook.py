@@ -323,6 +323,8 @@ def read_event(value: bytes) -> AlertEvent:
         raise RecordUnreadable("not an event of schema 1: a time lies outside the calendar") from exc
     if long := [name for name in _KEYS if len(getattr(event, name).encode("utf-8", "replace")) > _MAX_KEY_BYTES]:
         raise RecordUnreadable(f"not an event of schema 1: {', '.join(long)}: longer than {_MAX_KEY_BYTES} bytes")
+    if not 0 <= event.escalate_threshold <= 1:  # nor NaN, below which no confidence is: it would never escalate
+        raise RecordUnreadable("not an event of schema 1: escalate_threshold: not between 0 and 1")
     # a NUL stands in JSON as its escape only; an escaped backslash before u0000 is none, which the second look tells
     if b"\\u0000" in value and b"\\u0000" in event_json(event).replace(b"\\\\", b""):
         raise RecordUnreadable("not an event of schema 1: a text holds NUL, which no store of ours can keep")

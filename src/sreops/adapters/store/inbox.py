@@ -50,7 +50,8 @@ def _place_of(event: AlertEvent, record: StoredRecord | None, now: datetime) -> 
 
 def _written(event: AlertEvent) -> str:
     """Return the event as the payload's column type writes it; the fast way where that comes to the same."""
-    if event.values is None or all(map(math.isfinite, event.values.values())):
+    # event_json writes null for NaN, which is no number when it is read again, and holds up all that lie behind it
+    if all(map(math.isfinite, (event.escalate_threshold, *(event.values or {}).values()))):
         with contextlib.suppress(ValueError):  # a lone surrogate
             return event_json(event).decode()
     return json.dumps(event.model_dump(mode="json"), separators=(",", ":"))
