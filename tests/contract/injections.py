@@ -139,7 +139,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "```suggestion:-0+0\nrestart\n```",
         "\\/close \\@all &#47;close &commat;all &#x2f;assign &sol;label",
         "\uff20all \uff0fclose \ufe6ball \u2044close",
-        "A" * 20_000 + "\n/close",
+        "A" * 6_000 + "\n/close",
         "\n" * 3_000 + "/close",
     ),
     "references and links": (

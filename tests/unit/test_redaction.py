@@ -144,6 +144,18 @@ def test_a_value_has_one_placeholder_however_it_is_written_down():
     assert redactor.redact(key) == redactor.redact(key.replace("\n", "\\n")) == "<private-key-1>"
 
 
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [('{"password": "hunter2 and more', "hunter2"), ("password='hunter2", "hunter2"), ("x ghp_a1B2c3", "a1B2c3"),
+     ("x glpat-a1B2…", "a1B2"), ("x postgres://app:hunter2…", "hunter2"), ('"token": "hunter2…', "hunter2")],
+)  # fmt: skip
+def test_a_secret_that_was_cut_off_is_masked_as_well(text, secret):
+    masked = redact(text)
+    assert secret not in masked
+    assert redact(masked) == masked
+    assert redact("x http://localhost:9090…") == "x http://localhost:9090…"
+
+
 def test_what_follows_a_private_key_is_still_read():
     key = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
     assert redact(f"{key}\nOOM killed process 7") == "<private-key-1>\nOOM killed process 7"

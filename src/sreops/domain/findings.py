@@ -51,7 +51,7 @@ def alert(event: AlertEvent, redactor: Redactor) -> Evidence:
     lines = [f"{name}={value}" for name, value in sorted(event.labels.items())]
     lines += [f"{name}: {value}" for name, value in sorted(event.annotations.items())]
     lines += [f"value {name} = {value:g}" for name, value in (event.values or {}).items()]
-    text = redactor.redact(clean("\n".join(line[:2000] for line in lines)))[:8000]
+    text = "\n".join(redactor.redact(clean(line))[:2000] for line in lines)[:8000]  # a cut before would halve secrets
     summary = event.annotations.get("summary") or event.annotations.get("description") or "no summary"
     finding = f"{event.alertname} {event.status.value} for {event.service} since {_time(event.starts_at)}: {summary}"
     return Evidence(

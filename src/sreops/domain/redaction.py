@@ -105,9 +105,10 @@ class Redactor:
 
     def _named(self, found: re.Match[str]) -> str:
         name, value = found[1], found[2]
-        before = value[: len(value) - len(value.lstrip("b"))] if value[-1] in "\"'" else ""
+        before = "b" if value[:2] in ("b'", 'b"') else ""
         quote = value[len(before)] if value[len(before)] in "\"'" else ""
-        whole = value[len(before) + 1 : -1] if quote else value
+        closing = quote if quote and value[-1] == quote and len(value) > len(before) + 1 else ""  # none at a cut
+        whole = value[len(before) + len(quote) : len(value) - len(closing)]
         bare = whole.rstrip("\\" if quote else "\\)}]")  # of an escaped quote that ends it, or of what encloses it
         if not bare or bare.lower() in patterns.PLAIN_VALUES or (bare.startswith("<") and bare.endswith(">")):
             return found[0]
@@ -115,7 +116,7 @@ class Redactor:
             return found[0]
         if not quote and bare.endswith(":") and "\n" in name:
             return found[0]  # the next key of a list
-        return f"{name}{before}{quote}{self._placeholder('secret', bare)}{whole[len(bare) :]}{quote}"
+        return f"{name}{before}{quote}{self._placeholder('secret', bare)}{whole[len(bare) :]}{closing}"
 
     def _said(self, found: re.Match[str]) -> str:
         return found[0] if found[2].isalpha() and not found[1].startswith("-") else self._named(found)
@@ -132,6 +133,8 @@ class Redactor:
 
     def _url(self, found: re.Match[str]) -> str:
         end = patterns.url_password_end(found[2])
+        if not end and found[2].endswith("…") and not found[2][:-1].isdigit() and "/" not in found[2]:
+            end = len(found[2]) - 1  # cut off within it
         if not end:
             return found[0]
         rest = patterns.URL_PASSWORD.sub(self._url, found[2][end:])

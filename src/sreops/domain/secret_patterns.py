@@ -22,7 +22,7 @@ _PLAIN = r"[^\s,;&\"'(){}\[\]<>][^\s,;&\"'<>]{2,2000}+"
 _VALUE = (
     r"((?<!\\)b?\"(?:[^\"\\\n]++|\\.){1,500}+\"|\"[^\"\n]{1,2000}\"|(?<!\\)b?'(?:[^'\\\n]++|\\.){1,500}+'|'[^'\n]{1,2000}'|"
     + _PLAIN
-    + ")"
+    + r"|[\"'][^\"'\n]{1,2000}+\Z)"
 )
 
 PLAIN_VALUES = frozenset({"none", "null", "true", "false", "undefined", "redacted", "invalid", "expired", "missing"})
@@ -35,7 +35,7 @@ WHOLE: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             _W + r"(?:(?:sk-ant-|sk-|pk_live_|sk_live_|rk_live_|gh[oprsu]_|github_pat_|glpat-|gldt-|glsa_|glc_|"
             r"xox[abeoprs]-|xapp-|hvs\.|AIza|ya29\.|npm_|pypi-|dop_v1_|shpat_|SG\.|AGE-SECRET-KEY-)"
-            r"[A-Za-z0-9_.-]{12,400}+|hf_[A-Za-z0-9]{24,80}+|(?:dapi|SK)[0-9a-f]{32}(?![A-Za-z0-9]))"
+            r"(?:[A-Za-z0-9_.-]{12,400}+|[A-Za-z0-9_.-]{1,11}+(?=…?\Z))|hf_[A-Za-z0-9]{24,80}+|(?:dapi|SK)[0-9a-f]{32}(?![A-Za-z0-9]))"
         ),
     ),
     ("aws-key", re.compile(_W + r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])")),
