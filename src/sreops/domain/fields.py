@@ -237,6 +237,8 @@ def numbers(value: object, field: str, notes: Notes) -> dict[str, float] | None:
 
 
 def _finite(value: object) -> float | None:
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

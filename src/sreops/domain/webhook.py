@@ -181,7 +181,9 @@ def _shared_alertname(payload: dict[str, object]) -> str:
 
 
 def _status_of(value: object) -> AlertStatus | None:
-    return _STATUS.get(value.strip().lower()) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return _STATUS.get(value) or _STATUS.get(value.strip().lower())
 
 
 def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEvent | str | None:
@@ -207,20 +209,6 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
     annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
     threshold = labels.get("escalate_threshold", "").strip()
-    fields: dict[str, object] = {
-        "escalate_threshold": fraction(threshold, "labels.escalate_threshold", DEFAULT_THRESHOLD, notes)
-        if threshold
-        else DEFAULT_THRESHOLD,
-        "severity": _severity(labels, annotations, notes),
-        "service": _service(labels, frame.alertname, fingerprint, notes),
-        "values": numbers(raw.get("values"), "values", notes),
-        "generator_url": web_url(raw.get("generatorURL"), "generatorURL", notes),
-        "dashboard_url": web_url(raw.get("dashboardURL"), "dashboardURL", notes),
-        "panel_url": web_url(raw.get("panelURL"), "panelURL", notes),
-        "silence_url": web_url(raw.get("silenceURL"), "silenceURL", notes),
-        "runbook_id": shorten(labels.get("runbook_id", "").strip(), _MAX_NAME_CHARS) or None,
-        "agent_action": shorten(labels.get("agent_action", "").strip().lower(), _MAX_NAME_CHARS) or "investigate",
-    }
     return AlertEvent.model_validate(
         {
             "event_id": mint(),
@@ -234,8 +222,19 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
             "received_at": frame.received_at,
             "tier": tier,
             "group_key": frame.group_key,
-            **fields,
-            "warnings": notes.lines(),
+            "escalate_threshold": fraction(threshold, "labels.escalate_threshold", DEFAULT_THRESHOLD, notes)
+            if threshold
+            else DEFAULT_THRESHOLD,
+            "severity": _severity(labels, annotations, notes),
+            "service": _service(labels, frame.alertname, fingerprint, notes),
+            "values": numbers(raw.get("values"), "values", notes),
+            "generator_url": web_url(raw.get("generatorURL"), "generatorURL", notes),
+            "dashboard_url": web_url(raw.get("dashboardURL"), "dashboardURL", notes),
+            "panel_url": web_url(raw.get("panelURL"), "panelURL", notes),
+            "silence_url": web_url(raw.get("silenceURL"), "silenceURL", notes),
+            "runbook_id": shorten(labels.get("runbook_id", "").strip(), _MAX_NAME_CHARS) or None,
+            "agent_action": shorten(labels.get("agent_action", "").strip().lower(), _MAX_NAME_CHARS) or "investigate",
+            "warnings": notes.lines(),  # last: the fields before it note what is wrong with them
         }
     )
 

@@ -197,7 +197,8 @@ class _Bridge:
         queued = parsed.queued
         counts = {"queued": queued, "resolved": len(parsed.events) - queued, "skipped": parsed.skipped}
         for outcome, count in (*counts.items(), ("rejected", len(parsed.rejected))):
-            _COUNTED[outcome].inc(count)
+            if count:
+                _COUNTED[outcome].inc(count)
         for one in parsed.rejected[:_LOGGED_REJECTIONS]:
             log.warning(ALERT_REJECTED, index=one.index, reason=one.reason)
         log.info(ALERTS_ACCEPTED, **counts, rejected=len(parsed.rejected))
