@@ -1,7 +1,9 @@
 """Growth: the time to claim an incident with 1,000, 10,000 and 100,000 incidents in the store.
 
 Three stores are grown: one of ended incidents (what a year leaves behind), one of waiting ones (their timers lie
-ahead) and one of incidents that are all due (a backlog). In each, 48 are claimed and finished, eight at a time.
+ahead) and one of incidents that are all due (a backlog). In each, 48 are claimed and finished, eight at a time; the
+median of five such rounds counts. The first round after a backlog has come due also notes all of it as ready, which
+is done once for each incident and is no part of the median.
 
     .venv/bin/python bench/growth.py [--quick]
 """

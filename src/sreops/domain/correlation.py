@@ -1,4 +1,4 @@
-"""Correlation: what an event means for the incidents we know. Pure; one store transaction applies it."""
+"""Correlation: what an event means for the incidents we know. Pure; the store applies it in the transaction in which it asked."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
