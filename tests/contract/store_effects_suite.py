@@ -276,6 +276,17 @@ class ApprovalsSuite:
         await ended(store, mine, now=at(602), **(INEFFECTIVE | {"reason": "approval_expired"}))
         await refused(mine.incident_id, "ended", now=100)
 
+    async def test_whoever_finds_a_request_expired_ends_it_for_a_decision_that_is_on_its_way(
+        self, store: SqlIncidentStore
+    ) -> None:
+        lease = await self.asked(store)
+        mine = await claimed(store, now=at(600))
+        found = await store.request_approval(mine, plan_hash="p1", now=at(600), expires_at=at(999))
+        assert (found.decision, found.decided_at) == ("expired", at(600))
+        with pytest.raises(DecisionConflict, match="expired"):  # by a clock that is behind, or from a queue
+            await store.decide(lease.incident_id, approve=True, by="ann", reason="", plan_hash="p1", now=at(599))
+        assert await store.records(kind="action") == []
+
     async def test_a_request_of_an_earlier_episode_can_not_be_decided(self, store: SqlIncidentStore) -> None:
         lease = await self.asked(store)
         mine = await claimed(store, now=at(600))

@@ -14,12 +14,18 @@ from sreops.domain.record import Action
 from sreops.errors import DecisionConflict
 from sreops.ports import Approval, Lease
 
+_EXPIRED = "expired"
+
 
 class Approvals(Part):
     """Asking a person, and what they say."""
 
     async def request_approval(self, lease: Lease, *, plan_hash: str, now: datetime, expires_at: datetime) -> Approval:
-        """Ask once per episode and plan; a second call returns what is there, decided or not."""
+        """Ask once per episode and plan; a second call returns what is there, decided or not.
+
+        One that finds it past its time takes it back in the same transaction: a decision that another replica's
+        clock, or a queue, brings a moment later is told so, and not thanked for what nobody will do.
+        """
 
         def request(connection: Connection) -> Approval:
             held(connection, lease)
@@ -41,6 +47,10 @@ class Approvals(Part):
                         reason="",
                     )
                 )
+                there = connection.execute(query).one()
+            elif there.decision is None and now >= there.expires_at:
+                expired = update(approvals).where(approvals.c.id == there.id)
+                connection.execute(expired.values(decision=_EXPIRED, decided_at=now))
                 there = connection.execute(query).one()
             return approval_of(there)
 
@@ -101,6 +111,8 @@ def _undecided(incident: Row[Any], row: Row[Any] | None, plan_hash: str, now: da
         raise DecisionConflict(f"{name} has ended as {incident.status}: nothing waits for a decision")
     if row is None:
         raise DecisionConflict(f"{name} does not wait for a decision")
+    if row.decision == _EXPIRED:
+        raise DecisionConflict(f"{name}: the request expired at {row.expires_at.isoformat()}")
     if row.decision is not None:
         raise DecisionConflict(f"{name} was {row.decision} by {row.by} already, at {row.decided_at.isoformat()}")
     if row.plan_hash != plan_hash:
