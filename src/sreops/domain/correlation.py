@@ -1,4 +1,4 @@
-"""Correlation: what an event means for the incidents we know. Pure; the store applies it in the transaction in which it asked."""
+"""Correlation: what an event means for the incidents we know. Pure; the store asks and applies in one transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
