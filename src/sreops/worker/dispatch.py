@@ -25,7 +25,7 @@ from sreops.worker.backoff import Backoff
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
 _BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
-_APART_S, _LATE_S, _LOOKS = 0.01, 0.005, 5  # between two beginnings; what a loop is late by that is busy; how often
+_APART_S = 0.01  # between two beginnings: about what an incident takes of the processor before it asks the model
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 GRAPH_HUNG = "dispatch.graph_hung"
@@ -157,19 +157,14 @@ class Dispatch:
                 await self._failed(lease, exc)
 
     async def _turn(self) -> None:
-        """Wait until the run that was begun before this one leaves the processor some time, or for a moment at most.
+        """Wait until the run that was begun before this one has had the processor for a moment.
 
         Runs that are begun in step are all at the model at the same time, and all back at the same time: nothing
         would hide behind their waiting. In turn each is through sooner, and the last one no later.
         """
         loop = asyncio.get_running_loop()
         async with self._beginning:
-            for _ in range(_LOOKS):
-                until = max(loop.time(), self._began_at + _APART_S)
-                await asyncio.sleep(until - loop.time())
-                if loop.time() < until + _LATE_S:
-                    break
-                self._began_at = loop.time()  # the loop is busy: look again a little later
+            await asyncio.sleep(self._began_at + _APART_S - loop.time())
             self._began_at = loop.time()
 
     async def _let_go(self, lease: Lease) -> None:
