@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,32 @@ async def test_the_evidence_is_what_the_model_was_sent_and_no_id_is_in_it(
     body = with_model.requests[0].body
     assert body is not None
     sent = json.dumps(body)
+    told = body["messages"][0]["content"][0]["text"]
+    mark = re.search(r">>> ([0-9a-f]{16})`", told)
+    assert mark
+    assert told.replace(mark[1], "0" * 16) == answer["evidence"], "the very text that the model got"
     assert "OutOfMemoryError" in sent
     assert "OutOfMemoryError" in answer["evidence"]
     assert "secret-case-name" not in sent
     assert "expected" not in sent
+
+
+async def test_poisoned_labels_change_nothing_of_what_the_model_is_sent(
+    tmp_path: Path, with_model: Claude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, poisoned = folder(tmp_path / "clean", "a"), folder(tmp_path / "poisoned", "a")
+    path = poisoned / "cluster" / "a.json.gz"
+    case = json.loads(gzip.decompress(path.read_bytes()))
+    case |= {"id": "web-oom", "source": {"path": "P0IS0N"}, "expected_root_cause": "P0IS0N", "label_origin": "P0IS0N"}
+    case |= {"expected_component": ["P0IS0N"], "expected_fault_type": "P0IS0N", "extra": {"note": "P0IS0N"}}
+    path.write_bytes(gzip.compress(json.dumps(case).encode()))
+    (first,) = await answers(clean, with_model, monkeypatch)
+    (second,) = await answers(poisoned, with_model, monkeypatch)
+    assert first["evidence"] == second["evidence"]
+    assert "P0IS0N" not in json.dumps([request.body for request in with_model.requests])
+    assert [first[key] for key in ("action", "root_cause", "confidence")] == [
+        second[key] for key in ("action", "root_cause", "confidence")
+    ]
 
 
 async def test_where_the_model_fails_the_rules_answer_and_it_is_said(
