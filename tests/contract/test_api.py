@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.store_scene import T0, at, fresh_store
+from contract.store_scene import T0, always, at, fresh_store
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.evidence import Evidence
 from sreops.errors import StoreUnavailable
 from sreops.ports import Changes
+from sreops.web.api import MAX_EVENTS
 from web.web_scene import PLAN_HASH, FakeClock, Scene, awaiting, escalated, open_incident, remedied, scene
 
 store = pytest.fixture(fresh_store)
@@ -65,6 +67,7 @@ async def test_one_incident_shows_events_evidence_thoughts_decision_and_effects(
     assert shown["status"] == "resolved"
     assert shown["resolution"] == shown["verification"] == "fixed"
     assert [event["disposition"] for event in shown["events"]] == ["open"]
+    assert shown["events_total"] == 1
     assert shown["events"][0]["startsAt"].startswith("2026-03-01T11:58:20")
     assert [piece["id"] for piece in shown["evidence"]] == ["E1", "E2", "E3", "E4", "E5", "E6"]
     assert shown["decision"]["plan_hash"] == PLAN_HASH
@@ -73,6 +76,18 @@ async def test_one_incident_shows_events_evidence_thoughts_decision_and_effects(
     [effect] = shown["effects"]
     assert (effect["step"], effect["target"], effect["outcome"]) == (0, "payments", "succeeded")
     assert shown["issue"] == {"iid": 118, "url": "https://gitlab.example/shop/ops/-/issues/118"}
+
+
+async def test_of_very_many_alerts_the_newest_are_shown_with_how_many_there_are(make: Make, store):
+    lease = await open_incident(store, at(-10_000))
+    first, _ = (await store.events(lease.incident_id))[0]
+    for number in range(MAX_EVENTS + 2):
+        again = first.model_copy(update={"event_id": str(uuid.uuid4()), "annotations": {"n": str(number)}})
+        await store.correlate(again, always("repeat", lease.incident_id), now=at(number - 9000))
+    _, client = make()
+    shown = (await client.get(f"/api/incidents/{lease.incident_id}")).json()
+    assert (len(shown["events"]), shown["events_total"]) == (MAX_EVENTS, MAX_EVENTS + 3)
+    assert [event["annotations"]["n"] for event in shown["events"][:: MAX_EVENTS - 1]] == ["2", str(MAX_EVENTS + 1)]
 
 
 async def test_numbers_that_json_does_not_have_become_null(make: Make, store):

@@ -147,6 +147,40 @@ async def test_hostile_text_is_text_and_no_link_leaves_http(site: Site, store):
     assert all(asked.startswith(url) for asked in watched.requests), watched.requests
 
 
+async def test_the_hand_over_is_shown_as_headings_lists_and_code(site: Site, store):
+    lease = await escalated(store, now())
+    url, watched = await site()
+    await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
+    account = watched.page.locator(".handover")
+    await expect(account.locator("h3")).to_have_text("Escalated: low_confidence")
+    await expect(account.locator("h4")).to_have_text(["What to do next", "What was seen"])
+    await expect(account.locator("li strong")).to_have_text("E2")
+    await expect(account.locator("li code")).to_contain_text("certificate has expired")
+    assert "#" not in await account.inner_text()
+    assert "`" not in await account.inner_text()
+
+
+async def test_what_a_model_took_is_on_the_page_and_why_it_was_not_wholly_believed(site: Site, store):
+    lease = await remedied(store, now())
+    url, watched = await site()
+    await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
+    cause = watched.page.locator("[data-live=cause]")
+    for told in (
+        "claude-sonnet-5-5", "$0.0612", "3, 1 of them failed", "41,250 in, 1,830 out", "33,000 tokens read (80%",
+        "14.2 s, 4.7 s a call", "0.96 (taken down: all the evidence it cites is incomplete (0.96 → 0.91))",
+    ):  # fmt: skip
+        await expect(cause).to_contain_text(told)
+
+
+async def test_where_no_model_was_asked_nothing_is_said_of_one(site: Site, store):
+    lease = await open_incident(store, now())
+    await store.write(lease, Changes(incident={"analyst": "rules", "root_cause": "x", "decision": {}}), now=now())
+    url, watched = await site()
+    await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
+    await expect(watched.page.locator("[data-live=cause]")).to_contain_text("rules")
+    assert await watched.page.locator(".usage").count() == 0
+
+
 async def _down() -> Health:
     return Health("down", HOSTILE, HOSTILE)
 

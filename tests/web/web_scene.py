@@ -255,6 +255,18 @@ async def analysed(store: SqlIncidentStore, lease: Lease, now: datetime, **incid
             "right after. Errors (E4) follow, they do not lead.\nNothing points to a dependency.",
         },
         "model": "claude-sonnet-5-5",
+        "confidence": {"claimed": 0.96, "taken_down": ["all the evidence it cites is incomplete (0.96 → 0.91)"]},
+        "model_usage": {
+            "model": "claude-sonnet-5-5",
+            "calls": 3,
+            "failed_calls": 1,
+            "input_tokens": 41250,
+            "output_tokens": 1830,
+            "cache_read_tokens": 33000,
+            "cache_write_tokens": 4100,
+            "usd": 0.0612,
+            "seconds": 14.2,
+        },
     }
     fields = {
         "analyst": "claude",

@@ -25,6 +25,9 @@ MAX_PAGE: Final = 500
 MAX_THOUGHTS: Final = 1000
 """Of one incident's thoughts, the newest; ``/events?incident_id=`` with Last-Event-ID 0 has them all."""
 
+MAX_EVENTS: Final = 500
+"""Of one incident's alerts, the newest; ``events_total`` says how many there are (a storm holds thousands)."""
+
 _MAX_SEQ = 2**63 - 1
 _STATUSES = ("open", *(status.value for status in IncidentStatus))
 
@@ -132,7 +135,7 @@ class _Api:
     async def incident(self, request: Request) -> Response:
         incident = await self._store.incident(request.path_params["incident_id"])
         events, evidence, thoughts, approval = await asyncio.gather(
-            self._store.events(incident.id),
+            self._store.events(incident.id, newest=MAX_EVENTS),
             self._store.evidence(incident.id),
             self._store.records(
                 incident_id=incident.id, kind=RecordKind.thought.value, limit=MAX_THOUGHTS, newest=True
@@ -143,6 +146,7 @@ class _Api:
             incident.public()
             | {
                 "events": [event.model_dump(mode="json") | {"disposition": how} for event, how in events],
+                "events_total": max(incident.event_count, len(events)),
                 "evidence": [piece.model_dump(mode="json") for piece in evidence],
                 "thoughts": [record.public() for record in thoughts],
                 "decision": incident.decision,

@@ -10,6 +10,8 @@ from sreops.domain.evidence import Evidence
 from sreops.domain.incident import Incident, IncidentStatus
 from sreops.domain.record import Record, RecordKind
 from sreops.ports import Approval
+from sreops.web.account import Block, blocks
+from sreops.web.model_usage import Usage, usage_of
 from sreops.web.words import finite, list_in, mapping_in, safe_link, sparkline, text_in, words
 
 _BEFORE = {"correlate": "Correlation"}
@@ -122,7 +124,8 @@ class IncidentView:
     measured: Sequence[Measured]
     container: str
     why_ended: str
-    handover: str
+    handover: Sequence[Block]
+    usage: Usage | None
     missing: Sequence[tuple[str, str]]
     approval: Approval | None
     decidable: bool
@@ -152,7 +155,7 @@ def view_incident(
         lines=[_line(record) for record in records],
         evidence=[_piece(piece, piece.id in cited) for piece in evidence],
         alerts=[(event, how, safe_link(event.generator_url)) for event, how in events[-SHOWN_EVENTS:]],
-        alerts_left_out=max(0, len(events) - SHOWN_EVENTS),
+        alerts_left_out=max(0, max(incident.event_count, len(events)) - SHOWN_EVENTS),
         issue_link=safe_link(incident.issue.url) if incident.issue else None,
         reasoning=text_in(analysis, "reasoning"),
         recommended=text_in(analysis, "recommended_action"),
@@ -171,7 +174,8 @@ def view_incident(
         measured=[_measured(one) for one in list_in(looked, "readings") if isinstance(one, Mapping)],
         container=text_in(looked, "container"),
         why_ended=text_in(decision, "why") if incident.status.ended else "",
-        handover=text_in(decision, "handover") if incident.status.ended else "",
+        handover=blocks(text_in(decision, "handover")) if incident.status.ended else (),
+        usage=usage_of(mapping_in(decision, "model_usage"), mapping_in(decision, "confidence")),
         missing=sorted((str(name), str(cure)) for name, cure in mapping_in(decision, "missing").items()),
         approval=approval,
         decidable=_decidable(incident, approval, now),

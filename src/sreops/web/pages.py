@@ -14,7 +14,7 @@ from sreops.web.answers import Refusal, read_form, validated
 from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_number
 from sreops.web.context import WebContext
 from sreops.web.health import Checks
-from sreops.web.incident_view import IncidentView, view_incident
+from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
 from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
@@ -102,7 +102,9 @@ class Pages:
         records = await store.records(incident_id=incident_id, limit=SHOWN_RECORDS, newest=True)
         incident = await store.incident(incident_id)
         events, evidence, approval = await asyncio.gather(
-            store.events(incident.id), store.evidence(incident.id), store.approval(incident.id, incident.episode)
+            store.events(incident.id, newest=SHOWN_EVENTS),
+            store.evidence(incident.id),
+            store.approval(incident.id, incident.episode),
         )
         return view_incident(incident, events, evidence, records, approval, self._context.clock.now())
 

@@ -26,6 +26,12 @@ _EVENTS = Prepared(
     .where(inbox.c.incident_id == bindparam("of_incident"))
     .order_by(inbox.c.correlated_at, inbox.c.seq)
 )
+_NEWEST_EVENTS = Prepared(
+    select(inbox.c.payload, inbox.c.disposition)
+    .where(inbox.c.incident_id == bindparam("of_incident"))
+    .order_by(inbox.c.correlated_at.desc(), inbox.c.seq.desc())
+    .limit(bindparam("at_most", type_=Integer))
+)
 _EVIDENCE = Prepared(select(evidence.c.body).where(evidence.c.incident_id == bindparam("of_incident")))
 _HISTORY = Prepared(
     select(incidents)
@@ -73,11 +79,14 @@ class Reading(Part):
 
         return await self._db.read(page)
 
-    async def events(self, incident_id: str) -> Sequence[tuple[AlertEvent, str]]:
-        """Return the incident's events with their dispositions, oldest first."""
+    async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
+        """Return the incident's events with their dispositions, oldest first; the ``newest`` of them, or all."""
 
         def read(connection: Connection) -> list[tuple[AlertEvent, str]]:
-            rows = _EVENTS.all(connection, of_incident=incident_id)
+            if newest is None:
+                rows = _EVENTS.all(connection, of_incident=incident_id)
+            else:
+                rows = _NEWEST_EVENTS.all(connection, of_incident=incident_id, at_most=newest)[::-1]
             return [(parsed(AlertEvent, row.payload), row.disposition) for row in rows]
 
         return await self._db.read(read)

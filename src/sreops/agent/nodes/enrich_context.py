@@ -155,9 +155,10 @@ async def _over(scene: Scene) -> Mapping[str, datetime]:
     """Return the neighbours whose own trouble, of an earlier incident, lies in the window and was over at the alert."""
 
     async def ended(neighbour: Neighbour) -> datetime | None:
-        now = scene.visit.incident.opened_at
-        earlier = await scene.tools.store.history(neighbour.service, before=now, limit=_EARLIER)
-        return over_at(earlier, scene.alert_at, scene.window)
+        store, now = scene.tools.store, scene.visit.incident.opened_at
+        unsolved, _ = await store.incidents(status="open", service=neighbour.service, limit=1)
+        earlier = await store.history(neighbour.service, before=now, limit=_EARLIER)
+        return over_at([*unsolved, *earlier], scene.alert_at, scene.window)
 
     ends = await asyncio.gather(*(ended(neighbour) for neighbour in scene.neighbours))
     return {one.service: at for one, at in zip(scene.neighbours, ends, strict=True) if at is not None}

@@ -27,8 +27,8 @@ class Reading(Protocol):
         """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``."""
         ...
 
-    async def events(self, incident_id: str) -> Sequence[tuple[AlertEvent, str]]:
-        """Return the incident's events with their dispositions, oldest first."""
+    async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
+        """Return the incident's events with their dispositions, oldest first; the ``newest`` of them, or all."""
         ...
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
