@@ -11,14 +11,15 @@ from store_scene import at, at_work, claimed, effect_of, fresh_store
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import AgentContext, Tools
-from sreops.agent.effecting import _command
+from sreops.agent.effecting import _command, carry_out
 from sreops.agent.state import State
 from sreops.agent.tickets import TicketDesk
 from sreops.agent.visit import Visit, as_node
-from sreops.domain.incident import Issue
+from sreops.domain.evidence import ContainerState
+from sreops.domain.incident import EffectOutcome, Issue
 from sreops.domain.policy import PolicyLimits
 from sreops.domain.record import Thought
-from sreops.domain.runbook import PlannedStep, StepAction
+from sreops.domain.runbook import Autonomy, Plan, PlannedStep, StepAction
 from sreops.errors import EventLogUnavailable, LeaseLost
 from sreops.ports import Changes, Lease, LogRecord, TicketOp
 from sreops.settings import Settings
@@ -211,3 +212,35 @@ async def test_an_effect_is_not_sent_once_another_may_have_settled_it(
         with pytest.raises(LeaseLost, match="not sent"):
             await _command(visit, step, effect)
     assert restarted == (["c0ffee"] if sent else [])
+
+
+@pytest.mark.parametrize("outcome", [None, EffectOutcome.unknown])
+async def test_an_effect_that_stands_in_the_ledger_is_not_done_again_whatever_the_visit_has_seen(
+    store: SqlIncidentStore, outcome: EffectOutcome | None
+) -> None:
+    lease, clock = await at_work(store), SetClock()
+    seen_before = await store.incident(lease.incident_id)
+    begun = await store.begin_effect(lease, effect_of(lease, now=at(8)), PolicyLimits(), now=at(8))
+    if outcome is not None:
+        await store.end_effect(lease, begun.effect_id, outcome, "", now=at(9))
+    restarted: list[str] = []
+    running = ContainerState(id="c0ffee", name="payments", image="i", status="running", running=True, restart_count=2)
+
+    async def restart(container_id: str, **_: object) -> None:
+        restarted.append(container_id)
+
+    async def look(*_: object, **__: object) -> ContainerState:
+        return running
+
+    context = context_of(store, lease, clock, Settings(_env_file=None))
+    context.tools.containers = SimpleNamespace(restart=restart, find=look, inspect=look)
+    context.tools.tickets = desk(store, SlowIssues(), clock)
+    visit = Visit("n", State(), context.tools, lease, seen_before, context.control)
+    step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)
+    plan = Plan(runbook_id="restart-leak", autonomy=Autonomy.autonomous, cooldown_s=0, steps=(step,))
+    made = await carry_out(visit, plan, 0, step)
+    assert restarted == []
+    if outcome is None:
+        assert made["wait_timer"] == "settling"
+    else:
+        assert made["outcome"]["reason"] == "outcome_unknown"

@@ -30,12 +30,10 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
     if target is None or unfit(step, target):
         why = unfit(step, target) or "the engine knows no such target any more"
         return State(outcome=escalated(Reason.step_failed, f"{step.action.value} {step.target}: {why}"))
+    intent = _intent(visit, plan, index, step, target)
     try:
         effect = await visit.tools.store.begin_effect(
-            visit.lease,
-            _intent(visit, plan, index, step, target),
-            limits_of(visit.tools.settings),
-            now=visit.now(),
+            visit.lease, intent, limits_of(visit.tools.settings), now=visit.now()
         )
     except EffectBlocked as exc:
         if exc.wait:
@@ -43,9 +41,19 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
             return waiting(until, "slot")
         await visit.refresh()
         return State(outcome=visit.ended_meanwhile() or escalated(Reason.policy_denied, str(exc)))
+    if effect.intent_at != intent.intent_at or effect.outcome is not None:
+        # it stood in the ledger before: whatever this visit had seen of the incident, it may be done already
+        return await go_on(visit, plan, step, effect)
     visit.think(f"{step.action.value} {step.target} now (runbook {plan.runbook_id})")
     await visit.write()
     return await _act(visit, step, effect)
+
+
+async def go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:
+    """Go on with an effect that was begun by an earlier visit: to what follows its outcome, or to its outcome."""
+    if effect.outcome is None:
+        return await settle_by_looking(visit, plan, step, effect)
+    return await advance(visit, step, effect)
 
 
 def _intent(visit: Visit, plan: Plan, index: int, step: PlannedStep, target: Target) -> Effect:

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from sreops.agent.checking import check_step
-from sreops.agent.effecting import advance, carry_out, settle_by_looking
+from sreops.agent.effecting import carry_out, go_on
 from sreops.agent.looking import look
 from sreops.agent.permission import ask_policy
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
-from sreops.domain.incident import Effect, IncidentStatus, Reason, Resolution
+from sreops.domain.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.policy import Verdict
-from sreops.domain.runbook import Plan, PlannedStep
+from sreops.domain.runbook import Plan
 from sreops.domain.verification import already_met
 
 
@@ -22,7 +22,7 @@ async def execute_remediation(visit: Visit) -> State:
     step = plan.steps[index]
     mine = {effect.step: effect for effect in visit.incident.effects if effect.episode == visit.incident.episode}
     if index in mine:
-        return await _go_on(visit, plan, step, mine[index])
+        return await go_on(visit, plan, step, mine[index])
     if visit.incident.all_resolved_at is not None and mine:
         visit.think("The alert was resolved after a step: no further step is taken")
         await visit.write()
@@ -39,12 +39,6 @@ async def execute_remediation(visit: Visit) -> State:
     if visit.control.drain_requested:
         return State()  # the process shuts down: what can't be ended in time is better not begun
     return {**stop, **await carry_out(visit, plan, index, step)}
-
-
-async def _go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:
-    if effect.outcome is None:
-        return await settle_by_looking(visit, plan, step, effect)
-    return await advance(visit, step, effect)
 
 
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
