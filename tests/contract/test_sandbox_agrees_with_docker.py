@@ -54,11 +54,15 @@ STEPS: list[tuple[str, str]] = [
     ("POST", f"/containers/{NAME}/wait"),
     ("POST", f"/containers/{NAME}/start"),
     ("POST", f"/containers/{NAME}/kill"),
+    ("GET", "/images/nobody/json"),
+    ("GET", "/images/nobody:1/json"),
+    ("GET", "/events?since=1&until=2"),
+    ("GET", "/events?since=soon&until=2"),
     ("GET", "/services"),
     ("GET", "/tasks"),
 ]
 # Engine 20.10 answers these with other words, or with 500 for what later became 400; both are refusals.
-REWORDED = ("/v1.10/", "=x", "=soon", '"label":"x"', "so-so")
+REWORDED = ("/v1.10/", "/images/nobody", "=x", "=soon", '"label":"x"', "so-so")
 STATE = ("Status", "Running", "Paused", "Restarting", "OOMKilled", "Dead", "Error")
 
 

@@ -17,6 +17,7 @@ from servers.installed import REPOSITORY, path_of
 from servers.ports import free_port
 from servers.process import Server
 from sreops.adapters.docker import DockerContainers
+from sreops.domain.evidence import Window
 from sreops.errors import EngineRefused
 from sreops.settings import DockerSettings
 
@@ -110,6 +111,13 @@ FORBIDDEN = [
     "GET /v1.41/configs",
     "GET /v1.41/volumes",
     "GET /v1.41/events",
+    "GET /v1.41/events?since=1",
+    "GET /v1.41/events?until=",
+    "GET /v1.41/events?until=24h",
+    "GET /v1.41/images/x/../json",
+    "GET /v1.41/images/x%2fget/json",
+    "GET /v1.41/images/x/get",
+    "POST /v1.41/images/x/json",
     "GET /v1.41/swarm",
     "GET /v1.41/nodes",
     "GET /v1.41/system/df",
@@ -171,6 +179,14 @@ def test_looking_passes_for_both(actor: DockerProxy, reader: DockerProxy, line: 
         assert sent(proxy, request(line))[0] == 200
 
 
+@pytest.mark.parametrize("line", ["GET /v1.41/events?since=1&until=2", "GET /v1.41/images/busybox:test/json"])
+def test_events_that_end_and_one_image_are_for_sreops_only(actor: DockerProxy, reader: DockerProxy, line: str) -> None:
+    assert sent(reader, request(line))[0] == 403
+    status, body = sent(actor, request(line))
+    assert status in (200, 404), body  # the engine's own answer
+    assert "haproxy.cfg" not in body
+
+
 def test_the_reader_sees_networks_and_can_do_nothing(dockerd: Dockerd, reader: DockerProxy, actor: DockerProxy) -> None:
     assert httpx.get(f"{reader.url}/v1.41/networks").status_code == 200
     assert httpx.get(f"{actor.url}/v1.41/networks").status_code == 403
@@ -215,6 +231,13 @@ async def test_sreops_does_through_it_all_that_it_does(dockerd: Dockerd, actor: 
             dockerd.stop_container(container)
             await containers.start(container, timeout_s=20)
             assert dockerd.inspect(container)["State"]["Running"]
+            window = Window(start=since, end=datetime.now(UTC))
+            told = await containers.events(["proxied"], window, limit=50, timeout_s=10)
+            assert {"create", "start", "die", "restart"} <= {one.action for one in told.events}
+            image = await containers.image(seen.image, timeout_s=10)
+            assert image is not None
+            assert image.id == seen.image_id
+            assert await containers.image("host:5000/a/b-c:1.2@sha256:" + "0" * 64, timeout_s=10) is None
             assert await containers.service("proxied", timeout_s=10) is None  # no swarm: asked, and told so
     finally:
         await containers.close()
