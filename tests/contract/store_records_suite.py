@@ -45,8 +45,10 @@ class WritesSuite:
             tickets=[op, op],
             evidence=[piece(1), piece(10), piece(2)],
         )
-        await store.write(lease, changes, now=at(1))
+        after = await store.write(lease, changes, now=at(1))
         incident = await store.incident(lease.incident_id)
+        assert after == incident, "a write returns the incident as it is then"
+        assert await store.write(lease, Changes(thoughts=[]), now=at(1)) == incident
         assert (incident.status, incident.confidence) == (IncidentStatus.verifying, 0.9)
         assert (incident.issue, incident.decision) == (Issue(iid=4, url="http://git/4"), fields["decision"])
         assert [found.id for found in await store.evidence(incident.id)] == ["E1", "E2", "E10"]
@@ -141,12 +143,14 @@ class TicketsSuite:
         await self.queued(store, "create", service="cart")
         assert await self.due(store) == ["payments-create", "cart-create"]
         assert await self.due(store, incident_id=payments) == ["payments-create"]
-        await store.ticket_done("payments-create", issue=Issue(iid=3, url="u"), now=at(1))
+        assert await store.ticket_done("payments-create", issue=Issue(iid=3, url="u"), now=at(1)), "there is more"
         assert (await store.incident(payments)).issue == Issue(iid=3, url="u")
         assert await self.due(store, 1) == ["payments-note", "cart-create"]
-        await store.ticket_done("payments-note", issue=None, now=at(1))
+        assert [op.issue for op in await store.due_tickets(now=at(1))] == [Issue(iid=3, url="u"), None]
+        assert await store.ticket_done("payments-note", issue=None, now=at(1)), "there is more"
         assert (await store.incident(payments)).issue == Issue(iid=3, url="u")
         assert await self.due(store, 1, payments) == ["payments-close"]
+        assert not await store.ticket_done("payments-close", issue=None, now=at(1)), "the others' is not its own"
 
     async def test_a_write_that_failed_holds_the_next_ones_until_its_time(self, store: SqlIncidentStore) -> None:
         await self.queued(store, "create", "note")
