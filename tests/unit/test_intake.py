@@ -317,6 +317,23 @@ async def test_an_inbox_that_cannot_be_read_is_read_again(log, store, woken):
         await eventually(lambda: store.correlated == ["event-0"])
 
 
+async def test_what_can_not_be_correlated_for_long_is_told_by_health_until_it_is_over(log, store, woken):
+    intake = intake_of(log, store, woken)
+    store.taken["event-0"] = event(0)
+    store.broken["event-0"] = StoreUnavailable("a row that no index takes")
+    async with running(intake):
+        await eventually(lambda: "event-0" in intake.health().detail)
+        assert (intake.health().status, "no index takes" in intake.health().detail) == ("down", True)
+        store.correlated.append("event-0")  # by another replica
+        await log.append([event_record(event(1, service="search"))], timeout_s=5)
+        await eventually(lambda: intake.health().status == "up")
+        store.away = 10**6
+        await log.append([event_record(event(2, service="search"))], timeout_s=5)
+        await eventually(lambda: "the store is away" in intake.health().detail)
+        store.away = 0
+        await eventually(lambda: intake.health().status == "up", 20)
+
+
 async def test_correlation_decides_by_what_the_store_knows(log, store, woken):
     decided = []
 

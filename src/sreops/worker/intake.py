@@ -29,6 +29,7 @@ HELD_BACK_S = 2.0  # at most, between looks while an event fails
 TOGETHER = 200  # events that share a transaction: other writers wait for it
 POISON_TRIES = 8  # of an event that trips our own code; at the default delays about half a minute
 
+_CURE = "See that the store works; what it can't read or take is named here, and its service waits for it."
 RECORD_BURIED = "intake.record_buried"
 EVENT_SET_ASIDE = "intake.event_set_aside"
 
@@ -40,6 +41,7 @@ _SAYS_NOTHING_NEW = frozenset({Disposition.repeat, Disposition.stale})
 class _Failure:
     count: int
     retry_at: float  # time.monotonic
+    error: str
 
 
 class Intake:
@@ -78,6 +80,7 @@ class Intake:
         self._reading: Subscription | None = None
         self._arrived = asyncio.Event()
         self._failures: dict[str, _Failure] = {}  # by event_id
+        self._unread = ""  # why the inbox can't be read, while it can't
 
     async def run(self) -> None:
         """Read and correlate until cancelled."""
@@ -101,6 +104,11 @@ class Intake:
         """Say whether events are being read."""
         if self._room.full is not None:
             return self._room.full
+        if self._unread:
+            return Health("down", f"events wait to be correlated: {self._unread}", _CURE)
+        if stuck := [one for one in self._failures.items() if one[1].count >= POISON_TRIES]:
+            event_id, failure = stuck[0]
+            return Health("down", f"event {event_id} waits to be correlated: {failure.error}", _CURE)
         return self._reading.health() if self._reading else Health("up", "not reading yet")
 
     async def take(self, subscription: Subscription, records: Sequence[StoredRecord]) -> None:
@@ -164,8 +172,10 @@ class Intake:
                 left = await self.correlate_pending()
             except StoreUnavailable as exc:
                 log.warning("intake.inbox_read_failed", error=str(exc))
+                self._unread = str(exc)
                 await backoff.wait()
                 continue
+            self._unread = ""
             backoff.reset()
             if left:
                 await held_back.wait(self._arrived)  # what arrives may be of another service
@@ -186,6 +196,9 @@ class Intake:
         limit = self._batch_records
         while True:
             events = await self._store.uncorrelated(limit)
+            if self._failures and len(events) < limit:  # all that wait: another replica may have done the others
+                waiting = {event.event_id for event in events}
+                self._failures = {one: failure for one, failure in self._failures.items() if one in waiting}
             done, outage = await self._correlate_batch(events)
             if done:
                 self._on_due()
@@ -293,7 +306,7 @@ class Intake:
         before = self._failures.get(event.event_id)
         count = before.count + 1 if before else 1
         delay_s = min(self._retry_s * 2 ** min(count - 1, 16), LAST_RETRY_OF_ONE_S)
-        self._failures[event.event_id] = _Failure(count, time.monotonic() + delay_s)
+        self._failures[event.event_id] = _Failure(count, time.monotonic() + delay_s, error)
         log.warning("intake.correlation_failed", event_id=event.event_id, attempts=count, error=error)
         return count
 
