@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from worker_scene import CRITICAL, Hands, event, record_of
+from worker_scene import CRITICAL, DEAD_LETTER, Hands, event, record_of
 
 from sreops.adapters.checkpoints import open_checkpointer
 from sreops.adapters.data_size import used_bytes
@@ -15,7 +15,7 @@ from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.audit import verify_chain
 from sreops.domain.correlation import Windows, correlate
 from sreops.domain.record import Action, Thought
-from sreops.ports import Changes, StoredRecord
+from sreops.ports import Changes, LogRecord, StoredRecord
 from sreops.settings import RetentionSettings
 from sreops.worker.retention import Pruned, Retention
 
@@ -150,6 +150,17 @@ async def test_above_the_size_limit_the_oldest_goes_first_and_nothing_that_corre
         assert pruned.incidents == 10
         assert await house.ids() == set(recent)
         assert not set(old) & await house.ids()
+
+
+async def test_for_want_of_room_no_dead_letter_goes_before_its_time(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house:
+        await house.log.append([LogRecord(topic, "k", b"x") for topic in ("sre-info", DEAD_LETTER)], timeout_s=5)
+        house.clock.ahead = timedelta(hours=2)
+        assert (await house.retention(max_data_bytes=1).prune_once()).log_records == 1
+        [letter] = await house.log.read("looking", {}, ["sre-info", DEAD_LETTER], 10)
+        assert letter.topic == DEAD_LETTER
+        house.clock.ahead = timedelta(days=8)
+        assert (await house.retention().prune_once()).log_records == 1
 
 
 async def test_a_long_life_leaves_the_data_directory_as_large_as_a_short_one(tmp_path: Path) -> None:

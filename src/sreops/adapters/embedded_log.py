@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -134,9 +134,12 @@ class EmbeddedEventLog:
             return Health("down", str(error), CURE)
         return Health("up", "embedded")
 
-    async def prune(self, before: datetime, limit: int = 2000) -> int:
-        """Delete up to ``limit`` that are older and committed by every group that reads the topic; return how many."""
-        return await self._in_thread("prune", lambda db: delete_before(db, before, limit))
+    async def prune(self, before: datetime, limit: int = 2000, but: Collection[str] = ()) -> int:
+        """Delete up to ``limit`` that are older and committed by every group that reads the topic; return how many.
+
+        The topics in ``but`` are left as they are.
+        """
+        return await self._in_thread("prune", lambda db: delete_before(db, before, limit, but))
 
     def leads(self, subscription: EmbeddedSubscription) -> bool:
         """Say whether this subscription is the one that reads for its group: the oldest one does."""

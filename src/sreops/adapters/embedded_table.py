@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -167,13 +167,16 @@ def write_probe(db: sqlite3.Connection) -> None:
     db.execute("INSERT OR REPLACE INTO room VALUES (1, zeroblob(?))", (PROBE_BYTES,))
 
 
-def delete_before(db: sqlite3.Connection, before: datetime, limit: int) -> int:
+def delete_before(db: sqlite3.Connection, before: datetime, limit: int, but: Collection[str] = ()) -> int:
     """Delete up to ``limit`` records that are older and committed by every group that reads their topic.
 
-    Each topic from its beginning to the first record that must stay; return how many were deleted.
+    None of the topics in ``but``; of the others each from its beginning to the first record that must stay. Return how
+    many were deleted.
     """
     left = limit
     for topic, head in db.execute("SELECT topic, next FROM heads").fetchall():
+        if topic in but:
+            continue
         row = db.execute("SELECT min(next) FROM readers WHERE topic = ?", (topic,)).fetchone()
         end = head if row[0] is None else row[0]
         rows = db.execute(

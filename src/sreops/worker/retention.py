@@ -5,11 +5,12 @@ An incident goes whole, with its audit chain, so that what is left still verifie
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sreops.domain.routing import DEAD_LETTER
 from sreops.errors import EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, IncidentStore
 from sreops.settings import RetentionSettings
@@ -48,7 +49,8 @@ class Retention:
     """Prunes until cancelled.
 
     ``delete_thread`` deletes the checkpoints of one thread; ``prune_log`` deletes log records before a time, at most
-    so many, and returns how many (None: a broker sees to that); ``used_bytes`` measures the data directory.
+    so many, of all topics but some, and returns how many (None: a broker sees to that); ``used_bytes`` measures the
+    data directory.
     ``needed_s`` is how long after its end an incident still has a say in correlation: no size limit undercuts it.
     """
 
@@ -60,7 +62,7 @@ class Retention:
         settings: RetentionSettings,
         needed_s: float,
         delete_thread: Callable[[str], Awaitable[None]],
-        prune_log: Callable[[datetime, int], Awaitable[int]] | None,
+        prune_log: Callable[[datetime, int, Collection[str]], Awaitable[int]] | None,
         used_bytes: Callable[[], Awaitable[int]],
     ) -> None:
         self._store = store
@@ -117,7 +119,9 @@ class Retention:
         if not most or await self._used_bytes() <= most:
             self._exceeded = False
             return pruned
-        records = await self._prune_log_before(self._clock.now() - timedelta(seconds=KEPT_LOG_S))
+        # but dead letters: nobody else has those events, and a person is still to see them
+        before = self._clock.now() - timedelta(seconds=KEPT_LOG_S)
+        records = await self._prune_log_before(before, but=(DEAD_LETTER,))
         pruned += Pruned(log_records=records, threads=await self._prune_threads(self._clock.now() - self._needed))
         while (used := await self._used_bytes()) > most:
             batch = await self._prune_incidents(self._before(timedelta(0)))
@@ -159,11 +163,11 @@ class Retention:
         for episode in range(1, episodes + 1):
             await self._delete_thread(f"{incident_id}:{episode}")
 
-    async def _prune_log_before(self, before: datetime) -> int:
+    async def _prune_log_before(self, before: datetime, but: Collection[str] = ()) -> int:
         if self._prune_log is None:
             return 0
         count = 0
-        while gone := await self._prune_log(before, LOG_BATCH):
+        while gone := await self._prune_log(before, LOG_BATCH, but):
             count += gone
             await asyncio.sleep(BREATH_S)
         return count
