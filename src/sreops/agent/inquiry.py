@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sreops.agent.aside import aside
 from sreops.agent.inquiry_scopes import find_scopes
 from sreops.agent.visit import Visit
 from sreops.domain import findings
@@ -142,7 +143,7 @@ class IncidentInquiry:
             contains=question.contains,
             excludes=question.excludes,
         )
-        return await asyncio.to_thread(
+        return await aside(
             findings.logs,
             found,
             self._scopes.owner(question.scope) or self._visit.event.service,

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from sreops.agent.aside import aside
 from sreops.agent.scene import Scene
 from sreops.domain.evidence import LogLines, Window
 from sreops.domain.heard import comparable
@@ -34,7 +35,7 @@ async def overheard(scene: Scene) -> list[Line]:
     newest = tuple(line for line in own.lines if line.at >= began)[-LINES:]
     partial = len(newest) < len(own.lines) or own.partial
     found = {scene.event.service: LogLines(query=own.query, lines=newest, partial=partial), **near}
-    return await asyncio.to_thread(comparable, found)
+    return await aside(comparable, found)
 
 
 async def _lines(scene: Scene, neighbour: Neighbour, window: Window) -> LogLines:

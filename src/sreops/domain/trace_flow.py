@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -145,7 +146,7 @@ def _steps(before: _Counts, after: _Counts) -> tuple[dict[str, float], dict[str,
     """Score each service by its step whose presence changed most for certain."""
     scores: dict[str, float] = {}
     told: dict[str, str] = {}
-    for kind, context, step in before.with_it.keys() | after.with_it.keys():
+    for kind, context, step in chain(before.with_it, (key for key in after.with_it if key not in before.with_it)):
         seen, now = before.seen[kind, context], after.seen[kind, context]
         if seen < _FEWEST_BEFORE or now < _FEWEST_SINCE:
             continue

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
+from sreops.agent.aside import aside
 from sreops.agent.engine_record import engine_events_of, images_of
 from sreops.agent.neighbourhood import neighbourhood
 from sreops.agent.overhearing import LINES_UNKNOWN, overheard
@@ -94,7 +95,7 @@ async def _logs(scene: Scene) -> Sequence[Evidence]:
 
 async def _mined(scene: Scene, found: LogLines, source: str) -> Evidence:
     # counting templates over thousands of lines is work for a thread, not for the loop
-    return await asyncio.to_thread(
+    return await aside(
         findings.logs, found, scene.event.service, scene.alert_at, scene.excerpt_chars, scene.redactor, source=source
     )
 
@@ -147,7 +148,7 @@ async def _suspects(scene: Scene) -> Sequence[Evidence]:
     seen = [one for one in scene.seen if one.service in services]
     heard = [line for line in lines if line[1] in services]
     calls = calls_of(service, scene.neighbours)
-    ranking = await asyncio.to_thread(suspect, seen, services, calls, scene.alert_at, scene.window, lines=heard)
+    ranking = await aside(suspect, seen, services, calls, scene.alert_at, scene.window, lines=heard)
     return [ranking_evidence(ranking, scene.redactor, over=over)]
 
 
