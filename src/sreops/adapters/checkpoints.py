@@ -31,6 +31,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from sreops.adapters.store.failures import unavailable
 
+_ANY_CHECKPOINT = "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? LIMIT 1"
 _CHECKPOINT = (
     "INSERT OR REPLACE INTO checkpoints "
     "(thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata) "
@@ -87,9 +88,18 @@ class _Saver(AsyncSqliteSaver):
             raise unavailable(self._place, exc) from exc
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Read a thread's checkpoint; raises StoreUnavailable."""
+        """Read a thread's checkpoint; raises StoreUnavailable.
+
+        Whether there is one at all takes a hop to the driver's thread, reading it four; each graph begins with two
+        looks at nothing.
+        """
+        where = config["configurable"]
         async with self._translated():
-            return await super().aget_tuple(config)
+            async with self.lock:
+                there = await self.conn.execute_fetchall(
+                    _ANY_CHECKPOINT, (str(where["thread_id"]), where.get("checkpoint_ns", ""))
+                )
+            return await super().aget_tuple(config) if there else None
 
     async def aput(
         self,
