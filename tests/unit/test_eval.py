@@ -332,6 +332,18 @@ def test_the_development_cases_stay_above_the_naive_floors(
     assert re.search(r"^actions on healthy +0\.00", table, re.M)
 
 
+@pytest.mark.parametrize("label", ["namespace", "Deployment", "pod"])
+def test_what_a_thing_is_called_is_no_sign_of_what_is_wrong_with_it(tmp_path: Path, label: str) -> None:
+    alert = {"labels": {"alertname": "Odd", label: "demo-queue-backlog-saturation"}, "annotations": {}}
+    named = action_case(alert=alert, candidates=["ScaleReplicas", "RemoveTaint"], extra={"evidence": {}})
+    write(tmp_path / "in" / "set", "1", named)
+    alert["annotations"] = {"summary": "The queue backlog grows: consumers are saturated."}
+    write(tmp_path / "in" / "set", "2", {**named, "alert": alert})
+    by_name, by_text = evaluate(tmp_path / "in", tmp_path / "out.jsonl")
+    assert by_name["action"] is None
+    assert by_text["action"] == "ScaleReplicas"
+
+
 def judged(confidence: float, *, labels: Labels, **answer: Any) -> Judged:
     told = {"root_cause": "x", "category": "unknown", "abstained": False, "evidence": "", **answer}
     return Judged(

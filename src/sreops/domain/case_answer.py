@@ -32,6 +32,15 @@ _COARSE: Mapping[str, tuple[Category, ...]] = {
 }  # fmt: skip
 """Our causes in the coarser classes that others use."""
 
+_NAMING = frozenset(
+    {
+        "namespace", "exported_namespace", "service", "app", "component", "pod", "container", "deployment",
+        "statefulset", "daemonset", "replicaset", "job", "job_name", "cronjob", "node", "instance", "host", "cluster",
+        "environment", "persistentvolumeclaim", "horizontalpodautoscaler", "poddisruptionbudget",
+        "workload", "team", "name",
+    }
+)  # fmt: skip
+"""Labels that say which thing an alert is about, not what is wrong with it."""
 NOT_CHOSEN = 0.4
 """Where an action is asked for and none is chosen, a sure cause is no sure answer."""
 
@@ -81,7 +90,9 @@ def offered_actions(case: Case) -> tuple[OfferedRunbook, ...]:
 
 def choose_action(case: Case) -> Choice:
     """Choose among candidate actions by the rules, from all that the case holds."""
-    alert = [*case.labels.values(), *case.annotations.values()]
+    # what a thing is called says nothing of what is wrong with it: a namespace may be named after anything
+    said = [value for name, value in case.labels.items() if name.lower() not in _NAMING]
+    alert = [*said, *case.annotations.values()]
     return choose(
         case.candidates,
         Known(
