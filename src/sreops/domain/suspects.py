@@ -69,7 +69,7 @@ def suspect(
 
 
 def over_at(incidents: Sequence[Incident], alert_at: datetime, window: Window) -> datetime | None:
-    """Return when a service's own trouble was over that shows in the window: its last incident, mended before the alert.
+    """Return when a service's own trouble that shows in the window was over: its last incident's, before the alert.
 
     What its series still show then is that trouble, and no reason to suspect it of this one. One that is still open,
     or that ended without a proof of recovery, may well be why.
