@@ -75,6 +75,12 @@ def test_a_kill_of_one_container_excuses_no_other() -> None:
     assert (item.data["crashes"], item.data["stopped"]) == (1, 0)
 
 
+def test_what_is_no_trouble_is_told_by_its_last_event() -> None:
+    item = told(event(9, "rename"), event(8, "health_status: healthy"))
+    assert item.finding.startswith("web: the engine tells of nothing bad; last: health_status: healthy 8 min before")
+    assert "create (from image shop/web:1)" in told(event(9, "create")).text
+
+
 def test_no_event_is_an_answer_that_says_how_little_the_engine_remembers() -> None:
     item = told()
     assert "tells of no event lately" in item.finding
@@ -178,6 +184,10 @@ def test_a_new_image_whose_container_dies_speaks_for_a_bad_deploy() -> None:
     assert answer.recommended_action is RecommendedAction.escalate
     assert [sign.category for sign in event_signs([item])] == []  # nothing died: a new image alone is no fault
     old = image_changes("web", state(), ImageState(id=OLD), earlier, ALERT, Redactor())
+    remade = Earlier(ALERT - timedelta(days=9), "shop/web:1", OLD, "k0")
+    item = image_changes("web", made, ImageState(id=OLD), remade, ALERT, Redactor())
+    told_of = [sign for sign in event_signs([told(*CRASH), item]) if sign.category is Category.bad_deploy]
+    assert "another configuration" in told_of[0].name
     assert Category.bad_deploy not in {sign.category for sign in event_signs([told(*CRASH), old])}
 
 

@@ -68,3 +68,10 @@ def test_the_description_holds_labels_and_annotations_fenced() -> None:
     text = opening(event(annotations={"summary": "it\nburns"}, labels={"alertname": "A", "x": "/close"}), "i", 2)
     assert fenced("it\nburns") in text
     assert fenced("alertname=A\nx=/close") in text
+
+
+def test_the_runbook_that_would_have_matched_is_named_as_the_next_thing_to_read() -> None:
+    outcome = {"end": "escalated", "reason": "action_not_remediation", "why": "because"}
+    text = closing(incident(), outcome, [], {"would_have": "free-`disk"}, {})
+    assert "Runbook `free-'disk` would have matched: follow it, unless the reason above forbids." in text
+    assert "would have matched" not in closing(incident(), outcome, [], {"would_have": None}, {})

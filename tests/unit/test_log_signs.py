@@ -17,13 +17,17 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 C = Category
 
 
-def concluded(*lines: str, service: str = "payments") -> Analysis:
+def brief(service: str, text: str, *more: Evidence) -> Brief:
     alert = AlertEvent.model_validate(
         {"event_id": "1", "source": "grafana", "fingerprint": "f", "status": "firing", "annotations": {}, "labels": {},
          "startsAt": NOW, "received_at": NOW, "tier": "autonomous", "severity": "critical", "service": service}
     )  # fmt: skip
-    item = Evidence(id="E2", kind=EvidenceKind.logs, source="loki", finding="f", text="\n".join(lines))
-    return conclude(Brief(incident_id="i", alerts=(alert,), evidence=(item,)))
+    item = Evidence(id="E2", kind=EvidenceKind.logs, source="loki", finding="f", text=text)
+    return Brief(incident_id="i", alerts=(alert,), evidence=(item, *more))
+
+
+def concluded(*lines: str, service: str = "payments") -> Analysis:
+    return conclude(brief(service, "\n".join(lines)))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +143,11 @@ def test_no_sign_says_again_what_its_cause_says() -> None:
 def test_the_cause_is_one_sentence_with_the_service_and_what_shows_it() -> None:
     assert concluded("QueuePool limit of size 5 overflow 10 reached").root_cause == (
         "The connection pool of payments is exhausted: requests wait in vain for a connection from the pool (E2)."
+    )
+    item = Evidence(id="E7", kind=EvidenceKind.container, source="docker", finding="f", text="EMFILE")
+    twice = conclude(brief("payments", "EMFILE", item))
+    assert twice.root_cause == (
+        "payments has reached a limit on files or threads: the process has as many files open as it may (E2, E7)."
     )
     odd = concluded("EMFILE", service="a\nb\u202e{service}")
     assert "\n" not in odd.root_cause

@@ -217,8 +217,12 @@ def _service(brief: Brief) -> str:
 def _decisive(chosen: _Verdict) -> str:
     """Name the strongest sign and where it stands, and the strongest from another source, if there is one."""
     first = chosen.signs[0]
-    others = (sign for sign in chosen.signs[1:] if sign.source not in (first.source, "alert"))
-    return ", and ".join(f"{sign.name}{_where(sign)}" for sign in (first, *[next(others, None)]) if sign is not None)
+    other = next((sign for sign in chosen.signs[1:] if sign.source not in (first.source, "alert")), None)
+    if other is None:
+        return f"{first.name}{_where(first)}"
+    if other.name == first.name:
+        return f"{first.name} ({first.evidence_id}, {other.evidence_id})"
+    return f"{first.name}{_where(first)}, and {other.name}{_where(other)}"
 
 
 def _where(sign: Sign) -> str:

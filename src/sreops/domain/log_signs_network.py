@@ -81,7 +81,7 @@ NETWORK_SIGNS: tuple[LogSign, ...] = (
     ),
     LogSign(
         Category.replication_lag,
-        "a replica is behind its primary",
+        "replication is said to lag or to have stopped",
         0.72,
         (
             r"replication (lag|delay)\D{0,40}[1-9]\d*",
