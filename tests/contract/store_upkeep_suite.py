@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Text, type_coerce, update
 from store_scene import T0, alert, always, at, at_work, claimed, cleared, effect_of, ended, from_topic, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.adapters.store.tables import metadata
+from sreops.adapters.store.tables import inbox, metadata
 from sreops.domain.alert import AlertEvent
 from sreops.domain.audit import verify_chain
 from sreops.domain.correlation import Correlation, Disposition, Windows, correlate
@@ -14,7 +15,7 @@ from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.incident import EffectOutcome, IncidentStatus
 from sreops.domain.policy import PolicyLimits
 from sreops.domain.record import Action, Thought
-from sreops.ports import Changes, StoredRecord, TicketOp
+from sreops.ports import Changes, StoredRecord, TicketOp, UnreadableEvent
 
 KEY = b"audit key"
 DAY = 86400.0
@@ -50,6 +51,23 @@ class DeadLetterSuite:
         assert [event.event_id for event in await store.uncorrelated(9)] == [other.event_id]
         await store.take_in([from_topic(poison, 1)], now=at(2))
         assert len(await store.uncorrelated(9)) == 1, "a redelivery does not bring it back"
+
+    async def test_a_row_that_does_not_read_is_told_apart_and_holds_up_no_other(self, store: SqlIncidentStore) -> None:
+        strange, other = alert("strange"), alert("other")
+        await store.take_in([from_topic(strange, 1), from_topic(other, 2)], now=T0)
+        newer = '{"schema": 99, "payload": "of a version to come"}'
+        await store._db.write(
+            lambda connection: connection.execute(
+                update(inbox).where(inbox.c.event_id == strange.event_id).values(payload=type_coerce(newer, Text()))
+            )
+        )
+        [unreadable, event] = await store.uncorrelated(9)
+        assert isinstance(unreadable, UnreadableEvent)
+        assert (unreadable.event_id, unreadable.payload.decode()) == (strange.event_id, newer)
+        assert "does not read" in unreadable.error
+        assert event == other
+        await store.set_aside(unreadable.event_id, now=at(1))
+        assert await store.uncorrelated(9) == [other]
 
     async def test_a_set_aside_event_that_is_put_back_is_decided_as_if_for_the_first_time(
         self, store: SqlIncidentStore
@@ -260,9 +278,9 @@ class RetentionSuite:
 
     async def test_the_inbox_is_measured_by_what_waits(self, store: SqlIncidentStore) -> None:
         assert await store.inbox_bytes() == 0
-        waiting = alert("waiting", annotations={"text": "x" * 1000})
+        waiting = alert("waiting", annotations={"text": "😀" * 1000})
         await store.take_in([from_topic(waiting)], now=T0)
-        assert 1000 < (one := await store.inbox_bytes()) < 3000
+        assert 4000 < (one := await store.inbox_bytes()) < 6000, "bytes, not characters"
         await store.correlate(waiting, always("open"), now=T0)
         assert await store.inbox_bytes() == one, "its incident is open"
         await ended(store, await claimed(store), now=at(1))

@@ -15,7 +15,8 @@ from sreops.domain.correlation import Correlation, Disposition, Windows
 from sreops.domain.record import Record, RecordKind
 from sreops.domain.webhook import event_json
 from sreops.errors import EventLogUnavailable, StoreUnavailable
-from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord
+from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord, UnreadableEvent
+from sreops.worker import dead_letter
 from sreops.worker.copies import Copies
 from sreops.worker.intake import Intake
 
@@ -57,6 +58,7 @@ class Inbox:
         self.away = 0
         self.take_away = 0
         self.broken = {}
+        self.unreadable = []
         self.windows = []
 
     async def take_in(self, records, *, now):
@@ -76,7 +78,10 @@ class Inbox:
             self.away -= 1
             raise StoreUnavailable("the store is away")
         done = set(self.correlated)
-        return [one for one in self.taken.values() if one.event_id not in done][:limit]
+        return [*self.unreadable, *(one for one in self.taken.values() if one.event_id not in done)][:limit]
+
+    async def set_aside(self, event_id, *, now):
+        self.unreadable = [one for one in self.unreadable if one.event_id != event_id]
 
     async def correlate_all(self, events, decide, *, now, windows=None):
         done = len(self.correlated)
@@ -281,6 +286,20 @@ async def test_an_event_that_trips_our_own_code_does_not_stop_the_others(log, st
         await eventually(lambda: store.correlated == ["event-1"])
         del store.broken["event-0"]
         await eventually(lambda: store.correlated == ["event-1", "event-0"])
+
+
+async def test_an_inbox_row_that_does_not_read_goes_to_the_dead_letter_and_the_rest_goes_on(log, store, woken):
+    store.unreadable = [UnreadableEvent("strange", CRITICAL, b'{"schema":99}', "the inbox row does not read")]
+    store.taken = {one.event_id: one for one in (event(1), event(2))}
+    away = RefusingLog(log)
+    away.away = 2
+    intake = intake_of(log, store, woken, event_log=away)
+    assert await intake.correlate_pending(), "its letter is not written yet"
+    assert (len(store.correlated), len(store.unreadable)) == (2, 1)
+    assert not await intake.correlate_pending()
+    assert store.unreadable == []
+    [letter] = dead_letter.letters(await read_topic(log, DEAD_LETTER, 1))
+    assert (letter.id, letter.origin, letter.record.value) == ("strange", CRITICAL, b'{"schema":99}')
 
 
 async def test_more_held_back_events_than_a_batch_do_not_hide_those_behind_them(log, store, woken):

@@ -20,6 +20,7 @@ from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes
 from sreops.ports.store.approvals import Approval
 from sreops.ports.store.dispatch import AGEING_S, Backlog, Lease
+from sreops.ports.store.intake import UnreadableEvent
 from sreops.ports.store.model_ledger import ModelLedger
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
@@ -56,4 +57,5 @@ __all__ = [
     "Subscription",
     "TicketOp",
     "ToolSpec",
+    "UnreadableEvent",
 ]

@@ -16,7 +16,7 @@ from sreops.domain.correlation import Correlation, Disposition, KnownIncident, W
 from sreops.domain.routing import route
 from sreops.domain.webhook import event_json, read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
-from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
+from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription, UnreadableEvent
 from sreops.telemetry import CORRELATED, INTAKE, log
 from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
@@ -195,18 +195,19 @@ class Intake:
         """
         limit = self._batch_records
         while True:
-            events = await self._store.uncorrelated(limit)
-            if self._failures and len(events) < limit:  # all that wait: another replica may have done the others
-                waiting = {event.event_id for event in events}
+            rows = await self._store.uncorrelated(limit)
+            if self._failures and len(rows) < limit:  # all that wait: another replica may have done the others
+                waiting = {row.event_id for row in rows}
                 self._failures = {one: failure for one, failure in self._failures.items() if one in waiting}
-            done, outage = await self._correlate_batch(events)
+            buried = await self._bury_unreadable([row for row in rows if isinstance(row, UnreadableEvent)])
+            done, outage = await self._correlate_batch([row for row in rows if isinstance(row, AlertEvent)])
             if done:
                 self._on_due()
             if outage:
                 return True
-            if done == 0:
-                if len(events) < limit:
-                    return bool(events)
+            if done + buried == 0:
+                if len(rows) < limit:
+                    return bool(rows)
                 limit *= 2  # all of these are held back: look behind them
 
     async def _correlate_batch(self, events: Sequence[AlertEvent]) -> tuple[int, bool]:
@@ -288,18 +289,36 @@ class Intake:
         """Bury an event that trips our own code each time, so that it holds back no other; first there, then here."""
         record = LogRecord(route(event.tier, event.severity), event.service, event_json(event))
         letter = dead_letter.of_event(record, event.event_id, error=error, frame=frame)
+        if not await self._bury_and_set_aside(letter, event.event_id):
+            return False  # it comes again after its delay
+        INTAKE.labels("poisonous").inc()
+        log.error(EVENT_SET_ASIDE, event_id=event.event_id, service=event.service, error=error, frame=frame)
+        return True
+
+    async def _bury_unreadable(self, rows: Sequence[UnreadableEvent]) -> int:
+        """Bury inbox rows that are no events to us, whole as they are; return how many."""
+        buried = 0
+        for row in rows:
+            letter = dead_letter.of_event(
+                LogRecord(row.topic, "", row.payload), row.event_id, error=row.error, frame=""
+            )
+            if await self._bury_and_set_aside(letter, row.event_id):
+                buried += 1
+                INTAKE.labels("unreadable").inc()
+                log.error(EVENT_SET_ASIDE, event_id=row.event_id, error=row.error)
+        return buried
+
+    async def _bury_and_set_aside(self, letter: LogRecord, event_id: str) -> bool:
         try:
             try:
                 await self._event_log.append([letter], timeout_s=self._append_timeout_s)
             except EventLogRefused:
                 await self._event_log.append([dead_letter.cut(letter)], timeout_s=self._append_timeout_s)
-            await self._store.set_aside(event.event_id, now=self._clock.now())
+            await self._store.set_aside(event_id, now=self._clock.now())
         except (EventLogUnavailable, StoreUnavailable) as exc:
-            log.warning("intake.dead_letter_failed", error=str(exc), event_id=event.event_id)
-            return False  # it comes again after its delay
-        self._failures.pop(event.event_id, None)
-        INTAKE.labels("poisonous").inc()
-        log.error(EVENT_SET_ASIDE, event_id=event.event_id, service=event.service, error=error, frame=frame)
+            log.warning("intake.dead_letter_failed", error=str(exc), event_id=event_id)
+            return False
+        self._failures.pop(event_id, None)
         return True
 
     def _note_failure(self, event: AlertEvent, error: str) -> int:

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 
 from sreops.domain.alert import utc
@@ -75,3 +78,15 @@ class Json(TypeDecorator[Any]):
 
 Sequence64 = BigInteger().with_variant(Integer, "sqlite")
 """A growing key: SQLite numbers only columns that are called INTEGER."""
+
+
+class octet_length(GenericFunction[int]):  # noqa: N801 - the SQL function's name
+    """The bytes of a text, where ``length`` counts characters."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(octet_length, "sqlite")
+def _octet_length_on_sqlite(function: octet_length, compiler: SQLCompiler, **how: Any) -> str:
+    return f"length(CAST({compiler.process(function.clauses, **how)} AS BLOB))"  # its own came with 3.43

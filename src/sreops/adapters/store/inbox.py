@@ -8,17 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import Connection, Row, Text, bindparam, insert, select, type_coerce, update
 
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.part import Part
 from sreops.adapters.store.prepared import Prepared
-from sreops.adapters.store.rows import chunks, parsed
+from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alert import AlertEvent
 from sreops.domain.routing import REQUEUED_HEADER
 from sreops.domain.webhook import event_json
-from sreops.ports import StoredRecord
+from sreops.ports import StoredRecord, UnreadableEvent
 
 SET_ASIDE = "dead_letter"
 """The disposition of an event that trips our own code: it lies in the dead letter, and waits for a person."""
@@ -27,7 +27,11 @@ REQUEUED = "requeued"
 
 
 _PUT_IN = Prepared(insert(inbox).values(payload=bindparam("event_json", type_=Text())))
-_WAITING = select(type_coerce(inbox.c.payload, Text())).where(inbox.c.correlated_at.is_(None)).order_by(inbox.c.seq)
+_WAITING = (
+    select(inbox.c.event_id, inbox.c.topic, type_coerce(inbox.c.payload, Text()).label("payload"))
+    .where(inbox.c.correlated_at.is_(None))
+    .order_by(inbox.c.seq)
+)
 
 
 def put_in(connection: Connection, events: Sequence[tuple[AlertEvent, StoredRecord | None]], now: datetime) -> None:
@@ -57,10 +61,14 @@ def _written(event: AlertEvent) -> str:
     return json.dumps(event.model_dump(mode="json"), separators=(",", ":"))
 
 
-def _read(payload: str) -> AlertEvent:
+def _read(row: Row[Any]) -> AlertEvent | UnreadableEvent:
     with contextlib.suppress(ValidationError):  # a lone surrogate's escape: pydantic's parser takes none
-        return AlertEvent.model_validate_json(payload)
-    return parsed(AlertEvent, json.loads(payload))
+        return AlertEvent.model_validate_json(row.payload)
+    try:
+        return AlertEvent.model_validate(json.loads(row.payload))
+    except ValueError as exc:
+        error = f"the inbox row of event {row.event_id} does not read: {exc}"
+        return UnreadableEvent(row.event_id, row.topic or "", row.payload.encode("utf-8", "surrogatepass"), error)
 
 
 def _is_requeued(record: StoredRecord | None) -> bool:
@@ -117,9 +125,7 @@ class Inbox(Part):
 
         await self._db.write(work)
 
-    async def uncorrelated(self, limit: int) -> Sequence[AlertEvent]:
-        """Return inbox events not yet correlated, in the order they were taken in."""
+    async def uncorrelated(self, limit: int) -> Sequence[AlertEvent | UnreadableEvent]:
+        """Return inbox rows not yet correlated, in the order they were taken in; an unreadable one holds up none."""
         query = _WAITING.limit(limit)
-        return await self._db.read(
-            lambda connection: [_read(payload) for payload in connection.execute(query).scalars()]
-        )
+        return await self._db.read(lambda connection: [_read(row) for row in connection.execute(query)])

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
+from sreops.adapters.store.columns import octet_length
 from sreops.adapters.store.part import Part
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import (
@@ -98,7 +99,7 @@ class Retention(Part):
 
     async def inbox_bytes(self) -> int:
         """Return the size of the events that wait: not correlated, or of an incident that has not ended."""
-        size = func.coalesce(func.sum(func.length(inbox.c.payload)), 0)
+        size = func.coalesce(func.sum(octet_length(inbox.c.payload)), 0)
         waiting = select(size).where(inbox.c.correlated_at.is_(None))
         at_work = select(size).join(incidents, incidents.c.id == inbox.c.incident_id)
         at_work = at_work.where(incidents.c.ended_at.is_(None), inbox.c.correlated_at.is_not(None))

@@ -1,12 +1,23 @@
 """The inbox of alert events, and what each means for the incidents."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.alert import AlertEvent
 from sreops.domain.correlation import Correlation, KnownIncident, Windows
 from sreops.ports.event_log import StoredRecord
+
+
+@dataclass(frozen=True)
+class UnreadableEvent:
+    """An inbox row that is no event to this version of sreops: what a newer one wrote, or damage."""
+
+    event_id: str
+    topic: str
+    payload: bytes
+    error: str
 
 
 class Intake(Protocol):
@@ -24,8 +35,8 @@ class Intake(Protocol):
         """Take an event that can't be correlated out of the way of the others: it is in the dead letter."""
         ...
 
-    async def uncorrelated(self, limit: int) -> Sequence[AlertEvent]:
-        """Return inbox events not yet correlated, in the order they were taken in."""
+    async def uncorrelated(self, limit: int) -> Sequence[AlertEvent | UnreadableEvent]:
+        """Return inbox rows not yet correlated, in the order they were taken in; an unreadable one holds up none."""
         ...
 
     async def correlate(
