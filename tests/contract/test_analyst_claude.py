@@ -209,7 +209,11 @@ async def test_many_alerts_are_counted_and_values_are_told(claude: Claude, analy
         (Override({"root_cause": "\u202e"}), "(root_cause)"),
         (Override({"reasoning": "x" * 9000}), "(reasoning)"),
         (Override({"evidence": ["E2", "E99"]}), "cites evidence that does not exist: E99"),
-        (Override({"evidence": []}), "recommends to restart and cites no evidence"),
+        (Override({"evidence": []}), "concludes out_of_memory and cites no evidence"),
+        (
+            Override({"evidence": [], "recommended_action": "none", "category": "unknown"}),
+            "concludes unknown and cites",
+        ),
     ],
 )
 async def test_an_answer_that_cannot_be_believed_is_refused(
@@ -225,6 +229,7 @@ async def test_an_answer_that_cannot_be_believed_is_refused(
 @pytest.mark.parametrize(
     "step",
     [Refuse("cyber"), CutShort(0.5), Say("sure"), Say(""), Override({"evidence": ["E99"]}), UseTools((("x", {}),)),
+     Override({"evidence": [], "recommended_action": "investigate"}),
      Say(GOOD, stop_reason="pause_turn"), Say(GOOD, stop_reason="model_context_window_exceeded")],
 )  # fmt: skip
 async def test_one_answer_that_cannot_be_used_is_asked_for_again(
@@ -303,7 +308,45 @@ async def test_where_the_server_says_that_trying_again_is_no_use_nobody_does(cla
     assert len(claude.requests) == 1
 
 
-@pytest.mark.parametrize("status", [400, 402, 403, 404, 413])
+async def test_an_answer_that_cites_nothing_is_told_so_once(claude: Claude, analyst: ClaudeAnalyst) -> None:
+    claude.script(Override({"evidence": [], "recommended_action": "none"}))
+    await analyst.analyze(brief(*OOM), timeout_s=5)
+    assert "cites no evidence" in sent(claude)["messages"][-1]["content"][-1]["text"]
+
+
+async def test_where_there_is_no_evidence_none_can_be_cited_and_nothing_be_done(
+    claude: Claude, analyst: ClaudeAnalyst
+) -> None:
+    claude.script(*[Say({**GOOD, "evidence": []})] * 2)
+    assert "there is no evidence at all" in str(await refusal(analyst, brief()))
+
+
+TOO_LONG = (Fail(400, "prompt is too long: 210000 tokens > 200000 maximum"), Fail(413, "Request exceeds the maximum"))
+
+
+@pytest.mark.parametrize("fail", TOO_LONG)
+async def test_a_prompt_that_is_too_long_is_asked_again_on_findings_alone(
+    claude: Claude, analyst: ClaudeAnalyst, fail: Fail
+) -> None:
+    claude.script(fail)
+    answer = await analyst.analyze(brief(*OOM), timeout_s=5)
+    long, short = [json.dumps(request.body) for request in claude.requests]
+    assert "java.lang.OutOfMemoryError" in long
+    assert "java.lang.OutOfMemoryError" not in short
+    assert "payments: OOM-killed" in short
+    assert "findings alone" in answer.notes[0]
+
+
+@pytest.mark.parametrize("fail", TOO_LONG)
+async def test_findings_that_are_too_long_as_well_are_for_the_rules(
+    claude: Claude, analyst: ClaudeAnalyst, fail: Fail
+) -> None:
+    claude.script(fail, fail)
+    assert (await refusal(analyst)).status == fail.status
+    assert len(claude.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 404])
 async def test_a_request_that_will_never_do_is_refused_with_its_status(
     claude: Claude, analyst: ClaudeAnalyst, status: int
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from sreops.adapters.claude.api import Api
+from sreops.adapters.claude.api import Api, TooLong
 from sreops.adapters.claude.calls import Calls
 from sreops.adapters.claude.conversation import Conversation
 from sreops.adapters.claude.memory_ledger import MemoryLedger
@@ -193,6 +193,14 @@ class _Analysis:
                 raise
             # what earlier steps found is not thrown away because this one failed
             self._end(str(exc))
+            return None
+        except TooLong as exc:
+            if self._repaired:
+                raise
+            self._repaired = True
+            self._notes.append(f"asked a second time on findings alone, because {exc}")
+            log.info("model.prompt_shortened", error=str(exc))
+            self._talk.shorten()
             return None
         except Unusable as exc:
             # no message at all: nothing to go on from, so the same question is put once more

@@ -31,6 +31,10 @@ class Answered(AnalystUnavailable):
         super().__init__(message, retry_after_s=retry_after_s)
 
 
+class TooLong(AnalystRefused):
+    """The request was refused for its length: a shorter one may do."""
+
+
 class Lost(AnalystUnavailable):
     """The request went out and its answer did not arrive: it may have been worked on, and paid for."""
 
@@ -114,7 +118,7 @@ class Api:
             said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
             if _worth_again(exc):
                 raise Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc)) from exc
-            raise AnalystRefused(said, status=exc.status_code) from exc
+            raise (TooLong if _too_long(exc) else AnalystRefused)(said, status=exc.status_code) from exc
         except httpx2.HTTPError as exc:  # the body broke off after the SDK had handed the response over
             raise Lost(f"{self.shown} broke its answer off: {one_line(str(exc))}") from exc
         except (anthropic.AnthropicError, ValueError) as exc:
@@ -126,6 +130,11 @@ def _worth_again(exc: anthropic.APIStatusError) -> bool:
     """Say whether the same request may do later; the server's own word on it comes before the status."""
     told = exc.response.headers.get("x-should-retry", "").strip().lower()
     return told == "true" or (told != "false" and (exc.status_code in _AGAIN_LATER or exc.status_code >= 500))
+
+
+def _too_long(exc: anthropic.APIStatusError) -> bool:
+    """Say whether it is the length that was refused: by the API (400, or 413 beyond 32 MB) or a gateway before it."""
+    return exc.status_code == 413 or (exc.status_code == 400 and "prompt is too long" in exc.message.lower())
 
 
 def _retry_after_s(exc: anthropic.APIStatusError) -> float | None:

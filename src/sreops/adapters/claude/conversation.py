@@ -126,11 +126,8 @@ class Conversation:
     def try_again(self, reply: Reply, problem: Unusable) -> None:
         """Prepare the second try after an answer that can't be used."""
         if problem.cure is Cure.findings_only:
-            # A refusal stays one while the text that caused it stands there: without any raw text, from the start.
-            self._messages = [self._opening(findings_only=True)]
-            for item in self.found:
-                text = shown_evidence(item.model_copy(update={"text": ""}), self._fence)
-                self._messages[0]["content"].append({"type": "text", "text": text})
+            # A refusal stays one while the text that caused it stands there.
+            self.shorten()
             return
         if problem.cure is Cure.more_room:
             self._max_tokens = min(self._max_tokens * 2, MOST_OUTPUT)
@@ -142,6 +139,13 @@ class Conversation:
         results = [_tool_result(question, _ENOUGH, failed=True) for question in reply.questions]
         # where there are no tools at all, a question can't be told back either
         self._go_on(reply, [*(results if self._inquiry else []), {"type": "text", "text": why}])
+
+    def shorten(self) -> None:
+        """Begin anew on findings alone: no raw text, neither of the brief nor of what was answered since."""
+        self._messages = [self._opening(findings_only=True)]
+        for item in self.found:
+            text = shown_evidence(item.model_copy(update={"text": ""}), self._fence)
+            self._messages[0]["content"].append({"type": "text", "text": text})
 
     def _go_on(self, reply: Reply, content: list[dict[str, Any]]) -> None:
         """Append the model's turn, exactly as it came (its thinking is signed), and ours."""
