@@ -24,6 +24,7 @@ from sreops.domain.webhook import event_json
 from sreops.ports import Health, LogRecord, StoredRecord
 from sreops.settings import Settings
 from sreops.worker.copies import Copies
+from sreops.worker.correlating import Correlating
 from sreops.worker.dead_letter import Letter, letters
 from sreops.worker.dispatch import Dispatch
 from sreops.worker.intake import Intake
@@ -103,13 +104,20 @@ class Worker:
         self.tools, self.store, self.log = tools, store, log
         self.wake = asyncio.Event()
         self.dispatch = Dispatch(runner, tools, owner="w1", wake=self.wake)
-        self.intake = Intake(
-            subscribe=lambda: log.subscribe([CRITICAL], group="sreops"),
+        correlating = Correlating(
             store=tools.store,
             event_log=log,
             clock=tools.clock,
             windows=Windows(),
             on_due=self.wake.set,
+            retry_s=0.001,
+        )
+        self.intake = Intake(
+            subscribe=lambda: log.subscribe([CRITICAL], group="sreops"),
+            store=tools.store,
+            event_log=log,
+            clock=tools.clock,
+            correlating=correlating,
             poll_s=0.05,
             retry_s=0.001,
             full_poll_s=0.02,

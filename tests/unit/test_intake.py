@@ -18,6 +18,7 @@ from sreops.errors import EventLogUnavailable, StoreUnavailable
 from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord, UnreadableEvent
 from sreops.worker import dead_letter
 from sreops.worker.copies import Copies
+from sreops.worker.correlating import Correlating
 from sreops.worker.intake import Intake
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -154,9 +155,20 @@ def intake_of(log, store, woken, *, event_log=None, **options):
         store=store,
         event_log=event_log or log,
         clock=At(),
+        correlating=correlating_of(event_log or log, store, woken, **options),
+        poll_s=0.05,
+        retry_s=0.001,
+        **options,
+    )
+
+
+def correlating_of(event_log, store, woken, **options):
+    return Correlating(
+        store=store,
+        event_log=event_log,
+        clock=At(),
         windows=Windows(),
         on_due=woken.set,
-        poll_s=0.05,
         retry_s=0.001,
         **options,
     )
@@ -293,10 +305,10 @@ async def test_an_inbox_row_that_does_not_read_goes_to_the_dead_letter_and_the_r
     store.taken = {one.event_id: one for one in (event(1), event(2))}
     away = RefusingLog(log)
     away.away = 2
-    intake = intake_of(log, store, woken, event_log=away)
-    assert await intake.correlate_pending(), "its letter is not written yet"
+    correlating = correlating_of(away, store, woken)
+    assert await correlating.pending(), "its letter is not written yet"
     assert (len(store.correlated), len(store.unreadable)) == (2, 1)
-    assert not await intake.correlate_pending()
+    assert not await correlating.pending()
     assert store.unreadable == []
     [letter] = dead_letter.letters(await read_topic(log, DEAD_LETTER, 1))
     assert (letter.id, letter.origin, letter.record.value) == ("strange", CRITICAL, b'{"schema":99}')
@@ -307,7 +319,7 @@ async def test_more_held_back_events_than_a_batch_do_not_hide_those_behind_them(
         store.taken[f"event-{number}"] = event(number)
     store.taken["event-30"] = event(30, service="search")
     store.broken["event-0"] = StoreUnavailable("locked")
-    assert await intake_of(log, store, woken, batch_records=4).correlate_pending() is True
+    assert await correlating_of(log, store, woken, batch_records=4).pending() is True
     assert store.correlated == ["event-30"]
     assert woken.is_set()
 
@@ -324,7 +336,7 @@ async def test_a_store_that_is_away_is_not_asked_for_every_event(log, store, wok
         return await correlate(one, decide, now=now)
 
     store.correlate = counting
-    assert await intake_of(log, store, woken).correlate_pending() is True
+    assert await correlating_of(log, store, woken).pending() is True
     assert len(asked) == 4, "all together, and then three alone"
     assert not woken.is_set()
 
@@ -364,7 +376,7 @@ async def test_correlation_decides_by_what_the_store_knows(log, store, woken):
     store.correlate = correlate
     store.taken["event-0"] = event(0)
     store.taken["event-1"] = event(1, status=AlertStatus.resolved)
-    assert await intake_of(log, store, woken).correlate_pending() is False
+    assert await correlating_of(log, store, woken).pending() is False
     assert [one.disposition for one in decided] == [Disposition.open, Disposition.stale]
     assert all(isinstance(one, Correlation) for one in decided)
 

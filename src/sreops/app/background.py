@@ -17,6 +17,7 @@ from sreops.app.process import Running
 from sreops.domain.correlation import Windows
 from sreops.telemetry import log
 from sreops.worker.copies import Copies
+from sreops.worker.correlating import Correlating
 from sreops.worker.dispatch import Dispatch
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
@@ -57,13 +58,20 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             owner=f"{socket.gethostname()}-{os.getpid()}",
             wake=wake,
         )
-        intake = Intake(
-            subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+        correlating = Correlating(
             store=parts.store,
             event_log=parts.event_log,
             clock=parts.tools.clock,
             windows=Windows.model_validate(settings.correlation.model_dump()),
             on_due=wake.set,
+            append_timeout_s=settings.ack_timeout_s,
+        )
+        intake = Intake(
+            subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+            store=parts.store,
+            event_log=parts.event_log,
+            clock=parts.tools.clock,
+            correlating=correlating,
             append_timeout_s=settings.ack_timeout_s,
             max_inbox_bytes=settings.worker.max_inbox_bytes,
         )
