@@ -112,6 +112,7 @@ class DockerSettings(BaseModel):
     timeout_s: float = Field(30.0, gt=0)
     stop_timeout_s: int = Field(10, ge=0)
     settle_margin_s: float = Field(15.0, ge=0)
+    peer_labels: tuple[str, ...] = ("app.kubernetes.io/part-of",)  # containers with the same value are peers
 
 
 class LLMSettings(BaseModel):

@@ -31,7 +31,10 @@ class Scene(Protocol):
         env: Mapping[str, str] | None = None,
         tty: bool = False,
         image: str | None = None,
-    ) -> str: ...
+        network: str | None = None,
+    ) -> str:
+        """Start a container, in a network of that name (made where there is none) or else the host's."""
+        ...
 
     async def stop(self, container_id: str) -> None: ...
 
@@ -112,7 +115,6 @@ class ContainersContract:
         calling = await scene.run(f"{name}-a", labels=compose("a", "x:service_started:false", "b:service_started:true"))
         called = await scene.run(f"{name}-c", labels=compose("c"))
         await scene.run(f"{name}-m", labels=compose("m"))
-        await scene.run(f"{name}-d", labels=compose("d", "bb:service_started:false"))
         await scene.run(f"{name}-b2", labels=compose("b", "c:service_healthy:false"))
         await scene.run(f"{name}-run", labels=compose("a", "b:service_started:true", oneoff="True"))
         await scene.run(f"{name}-other", labels=compose("c", "b:service_started:true", project=f"{name}-o"))
@@ -122,7 +124,42 @@ class ContainersContract:
         found = await containers.neighbours(state, timeout_s=T)
         assert [(one.id, one.running) for one in found] == [(calling, True), (called, False)]
 
-    async def test_without_compose_labels_there_are_no_neighbours(
+    async def test_peers_share_a_network_of_the_project_and_come_last_the_worst_off_first(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        def compose(service: str, needs: str = "") -> dict[str, str]:
+            labels = {"com.docker.compose.project": name, "com.docker.compose.service": service}
+            return {**labels, "com.docker.compose.depends_on": needs}
+
+        front, back = f"{name}_front", f"{name}_back"
+        own = await scene.run(f"{name}-web", labels=compose("web", "db:service_started:false"), network=front)
+        db = await scene.run(f"{name}-db", labels=compose("db"), network=back)
+        near = await scene.run(f"{name}-a", labels=compose("a", "mig:service_completed_successfully"), network=front)
+        down = await scene.run(f"{name}-z", labels=compose("z"), network=front)
+        await scene.run(f"{name}-mig", labels=compose("mig"), network=front)
+        await scene.run(f"{name}-web2", labels=compose("web"), network=front)
+        await scene.run(f"{name}-apart", labels=compose("apart"), network=back)
+        await scene.run(f"{name}-stranger", network=front)
+        hosted = await scene.run(f"{name}-h", labels=compose("h"))
+        await scene.stop(down)
+        state = await containers.inspect(own, timeout_s=T)
+        assert state is not None
+        assert state.networks == (front,)
+        found = await containers.neighbours(state, timeout_s=T)
+        assert [one.id for one in found] == [db, down, near, hosted]
+
+    async def test_without_compose_the_same_value_of_a_declared_label_makes_peers(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        part_of = "app.kubernetes.io/part-of"
+        own = await scene.run(f"{name}-web", labels={part_of: name})
+        near = await scene.run(f"{name}-db", labels={part_of: name})
+        await scene.run(f"{name}-other", labels={part_of: f"{name}2"})
+        state = await containers.inspect(own, timeout_s=T)
+        assert state is not None
+        assert [one.id for one in await containers.neighbours(state, timeout_s=T)] == [near]
+
+    async def test_without_labels_there_are_no_neighbours(
         self, scene: Scene, containers: DockerContainers, name: str
     ) -> None:
         state = await containers.inspect(await scene.run(name), timeout_s=T)

@@ -21,6 +21,7 @@ class DockerdScene:
     def __init__(self, dockerd: Dockerd, image: str) -> None:
         self.host = dockerd.host
         self.made: list[str] = []
+        self.networks: list[str] = []
         self.tagged: set[str] = set()
         self._dockerd = dockerd
         self._image = image
@@ -36,7 +37,11 @@ class DockerdScene:
         env: Mapping[str, str] | None = None,
         tty: bool = False,
         image: str | None = None,
+        network: str | None = None,
     ) -> str:
+        if network is not None and network not in self.networks:
+            self.networks.append(network)
+            await asyncio.to_thread(self._dockerd.create_network, network)
         trap = "''" if ignores_term else "'exit 0'"
         said = "".join(f"echo '{line}'; " for line in lines)
         script = f"trap {trap} TERM; {said}while true; do sleep 600 & wait $!; done"
@@ -51,6 +56,7 @@ class DockerdScene:
             env=env,
             healthcheck=None if healthy is None else healthcheck,
             config={"Tty": tty, "StopTimeout": 7},
+            host_config={"NetworkMode": network or "host"},
         )
         self.made.append(container_id)
         return container_id
@@ -112,6 +118,8 @@ def scene(dockerd: Dockerd) -> Iterator[DockerdScene]:
     yield scene
     for container_id in scene.made:
         dockerd.remove(container_id)
+    for network in scene.networks:
+        dockerd.remove_network(network)
     for reference in scene.tagged:
         dockerd.untag(reference)
     dockerd.swarm_leave()

@@ -61,6 +61,7 @@ class SandboxScene:
         env: Mapping[str, str] | None = None,
         tty: bool = False,
         image: str | None = None,
+        network: str | None = None,
     ) -> str:
         container = self.engine.add(
             name,
@@ -70,6 +71,7 @@ class SandboxScene:
             env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
             tty=tty,
             image=image or "registry.example/shop:1.4.2",
+            network=network or "host",
         )
         for line in lines:
             self.engine.log(container, line)

@@ -21,7 +21,15 @@ async def test_an_incident_tells_of_its_neighbours_and_who_is_suspected(tmp_path
         incident = await it.ended()
         evidence = await it.store.evidence(incident.id)
     told = {one.data["service"]: one for one in evidence if one.kind is EvidenceKind.neighbour}
-    assert set(told) == {"mail", "ledger-db", "recommendations", "checkout"}
+    assert {name: one.data["by"] for name, one in told.items()} == {
+        "mail": "the topology",
+        "ledger-db": "depends_on",
+        "recommendations": "the topology",
+        "checkout": "depends_on",
+        "inventory": "network shop_default",
+        "storefront": "network shop_default",
+    }
+    assert [told[name].data["role"] for name in ("inventory", "storefront")] == ["peer", "peer"]
     assert {"error_ratio", "latency_p95", "memory"} == set(told["ledger-db"].data["signals"])
     assert told["ledger-db"].finding.endswith("container healthy")
     assert told["checkout"].data["role"] == "caller"
@@ -30,6 +38,7 @@ async def test_an_incident_tells_of_its_neighbours_and_who_is_suspected(tmp_path
     [suspects] = [one for one in evidence if one.kind is EvidenceKind.suspects]
     assert suspects.finding.startswith("suspects: payments 0.")
     assert "onset" in suspects.finding
+    assert not {"inventory", "storefront"} & set(suspects.data["scores"])  # of peers no calls are known
     assert [one.id for one in evidence] == [f"E{n}" for n in range(1, len(evidence) + 1)]
 
 
@@ -68,7 +77,8 @@ async def test_a_dependency_that_is_down_is_handed_over_and_the_messenger_is_lef
     noted, replaced, image = [one for one in evidence if one.kind is EvidenceKind.change]
     assert "4 min before the alert" in noted.finding
     assert "ledger-db 2.0 rolled out [deploy]" in noted.finding
-    assert replaced.finding.startswith("no container of payments, ledger-db, checkout was created or started")
+    assert replaced.finding.startswith("no container of payments, ledger-db, checkout, inventory, ")
+    assert replaced.finding.endswith(" was created or started in the hour before the alert")
     assert "which is what the tag means now" in image.finding
     own, near = [one for one in evidence if one.kind is EvidenceKind.events]
     assert own.data["service"] == "payments"

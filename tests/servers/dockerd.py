@@ -201,6 +201,14 @@ class Dockerd(Server):
         _checked(self.api.post(f"/containers/{container}/start"))
         return container
 
+    def create_network(self, name: str) -> None:
+        """Create a user's network; what is in it may not reach anything (see above)."""
+        _checked(self.api.post("/networks/create", json={"Name": name, "Driver": "bridge", "Internal": True}))
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network that no container is in any more."""
+        _checked(self.api.delete(f"/networks/{name}"))
+
     def inspect(self, container: str) -> dict[str, Any]:
         """Return what the engine knows of it."""
         shown: dict[str, Any] = _checked(self.api.get(f"/containers/{container}/json")).json()

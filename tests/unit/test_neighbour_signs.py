@@ -75,3 +75,26 @@ def test_the_services_own_death_by_memory_is_not_blamed_on_a_dependency_that_fai
 
 def test_one_that_was_stopped_in_an_orderly_way_is_not_decisive() -> None:
     assert concluded(neighbour(running=False, exit_code=0), suspects("payments")).confidence < DECISIVE
+
+
+PEER_DOWN: dict[str, Any] = {"running": False, "exit_code": 137, "status": "exited"}
+
+
+def test_a_peer_that_is_down_is_told_where_nothing_else_is_found_and_hardly_believed() -> None:
+    peer, called = concluded(neighbour("peer", **PEER_DOWN)), concluded(neighbour(**PEER_DOWN))
+    assert peer.category is called.category is Category.dependency_down
+    assert peer.confidence < 0.3 < DECISIVE <= called.confidence
+    assert "ledger-db, beside it (no calls known), is not running" in peer.root_cause
+    assert not peer.recommended_action.acts
+
+
+@pytest.mark.parametrize("ill", [PEER_DOWN, {"health": "unhealthy"}])
+def test_a_peer_s_illness_changes_nothing_in_what_the_service_s_own_evidence_says(ill: dict[str, Any]) -> None:
+    peer = neighbour("peer", errors=0.9, **ill)
+    for alone in ((own(oom_killed=True, running=False),), (own(),), (neighbour(health="unhealthy"),)):
+        assert concluded(*alone, peer, suspects("ledger-db")) == concluded(*alone, suspects("ledger-db"))
+
+
+def test_a_peer_that_ended_in_an_orderly_way_or_is_well_is_no_sign() -> None:
+    ended = neighbour("peer", running=False, exit_code=0, status="exited")
+    assert concluded(ended, neighbour("peer", errors=0.9)).category is Category.unknown

@@ -1,7 +1,8 @@
-"""The alerted service's neighbours as evidence: found by Compose labels and the topology, looked at all at once."""
+"""The alerted service's neighbours as evidence: found by labels, networks and the topology, looked at all at once."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sreops.agent.scene import Scene
 from sreops.domain.evidence import ContainerState, Evidence
@@ -19,7 +20,7 @@ async def neighbourhood(scene: Scene) -> Sequence[Evidence]:
     """Return one piece of evidence per neighbour; none where no neighbour is known."""
     own, around = await _containers(scene)
     topology = scene.tools.settings.topology
-    found = neighbours_of(scene.event.service, own, around, topology)
+    found = neighbours_of(scene.event.service, own, around, topology, scene.tools.settings.docker.peer_labels)
     scene.neighbours = tuple(await asyncio.gather(*(_with_container(scene, neighbour) for neighbour in found)))
     return await asyncio.gather(*(_look(scene, neighbour) for neighbour in scene.neighbours))
 
@@ -46,7 +47,7 @@ async def _with_container(scene: Scene, neighbour: Neighbour) -> Neighbour:
     except SreopsError as exc:
         log.warning(NEIGHBOURS_UNKNOWN, service=neighbour.service, error=str(exc))
         return neighbour
-    return Neighbour(neighbour.service, neighbour.role, state)
+    return replace(neighbour, state=state)
 
 
 async def _look(scene: Scene, neighbour: Neighbour) -> Evidence:

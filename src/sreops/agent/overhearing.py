@@ -24,12 +24,12 @@ async def overheard(scene: Scene) -> list[Line]:
 
     All neighbours are asked at once, each within the source's own timeout; one that does not answer is left out.
     """
-    if not scene.own_lines.lines or not scene.neighbours:
+    if not scene.own_lines.lines or not scene.on_call_path:
         return []
     began = max(scene.window.start, scene.alert_at - timedelta(seconds=BEFORE_S))
     window = Window(start=began, end=max(scene.window.end, began + timedelta(seconds=1)))
-    answers = await asyncio.gather(*(_lines(scene, neighbour, window) for neighbour in scene.neighbours))
-    near = {one.service: lines for one, lines in zip(scene.neighbours, answers, strict=True)}
+    answers = await asyncio.gather(*(_lines(scene, neighbour, window) for neighbour in scene.on_call_path))
+    near = {one.service: lines for one, lines in zip(scene.on_call_path, answers, strict=True)}
     own = scene.own_lines
     # of its own lines those that a neighbour would have been asked for: as many, of the same time
     newest = tuple(line for line in own.lines if line.at >= began)[-LINES:]

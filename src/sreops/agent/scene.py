@@ -9,7 +9,7 @@ from sreops.domain import findings
 from sreops.domain.evidence import ContainerState, Evidence, LogLines, Window
 from sreops.domain.golden_signals import Signal
 from sreops.domain.incident import Incident
-from sreops.domain.neighbours import Neighbour
+from sreops.domain.neighbours import Neighbour, Role
 from sreops.domain.suspects import Seen
 from sreops.errors import SreopsError
 
@@ -45,6 +45,11 @@ class Scene:
     def alert_at(self) -> datetime:
         """When the alert began, within the window."""
         return min(max(self.event.starts_at, self.window.start), self.window.end)
+
+    @property
+    def on_call_path(self) -> tuple[Neighbour, ...]:
+        """The neighbours of which it is known who calls whom: peers may be ill for reasons of their own."""
+        return tuple(one for one in self.neighbours if one.role is not Role.peer)
 
     async def own_container(self) -> ContainerState | None:
         """Return the alerted service's container, asked for once; None without an engine."""

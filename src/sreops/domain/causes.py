@@ -13,7 +13,7 @@ from sreops.domain.causes_table import CAUSES
 from sreops.domain.event_signs import event_signs
 from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.log_signs import LOG_SIGNS, RECOVERED
-from sreops.domain.neighbour_signs import neighbour_signs
+from sreops.domain.neighbour_signs import neighbour_signs, peer_signs
 from sreops.domain.patterns import first_line, pattern_matches
 from sreops.domain.redaction import one_line
 from sreops.domain.state_signs import StateSign, container_signs, metric_signs, normal_again
@@ -75,6 +75,8 @@ class _Verdict:
 def conclude(brief: Brief) -> Analysis:
     """Conclude from the brief; ``unknown`` with low confidence where no sign is found."""
     signs = [*_evidence_signs(brief.evidence), *_alert_signs(brief)]
+    # a peer's illness is no second sign and no rival of anything: it is told where there is nothing else
+    signs = signs or [_of_state(state) for state in peer_signs(brief.evidence)]
     over = _recovery(brief.evidence)
     verdicts = _verdicts(signs, recovered=over is not None)
     chosen = _deepest(verdicts)

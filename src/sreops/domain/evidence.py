@@ -15,7 +15,7 @@ class EvidenceKind(StrEnum):
     metric = "metric"
     container = "container"
     history = "history"
-    neighbour = "neighbour"  # a service that the alerted one calls, or that calls it
+    neighbour = "neighbour"  # a service that the alerted one calls, that calls it, or that stands beside it
     suspects = "suspects"  # who is suspected, by the ranking of services
     change = "change"  # what was changed lately
     events = "events"  # what the container engine did and saw: deaths, kills, starts
@@ -97,6 +97,7 @@ class ContainerState(BaseModel):
     ``health`` is ``healthy|unhealthy|starting`` or None where it has no health check.
     ``stop_timeout_s`` is how long the engine waits before it kills on restart. ``image_id`` is the digest of the
     image that it was made from; ``config`` a digest of how it was made (command, mounts, limits, names of variables).
+    ``networks`` are those that a user made, by name (``peers.user_networks``).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -121,6 +122,7 @@ class ContainerState(BaseModel):
     swarm_service: str | None = None
     image_id: str = ""
     config: str = ""
+    networks: tuple[str, ...] = ()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""

@@ -13,6 +13,8 @@ from sreops.domain.neighbours import Role
 from sreops.domain.redaction import one_line
 from sreops.domain.state_signs import StateSign
 
+A_PEER = 0.22
+"""A hair more than knowing nothing: who stands beside it and is down may have nothing to do with it."""
 FAILING = 0.05
 """The share of requests above which a neighbour fails."""
 _ORDERLY = (0, 130, 143)
@@ -42,6 +44,22 @@ def neighbour_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
         if found and leads and ranking is not None:
             told = f"of all services {one_line(service, 80)} changed most"
             signs.append(StateSign(Category.dependency_down, told, 0.5, ranking.id, "suspects"))
+    return signs
+
+
+def peer_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
+    """Return which peers did not end in an orderly way or are not well; for where nothing else says anything."""
+    signs: list[StateSign] = []
+    for item in evidence:
+        if item.kind is not EvidenceKind.neighbour or item.data.get("role") != Role.peer.value:
+            continue
+        container = item.data.get("container")
+        orderly = isinstance(container, dict) and container.get("exit_code") in _ORDERLY
+        ill = [what for what, _ in _of(item.data, leads=False)]
+        if ill and not (orderly and isinstance(container, dict) and container.get("running") is False):
+            beside = f"same {item.data.get('by')}" if item.data.get("by") else "no calls known"
+            told = f"{one_line(str(item.data.get('service', '')), 80)}, beside it ({one_line(beside, 150)}), {ill[0]}"
+            signs.append(StateSign(Category.dependency_down, told, A_PEER, item.id, "peer"))
     return signs
 
 

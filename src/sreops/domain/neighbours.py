@@ -1,6 +1,6 @@
-"""Neighbours: the services that the alerted one calls, and those that call it; what is told of each. Pure.
+"""Neighbours: what the alerted service calls, what calls it, and its peers; what is told of each. Pure.
 
-Known from the labels that Compose writes on containers, and from ``SREOPS_TOPOLOGY``.
+Known from the labels that Compose writes on containers, from ``SREOPS_TOPOLOGY``, and of peers from ``peers``.
 """
 
 import re
@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sreops.domain.evidence import ContainerState, Evidence, EvidenceKind
+from sreops.domain.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Place, beside
 from sreops.domain.quoting import is_quotable
 from sreops.domain.redaction import Redactor, one_line
 
-PROJECT_LABEL = "com.docker.compose.project"
-SERVICE_LABEL = "com.docker.compose.service"
-ONEOFF_LABEL = "com.docker.compose.oneoff"
 _DEPENDS_ON_LABEL = "com.docker.compose.depends_on"
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
 _ONE_SHOT = "service_completed_successfully"
 _METRIC_LABELS = ("service", "container", "name", "app", "container_label_com_docker_compose_service")
 _OF_CONTAINER = ("container", "container_name")
 _OF_ONE = ("job", "instance", "pod")  # labels that narrow to what only the alerted service has
-MAX_NEIGHBOURS = 6
+_BY_LABEL, _BY_TOPOLOGY = "depends_on", "the topology"
+MAX_CALLS = 6
+"""How many callers and called services are looked at."""
+MAX_NEIGHBOURS = 8
+"""How many neighbours are looked at, peers included."""
 
 Topology = Mapping[str, Sequence[str]]
 """Who calls whom: a service, and the services that it calls."""
@@ -32,15 +34,25 @@ class Role(StrEnum):
 
     called = "called"
     caller = "caller"
+    peer = "peer"
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A service next to the alerted one; ``state`` is its container's, where the engine knows one."""
+    """A service next to the alerted one; ``state`` is its container's, where the engine knows one.
+
+    ``by`` says how it is known to be one.
+    """
 
     service: str
     role: Role
     state: ContainerState | None = None
+    by: str = ""
+
+    @property
+    def relation(self) -> str:
+        """What it is to the alerted service, and by what that is known, in words."""
+        return relation_of(self.role.value, self.by)
 
     @property
     def metric_labels(self) -> tuple[dict[str, str], ...]:
@@ -55,12 +67,21 @@ def compose_service(labels: Mapping[str, str]) -> str:
 
 def compose_calls(labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return the Compose services that these labels depend on, less those that only run once (migrations)."""
-    found = []
+    return tuple(name for name, condition in _needs(labels).items() if condition != _ONE_SHOT)
+
+
+def run_once(labels: Mapping[str, str]) -> frozenset[str]:
+    """Return the Compose services that these labels wait for to be done: that those do not run is as it should be."""
+    return frozenset(name for name, condition in _needs(labels).items() if condition == _ONE_SHOT)
+
+
+def _needs(labels: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
     for entry in labels.get(_DEPENDS_ON_LABEL, "")[:10_000].split(","):
         name, _, rest = entry.strip().partition(":")
-        if _NAME.fullmatch(name) and rest.partition(":")[0] != _ONE_SHOT:
-            found.append(name)
-    return tuple(dict.fromkeys(found))
+        if _NAME.fullmatch(name):
+            found.setdefault(name, rest.partition(":")[0])
+    return found
 
 
 def adjoin(own: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -74,29 +95,45 @@ def adjoin(own: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def neighbours_of(
-    service: str, own: ContainerState | None, around: Sequence[ContainerState], topology: Topology
+    service: str,
+    own: ContainerState | None,
+    around: Sequence[ContainerState],
+    topology: Topology,
+    peer_labels: Sequence[str] = (),
 ) -> tuple[Neighbour, ...]:
-    """Return the neighbours, each once: those that are called first, at most ``MAX_NEIGHBOURS``.
+    """Return the neighbours, each once: those that are called first, peers last, at most ``MAX_NEIGHBOURS``.
 
-    ``around`` are containers that adjoin ``own``; of a service with several containers the one that is worst off.
+    ``around`` are containers that adjoin ``own`` or are beside it; of a service with several containers the one that
+    is worst off. Of peers, too, those that are worst off come first: of the others there is little to tell.
     """
     names = {service, compose_service(own.labels) if own is not None else service}
-    called = [name for mine in sorted(names) for name in topology.get(mine, ())]
-    callers = [name for name, calls in topology.items() if names & set(calls)]
-    called += [name for name in (compose_calls(own.labels) if own is not None else ())]
+    called = [(name, _BY_TOPOLOGY) for mine in sorted(names) for name in topology.get(mine, ())]
+    callers = [(name, _BY_TOPOLOGY) for name, calls in topology.items() if names & set(calls)]
+    called += [(name, _BY_LABEL) for name in (compose_calls(own.labels) if own is not None else ())]
     states: dict[str, ContainerState] = {}
     for state in around:
         name = compose_service(state.labels) or state.name
         if name not in states or _badness(state) > _badness(states[name]):
             states[name] = state
         if names & set(compose_calls(state.labels)):
-            callers.append(name)
-    ordered = [(name, Role.called) for name in called] + [(name, Role.caller) for name in callers]
+            callers.append((name, _BY_LABEL))
+    ordered = [(name, Role.called, by) for name, by in called] + [(name, Role.caller, by) for name, by in callers]
     found: dict[str, Neighbour] = {}
-    for name, role in ordered:
-        if name and name not in names:
-            found.setdefault(name, Neighbour(name, role, states.get(name)))
-    return tuple(found.values())[:MAX_NEIGHBOURS]
+    for name, role, by in ordered:
+        if name and name not in names and len(found) < MAX_CALLS:
+            found.setdefault(name, Neighbour(name, role, states.get(name), by))
+    known = {name for name, _, _ in ordered} | names
+    peers = [one for one in _peers(own, states, peer_labels) if one.service not in known]
+    return (*found.values(), *peers)[:MAX_NEIGHBOURS]
+
+
+def _peers(own: ContainerState | None, states: Mapping[str, ContainerState], labels: Sequence[str]) -> list[Neighbour]:
+    if own is None:
+        return []
+    place = Place(own.labels, own.networks)
+    found = [(name, beside(place, Place(state.labels, state.networks), labels)) for name, state in states.items()]
+    peers = [Neighbour(name, Role.peer, states[name], by) for name, by in found if by]
+    return sorted(peers, key=lambda one: (-_badness(states[one.service]), one.service))
 
 
 def _badness(state: ContainerState) -> int:
@@ -104,8 +141,20 @@ def _badness(state: ContainerState) -> int:
 
 
 def calls_of(service: str, neighbours: Sequence[Neighbour]) -> frozenset[tuple[str, str]]:
-    """Return (caller, callee) between the service and its neighbours."""
-    return frozenset((service, n.service) if n.role is Role.called else (n.service, service) for n in neighbours)
+    """Return (caller, callee) between the service and its neighbours; of peers no calls are known."""
+    return frozenset(
+        (service, n.service) if n.role is Role.called else (n.service, service)
+        for n in neighbours
+        if n.role is not Role.peer
+    )
+
+
+def relation_of(role: str, by: str = "") -> str:
+    """Say what a neighbour is to the alerted service, and by what that is known."""
+    shown = one_line(by, 200)
+    if role == Role.peer.value:
+        return f"beside it, no calls known: same {shown}" if shown else "beside it, no calls known"
+    return ("which it calls" if role == Role.called.value else "which calls it") + (f", by {shown}" if shown else "")
 
 
 def neighbour_evidence(
@@ -118,8 +167,7 @@ def neighbour_evidence(
     parts.append(
         f"container {_word(state)}" if state is not None else why_unseen or "no container is known by its name"
     )
-    relation = "which it calls" if neighbour.role is Role.called else "which calls it"
-    finding = f"neighbour {one_line(neighbour.service, 80)} ({relation}): {'; '.join(parts)}"
+    finding = f"neighbour {one_line(neighbour.service, 80)} ({neighbour.relation}): {'; '.join(parts)}"
     container = {
         "name": state.name, "running": state.running, "health": state.health, "exit_code": state.exit_code,
         "oom_killed": state.oom_killed, "status": state.status,
@@ -128,7 +176,7 @@ def neighbour_evidence(
         id="", kind=EvidenceKind.neighbour, source="neighbour", query="\n".join(item.query for item in signals),
         finding=redactor.redact(one_line(finding, 600)), partial=any(item.partial for item in signals),
         data={
-            "service": neighbour.service, "role": neighbour.role.value, "container": container,
+            "service": neighbour.service, "role": neighbour.role.value, "by": neighbour.by, "container": container,
             "signals": {str(item.data["signal"]): item.data for item in signals if "signal" in item.data},
         },
     )  # fmt: skip
@@ -151,8 +199,7 @@ def near_services(evidence: Sequence[Evidence]) -> tuple[NearService, ...]:
         if item.kind is not EvidenceKind.neighbour or not isinstance(service, str) or not is_quotable(service):
             continue
         name = str(container.get("name", "")) if isinstance(container, dict) else ""
-        relation = "which it calls" if item.data.get("role") == Role.called.value else "which calls it"
-        found.setdefault(service, NearService(service, relation, name))
+        found.setdefault(service, NearService(service, relation_of(str(item.data.get("role"))), name))
     return tuple(found.values())[:MAX_NEIGHBOURS]
 
 

@@ -20,7 +20,10 @@ class Containers(Protocol):
         ...
 
     async def neighbours(self, container: ContainerState, *, timeout_s: float) -> Sequence[ContainerState]:
-        """Return the containers of its Compose project that it depends on or that depend on it, by name."""
+        """Return the containers of its Compose project that it depends on or that depend on it, by name; then peers.
+
+        Peers are those beside it (``domain.peers``), the worst off first. All are bounded in number.
+        """
         ...
 
     async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:

@@ -136,9 +136,7 @@ def read_analysis(reply: Reply, evidence_ids: frozenset[str]) -> Analysis:
         raise Unusable(f"the model cites evidence that does not exist: {one_line(', '.join(unknown), 120)}")
     if evidence_ids and not analysis.evidence:
         # also one that would do nothing, or says it does not know: what it rests on can't be looked at
-        raise Unusable(
-            f"the model concludes {analysis.category.value} and cites no evidence for it, by none of its ids"
-        )
+        raise Unusable(f"the model concludes {analysis.category.value} and cites no evidence for it, by no id")
     if analysis.recommended_action.acts and not analysis.evidence:
         raise Unusable(f"the model recommends to {analysis.recommended_action.value}, and there is no evidence at all")
     return analysis

@@ -10,18 +10,18 @@ from typing import Any
 
 from sreops.adapters.docker.engine import Engine, EngineAnswer
 from sreops.adapters.docker.events import ACTIONS, read_events
+from sreops.adapters.docker.listing import around, names_of
 from sreops.adapters.docker.log_frames import log_lines
 from sreops.adapters.docker.states import (
     COMPOSE_ONEOFF_LABEL,
     COMPOSE_SERVICE_LABEL,
     container_state,
     image_state,
-    labels_of,
     replicas_of,
     service_state,
 )
 from sreops.domain.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
-from sreops.domain.neighbours import PROJECT_LABEL, adjoin, compose_service
+from sreops.domain.peers import PROJECT_LABEL
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.ports import Health
 from sreops.settings import DockerSettings
@@ -30,6 +30,8 @@ SCALE_ATTEMPTS = 5
 """How often a scale is tried anew where somebody else changed the service in between."""
 MAX_ADJOINING = 20
 """How many containers next to one are looked at: a service may have dozens."""
+MAX_PEERS = 12
+"""How many containers beside one are looked at, the worst off of them."""
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _SERVICE_ID = re.compile(r"[0-9a-z]{25}")
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
@@ -47,6 +49,7 @@ class DockerContainers:
             raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
         self._engine = Engine(settings.host)
         self._timeout_s = settings.timeout_s
+        self._peer_labels = settings.peer_labels
 
     async def close(self) -> None:
         """Close the connections."""
@@ -61,13 +64,13 @@ class DockerContainers:
             return None  # no container can have this name, and nothing of it reaches the engine
         deadline = time.monotonic() + timeout_s
         by_name = await self._list({"name": [f"^/{re.escape(name)}$"]}, timeout_s)
-        found = [one for one in by_name if f"/{name}" in _names(one)]
+        found = [one for one in by_name if f"/{name}" in names_of(one)]
         if not found:
             labels = [f"{COMPOSE_SERVICE_LABEL}={name}", f"{COMPOSE_ONEOFF_LABEL}=False"]
             found = await self._list({"label": labels}, deadline - time.monotonic())
             found = [one for one in found if _label(one, COMPOSE_SERVICE_LABEL) == name]
         if len(found) > 1:
-            names = ", ".join(sorted(shown.lstrip("/") for one in found for shown in _names(one)[:1])[:10])
+            names = ", ".join(sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])[:10])
             raise EngineRefused(
                 f"docker: {len(found)} containers are of Compose service {name} ({names}): "
                 "name one of them with the runbook's params.container"
@@ -88,19 +91,18 @@ class DockerContainers:
         return state
 
     async def neighbours(self, container: ContainerState, *, timeout_s: float) -> Sequence[ContainerState]:
-        """Return the containers of its Compose project that it depends on or that depend on it, by name."""
-        project = container.labels.get(PROJECT_LABEL)
-        if not project or not compose_service(container.labels):
-            return ()
+        """Return the containers of its Compose project that it depends on or that depend on it, by name; then peers."""
+        shared = [label for label in (PROJECT_LABEL, *self._peer_labels) if container.labels.get(label)]
         deadline = time.monotonic() + timeout_s
-        listed = await self._list({"label": [f"{PROJECT_LABEL}={project}"]}, timeout_s)
-        ids = [
-            str(one.get("Id"))
-            for one in sorted(listed, key=lambda one: _names(one)[:1])
-            if adjoin(container.labels, labels_of(one.get("Labels")))
-        ]
+        listed: dict[str, dict[str, Any]] = {}
+        for label in shared:
+            left_s = deadline - time.monotonic()
+            found = await self._list({"label": [f"{label}={container.labels[label]}"]}, left_s)
+            listed |= {str(one.get("Id")): one for one in found}
+        adjoining, peers = around(container, listed, self._peer_labels)
         left_s = deadline - time.monotonic()
-        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids[:MAX_ADJOINING]))
+        ids = (*adjoining[:MAX_ADJOINING], *peers[:MAX_PEERS])
+        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids))
         return [state for state in seen if state is not None]
 
     async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
@@ -296,11 +298,6 @@ def _full_id(container_id: str) -> str:
     if not _CONTAINER_ID.fullmatch(container_id):
         raise EngineRefused(f"docker: {container_id[:80]!r} is not a full container id (64 hex digits)")
     return container_id
-
-
-def _names(one: Mapping[str, Any]) -> list[str]:
-    names = one.get("Names")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _label(one: Mapping[str, Any], label: str) -> Any:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sreops.domain.evidence import ContainerState, ImageState, ServiceState
-from sreops.domain.neighbours import ONEOFF_LABEL, SERVICE_LABEL
+from sreops.domain.peers import ONEOFF_LABEL, SERVICE_LABEL, user_networks
 from sreops.domain.redaction import one_line
 
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
@@ -55,6 +55,7 @@ def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
         swarm_service=labels.get(SWARM_SERVICE_LABEL),
         image_id=_text(shown.get("Image")),
         config=_config_digest(config, host, shown.get("Mounts")),
+        networks=networks_of(shown),
     )
 
 
@@ -141,6 +142,11 @@ def labels_of(shown: Any) -> dict[str, str]:
     if not isinstance(shown, dict):
         return {}
     return {name: value for name, value in shown.items() if isinstance(value, str)}
+
+
+def networks_of(shown: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the names of a container's networks, of inspect's answer or the list's; the engine's own are left out."""
+    return user_networks(_part(_part(shown, "NetworkSettings"), "Networks"))
 
 
 def _whole(value: Any) -> int | None:

@@ -144,10 +144,10 @@ async def _suspects(scene: Scene) -> Sequence[Evidence]:
     if not scene.seen and not lines:
         return []
     service, over = scene.event.service, await _over(scene)
-    services = (service, *(one.service for one in scene.neighbours if one.service not in over))
+    services = (service, *(one.service for one in scene.on_call_path if one.service not in over))
     seen = [one for one in scene.seen if one.service in services]
     heard = [line for line in lines if line[1] in services]
-    calls = calls_of(service, scene.neighbours)
+    calls = calls_of(service, scene.on_call_path)
     ranking = await aside(suspect, seen, services, calls, scene.alert_at, scene.window, lines=heard)
     return [ranking_evidence(ranking, scene.redactor, over=over)]
 
@@ -161,8 +161,8 @@ async def _over(scene: Scene) -> Mapping[str, datetime]:
         earlier = await store.history(neighbour.service, before=now, limit=_EARLIER)
         return over_at([*unsolved, *earlier], scene.alert_at, scene.window)
 
-    ends = await asyncio.gather(*(ended(neighbour) for neighbour in scene.neighbours))
-    return {one.service: at for one, at in zip(scene.neighbours, ends, strict=True) if at is not None}
+    ends = await asyncio.gather(*(ended(neighbour) for neighbour in scene.on_call_path))
+    return {one.service: at for one, at in zip(scene.on_call_path, ends, strict=True) if at is not None}
 
 
 async def _lines(scene: Scene) -> Sequence[Line]:
