@@ -78,6 +78,7 @@ class Stage:
     client: httpx.AsyncClient
     url: str
     hospital: Hospital | None = None
+    _told: set[int] = field(default_factory=set)
 
     async def tell(self) -> None:
         """Print thoughts as they come over the event stream, until cancelled."""
@@ -90,10 +91,14 @@ class Stage:
                         if line.startswith("id:"):
                             last = line[3:].strip()
                         elif line.startswith("data:"):
-                            self._print(json.loads(line[5:]))
+                            self._tell_once(json.loads(line[5:]))
             await asyncio.sleep(0.2)
 
-    def _print(self, thought: dict[str, Any]) -> None:
+    def _tell_once(self, thought: dict[str, Any]) -> None:
+        seq = int(thought["seq"])
+        if seq in self._told:
+            return
+        self._told.add(seq)
         node = str(thought.get("node", ""))
         line = Text(f"{str(thought.get('at', ''))[11:19]}  ", style="dim")
         line.append(f"{node:<20} ", style=_COLOURS.get(node, ""))
@@ -126,8 +131,15 @@ class Stage:
         return found
 
     async def ended(self, service: str) -> dict[str, Any]:
-        """Return the incident once it has ended."""
-        return await self.until(service, lambda found: found["status"] in ("resolved", "escalated"), _ACT_S)
+        """Return the incident once it has ended and all that it thought is told.
+
+        The stream follows the store by a moment: what it has not brought by now would come after the act's end, or,
+        of the last act, never.
+        """
+        found = await self.until(service, lambda found: found["status"] in ("resolved", "escalated"), _ACT_S)
+        for thought in found.get("thoughts", ()):
+            self._tell_once(thought)
+        return found
 
 
 def fall_ill(world: World) -> None:
