@@ -40,7 +40,7 @@ EVIDENCE = [
         EvidenceKind.neighbour, service="db", role="called",
         signals={"memory": {"signal": "memory", "points": [[1.0, 5.0]]}},
     ),
-    piece(EvidenceKind.suspects, first="payments"),
+    piece(EvidenceKind.suspects, first="payments", scores={"payments": 7.5}),
 ]  # fmt: skip
 
 
@@ -54,6 +54,29 @@ def test_a_verified_fix_proves_component_cause_and_action() -> None:
     assert [entry.line for entry in case.logs] == ["one", "two"]
     assert case.since == NOW.timestamp() - 60
     assert "suspects" not in str(case.evidence)
+
+
+def test_events_and_tool_results_are_read_again_and_the_ranking_of_then_is_kept_but_hidden() -> None:
+    said = {EvidenceKind.events: "died by itself once", EvidenceKind.tool: "notes: pool of 10"}
+    told = [
+        Evidence(id=f"E{number}", kind=kind, source="s", finding="found", text=text)
+        for number, (kind, text) in enumerate(said.items(), start=5)
+    ]
+    raw = case_of(incident(), (), [*EVIDENCE, *told])
+    _, case, _ = read_case(raw)
+    assert case.evidence["E5 s"] == "found\ndied by itself once"
+    assert case.evidence["E6 s"] == "found\nnotes: pool of 10"
+    assert raw["extra"]["suspects"] == [{"finding": "found", "text": "one\ntwo", "scores": {"payments": 7.5}}]
+    assert "7.5" not in case.model_dump_json()
+
+
+def test_a_peer_is_told_of_and_no_candidate() -> None:
+    signals = {"memory": {"signal": "memory", "points": [[1.0, 5.0]]}}
+    peer = piece(EvidenceKind.neighbour, service="inventory", role="peer", signals=signals)
+    _, case, _ = read_case(case_of(incident(), (), [peer.model_copy(update={"id": "E9"}), *EVIDENCE]))
+    assert case.candidates == ("payments", "db")
+    assert "inventory|memory" not in case.metrics
+    assert "E9 s" in case.evidence
 
 
 @pytest.mark.parametrize(

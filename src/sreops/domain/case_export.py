@@ -6,6 +6,7 @@ from typing import Any
 from sreops.domain.alert import AlertEvent
 from sreops.domain.evidence import Evidence, EvidenceKind
 from sreops.domain.incident import EffectOutcome, Incident, Resolution
+from sreops.domain.neighbours import Role
 from sreops.domain.suspects import ALERT_LAGS_S, ranked_name
 
 _ACTION_CLASSES = {"restart_container": "restart", "start_container": "restart", "scale_container": "scale"}
@@ -16,16 +17,19 @@ _STATES = frozenset(
         EvidenceKind.history,
         EvidenceKind.change,
         EvidenceKind.neighbour,
+        EvidenceKind.tool,
     }
 )
+"""What is text: state dumps, and what tools of MCP servers answered."""
 Metrics = dict[str, list[tuple[float, float]]]
 
 
 def case_of(incident: Incident, events: Sequence[AlertEvent], evidence: Sequence[Evidence]) -> dict[str, Any]:
     """Return the case; ``events`` oldest first. What ``eval`` hides is all that says how the incident ended."""
     event = events[0] if events else None
-    metrics = dict(_metrics(incident.service, evidence))
-    services = [incident.service, *(str(i.data["service"]) for i in evidence if i.kind is EvidenceKind.neighbour)]
+    ranked = [item for item in evidence if not _of_a_peer(item)]
+    metrics = dict(_metrics(incident.service, ranked))
+    services = [incident.service, *(str(i.data["service"]) for i in ranked if i.kind is EvidenceKind.neighbour)]
     alert_s = (event.starts_at if event is not None else incident.opened_at).timestamp()
     times = [at for points in metrics.values() for at, _ in points] or [alert_s]
     return {
@@ -53,9 +57,20 @@ def case_of(incident: Incident, events: Sequence[AlertEvent], evidence: Sequence
         "extra": {
             "evidence": {
                 f"{item.id} {item.source}": f"{item.finding}\n{item.text}" for item in evidence if item.kind in _STATES
-            }
+            },
+            # for people: our own ranking of then is a conclusion, and `eval`, which makes its own, hides it
+            "suspects": [
+                {"finding": item.finding, "text": item.text, "scores": item.data.get("scores", {})}
+                for item in evidence
+                if item.kind is EvidenceKind.suspects
+            ],
         },
     }
+
+
+def _of_a_peer(item: Evidence) -> bool:
+    """Whether it is about a peer: those are told of, and not ranked."""
+    return item.kind is EvidenceKind.neighbour and item.data.get("role") == Role.peer.value
 
 
 def _metrics(service: str, evidence: Sequence[Evidence]) -> Iterator[tuple[str, list[tuple[float, float]]]]:
