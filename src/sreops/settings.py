@@ -121,7 +121,7 @@ class LLMSettings(BaseModel):
     api_key: OptionalSecret = None
     base_url: OptionalUrl = None
     model: str = "claude-sonnet-5-5"
-    timeout_s: float = Field(60.0, gt=0)  # of one request
+    timeout_s: float = Field(60.0, gt=0)  # of silence: an answer that keeps coming has time until the deadline
     deadline_s: float = Field(150.0, gt=0)  # of one incident's analysis, its questions and retries included
     max_tokens: int = Field(8192, ge=256, le=21_000)  # of one answer, thinking included
     max_retries: int = Field(2, ge=0, le=10)

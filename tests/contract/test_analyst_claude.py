@@ -20,7 +20,7 @@ from starlette.routing import Route
 from sreops.adapters.claude import ClaudeAnalyst
 from sreops.domain.analysis import Brief
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
-from sreops.sandbox.claude import Claude, CutShort, Fail, Override, Refuse, Say, UseTools
+from sreops.sandbox.claude import BreakStream, Claude, CutShort, Fail, Override, Refuse, Say, Slowly, UseTools
 from sreops.sandbox.server import Server
 from sreops.settings import LLMSettings
 
@@ -449,6 +449,61 @@ async def test_rubbish_is_refused(claude: Claude, analyst: ClaudeAnalyst, body: 
     claude.faults.fail(200, body, content_type=content_type, times=2)
     assert await refusal(analyst)
     assert claude.faults.count("POST") == 2
+
+
+async def test_an_answer_that_keeps_coming_is_not_cut_however_long_it_takes(claude: Claude) -> None:
+    claude.script(Slowly(0.05))
+    async with Server(claude.app) as server, analyst_at(server.url, timeout_s=0.4) as analyst:
+        began = time.monotonic()
+        answer = await analyst.analyze(brief(*OOM), timeout_s=30)
+        assert time.monotonic() - began > 2 * 0.4
+    assert answer.analysis.evidence
+    assert sent(claude)["stream"] is True
+
+
+async def test_an_answer_that_falls_silent_is_not_waited_for(claude: Claude) -> None:
+    claude.script(Slowly(20))
+    async with Server(claude.app) as server, analyst_at(server.url, timeout_s=0.3) as analyst:
+        began = time.monotonic()
+        assert "fell silent for 0.3 s" in str(await unavailable(analyst, timeout_s=15))
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("events", [1, 4, 9])
+@pytest.mark.parametrize("error", [None, "overloaded_error"])
+async def test_a_stream_that_breaks_off_is_worth_another_try(
+    claude: Claude, analyst: ClaudeAnalyst, events: int, error: str | None
+) -> None:
+    claude.script(BreakStream(events, error))
+    assert "broke its answer off" in str(await unavailable(analyst))
+
+
+async def test_a_gateway_that_does_not_stream_is_understood(claude: Claude, analyst: ClaudeAnalyst) -> None:
+    message = {"content": [{"type": "text", "text": json.dumps(GOOD)}], "stop_reason": "end_turn"}
+    claude.faults.fail(200, json.dumps(message).encode(), content_type="application/json")
+    assert (await analyst.analyze(brief(*OOM), timeout_s=5)).analysis.evidence == ("E2",)
+
+
+START = {"type": "message_start", "message": {"id": "m", "content": [], "stop_reason": None, "usage": {}}}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [{"type": "ping"}],
+        [{"type": "content_block_delta", "index": 3, "delta": {"type": "text_delta", "text": "x"}}],
+        [START, {"type": "content_block_delta", "index": 3, "delta": {"type": "text_delta", "text": "x"}}],
+        [START, {"type": "message_delta"}],
+        [{"type": "message_start", "message": None}],
+    ],
+)
+async def test_a_stream_of_rubbish_is_refused(
+    claude: Claude, analyst: ClaudeAnalyst, events: list[dict[str, Any]]
+) -> None:
+    frames = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    claude.faults.fail(200, frames.encode(), content_type="text/event-stream", times=2)
+    assert await refusal(analyst)
 
 
 async def test_half_an_answer_is_no_answer(claude: Claude, analyst: ClaudeAnalyst) -> None:

@@ -25,7 +25,7 @@ from sreops.domain.questions import TOOLS
 from sreops.domain.redaction import Redactor
 from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, QueryRefused
 from sreops.ports import AnalystAnswer, ModelLedger, ToolSpec
-from sreops.sandbox.claude import Claude, CutShort, Fail, Override, Refuse, Say, UseTools
+from sreops.sandbox.claude import BreakStream, Claude, CutShort, Fail, Override, Refuse, Say, UseTools
 from sreops.sandbox.server import Server
 from sreops.settings import LLMSettings
 from sreops.telemetry import REGISTRY
@@ -315,12 +315,13 @@ async def test_a_model_without_a_price_costs_the_dearest() -> None:
 # --- what comes back --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "tries"), [(400, 1), (401, 1), (404, 1), (413, 1), (429, 3), (500, 3), (529, 3)])
+@pytest.mark.parametrize(("status", "tries"), [(400, 1), (401, 1), (404, 1), (413, 2), (429, 3), (500, 3), (529, 3)])
 async def test_every_status_is_counted_and_retried_only_where_that_helps(status: int, tries: int) -> None:
     ledger = MemoryLedger()
     async with model(ledger, max_retries=2) as (claude, analyst):
         claude.script(*[Fail(status, headers={"retry-after": "0"})] * 3)
-        with pytest.raises(AnalystUnavailable if tries > 1 else AnalystRefused, match=str(status)):
+        # the request that was too large is not sent again, but a shorter one is
+        with pytest.raises(AnalystUnavailable if tries > 2 else AnalystRefused, match=str(status)):
             await analyst.analyze(about(), timeout_s=10)
     used = await ledger.model_usage(incident_id="i-1")
     assert (used.calls, used.failed, used.micro_usd) == (tries, tries, 0)
@@ -346,6 +347,30 @@ async def test_a_lost_answer_counts_as_what_it_may_have_cost(break_it: str) -> N
     used = await ledger.model_usage(incident_id="i-1")
     assert (used.calls, used.failed) == (1, 1)
     assert used.micro_usd > 0
+
+
+@pytest.mark.parametrize("error", [None, "overloaded_error"])
+async def test_a_stream_that_broke_off_counts_as_what_it_may_have_cost(error: str | None) -> None:
+    ledger = MemoryLedger()
+    async with model(ledger) as (claude, analyst):
+        claude.script(BreakStream(5, error))
+        with pytest.raises(AnalystUnavailable, match="broke its answer off"):
+            await analyst.analyze(about(), timeout_s=5)
+    used = await ledger.model_usage(incident_id="i-1")
+    assert (used.calls, used.failed) == (1, 1)
+    assert used.micro_usd > 0
+
+
+async def test_a_question_that_was_streamed_goes_back_as_it_came() -> None:
+    given = {"scope": "L1", "contains": 'payment \u00fc "declined" ' + "x" * 60}
+    async with model() as (claude, analyst):
+        claude.script(UseTools((("query_logs", given),), text="Looking."))
+        inquiry = Answers()
+        await analyst.analyze(about(), timeout_s=10, inquiry=inquiry)
+    assert inquiry.asked == [("query_logs", given)]
+    said = bodies(claude)[1]["messages"][1]["content"]
+    assert [block["type"] for block in said] == ["text", "tool_use"]
+    assert said[1]["input"] == given
 
 
 async def test_what_a_cut_or_refused_answer_cost_is_counted() -> None:

@@ -1,4 +1,7 @@
-"""One request to the Messages API, by the SDK, with no retries of its own; no foreign error leaves this file."""
+"""One request to the Messages API, by the SDK, with no retries of its own; no foreign error leaves this file.
+
+Answers are streamed: a long one takes minutes, and only a stream tells one that is being written from one that hangs.
+"""
 
 import asyncio
 import contextlib
@@ -20,6 +23,10 @@ from sreops.settings import LLMSettings
 
 BASE_URL = "https://api.anthropic.com"
 _AGAIN_LATER = frozenset({408, 409, 429})
+MOST_BYTES = 16_000_000
+"""Of one answer; the longest that may be asked for takes about a fifth of it as events."""
+_OUT_OF_ORDER = (TypeError, AttributeError, LookupError, AssertionError, RuntimeError)
+"""What the SDK's own code stumbles over where a stream's events are not those of a message, in its order."""
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
@@ -86,26 +93,51 @@ class Api:
             http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
         )
 
-    async def message(self, request: dict[str, Any], *, timeout_s: float) -> str:
-        """Ask once; the body of the answer. Raises AnalystUnavailable or AnalystRefused."""
-        async with self._translated(timeout_s):
+    async def message(self, request: dict[str, Any], *, timeout_s: float, silence_s: float) -> str:
+        """Ask once; the whole message as JSON, or what came instead. Raises AnalystUnavailable or AnalystRefused.
+
+        ``timeout_s`` is for all of it; ``silence_s`` how long nothing may arrive meanwhile.
+        """
+        async with self._translated(timeout_s, silence_s):
             client = await self._sdk()
-            raw = await client.messages.with_raw_response.create(**request, timeout=timeout_s)
-            return str(await raw.text())
+            async with client.messages.stream(**request, timeout=silence_s) as stream:
+                return await self._read(stream)
+
+    async def _read(self, stream: anthropic.AsyncMessageStream[Any]) -> str:
+        """Read to the end; raises Lost where the stream breaks off, which the SDK takes for an end."""
+        response = stream.response
+        if "event-stream" not in response.headers.get("content-type", ""):
+            # a gateway that does not stream, or something else altogether: what it is shows when it is read
+            return (await response.aread()).decode("utf-8", "replace")
+        message = None
+        try:
+            async for _ in stream:
+                message = stream.current_message_snapshot if message is None else message
+                if response.num_bytes_downloaded > MOST_BYTES:
+                    raise AnalystRefused(f"{self.shown} sent more than {MOST_BYTES} bytes in one answer")
+        except _OUT_OF_ORDER as exc:
+            raise AnalystRefused(f"{self.shown} streamed what is no message: {one_line(repr(exc))}") from exc
+        if message is None:
+            return ""
+        if message.stop_reason is None:
+            raise Lost(f"{self.shown} broke its answer off: the stream ended before the message did")
+        return message.to_json(indent=None)
 
     async def model(self, name: str, *, timeout_s: float) -> Any:
         """Return what the API says about a model."""
-        async with self._translated(timeout_s):
+        async with self._translated(timeout_s, timeout_s):
             client = (await self._sdk()).with_options(timeout=timeout_s)
             return await client.models.retrieve(name)
 
     @asynccontextmanager
-    async def _translated(self, timeout_s: float) -> AsyncIterator[None]:
+    async def _translated(self, timeout_s: float, silence_s: float) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(timeout_s):
                 yield
-        except (TimeoutError, anthropic.APITimeoutError) as exc:
-            told = f"{self.shown} did not answer within {round(timeout_s, 1):g} s"
+        except TimeoutError as exc:
+            raise Lost(f"{self.shown} did not answer within {round(timeout_s, 1):g} s") from exc
+        except anthropic.APITimeoutError as exc:
+            told = f"{self.shown} did not answer within {round(silence_s, 1):g} s"
             if isinstance(exc.__cause__, _NEVER_SENT):
                 raise AnalystUnavailable(told) from exc
             raise Lost(told) from exc
@@ -116,9 +148,13 @@ class Api:
             raise Lost(told) from exc
         except anthropic.APIStatusError as exc:
             said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
+            if exc.status_code < 300:  # an error in the middle of the stream: what was written is paid for
+                raise Lost(f"{self.shown} broke its answer off: {one_line(exc.message)}") from exc
             if _worth_again(exc):
                 raise Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc)) from exc
             raise (TooLong if _too_long(exc) else AnalystRefused)(said, status=exc.status_code) from exc
+        except httpx2.TimeoutException as exc:
+            raise Lost(f"{self.shown} fell silent for {round(silence_s, 1):g} s in its answer") from exc
         except httpx2.HTTPError as exc:  # the body broke off after the SDK had handed the response over
             raise Lost(f"{self.shown} broke its answer off: {one_line(str(exc))}") from exc
         except (anthropic.AnthropicError, ValueError) as exc:

@@ -98,7 +98,7 @@ class Calls:
             spread_s = min(wait_s * 0.25, max(0.0, deadline_s - self._not_before_s) / 2)
             await asyncio.sleep(wait_s + random.uniform(0.0, spread_s))  # noqa: S311  # guards nothing
             now_s = time.monotonic()
-        if not self.breaker.admits(now_s, self._settings.timeout_s):
+        if not self.breaker.admits(now_s, max(0.0, deadline_s - now_s)):
             raise AnalystUnavailable(
                 f"{self._api.shown} is not asked for {self.breaker.wait_s(now_s):.0f} s more, because it failed "
                 f"{self.breaker.in_a_row} times in a row, last: {self.breaker.last_error}",
@@ -106,14 +106,15 @@ class Calls:
             )
 
     async def _once(self, incident_id: str, request: dict[str, Any], deadline_s: float, kept: TokenCount) -> Reply:
-        timeout_s = min(self._settings.timeout_s, deadline_s - time.monotonic())
+        timeout_s = deadline_s - time.monotonic()
         if timeout_s <= 0:
             self.breaker.gave_up()
             raise AnalystUnavailable(f"{self._api.shown} was not asked: the time for the analysis is over")
         call = await self._begin(incident_id, request, kept)
         began_s = time.monotonic()
         try:
-            text = await self._api.message(request, timeout_s=timeout_s)
+            silence_s = min(self._settings.timeout_s, timeout_s)
+            text = await self._api.message(request, timeout_s=timeout_s, silence_s=silence_s)
             reply = read_reply(text)
         except BaseException as exc:
             outcome, took = _outcome_of(exc)

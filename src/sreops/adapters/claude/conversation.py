@@ -18,7 +18,7 @@ from sreops.settings import LLMSettings
 from sreops.telemetry import MODEL_TOOL_CALLS, log
 
 MOST_OUTPUT = 21_000
-"""Tokens of an answer that the SDK takes without streaming."""
+"""Tokens that an answer has room for, also where it is asked for again."""
 MOST_AT_ONCE = 4
 """Questions of one step that are answered."""
 _ENOUGH = "No question is left: give the final answer now, from what you have, at the confidence which that bears."

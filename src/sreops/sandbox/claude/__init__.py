@@ -26,6 +26,7 @@ from sreops.sandbox.claude.script import (
     Override,
     Refuse,
     Say,
+    Slowly,
     Step,
     UseTools,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "RecordedRequest",
     "Refuse",
     "Say",
+    "Slowly",
     "Step",
     "UseTools",
     "claude_error",
@@ -184,8 +186,7 @@ class Claude:
         message = self._message(body, model, reply)
         headers = self._headers()
         if body.get("stream"):
-            broken = step if isinstance(step, BreakStream) else None
-            return StreamingResponse(sse(message, broken), media_type="text/event-stream", headers=headers)
+            return StreamingResponse(sse(message, step), media_type="text/event-stream", headers=headers)
         return JSONResponse(message, headers=headers)
 
     def _think(self, body: dict[str, Any], reply: Draft) -> None:

@@ -1,5 +1,6 @@
 """From what is to be said to a message, and from a message to the events of a stream."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -96,12 +97,14 @@ def _block_events(index: int, block: Mapping[str, Any]) -> Iterator[tuple[str, d
     yield "content_block_stop", {"index": index}
 
 
-async def sse(message: Mapping[str, Any], broken: script.BreakStream | None) -> AsyncIterator[bytes]:
-    """Yield the stream's frames, ending early where the script says so."""
+async def sse(message: Mapping[str, Any], step: script.Step | None) -> AsyncIterator[bytes]:
+    """Yield the stream's frames, slowly or ending early where the script says so."""
     for number, (name, fields) in enumerate(stream_events(message)):
-        if broken is not None and number >= broken.events:
-            if broken.error is not None:
-                error = {"type": broken.error, "message": "scripted failure in the stream"}
+        if isinstance(step, script.Slowly):
+            await asyncio.sleep(step.pause_s)
+        if isinstance(step, script.BreakStream) and number >= step.events:
+            if step.error is not None:
+                error = {"type": step.error, "message": "scripted failure in the stream"}
                 yield _frame("error", {"error": error, "request_id": message["id"]})
             return
         yield _frame(name, fields)

@@ -67,4 +67,11 @@ class BreakStream:
     error: str | None = None
 
 
-Step = Say | Refuse | UseTools | CutShort | Override | Fail | BreakStream
+@dataclass(frozen=True)
+class Slowly:
+    """Answer as the analyst would, with `pause_s` (wall seconds) before each event of the stream."""
+
+    pause_s: float
+
+
+Step = Say | Refuse | UseTools | CutShort | Override | Fail | BreakStream | Slowly
