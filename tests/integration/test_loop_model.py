@@ -65,7 +65,7 @@ NEAR = UseTools(
 )
 STRANGERS = UseTools(
     (
-        ("describe_container", {"scope": "C4"}),
+        ("describe_container", {"scope": "C7"}),
         ("past_incidents", {"scope": "ledger-db", "days": 30}),
     )
 )
@@ -90,8 +90,8 @@ async def test_the_model_may_ask_about_known_neighbours_and_about_nobody_else(
             if block["type"] == "tool_result" and block.get("is_error")
         ]  # fmt: skip
         assert len(refused) == 2
-        assert "scope must be one of C1, C2, C3" in refused[0]
-        assert "scope must be one of H1, H2, H3" in refused[1]
+        assert "scope must be one of C1, C2, C3, C4, C5, C6" in refused[0]
+        assert "scope must be one of H1, H2, H3, H4, H5, H6" in refused[1]
 
 
 async def test_an_overconfident_model_on_the_alert_s_own_text_is_taken_down_with_the_reason(
