@@ -125,6 +125,20 @@ async def test_where_the_rules_would_do_something_else_the_model_is_taken_down_a
         assert it.starts() == 1
 
 
+async def test_a_model_that_cites_nothing_twice_is_not_believed_and_the_rules_answer_with_the_reason(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking()) as it:
+        assert it.world.claude is not None
+        nothing = Override({"evidence": [], "recommended_action": "none", "runbook_id": None})
+        it.world.claude.script(nothing, nothing)
+        await it.fire()
+        incident = await it.ended()
+        assert it.world.claude.unused_steps == 0
+        assert incident.analyst == "rules"
+        assert "cites no evidence" in str(incident.analyst_why)
+
+
 async def test_what_failed_calls_took_is_on_the_incident_that_the_rules_answered(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:

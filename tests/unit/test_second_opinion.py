@@ -55,6 +55,17 @@ def test_rules_that_are_unsure_contradict_nobody():
     assert not second_opinion(analysis(), UNKNOWN, EVIDENCE).why
 
 
+@pytest.mark.parametrize("kind", ["neighbour", "events"])
+def test_what_is_told_of_a_peer_proves_no_cause_and_beside_other_evidence_it_does_no_harm(kind):
+    blaming = analysis("dependency_down", "escalate", 0.9, ("E13",))
+    of_role = {role: Evidence(id="E13", kind=kind, source="s", finding="f", data={"role": role}) for role in
+               ("peer", "called")}  # fmt: skip
+    assert second_opinion(blaming, UNKNOWN, (*EVIDENCE, of_role["peer"])).analysis.confidence == 0.5
+    assert second_opinion(blaming, UNKNOWN, (*EVIDENCE, of_role["called"])).analysis.confidence == 0.9
+    with_own = blaming.model_copy(update={"evidence": ("E3", "E13")})
+    assert second_opinion(with_own, UNKNOWN, (*EVIDENCE, of_role["peer"])).analysis.confidence == 0.9
+
+
 @pytest.mark.parametrize("cited", [("E1",), ("E4",), ("E1", "E4"), ("E7",), ("E8",), ("E9",), ("E7", "E8", "E1")])
 def test_gaps_the_alert_s_own_text_suspicions_and_changes_alone_prove_nothing(cited):
     opinion = second_opinion(analysis(confidence=1.0, evidence=cited), analysis(), EVIDENCE)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.analysis import Analysis, Category
 from sreops.domain.evidence import Evidence, EvidenceKind
+from sreops.domain.neighbours import Role
 
 OTHER_ACTION_COST = 0.25
 """The rules, sure enough themselves, would do something else."""
@@ -60,7 +61,7 @@ def second_opinion(model: Analysis, rules: Analysis, evidence: Sequence[Evidence
 def _doubts(model: Analysis, rules: Analysis, evidence: Sequence[Evidence]) -> Iterator[tuple[float, float, str]]:
     """Yield (at most, taken off, why) for each doubt."""
     cited = [item for item in evidence if item.id in model.evidence]
-    if model.category is not Category.unknown and all(item.kind in _PROVES_NOTHING for item in cited):
+    if model.category is not Category.unknown and all(map(_proves_nothing, cited)):
         named = ", ".join(item.id for item in cited) or "nothing"
         yield WEAK_MOST, 0.0, f"it cites {named}, which proves no cause"
     elif cited and all(item.partial for item in cited):
@@ -94,5 +95,9 @@ def _supported(model: Analysis, rules: Analysis) -> bool:
 
 
 def _text_alone(cited: Sequence[Evidence]) -> bool:
-    told = (EvidenceKind.logs, EvidenceKind.tool, *_PROVES_NOTHING)
-    return all(item.kind in told for item in cited)
+    return all(item.kind in (EvidenceKind.logs, EvidenceKind.tool) or _proves_nothing(item) for item in cited)
+
+
+def _proves_nothing(item: Evidence) -> bool:
+    """Whether it proves no cause; so of a peer whatever is told: nothing says that the alerted service needs it."""
+    return item.kind in _PROVES_NOTHING or item.data.get("role") == Role.peer.value

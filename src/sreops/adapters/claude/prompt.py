@@ -25,6 +25,8 @@ normal is.
 - Rest every claim on evidence and cite its ids (E1, E2, …) in `evidence`. What no evidence shows, you do not know.
 - Look for what speaks against your conclusion: a deploy just before, a dependency in trouble, a signal that is back \
 to normal, a change in traffic that explains the load. Say it in `reasoning`.
+- A neighbour that stands beside the service, no calls known, is only somewhere to look: its trouble is a cause where \
+the service's own evidence points to it.
 - Missing or partial evidence (kind `gap`, or marked partial) lowers the confidence; it is never a sign of health.
 
 Confidence
