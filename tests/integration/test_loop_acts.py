@@ -401,7 +401,11 @@ async def _feed(world: World, service: Service, *, helps: bool) -> None:
 async def test_logs_metrics_and_the_alerts_state_come_through_grafana_where_no_direct_url_is_set(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    patient = {"SREOPS_PROMETHEUS__TIMEOUT_S": "20", "SREOPS_LOKI__TIMEOUT_S": "20", "SREOPS_EVIDENCE__DEADLINE_S": "20"}
+    patient = {
+        "SREOPS_PROMETHEUS__TIMEOUT_S": "20",
+        "SREOPS_LOKI__TIMEOUT_S": "20",
+        "SREOPS_EVIDENCE__DEADLINE_S": "20",
+    }
     async with loop_scene(tmp_path, monkeypatch, through_grafana=True, **patient) as it:
         await it.fire()
         incident = await it.ended()
