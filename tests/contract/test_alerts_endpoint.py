@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 
 from development_cases import ABSENT, CASES
+from servers.waiting import eventually
 from sreops.domain.webhook import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import LogRecord
@@ -141,6 +143,23 @@ async def test_both_spellings_and_both_methods_are_answered_without_a_redirect(p
     body = json.dumps(payload(alert())).encode()
     answer = await bridge.client.request(method, path, content=body, headers={"Content-Type": "text/plain"})
     assert answer.status_code == 202
+
+
+async def test_the_log_tells_the_first_request_at_once_and_those_of_the_second_after_it_together(monkeypatch):
+    monkeypatch.setattr(endpoint, "ACCEPTED_LOG_S", 0.3)
+    bridge = Bridge()
+    with capture_logs() as told:
+
+        def accepted() -> list[tuple[int, int]]:
+            return [(one["requests"], one["queued"]) for one in told if one["event"] == "alerts.accepted"]
+
+        await bridge.post(payload(alert()))
+        assert accepted() == [(1, 1)]
+        for _ in range(3):
+            await bridge.post(payload(alert(), alert()))
+        assert await eventually(lambda: accepted() == [(1, 1), (3, 6)])
+        await bridge.post(payload(alert()))
+        assert await eventually(lambda: accepted() == [(1, 1), (3, 6), (1, 1)])
 
 
 async def test_other_methods_are_refused():

@@ -472,6 +472,7 @@ def test_every_alert_is_accounted_for_and_every_event_survives_its_topic(payload
         assert event.fingerprint
         assert event.starts_at - timedelta(days=1) < NOW
         assert read_event(event_json(event)) == event
+        assert list(vars(event)) == list(vars(AlertEvent.model_validate(vars(event), strict=True))), "none is missing"
 
 
 @settings(deadline=None)

@@ -48,6 +48,16 @@ class _Append:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.done.add_done_callback(_retrieve)  # the caller may be gone when it fails
 
+    def expire(self, path: Path, timeout_s: float) -> None:
+        """Give up waiting; what the writer has taken may still be written."""
+        if not self.done.done():
+            self.done.set_exception(
+                EventLogUnavailable(
+                    f"appending {len(self.records)} records to {path} took more than {timeout_s:g} s; "
+                    "is the disk stuck, or the file locked by another process?"
+                )
+            )
+
 
 class EmbeddedEventLog:
     """Topics of one partition each, in ``path``; every append that returned has been synced to disk.
@@ -99,17 +109,13 @@ class EmbeddedEventLog:
         self._waiting.append(append)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_waiting(), name="embedded-log-writer")
+        expiry = asyncio.get_running_loop().call_later(timeout_s, append.expire, self._path, timeout_s)
         try:
-            await asyncio.wait({append.done}, timeout=timeout_s)
+            await append.done  # not by asyncio.wait, which takes longer than all the rest of this
         finally:
+            expiry.cancel()
             if append in self._waiting:  # not taken by the writer yet: it shall not be written behind our back
                 self._waiting.remove(append)
-        if not append.done.done():
-            raise EventLogUnavailable(
-                f"appending {len(records)} records to {self._path} took more than {timeout_s:g} s; "
-                "is the disk stuck, or the file locked by another process?"
-            )
-        append.done.result()
 
     @asynccontextmanager
     async def subscribe(self, topics: Sequence[str], *, group: str) -> AsyncIterator[EmbeddedSubscription]:

@@ -209,8 +209,9 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
     annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
     threshold = labels.get("escalate_threshold", "").strip()
-    return AlertEvent.model_validate(
+    return AlertEvent.trusted(
         {
+            "schema_version": 1,
             "event_id": mint(),
             "source": frame.source,
             "fingerprint": fingerprint,
@@ -219,21 +220,21 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
             "annotations": annotations,
             "starts_at": starts_at,
             "ends_at": ends_at,
+            "generator_url": web_url(raw.get("generatorURL"), "generatorURL", notes),
             "received_at": frame.received_at,
-            "tier": tier,
-            "group_key": frame.group_key,
+            "agent_action": shorten(labels.get("agent_action", "").strip().lower(), _MAX_NAME_CHARS) or "investigate",
+            "runbook_id": shorten(labels.get("runbook_id", "").strip(), _MAX_NAME_CHARS) or None,
             "escalate_threshold": fraction(threshold, "labels.escalate_threshold", DEFAULT_THRESHOLD, notes)
             if threshold
             else DEFAULT_THRESHOLD,
+            "tier": tier,
             "severity": _severity(labels, annotations, notes),
             "service": _service(labels, frame.alertname, fingerprint, notes),
             "values": numbers(raw.get("values"), "values", notes),
-            "generator_url": web_url(raw.get("generatorURL"), "generatorURL", notes),
+            "group_key": frame.group_key,
             "dashboard_url": web_url(raw.get("dashboardURL"), "dashboardURL", notes),
             "panel_url": web_url(raw.get("panelURL"), "panelURL", notes),
             "silence_url": web_url(raw.get("silenceURL"), "silenceURL", notes),
-            "runbook_id": shorten(labels.get("runbook_id", "").strip(), _MAX_NAME_CHARS) or None,
-            "agent_action": shorten(labels.get("agent_action", "").strip().lower(), _MAX_NAME_CHARS) or "investigate",
             "warnings": notes.lines(),  # last: the fields before it note what is wrong with them
         }
     )

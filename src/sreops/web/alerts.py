@@ -32,6 +32,9 @@ ALERT_REJECTED: Final = "alerts.alert_rejected"
 BODY_TIMEOUT_S: Final = 10.0
 """Seconds for the whole body to arrive: Grafana gives up after 30, so an answer must still reach it."""
 
+ACCEPTED_LOG_S: Final = 1.0
+"""Seconds between two lines of what was accepted: one for each request took a seventh of the bridge's time."""
+
 _LOGGED_REJECTIONS: Final = 5
 _COUNTED: Final = {outcome: ALERTS.labels(outcome=outcome) for outcome in ("queued", "resolved", "skipped", "rejected")}
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -111,6 +114,28 @@ def _decoded(body: bytes) -> Any:
         raise _Refusal(400, f"the body is not JSON: {exc}") from exc
 
 
+class _AcceptedLog:
+    """Says what was accepted: the first request at once, those of the second that follows in one line after it."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, int] = {}
+        self._waits = False
+
+    def add(self, **counts: int) -> None:
+        for name, count in counts.items():
+            self._sums[name] = self._sums.get(name, 0) + count
+        self._sums["requests"] = self._sums.get("requests", 0) + 1
+        if not self._waits:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._waits = bool(self._sums)
+        if self._sums:
+            told, self._sums = self._sums, {}
+            log.info(ALERTS_ACCEPTED, **told)
+            asyncio.get_running_loop().call_later(ACCEPTED_LOG_S, self._tell)
+
+
 class _Bridge:
     """The endpoint and the count of requests in flight."""
 
@@ -119,6 +144,7 @@ class _Bridge:
         self._webhook = context.settings.webhook
         self._credentials = WebhookCredentials(self._webhook)
         self._in_flight = 0
+        self._accepted_log = _AcceptedLog()
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -201,7 +227,7 @@ class _Bridge:
                 _COUNTED[outcome].inc(count)
         for one in parsed.rejected[:_LOGGED_REJECTIONS]:
             log.warning(ALERT_REJECTED, index=one.index, reason=one.reason)
-        log.info(ALERTS_ACCEPTED, **counts, rejected=len(parsed.rejected))
+        self._accepted_log.add(**counts, rejected=len(parsed.rejected))
         rejected = [{"index": one.index, "reason": one.reason} for one in parsed.rejected]
         return JSONResponse({"status": "accepted", **counts, "rejected": rejected}, status_code=202)
 
