@@ -1,9 +1,11 @@
 """Column types that mean the same in SQLite and PostgreSQL, and that hostile text can't break."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import BigInteger, Dialect, Integer, Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -73,7 +75,11 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """Read it back."""
-        return None if value is None else json.loads(value)
+        if value is None:
+            return None
+        with contextlib.suppress(ValueError):
+            return from_json(value, cache_strings="keys")
+        return json.loads(value)  # three times as slow, and takes a lone surrogate's escape
 
 
 Sequence64 = BigInteger().with_variant(Integer, "sqlite")
