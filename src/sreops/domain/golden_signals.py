@@ -1,8 +1,9 @@
 """Golden signals: which queries to ask about a service, chosen from the metrics that exist for its labels."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from sreops.domain.quoting import promql_duration, promql_selector
@@ -38,20 +39,22 @@ class _Scope:
 
     def first(self, *patterns: str) -> str | None:
         """Return the first existing name that a pattern matches whole, patterns in order."""
-        for pattern in patterns:
-            for name in sorted(self.names):
-                if re.fullmatch(pattern, name):
-                    return name
-        return None
+        return next((name for pattern in patterns for name in _matching(self.names, pattern)), None)
 
-    def all(self, pattern: str, most: int) -> list[str]:
-        return [name for name in sorted(self.names) if re.fullmatch(pattern, name)][:most]
+    def all(self, pattern: str, most: int) -> Sequence[str]:
+        return _matching(self.names, pattern)[:most]
 
     def select(self, metric: str, *, patterns: Mapping[str, str] | None = None, **labels: str) -> str:
         return promql_selector(metric, {**self.labels, **labels}, patterns=patterns)
 
     def rate(self, metric: str, *, patterns: Mapping[str, str] | None = None) -> str:
         return f"sum(rate({self.select(metric, patterns=patterns)}[{self.range}]))"
+
+
+@lru_cache(maxsize=256)
+def _matching(names: frozenset[str], pattern: str) -> tuple[str, ...]:
+    """Return the names that a pattern matches whole, in order; most services have those of many others."""
+    return tuple(name for name in sorted(names) if re.fullmatch(pattern, name))
 
 
 _NOT_HTTP = r"(?!alertmanager_|prometheus_|promhttp_|scrape_|net_conntrack_|go_|python_)"

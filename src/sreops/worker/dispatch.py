@@ -25,7 +25,7 @@ from sreops.worker.backoff import Backoff
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
 _BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
-_APART_S = 0.01  # between two beginnings: about what an incident takes of the processor before it asks the model
+_APART_S = 0.004  # between two beginnings: about what an incident takes of the processor before it asks the model
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 GRAPH_HUNG = "dispatch.graph_hung"
@@ -210,6 +210,8 @@ class Dispatch:
 
     async def _is_overdue(self, lease: Lease) -> bool:
         now, max_incident_s = self._tools.clock.now(), self._settings.max_incident_s
+        if lease.opened_at is not None and (now - lease.opened_at).total_seconds() <= max_incident_s:
+            return False  # nor can it be: what it waited for a person would be taken off
         return lease.incident_id in await self._tools.store.overdue(now=now, max_incident_s=max_incident_s)
 
     def _too_long(self) -> str:

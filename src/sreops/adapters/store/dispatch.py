@@ -5,11 +5,25 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Row, and_, func, or_, select, tuple_, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+    update,
+)
 
 from sreops.adapters.store.applying import RANK
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.part import Part, held
+from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row
 from sreops.errors import NotFound
@@ -68,6 +82,9 @@ def _of_rank(
         page = connection.execute(query.where(after, work.c.service.not_in(sorted(taken)))).all()
 
 
+_OF_INCIDENT = Prepared(update(work).where(work.c.incident_id == bindparam("of_incident")))
+
+
 class Dispatch(Part):
     """Leases over work rows."""
 
@@ -100,17 +117,15 @@ class Dispatch(Part):
     @staticmethod
     def _lease(connection: Connection, row: Row[Any], owner: str, now: datetime, lease_s: float) -> Lease:
         woken_by = row.woken_by if row.lease_owner is None else "takeover"
-        connection.execute(
-            update(work)
-            .where(work.c.incident_id == row.incident_id)
-            .values(
-                lease_owner=owner,
-                lease_until=now + timedelta(seconds=lease_s),
-                token=row.token + 1,
-                woken_by=woken_by,
-                wakes_seen=row.wakes,
-                seen_at=now,
-            )
+        _OF_INCIDENT.run(
+            connection,
+            of_incident=row.incident_id,
+            lease_owner=owner,
+            lease_until=now + timedelta(seconds=lease_s),
+            token=row.token + 1,
+            woken_by=woken_by,
+            wakes_seen=row.wakes,
+            seen_at=now,
         )
         return Lease(
             incident_id=row.incident_id,
@@ -119,6 +134,7 @@ class Dispatch(Part):
             token=row.token + 1,
             attempts=row.attempts,
             woken_by=woken_by,
+            opened_at=row.opened_at,
         )
 
     async def renew(self, leases: Sequence[Lease], *, now: datetime, lease_s: float) -> Sequence[Lease]:
@@ -195,11 +211,7 @@ class Dispatch(Part):
 
     @staticmethod
     def _end_lease(connection: Connection, lease: Lease, **values: object) -> None:
-        connection.execute(
-            update(work)
-            .where(work.c.incident_id == lease.incident_id)
-            .values(lease_owner=None, lease_until=None, **values)
-        )
+        _OF_INCIDENT.run(connection, of_incident=lease.incident_id, lease_owner=None, lease_until=None, **values)
 
     async def next_wake(self) -> datetime | None:
         """Return when the next sleeping incident is due, or None."""

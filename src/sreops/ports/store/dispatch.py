@@ -15,6 +15,7 @@ class Lease:
 
     ``token`` grows with every claim (a fencing token). ``attempts`` counts failures in a row.
     ``woken_by`` is ``start``, ``timer``, ``resolved``, ``decision`` or ``takeover`` (the last owner vanished).
+    ``opened_at`` is when the episode began.
     """
 
     incident_id: str
@@ -23,6 +24,7 @@ class Lease:
     token: int
     attempts: int
     woken_by: str
+    opened_at: datetime | None = None
 
 
 @dataclass(frozen=True)
