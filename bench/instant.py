@@ -179,9 +179,8 @@ class InstantIssues:
 class PacedAnalyst:
     """Answers after the time that a model takes, or at once: what the rules said of the first, since all are alike."""
 
-    name = "rules"
-
     def __init__(self, latency_s: float) -> None:
+        self.name = "claude" if latency_s else "rules"  # dispatch begins graphs in turn where they will ask a model
         self._latency_s = latency_s
         self._answer: AnalystAnswer | None = None
 

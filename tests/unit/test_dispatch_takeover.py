@@ -76,7 +76,7 @@ async def running(dispatch: Dispatch) -> AsyncIterator[None]:
 async def test_two_runs_of_one_incident_never_overlap() -> None:
     store, runner, wake = _Store(), _Runner(), asyncio.Event()
     settings = Settings(worker={"idle_poll_s": 0.01}, _env_file=None)
-    tools = SimpleNamespace(store=store, clock=SimpleNamespace(now=lambda: NOW), settings=settings)
+    tools = SimpleNamespace(store=store, clock=SimpleNamespace(now=lambda: NOW), settings=settings, analysts=())
     dispatch = Dispatch(cast(Runner, runner), cast(Tools, tools), owner="me", wake=wake)
     async with running(dispatch):
         async with asyncio.timeout(5):

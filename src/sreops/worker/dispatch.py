@@ -25,7 +25,7 @@ from sreops.worker.backoff import Backoff
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
 _BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
-_APART_S = 0.004  # between two beginnings: about what an incident takes of the processor before it asks the model
+_APART_S = 0.01  # between two beginnings: about what an incident takes of the processor before it asks the model
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 GRAPH_HUNG = "dispatch.graph_hung"
@@ -52,6 +52,7 @@ class Dispatch:
         self._running: dict[asyncio.Task[None], tuple[Lease, RunControl]] = {}
         self._limits: dict[str, asyncio.Timeout] = {}  # by incident, while its graph runs
         self._draining = False
+        self._asks_model = any(analyst.name != "rules" for analyst in tools.analysts)
         self._beginning = asyncio.Lock()
         self._began_at = 0.0  # by the loop's clock, the last one
 
@@ -145,7 +146,7 @@ class Dispatch:
     async def _work(self, lease: Lease, control: RunControl) -> None:
         with structlog.contextvars.bound_contextvars(incident_id=lease.incident_id, service=lease.service):
             try:
-                if lease.woken_by == "start":
+                if lease.woken_by == "start" and self._asks_model:
                     await self._turn()
                 await self._advance(lease, control)
             except LeaseLost as exc:
