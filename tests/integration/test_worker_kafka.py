@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -150,19 +149,6 @@ async def produce(broker: Kafka, topic: str, key: str, value: bytes, *headers: t
         await producer.stop()
 
 
-async def dead_letters(sreops: Sreops, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [*sreops.command(), "dead-letter", *arguments],
-        env=sreops.environment() | {"COLUMNS": "300"},
-        cwd=sreops.directory,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-
-
 @pytest.fixture
 def silent_loki() -> Iterator[socket.socket]:
     """A Loki that takes connections and never answers: whatever asks it is at work for as long as it is open."""
@@ -212,13 +198,13 @@ async def test_what_can_not_be_read_is_listed_goes_back_and_dies_again_as_the_sa
     await eventually(lambda: ended(sreops, [healthy]), 60, what="the alert beside it to be handled")
 
     async def listed() -> str:
-        shown = (await dead_letters(sreops, "list")).stdout
+        shown = (await sreops.dead_letter("list", timeout_s=90)).stdout
         return shown if poisonous in shown else ""
 
     shown = await eventually(listed, 60, every_s=0.5, what="the dead letter to be listed")
     [letter_id] = [line.split()[0] for line in shown.splitlines() if f"  {poisonous}  " in line]
     assert "not an event of schema 1" in shown
-    back = await dead_letters(sreops, "requeue", letter_id)
+    back = await sreops.dead_letter("requeue", letter_id, timeout_s=90)
     assert (back.returncode, "1 put back" in back.stdout) == (0, True), back.stdout + back.stderr
 
     async def died_twice() -> bool:
@@ -248,14 +234,14 @@ async def test_an_event_that_was_handled_before_is_worked_on_again_once_where_a_
     )  # fmt: skip
 
     async def listed() -> str:
-        shown = (await dead_letters(sreops, "list")).stdout
+        shown = (await sreops.dead_letter("list", timeout_s=90)).stdout
         return shown if event_id in shown else ""
 
     assert "a bug of yesterday" in await eventually(listed, 60, every_s=0.5)
     sreops.stop()  # put back while nobody reads: it waits in the broker
-    back = await dead_letters(sreops, "requeue", event_id)
+    back = await sreops.dead_letter("requeue", event_id, timeout_s=90)
     assert back.returncode == 0, back.stdout + back.stderr
-    again = await dead_letters(sreops, "requeue", "--all")
+    again = await sreops.dead_letter("requeue", "--all", timeout_s=90)
     assert f"{event_id}: put back" not in again.stdout, "what was put back is not put back twice by --all"
     await asyncio.to_thread(sreops.start)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +39,19 @@ class Sreops(Server):
 
     def command(self) -> list[str]:
         return [sys.executable, "-m", "sreops"]
+
+    async def dead_letter(self, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """Run `dead-letter` with this process's settings, beside it or while it is stopped."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            [*self.command(), "dead-letter", *arguments],
+            env=self.environment() | {"COLUMNS": "300"},
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
 
     def environment(self) -> dict[str, str]:
         measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}

@@ -159,13 +159,10 @@ class DockerContainers:
         if not _IMAGE.fullmatch(reference):
             return None  # no image can be called this, and nothing of it reaches the engine
         path = f"images/{reference}/json"
-        try:
-            answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
-        except EngineRefused as exc:
-            if exc.status == 404:
-                return None
-            raise
-        shown = self._engine.read_json(f"GET /{path}", answer)
+        found = await self._look_up(path, timeout_s)
+        if found is None:
+            return None
+        (shown,) = found
         state = image_state(shown) if isinstance(shown, dict) else None
         if state is None:
             raise EngineUnavailable(f"docker: GET /{path}: the answer is not an image")
@@ -262,16 +259,23 @@ class DockerContainers:
 
     async def _inspect(self, container_id: str, timeout_s: float) -> Mapping[str, Any] | None:
         path = f"containers/{_full_id(container_id)}/json"
+        found = await self._look_up(path, timeout_s)
+        if found is None:
+            return None
+        (shown,) = found
+        if not isinstance(shown, dict) or shown.get("Id") != container_id:
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is not this container")
+        return shown
+
+    async def _look_up(self, path: str, timeout_s: float) -> tuple[Any] | None:
+        """Return the JSON at a path (which may be null); None where the engine knows no such thing."""
         try:
             answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
         except EngineRefused as exc:
             if exc.status == 404:
                 return None
             raise
-        shown = self._engine.read_json(f"GET /{path}", answer)
-        if not isinstance(shown, dict) or shown.get("Id") != container_id:
-            raise EngineUnavailable(f"docker: GET /{path}: the answer is not this container")
-        return shown
+        return (self._engine.read_json(f"GET /{path}", answer),)
 
     async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
         return await self._get("containers/json", filters, timeout_s, {"all": "1"})
