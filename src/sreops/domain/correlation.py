@@ -42,7 +42,11 @@ class KnownAlert(BaseModel):
 
 
 class KnownIncident(BaseModel):
-    """What correlation needs to know of an incident."""
+    """What correlation needs to know of an incident.
+
+    ``alerts`` may be those with the event's fingerprint only; ``others_fire`` then says whether one that is not
+    listed fires: what an alert costs must not grow with its incident. ``acted``: sreops has changed something for it.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -53,6 +57,8 @@ class KnownIncident(BaseModel):
     opened_at: AwareDatetime
     ended_at: AwareDatetime | None
     alerts: tuple[KnownAlert, ...]
+    others_fire: bool = False
+    acted: bool = False
     storm: dict[str, str] | None = None  # of a storm incident: the labels that its alerts share
 
 
@@ -121,6 +127,9 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
     for incident in holders:
         if why := _refires(incident, event, told_at, windows):
             return Correlation(disposition=Disposition.refire, incident_id=incident.id, why=why)
+    for incident in holders:
+        if why := _comes_back(incident, event, told_at, windows):
+            return Correlation(disposition=Disposition.attach, incident_id=incident.id, why=why)
     why = "no incident of this service is open, and none that held this alert ended a short time ago"
     return Correlation(disposition=Disposition.open, incident_id=incident_id_of(event), why=why)
 
@@ -148,9 +157,8 @@ def gathers(incident: KnownIncident, now: datetime, windows: Windows) -> bool:
         return True
     if incident.status is IncidentStatus.resolved:
         return False
-    return any(alert.firing for alert in incident.alerts) and now <= _closed_at(incident) + _s(
-        windows.escalated_window_s
-    )
+    fires = incident.others_fire or any(alert.firing for alert in incident.alerts)
+    return fires and now <= _closed_at(incident) + _s(windows.escalated_window_s)
 
 
 def _s(seconds: float) -> timedelta:
@@ -201,7 +209,29 @@ def _refires(incident: KnownIncident, event: AlertEvent, told_at: datetime, wind
         return f"the alert of incident {incident.id} fires on after that incident ended"
     if incident.status is IncidentStatus.resolved and told_at <= _closed_at(incident) + _s(windows.refire_window_s):
         return f"incident {incident.id} was closed as resolved a short time ago, and its alert fires again"
+    over_at = _over_at(incident, entry)
+    if incident.acted and told_at <= over_at + _s(windows.refire_window_s):
+        return f"incident {incident.id} had a remedy a short time ago, and its alert fires again all the same"
     return None
+
+
+def _comes_back(incident: KnownIncident, event: AlertEvent, told_at: datetime, windows: Windows) -> str | None:
+    """Say why an alert that fires again joins the incident that was handed over with it, though it had cleared.
+
+    Within the grace only: it flaps, and twelve incidents of one flapping alert are eleven too many.
+    """
+    entry = _entry(incident, event)
+    if incident.status is not IncidentStatus.escalated or entry is None:
+        return None
+    if told_at <= _over_at(incident, entry) + _s(windows.clear_grace_s):
+        return f"incident {incident.id} was handed over with this alert, which cleared a short time ago and fires again"
+    return None
+
+
+def _over_at(incident: KnownIncident, entry: KnownAlert | None) -> datetime:
+    """Return when the incident was over for this alert: it had ended, and the alert was resolved."""
+    closed_at = _closed_at(incident)
+    return closed_at if entry is None or entry.ended_at is None else max(closed_at, entry.ended_at)
 
 
 def _correlate_resolve(event: AlertEvent, known: Sequence[KnownIncident]) -> Correlation:
@@ -214,12 +244,12 @@ def _correlate_resolve(event: AlertEvent, known: Sequence[KnownIncident]) -> Cor
         return (not exact, incident.status is IncidentStatus.resolved, incident.status.ended)
 
     incident = min(holders, key=preference)
-    left = sum(alert.firing and not _ends(alert, event) for alert in incident.alerts)
-    why = f"{left} of its alerts still fire" if left else "none of its alerts fires any more"
+    left = incident.others_fire or any(alert.firing and not _ends(alert, event) for alert in incident.alerts)
+    why = "others of it still fire" if left else "none of its alerts fires any more"
     return Correlation(
         disposition=Disposition.resolve,
         incident_id=incident.id,
-        all_resolved=left == 0,
+        all_resolved=not left,
         why=f"an alert of incident {incident.id} is resolved: {why}",
     )
 

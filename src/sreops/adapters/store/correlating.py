@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from sreops.adapters.store.applying import Log, apply
+from sreops.adapters.store.applying import Applying
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.engine import Database
+from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.inbox import REQUEUED, put_in
 from sreops.adapters.store.known import Known
 from sreops.adapters.store.part import Part
@@ -73,7 +74,9 @@ class Correlating(Part):
 
         def correlate(connection: Connection) -> list[Correlation]:
             rows = _inbox_rows(connection, ids)
-            known, log = Known(connection, events, now - self._longest_window), Log()
+            alerts = HeldAlerts(connection, events)
+            known = Known(connection, events, now - self._longest_window, alerts)
+            applying = Applying(connection, known, alerts, now)
             made: dict[str, Correlation] = {}
             for event_id, event in zip(ids, events, strict=True):
                 row = rows.get(event_id)
@@ -90,9 +93,8 @@ class Correlating(Part):
                     decision = once_more(decision, row.incident_id, shown)
                 if decision.disposition is Disposition.open and windows is not None:
                     decision = self._in_a_storm(connection, event, decision, now, windows)
-                made[event_id] = decision = apply(connection, event, decision, now, log)
-                known.note(event, decision)
-            log.write(connection, now)
+                made[event_id] = applying.apply(event, decision)
+            applying.end()
             return [made[event_id] for event_id in ids]
 
         return await self._db.write(correlate) if events else []

@@ -71,16 +71,16 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
 
 
 def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownIncident]:
-    """Return what correlation needs of incidents, in the order of the rows."""
-    alerts = alerts_by_incident(connection, [row.id for row in rows])
+    """Return what correlation needs of incidents but their alerts, in the order of the rows."""
+    ended = [row.id for row in rows if row.ended_at is not None]
+    acted: set[str] = set()
+    for chunk in chunks(ended):
+        query = select(effects.c.incident_id).where(effects.c.incident_id.in_(chunk)).distinct()
+        acted |= set(connection.execute(query).scalars())
     return [
         parsed(
             KnownIncident,
-            row._asdict()
-            | {
-                "alerts": [alert._asdict() for alert in alerts[row.id]],
-                "storm": storm_of(row.decision),
-            },
+            row._asdict() | {"alerts": (), "acted": row.id in acted, "storm": storm_of(row.decision)},
         )
         for row in rows
     ]
