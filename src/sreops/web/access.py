@@ -154,4 +154,3 @@ class Access:
             return False
         until = claim.partition(".")[0]  # ours, since the signature holds
         return int(until) > self._clock.now().timestamp() and given not in self._signed_out
-

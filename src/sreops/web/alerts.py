@@ -199,7 +199,7 @@ class _Bridge:
         if not (self._any_host or name in self._names or is_loopback(name)):
             raise _Refusal(
                 403,
-                f"POST /alerts has no credentials and is taken only under this machine's own names, not {name[:100]!r}: "
+                f"POST /alerts has no credentials and answers to this machine's own names only, not {name[:100]!r}: "
                 "set SREOPS_WEBHOOK__TOKEN and send it, or set SREOPS_PUBLIC_URL to the address that senders use",
             )
         if asked_by_own_page(request) is False:
