@@ -11,15 +11,18 @@ from sreops.adapters.store.episodes import begin_anew, begins
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.joining import Joining
 from sreops.adapters.store.known import Known
+from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell_all
+from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import inbox, incidents, work
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, Disposition
-from sreops.domain.incident import IncidentStatus, Reason, incident_id_of
+from sreops.domain.correlation import Correlation, Disposition, ended_at_of
+from sreops.domain.incident import Incident, IncidentStatus, Reason, incident_id_of
 from sreops.domain.incidents.joins import RANK
 from sreops.domain.record import Thought
+from sreops.domain.records.notice import came_back, cleared
 from sreops.domain.storms import storm_of
 from sreops.errors import NotFound
 
@@ -181,6 +184,7 @@ class Applying:
         self._joining.joins(incident.id, event, anew=True)
         begin_anew(self._connection, incident, self._now, all_resolved_at=None, resolve_proven=True, cleared_at=None)
         self._known.is_changed(incident.id)
+        put_out(self._connection, came_back(self._as_it_is(incident.id), event, _ended_as(incident)), self._now)
 
     def _requeue(self, incident: Row[Any], event: AlertEvent, _: Correlation) -> None:
         """Begin anew with the alerts as they are known now: those resolved meanwhile stay so."""
@@ -197,9 +201,11 @@ class Applying:
     def _resolve(self, incident: Row[Any], event: AlertEvent, decision: Correlation) -> None:
         self._alerts.ends(incident.id, event)
         self._joining.touched(incident.id)
-        changes: dict[str, object] = {"cleared_at": self._now} if decision.all_resolved else {}
+        changes: dict[str, object] = {"cleared_at": ended_at_of(event)} if decision.all_resolved else {}
         if incident.ended_at is not None:
             if incident.status == IncidentStatus.escalated.value:
+                if decision.all_resolved:
+                    put_out(self._connection, cleared(self._as_it_is(incident.id)), self._now)
                 still = "" if decision.all_resolved else ", others still fire"
                 self._joining.line(incident.id, f"- **{event.alertname}** of {event.service} was resolved{still}")
         elif decision.all_resolved:
@@ -209,6 +215,11 @@ class Applying:
         if changes:
             self._update(incident.id, **changes)
 
+    def _as_it_is(self, incident_id: str) -> Incident:
+        self._alerts.write()
+        [incident] = incidents_of(self._connection, [self._known.row(incident_id)])
+        return incident
+
     def _update(self, incident_id: str, **values: object) -> None:
         self._connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
         self._known.is_changed(incident_id)
@@ -216,6 +227,10 @@ class Applying:
 
 _COUNTED_ONLY = frozenset({Disposition.repeat, Disposition.stale})
 """A repeated notification says nothing new."""
+
+
+def _ended_as(incident: Row[Any]) -> str:
+    return "closed by a person" if incident.closed else incident.resolution or incident.reason or incident.status
 
 
 def _member(event: AlertEvent) -> str:

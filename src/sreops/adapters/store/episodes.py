@@ -56,6 +56,9 @@ def begin_anew(connection: Connection, incident: Row[Any], now: datetime, **valu
         "decision": None,
         "waited_us": 0,
         "waiting_since": None,
+        "acknowledged_by": None,
+        "acknowledged_at": None,
+        "closed": None,
         "rejoin_at": None,
         "joins": joins_of(incident).fresh().model_dump(mode="json"),
     }

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from sreops.adapters.store.episodes import begin_rejoin, joins_of
 from sreops.adapters.store.held_alerts import HeldAlert, HeldAlerts
 from sreops.adapters.store.known import Known
+from sreops.adapters.store.notices import put_out_worse
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell
 from sreops.adapters.store.tables import incidents, work
@@ -38,6 +39,7 @@ class Joining:
         self._joined: dict[str, list[Joined]] = {}
         self._lines: dict[str, list[str]] = defaultdict(list)
         self._flapping: dict[str, HeldAlert] = {}
+        self._events: dict[str, AlertEvent] = {}  # by event_id
 
     def touched(self, incident_id: str) -> None:
         """Take note that alerts of the incident have changed: its severity may."""
@@ -55,6 +57,7 @@ class Joining:
             return False
         if not anew:
             self._joined[incident_id].append(Joined.of(event, new_name=new_name))
+            self._events[event.event_id] = event
         if flapping(event.alertname, alert.times, alert.times_from) is not None:
             self._flapping[incident_id] = alert
         return True
@@ -110,7 +113,7 @@ class Joining:
         )
 
     def _tell(self, row: Row[Any], before: Severity, severity: Severity, heard: Heard) -> None:
-        """Tell people on the page and the issue. Whoever notifies them takes ``heard`` here, in this transaction."""
+        """Tell people: on the page, on the issue, and by a notice."""
         labels = _labels(before, severity)
         if heard.told:
             says = f"{heard.why}: {_what_follows(heard.joins, row, self._now)}"
@@ -118,6 +121,9 @@ class Joining:
             tell(self._connection, row.id, Thought(node=_NODE, text=f"Heard: {says}", data=data), self._now)
             body = {"note": f"**Heard**: {says}.", **labels}
             self._queue(row, "reopen", body)  # a person may have closed it: what gets worse is open again
+            event = self._events[heard.event_id]
+            put_out_worse(self._connection, self._known.row(row.id), event, heard.why, self._now)
+            self._known.is_changed(row.id)
         elif labels:
             self._queue(row, "labels", labels)
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alert import AlertEvent, Severity
-from sreops.domain.incident import IncidentStatus
 
 RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 """Critical first."""
@@ -16,6 +15,7 @@ APART_S = 300.0
 """Between two such analyses: what joins meanwhile is heard by the next one, together."""
 FLAPS, FLAP_WINDOW_S = 4, 600.0
 """An alert that began to fire so often within so long flaps."""
+_STANDS_STILL = frozenset({"escalated", "awaiting_approval"})
 MAX_NAMES = 200
 """Names of alerts that are remembered as analysed."""
 
@@ -99,7 +99,7 @@ class Standing(BaseModel):
     """Where the incident stands when somebody joins; ``begun``: the running episode's analysis has begun."""
 
     model_config = ConfigDict(frozen=True)
-    status: IncidentStatus
+    status: str
     severity: Severity
     begun: bool
     is_storm: bool = False
@@ -111,6 +111,7 @@ class Heard(BaseModel):
     model_config = ConfigDict(frozen=True)
     worse: bool = False
     names: tuple[str, ...] = ()  # new to the incident
+    event_id: str = ""  # of the worst who joined
     joins: Joins
     why: str = ""
 
@@ -130,7 +131,9 @@ def hear(standing: Standing, joined: Sequence[Joined], joins: Joins, now: dateti
     told = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
     told += [f"{_listed(names)} joined"] if names else []
     why = " and ".join(told)
-    return Heard(worse=worse, names=names, joins=_with_analysis(standing, joined, joins, why, now), why=why)
+    news = worst if worse else next(one for one in joined if one.new_name)
+    remembered = _with_analysis(standing, joined, joins, why, now)
+    return Heard(worse=worse, names=names, event_id=news.event_id, joins=remembered, why=why)
 
 
 def _with_analysis(standing: Standing, joined: Sequence[Joined], joins: Joins, why: str, now: datetime) -> Joins:
@@ -159,12 +162,12 @@ def _is_analysed_again(standing: Standing, joins: Joins) -> bool:
     if standing.is_storm or joins.analyses >= MAX_ANALYSES:
         return False
     # what joins before the analysis has begun is part of it
-    return standing.begun or standing.status is not IncidentStatus.investigating
+    return standing.begun or standing.status != "investigating"
 
 
-def is_safe_point(status: IncidentStatus) -> bool:
+def is_safe_point(status: str) -> bool:
     """Say whether an incident may be analysed again now: it was handed over, or a plan of it waits for a person."""
-    return status in (IncidentStatus.escalated, IncidentStatus.awaiting_approval)
+    return status in _STANDS_STILL
 
 
 def flapping(alertname: str, times: int, since: datetime) -> Flapping | None:
