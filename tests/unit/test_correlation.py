@@ -180,10 +180,29 @@ class TestEscalated:
 
     def test_it_stops_to_gather_when_all_is_resolved(self):
         known = incident(held(ended=30), status=S.escalated, ended=10)
-        assert outcome(event(starts=31), known)[0] is D.open
+        assert outcome(event(starts=41), known)[0] is D.open
         assert outcome(event(starts=31, fingerprint="fp3"), known)[0] is D.open
         assert outcome(event(told=40), known) == (D.repeat, "I1")
         assert outcome(event(told=41), known) == (D.refire, "I1")
+
+    def test_an_alert_that_flaps_stays_with_the_incident_that_was_handed_over_with_it(self):
+        known = incident(held(ended=30), status=S.escalated, ended=10)
+        assert outcome(event(starts=31, told=40), known) == (D.attach, "I1")
+        assert outcome(event(starts=31, told=40.1), known)[0] is D.open
+
+    def test_after_a_remedy_every_refire_within_the_window_comes_back_to_it(self):
+        handed_over = incident(held(ended=30), status=S.escalated, ended=10).model_copy(update={"acted": True})
+        assert outcome(event(starts=35, told=90), handed_over) == (D.refire, "I1")
+        assert outcome(event(starts=35, told=90.1), handed_over)[0] is D.open
+        running = incident(held("fp2"), id="I2")
+        assert outcome(event(starts=35), handed_over, running) == (D.attach, "I2")
+
+    def test_whether_others_fire_is_known_without_listing_them(self):
+        known = incident(held(ended=9), status=S.escalated, ended=10).model_copy(update={"others_fire": True})
+        assert outcome(event(starts=200, fingerprint="fp3"), known) == (D.attach, "I1")
+        both = incident(held()).model_copy(update={"others_fire": True})
+        assert not decide(event(resolved=True, ends=10), both).all_resolved
+        assert decide(event(resolved=True, ends=10), incident(held())).all_resolved
 
     def test_it_stops_to_gather_after_its_window(self):
         known = incident(held(), status=S.escalated, ended=0)
@@ -296,8 +315,11 @@ class History(RuleBasedStateMachine):
         if decision.disposition is D.refire:
             assert not gathering
             assert self.incidents[decision.incident_id].status.ended
-        if decision.disposition is D.attach:
-            assert decision.incident_id in gathering
+        if decision.disposition is D.attach and decision.incident_id not in gathering:
+            flaps = self.incidents[decision.incident_id]
+            assert not gathering
+            assert flaps.status is S.escalated
+            assert any(alert.fingerprint == what.fingerprint for alert in flaps.alerts)
         fires = decision.disposition in (D.open, D.attach, D.refire, D.repeat)
         assert fires is (what.status is AlertStatus.firing)
         self.apply(what, decision)

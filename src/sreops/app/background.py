@@ -22,7 +22,7 @@ from sreops.worker.dispatch import Dispatch
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
 from sreops.worker.spool import Forwarding
-from sreops.worker.timers import catch_up_tickets, watch
+from sreops.worker.timers import analyse_again, catch_up_tickets, watch
 
 
 @contextlib.asynccontextmanager
@@ -62,7 +62,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             store=parts.store,
             event_log=parts.event_log,
             clock=parts.tools.clock,
-            windows=Windows.model_validate(settings.correlation.model_dump()),
+            windows=Windows.model_validate(settings.correlation.model_dump() | {"slots": settings.concurrency}),
             on_due=wake.set,
             append_timeout_s=settings.ack_timeout_s,
         )
@@ -81,6 +81,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         own(once_ready(app.dispatch.run), "dispatch")
         own(once_ready(copies.run), "copies")
         own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
+        own(once_ready(partial(analyse_again, parts.tools, wake)), "joins")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")
         if "model" in parts.checks:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alert import AlertEvent, AlertStatus
-from sreops.domain.incident import IncidentStatus, Resolution, incident_id_of
+from sreops.domain.incident import IncidentStatus, Resolution, Storm, StormKind, incident_id_of
 
 
 class Disposition(StrEnum):
@@ -59,17 +59,19 @@ class KnownIncident(BaseModel):
     alerts: tuple[KnownAlert, ...]
     others_fire: bool = False
     acted: bool = False
-    storm: dict[str, str] | None = None  # of a storm incident: the labels that its alerts share
+    storm: Storm | None = None  # of a storm incident
 
 
 class Windows(BaseModel):
-    """The windows of correlation in seconds, and how many openings within one of them are a storm."""
+    """The windows of correlation in seconds, and how many openings within one of them are a storm or a burst."""
 
     model_config = ConfigDict(frozen=True)
     clear_grace_s: float = 600.0
     refire_window_s: float = 3600.0
     escalated_window_s: float = 86400.0
     storm_incidents: int = 50
+    burst_incidents: int = 8  # of one alert's name, or of one group of the sender
+    slots: int = 8  # incidents that are worked on at once
     storm_window_s: float = 60.0
 
 
@@ -77,7 +79,8 @@ class Correlation(BaseModel):
     """The decision: ``incident_id`` is the incident concerned (None for ``stale``); ``why`` is for people.
 
     ``all_resolved`` (with ``resolve``): no alert of the incident fires any more. ``storm`` (with ``open`` and
-    ``attach``): the incident is a storm's, and these are the labels that its alerts share now.
+    ``attach``): the incident is a storm's, these are the labels that its alerts share now, and ``storm_kind`` and
+    ``storm_key`` what makes it one. ``storm_id`` (with ``open``): it is a member of that storm, worked on by itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,6 +89,9 @@ class Correlation(BaseModel):
     all_resolved: bool = False
     why: str = ""
     storm: dict[str, str] | None = None
+    storm_kind: StormKind = StormKind.time
+    storm_key: str = ""
+    storm_id: str | None = None
 
 
 def ended_at_of(event: AlertEvent) -> datetime:

@@ -1,6 +1,7 @@
 """Incidents: one episode of one service being unwell, from opening to its end."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -12,6 +13,7 @@ from sreops.domain.alert import AlertEvent, Severity, Tier
 from sreops.domain.incidents.joins import Joins
 from sreops.domain.incidents.needs import need_of
 
+_TIMES = "\N{MULTIPLICATION SIGN}"
 INCIDENT_NAMESPACE = uuid.UUID("6f1f6c1e-0c6e-5d39-9a55-6f5d0c1c0a11")
 
 
@@ -110,6 +112,34 @@ class Effect(BaseModel):
     detail: str = ""
 
 
+class StormKind(StrEnum):
+    """What too many openings have in common: the alert's name, the sender's group, or only the time."""
+
+    name = "name"
+    group = "group"
+    time = "time"
+
+
+class Storm(BaseModel):
+    """What a storm incident remembers: the labels that all its alerts share, what makes it one, its last member's time.
+
+    ``key`` is the alert's name or the group's key; empty where only the time is shared, as in storms of 0.1.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    shared: dict[str, str]
+    kind: StormKind = StormKind.time
+    key: str = ""
+    last_at: AwareDatetime | None = None
+
+    def name(self, members: int) -> str:
+        """Return its name: how many of what, and the labels that all share."""
+        shared = dict(self.shared)
+        alertname = shared.pop("alertname", None) or (self.key if self.kind is StormKind.name else None)
+        what = f"{members} {_TIMES} {alertname}" if alertname else f"{members} alerts"
+        return ", ".join([what, *(f"{name}={value}" for name, value in sorted(shared.items()))])
+
+
 class Incident(BaseModel):
     """An incident as the store holds it."""
 
@@ -168,6 +198,14 @@ class Incident(BaseModel):
         """The LangGraph thread of the running episode."""
         return f"{self.id}:{self.episode}"
 
+    def _public_storm(self) -> dict[str, Any] | None:
+        if self.storm_id is not None:
+            return {"id": self.storm_id}
+        storm = storm_of(self.decision)
+        if storm is None:
+            return None
+        return {"labels": storm.shared, "members": self.members, "name": storm.name(self.members)}
+
     def public(self, now: datetime) -> dict[str, Any]:
         """Return the incident as the API shows it at ``now`` (design §3)."""
         data = self.model_dump(
@@ -181,6 +219,8 @@ class Incident(BaseModel):
         )  # fmt: skip
         if not self.status.ended:
             data["reason"] = None  # a storm incident has it from its beginning
+        data["storm"] = self._public_storm()
+        data["flapping"] = self.joins.flapping.model_dump(mode="json") if self.joins and self.joins.flapping else None
         need = need_of(self, now)
         data["needs"] = need.value if need else None
         data["effects"] = [
@@ -193,6 +233,12 @@ class Incident(BaseModel):
         # what the model has taken for this incident; null where it was not asked
         data["model_usage"] = (self.decision or {}).get("model_usage")
         return data
+
+
+def storm_of(decision: Mapping[str, Any] | None) -> Storm | None:
+    """Return the storm that an incident is, from what is kept on it, or None where it is none."""
+    storm = (decision or {}).get("storm")
+    return Storm.model_validate(storm) if storm and "shared" in storm else None
 
 
 def incident_id_of(event: AlertEvent) -> str:

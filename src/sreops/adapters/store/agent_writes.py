@@ -76,6 +76,8 @@ def _write_incident(
     values = incident.model_dump(mode="json", include=set(WRITABLE))
     values |= {"ended_at": incident.ended_at, "all_resolved_at": incident.all_resolved_at}
     values |= _waiting(row, incident.status, now)
+    if incident.status is IncidentStatus.resolved:
+        values["rejoin_at"] = None
     notice = of_change(current, incident)
     if notice is not None and notice.kind.asks and incident.acknowledged_by is not None:
         # who knew of what was before does not know of this

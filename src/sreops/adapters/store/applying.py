@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from sreops.adapters.store.episodes import begin_anew, begins
+from sreops.adapters.store.episodes import begin_anew, begins, joins_of
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.joining import Joining
 from sreops.adapters.store.known import Known
@@ -23,7 +23,7 @@ from sreops.domain.incident import Incident, IncidentStatus, Reason, incident_id
 from sreops.domain.incidents.joins import RANK
 from sreops.domain.record import Thought
 from sreops.domain.records.notice import came_back, cleared
-from sreops.domain.storms import storm_of
+from sreops.domain.storms import group_of
 from sreops.errors import NotFound
 
 _NODE = "correlate"
@@ -123,6 +123,10 @@ class Applying:
         self._log.write(self._connection, self._now)
         self._joining.settle()
 
+    def list_member(self, incident_id: str, event: AlertEvent) -> None:
+        """List an alert on the incident's issue."""
+        self._joining.line(incident_id, _member(event))
+
     def _possible(self, event: AlertEvent, decision: Correlation) -> Correlation:
         if decision.disposition is not Disposition.open:
             if decision.incident_id is None and decision.disposition is not Disposition.stale:
@@ -156,7 +160,8 @@ class Applying:
             waited_us=0,
             reason=None if storm is None else Reason.storm.value,
             decision=None if storm is None else {"storm": {"shared": dict(storm)}},
-            group_key=event.group_key or None,
+            group_key=group_of(event),
+            storm_id=decision.storm_id,
         )
         self._alerts.fires(incident_id, event)
         _NEW_WORK.run(
@@ -175,10 +180,7 @@ class Applying:
         joined = self._joining.joins(incident.id, event)
         if joined and (incident.all_resolved_at is not None or incident.cleared_at is not None):
             self._update(incident.id, all_resolved_at=None, resolve_proven=True, cleared_at=None)
-        if decision.storm is not None and decision.storm != storm_of(incident.decision):
-            told = {**(incident.decision or {}), "storm": {"shared": decision.storm}}
-            self._update(incident.id, decision=told)
-        self._joining.line(incident.id, _member(event))
+        self.list_member(incident.id, event)
 
     def _refire(self, incident: Row[Any], event: AlertEvent, _: Correlation) -> None:
         self._joining.joins(incident.id, event, anew=True)
@@ -202,6 +204,8 @@ class Applying:
         self._alerts.ends(incident.id, event)
         self._joining.touched(incident.id)
         changes: dict[str, object] = {"cleared_at": ended_at_of(event)} if decision.all_resolved else {}
+        if decision.all_resolved and incident.rejoin_at is not None:  # who joined is over, too
+            changes |= {"rejoin_at": None, "joins": joins_of(incident).settled().model_dump(mode="json")}
         if incident.ended_at is not None:
             if incident.status == IncidentStatus.escalated.value:
                 if decision.all_resolved:

@@ -10,10 +10,8 @@ from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import approvals, incidents, work
 from sreops.domain.incident import IncidentStatus
-from sreops.domain.incidents.joins import Joins, is_safe_point
+from sreops.domain.incidents.joins import REJOIN_TIMER, Joins, is_safe_point
 
-REJOIN_TIMER = "rejoin"
-"""The timer of an incident that stands still so that it can be analysed again."""
 _DUE = Prepared(
     select(incidents).where(incidents.c.rejoin_at.is_not(None), incidents.c.rejoin_at <= bindparam("now")).limit(100)
 )
@@ -69,6 +67,11 @@ def begin_anew(connection: Connection, incident: Row[Any], now: datetime, **valu
         # a lease of the episode before is fenced off by its token
         .values(token=work.c.token + 1, **begins(incident.episode + 1, now))
     )
+
+
+def is_due(connection: Connection, now: datetime) -> bool:
+    """Say whether any incident is due to be analysed again, so that looking costs no writer's lock."""
+    return _DUE.first(connection, now=now) is not None
 
 
 def begin_due(connection: Connection, now: datetime) -> list[str]:

@@ -22,9 +22,7 @@ from sreops.domain.incidents.joins import FLAP_WINDOW_S, RANK
 _ALERT = incident_alerts.c
 _OF_INCIDENT = _ALERT.incident_id == bindparam("of_incident")
 _FIRING = Prepared(
-    select(_ALERT.fingerprint)
-    .where(_OF_INCIDENT, _ALERT.ended_at.is_(None))
-    .limit(bindparam("at_most", type_=Integer))
+    select(_ALERT.fingerprint).where(_OF_INCIDENT, _ALERT.ended_at.is_(None)).limit(bindparam("at_most", type_=Integer))
 )
 _NAMED = Prepared(select(_ALERT.position).where(_OF_INCIDENT, _ALERT.alertname == bindparam("name")).limit(1))
 _WORST_FIRING = Prepared(select(func.min(_ALERT.rank)).where(_OF_INCIDENT, _ALERT.ended_at.is_(None)))
@@ -123,9 +121,7 @@ class HeldAlerts:
         alert = self._by_incident[incident_id].get(fingerprint)
         rank, name = RANK[event.severity], event.alertname
         if alert is None:
-            alert = HeldAlert(
-                event.starts_at, None, True, event.event_id, name, rank, 1, event.starts_at, is_new=True
-            )
+            alert = HeldAlert(event.starts_at, None, True, event.event_id, name, rank, 1, event.starts_at, is_new=True)
             self._by_incident[incident_id][fingerprint] = alert
             self._holders[fingerprint].append(incident_id)
         elif event.starts_at < alert.starts_at:

@@ -15,17 +15,14 @@ from sreops.adapters.store.records import tell
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.tickets import queue, queue_lines
 from sreops.domain.alert import AlertEvent, Severity
-from sreops.domain.incident import IncidentStatus
+from sreops.domain.incident import IncidentStatus, storm_of
 from sreops.domain.incidents.joins import RANK, Heard, Joined, Joins, Standing, flapping, hear
 from sreops.domain.record import Thought
-from sreops.domain.storms import storm_of
 from sreops.ports import TicketOp
 
 _NODE = "correlate"
 _SEVERITY = {rank: severity for severity, rank in RANK.items()}
-_HAS_BEGUN = Prepared(
-    select(work.c.lease_owner, work.c.woken_by).where(work.c.incident_id == bindparam("of_incident"))
-)
+_HAS_BEGUN = Prepared(select(work.c.lease_owner, work.c.woken_by).where(work.c.incident_id == bindparam("of_incident")))
 
 
 class Joining:

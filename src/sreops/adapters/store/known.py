@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, or_, select
 
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.held_alerts import HeldAlerts
@@ -45,7 +45,7 @@ class Known:
     """
 
     def __init__(
-        self, connection: Connection, events: Iterable[AlertEvent], since: datetime, alerts: HeldAlerts
+        self, connection: Connection, events: Sequence[AlertEvent], since: datetime, alerts: HeldAlerts
     ) -> None:
         self._connection = connection
         self._since = since
@@ -62,7 +62,7 @@ class Known:
 
         Those with the fingerprint or the event's id come of whatever age.
         """
-        ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(event.service)))
+        ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(plain(event.service))))
         own = incident_id_of(event)
         if own not in self._absent and (own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own))):
             ids[own] = None
@@ -103,8 +103,14 @@ class Known:
         alerts = () if alert is None else (alert.known(event.fingerprint),)
         return incident.model_copy(update={"alerts": alerts, "others_fire": others})
 
-    def _look_up(self, events: Iterable[AlertEvent]) -> None:
+    def _look_up(self, events: Sequence[AlertEvent]) -> None:
         """Read the holders of all fingerprints, and the incidents of all ids, in a few statements."""
+        services = {plain(event.service) for event in events}
+        lately = or_(incidents.c.ended_at.is_(None), incidents.c.ended_at >= self._since)
+        for chunk in chunks(list(services)):
+            some = select(incidents.c.service).where(incidents.c.service.in_(chunk), lately).distinct()
+            there = set(self._connection.execute(some).scalars())
+            self._by_service |= {one: [] for one in chunk if one not in there}
         own = {incident_id_of(event) for event in events}
         holders = {one: self._alerts.holders(one) for one in {plain(event.fingerprint) for event in events}}
         # of more than the limit the newest count, which only the database can tell cheaply

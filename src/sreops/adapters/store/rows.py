@@ -5,14 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from sreops.adapters.store.prepared import Prepared
-from sreops.adapters.store.tables import effects, incident_alerts
+from sreops.adapters.store.tables import effects, incident_alerts, incidents
 from sreops.domain.correlation import KnownIncident
-from sreops.domain.incident import Effect, Incident, Resolution
+from sreops.domain.incident import Effect, Incident, Resolution, storm_of
 from sreops.domain.record import Record
-from sreops.domain.storms import storm_of
 from sreops.errors import StoreUnavailable
 from sreops.ports import Approval
 
@@ -61,6 +60,7 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
     ids = [row.id for row in rows]
     alerts = alerts_by_incident(connection, ids)
     done = _effects_by_incident(connection, ids)
+    absorbed = _absorbed(connection, [row.id for row in rows if storm_of(row.decision) is not None])
     found = []
     for row in rows:
         fields = row._asdict()
@@ -68,8 +68,19 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
         fields["effects"] = tuple(effect_of(effect) for effect in done[row.id])
         if row.closed is not None:
             fields["resolution"] = Resolution.closed
+        if row.id in absorbed:
+            fields["members"] = len(alerts[row.id]) + absorbed[row.id]
         found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored
     return found
+
+
+def _absorbed(connection: Connection, storm_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many incidents each storm has as members."""
+    if not storm_ids:
+        return {}
+    query = select(incidents.c.storm_id, func.count().label("n")).where(incidents.c.storm_id.in_(storm_ids))
+    counts = {row.storm_id: row.n for row in connection.execute(query.group_by(incidents.c.storm_id))}
+    return {one: counts.get(one, 0) for one in storm_ids}
 
 
 def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownIncident]:

@@ -85,6 +85,7 @@ def _to_6(connection: Connection) -> None:
         "ix_incidents_alertname ON incidents (alertname, opened_at)",
         "ix_incidents_group ON incidents (group_key, opened_at)",
         "ix_incidents_rejoin ON incidents (rejoin_at) WHERE rejoin_at IS NOT NULL",
+        "ix_incidents_storms ON incidents (opened_at) WHERE reason = 'storm' AND storm_id IS NULL",
         "ix_incidents_storm ON incidents (storm_id) WHERE storm_id IS NOT NULL",
         "ix_incident_alerts_name ON incident_alerts (incident_id, alertname)",
         "ix_incident_alerts_firing ON incident_alerts (incident_id, rank) WHERE ended_at IS NULL",

@@ -100,6 +100,12 @@ Index(
     postgresql_where=text("rejoin_at IS NOT NULL"),
 )
 Index(
+    "ix_incidents_storms",  # the storms themselves
+    incidents.c.opened_at,
+    sqlite_where=text("reason = 'storm' AND storm_id IS NULL"),
+    postgresql_where=text("reason = 'storm' AND storm_id IS NULL"),
+)
+Index(
     "ix_incidents_storm",
     incidents.c.storm_id,
     sqlite_where=text("storm_id IS NOT NULL"),

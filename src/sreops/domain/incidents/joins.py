@@ -15,6 +15,8 @@ APART_S = 300.0
 """Between two such analyses: what joins meanwhile is heard by the next one, together."""
 FLAPS, FLAP_WINDOW_S = 4, 600.0
 """An alert that began to fire so often within so long flaps."""
+REJOIN_TIMER = "rejoin"
+"""The timer of an incident that stands still, before its first effect, so that it can be analysed again."""
 _STANDS_STILL = frozenset({"escalated", "awaiting_approval"})
 MAX_NAMES = 200
 """Names of alerts that are remembered as analysed."""
@@ -90,6 +92,10 @@ class Joins(BaseModel):
             }
         )
 
+    def settled(self) -> "Joins":
+        """Return what is remembered where the analysis that was due is not needed any more."""
+        return self.model_copy(update={"pending": None})
+
     def fresh(self) -> "Joins":
         """Return what is remembered in an episode that something else began: a refire, a person."""
         return self.model_copy(update={"pending": None, "began_by": None, "began_why": ""})
@@ -125,7 +131,8 @@ def hear(standing: Standing, joined: Sequence[Joined], joins: Joins, now: dateti
     """Say what those who have just joined an incident change (design §2 "Who joins is heard")."""
     worst = min(joined, key=lambda one: RANK[one.severity])
     worse = RANK[worst.severity] < RANK[standing.severity]
-    names = tuple(dict.fromkeys(one.alertname for one in joined if one.new_name))
+    # a storm gathers alerts of any name: only that it gets worse is news
+    names = () if standing.is_storm else tuple(dict.fromkeys(one.alertname for one in joined if one.new_name))
     if not worse and not names:
         return Heard(joins=joins)
     told = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
@@ -152,9 +159,7 @@ def _with_analysis(standing: Standing, joined: Sequence[Joined], joins: Joins, w
         changed = {"names": all_names, "why": f"{before.why}; {why}"[:500], **({} if keep else instead)}
         return joins.model_copy(update={"pending": before.model_copy(update=changed)})
     due_at = now if joins.last_at is None else max(now, joins.last_at + timedelta(seconds=APART_S))
-    pending = Pending(
-        due_at=due_at, event_id=worst.event_id, severity=worst.severity, names=names[:MAX_NAMES], why=why
-    )
+    pending = Pending(due_at=due_at, event_id=worst.event_id, severity=worst.severity, names=names[:MAX_NAMES], why=why)
     return joins.model_copy(update={"pending": pending})
 
 
