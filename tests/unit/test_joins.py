@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alert import Severity
+from sreops.domain.alerts.alert import Severity
 from sreops.domain.incidents.joins import (
     APART_S,
     FLAPS,

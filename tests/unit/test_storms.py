@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import Correlation, Disposition, KnownAlert, KnownIncident, Windows
-from sreops.domain.incident import IncidentStatus, Storm, StormKind, incident_id_of
-from sreops.domain.storms import (
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.incidents.correlation import Correlation, Disposition, KnownAlert, KnownIncident, Windows
+from sreops.domain.incidents.incident import IncidentStatus, Storm, StormKind, incident_id_of
+from sreops.domain.incidents.storms import (
     MAX_STRANGERS,
     Openings,
     Rush,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import approvals, incidents, work
-from sreops.domain.incident import IncidentStatus
+from sreops.domain.incidents.incident import IncidentStatus
 from sreops.domain.incidents.joins import REJOIN_TIMER, Joins, is_safe_point
 
 _DUE = Prepared(

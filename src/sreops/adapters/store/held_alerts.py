@@ -15,8 +15,8 @@ from sreops.adapters.store.columns import plain
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import incident_alerts
-from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import KnownAlert, ended_at_of
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.incidents.correlation import KnownAlert, ended_at_of
 from sreops.domain.incidents.joins import FLAP_WINDOW_S, RANK
 
 _ALERT = incident_alerts.c

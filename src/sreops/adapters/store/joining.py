@@ -8,16 +8,16 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from sreops.adapters.store.episodes import begin_rejoin, joins_of
 from sreops.adapters.store.held_alerts import HeldAlert, HeldAlerts
-from sreops.adapters.store.known import Known
+from sreops.adapters.store.known_incidents import Known
 from sreops.adapters.store.notices import put_out_worse
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.tickets import queue, queue_lines
-from sreops.domain.alert import AlertEvent, Severity
-from sreops.domain.incident import IncidentStatus, storm_of
+from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.incidents.incident import IncidentStatus, storm_of
 from sreops.domain.incidents.joins import RANK, Heard, Joined, Joins, Standing, flapping, hear
-from sreops.domain.record import Thought
+from sreops.domain.records.record import Thought
 from sreops.ports import TicketOp
 
 _NODE = "correlate"

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts, incidents
-from sreops.domain.correlation import KnownIncident
-from sreops.domain.incident import Effect, Incident, Resolution, storm_of
-from sreops.domain.record import Record
+from sreops.domain.incidents.correlation import KnownIncident
+from sreops.domain.incidents.incident import Effect, Incident, Resolution, storm_of
+from sreops.domain.records.record import Record
 from sreops.errors import StoreUnavailable
 from sreops.ports import Approval
 

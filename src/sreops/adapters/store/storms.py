@@ -6,17 +6,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, text, update
 
-from sreops.adapters.store.applying import Applying
+from sreops.adapters.store.apply_decision import Applying
 from sreops.adapters.store.held_alerts import HeldAlerts
-from sreops.adapters.store.known import Known
+from sreops.adapters.store.known_incidents import Known
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import known_of, parsed
 from sreops.adapters.store.tables import endings, inbox, incidents, work
-from sreops.domain.alert import AlertEvent, Severity
-from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows
-from sreops.domain.incident import IncidentStatus, Reason, Storm, StormKind
-from sreops.domain.record import Action, Thought
-from sreops.domain.storms import (
+from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows
+from sreops.domain.incidents.incident import IncidentStatus, Reason, Storm, StormKind
+from sreops.domain.incidents.storms import (
     STORM_LASTS_S,
     Openings,
     common_labels,
@@ -26,6 +25,7 @@ from sreops.domain.storms import (
     is_worked_on,
     rush_of,
 )
+from sreops.domain.records.record import Action, Thought
 
 _IS_STORM = text("reason = 'storm' AND storm_id IS NULL")  # word by word as the index has it
 _MOST = 50  # storms of the last hour that are looked at

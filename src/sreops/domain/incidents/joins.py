@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sreops.domain.alert import AlertEvent, Severity
+from sreops.domain.alerts.alert import AlertEvent, Severity
 
 RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 """Critical first."""
