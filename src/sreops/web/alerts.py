@@ -215,6 +215,7 @@ class _Bridge:
                 default_tier=self._context.settings.default_tier,
                 take_test_alerts=self._webhook.take_test_alerts,
                 max_alerts=self._webhook.max_alerts,
+                service_labels=self._context.settings.service_labels,
             )
         except PayloadRejected as exc:
             raise _Refusal(exc.status, str(exc)) from exc

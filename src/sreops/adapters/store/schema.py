@@ -46,7 +46,12 @@ def _to_4(connection: Connection) -> None:
     connection.exec_driver_sql(f"CREATE INDEX ix_work_sleeping ON work (due_at) WHERE {is_not}")
 
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4)
+def _to_5(connection: Connection) -> None:
+    """Who is unwell, with what tells namesakes apart."""
+    connection.exec_driver_sql("ALTER TABLE incidents ADD COLUMN subject TEXT")
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5)
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 

@@ -76,6 +76,7 @@ incidents = Table(
     Column("decision", Json),
     Column("waited_us", BigInteger, nullable=False, default=0),  # awaiting approval, waits that are over
     Column("waiting_since", Moment),  # the running wait
+    Column("subject", Json),  # NULL: opened by a version that knew services only
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),

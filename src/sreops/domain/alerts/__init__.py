@@ -1,0 +1,1 @@
+"""Alerts: what a sender's payload says, and who is unwell by it."""
