@@ -1,5 +1,6 @@
 """Policy: default deny, all reasons, and nothing that speaks against acting is ever outweighed."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -92,6 +93,8 @@ def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any],
         ({"agent_action": "restart-it"}, "agent_action is 'restart-it'"),
         ({"agent_action": ""}, "agent_action is ''"),
         ({"event_received_at": NOW - timedelta(seconds=901)}, "901 s old"),
+        ({"targets": (ENABLED.model_copy(update={"stop_grace_s": 601.0}),)}, "'payments' may take 601 s to stop"),
+        ({"targets": (ENABLED.model_copy(update={"stop_grace_s": math.inf}),)}, "the restart may never end"),
     ],
 )
 def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str, Any], said: str) -> None:

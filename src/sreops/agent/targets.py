@@ -3,6 +3,7 @@
 from sreops.agent.context import Tools
 from sreops.domain.evidence import ContainerState, ServiceState
 from sreops.domain.policy import TargetFacts
+from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EngineRefused, EngineUnavailable
 
@@ -36,8 +37,24 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
-        facts.append(TargetFacts(name=step.target, found=seen is not None, labels=seen.labels if seen else {}))
+        facts.append(
+            TargetFacts(
+                name=step.target,
+                found=seen is not None,
+                labels=seen.labels if seen else {},
+                stop_grace_s=grace_of(step, seen, tools.settings.docker.stop_timeout_s) if seen else 0.0,
+            )
+        )
     return tuple(facts), trouble
+
+
+def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
+    """Return how long this step lets the target take to stop; 0 where it stops nothing."""
+    if step.action is StepAction.start_container:
+        return 0.0
+    if isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
+        return 0.0
+    return stop_grace_s(seen, default_s)
 
 
 def unfit(step: PlannedStep, seen: Target | None) -> str:

@@ -168,13 +168,15 @@ class DockerContainers:
             raise EngineUnavailable(f"docker: GET /{path}: the answer is not an image")
         return state
 
-    async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:
+    async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
+
+        ``stop_timeout_s`` None leaves the container its own: a ``t`` would outrank it, and kill it in its last write.
 
         A 500 is OutcomeUnknown: the engine stops before it starts, and only the start may have failed.
         """
         path = f"containers/{_full_id(container_id)}/restart"
-        params = {"t": str(stop_timeout_s)}
+        params = {} if stop_timeout_s is None else {"t": str(stop_timeout_s)}
         answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
         _expect(answer, "restart", 204)
 
