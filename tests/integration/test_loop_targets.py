@@ -66,3 +66,15 @@ async def test_what_may_take_too_long_to_stop_is_for_a_person_to_decide(
         incident = await it.reaches("awaiting_approval")
         assert "stop" in str((incident.decision or {})["policy"]["reasons"])
         assert it.starts() == 1
+
+
+async def test_one_container_under_two_names_is_restarted_once(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        payments(world).name = "shop-payments-1"
+        sure = {"runbook_id": "restart-on-memory", "escalate_threshold": "0"}
+        await it.fire("payments", **sure)
+        await it.fire("shop-payments-1", **sure)
+        for name in ("payments", "shop-payments-1"):
+            await it.ended(name)
+        assert it.starts() == 2, "the shop's opening, and one restart"

@@ -63,6 +63,10 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
         ({"targets": (TargetFacts(name="x", found=False),)}, "'x' was not found"),
         ({"targets": (TargetFacts(name="x", found=True),)}, "'x' is not allowed"),
         ({"targets": (ENABLED, TargetFacts(name="x", found=True))}, "'x' is not allowed"),
+        (
+            {"targets": (TargetFacts(name="db", found=False, choice=("a-db-1", "b-db-1")),)},
+            "any of a-db-1, b-db-1: a pers",
+        ),
         ({"dry_run": True}, "dry run"),
         ({"paused": True, "paused_why": "change freeze"}, "automation is paused: change freeze"),
         ({"failures_in_a_row": 3}, "closed to automation until a person resets it"),

@@ -12,6 +12,7 @@ from sreops.agent.visit import Visit, escalated, waiting
 from sreops.domain.effects import settle
 from sreops.domain.evidence import ContainerState, ServiceState
 from sreops.domain.incident import Effect, EffectOutcome, Reason
+from sreops.domain.remediation.standing import standing_identity
 from sreops.domain.remediation.stopping import waited_for_s
 from sreops.domain.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, LeaseLost, OutcomeUnknown
@@ -35,7 +36,7 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
     intent = _intent(visit, plan, index, step, target)
     try:
         effect = await visit.tools.store.begin_effect(
-            visit.lease, intent, limits_of(visit.tools.settings), now=visit.now()
+            visit.lease, intent, limits_of(visit.tools.settings), now=visit.now(), cooldown_s=plan.cooldown_s
         )
     except EffectBlocked as exc:
         if exc.wait:
@@ -74,6 +75,7 @@ def _intent(visit: Visit, plan: Plan, index: int, step: PlannedStep, target: Tar
         runbook_id=plan.runbook_id,
         snapshot=snapshot,
         intent_at=visit.now(),
+        standing=standing_identity(target),
     )
 
 
@@ -115,9 +117,7 @@ async def _command(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         said = None if effect.snapshot["own_stop_timeout"] else settings.stop_timeout_s
         # what takes longer than a run may is settled by looking: the engine goes on without us
         longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
-        await containers.restart(
-            target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s)
-        )
+        await containers.restart(target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s))
     elif step.action is StepAction.start_container:
         await containers.start(target_id, timeout_s=settings.timeout_s)
     else:

@@ -3,9 +3,10 @@
 from sreops.agent.context import Tools
 from sreops.domain.evidence import ContainerState, ServiceState
 from sreops.domain.policy import TargetFacts
+from sreops.domain.remediation.standing import names_of, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbook import Plan, PlannedStep, StepAction
-from sreops.errors import EngineRefused, EngineUnavailable
+from sreops.errors import EngineRefused, EngineUnavailable, TargetAmbiguous
 
 Target = ContainerState | ServiceState
 
@@ -31,8 +32,11 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
     for step in plan.steps:
         if not step.action.disruptive:
             continue
+        choice: tuple[str, ...] = ()
         try:
             seen = await find_target(tools, step)
+        except TargetAmbiguous as exc:
+            choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
@@ -43,6 +47,9 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
                 found=seen is not None,
                 labels=seen.labels if seen else {},
                 stop_grace_s=grace_of(step, seen, tools.settings.docker.stop_timeout_s) if seen else 0.0,
+                standing=standing_identity(seen) if seen else "",
+                aliases=names_of(seen) if seen else frozenset(),
+                choice=choice,
             )
         )
     return tuple(facts), trouble

@@ -96,8 +96,9 @@ class ContainerState(BaseModel):
 
     ``health`` is ``healthy|unhealthy|starting`` or None where it has no health check.
     ``stop_timeout_s`` is how long it asks to be waited for before it is killed (-1: for ever; None: it says nothing).
-    ``image_id`` is the digest of the image that it was made from; ``config`` a digest of how it was made (command, mounts, limits, names of variables).
-    ``networks`` are those that a user made, by name (``peers.user_networks``).
+    ``image_id`` is the digest of the image that it was made from; ``config`` a digest of how it was made (command,
+    mounts, limits, names of variables). ``networks`` are those that a user made, by name (``peers.user_networks``);
+    ``engine`` is the name that the settings give the engine that holds it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -123,6 +124,7 @@ class ContainerState(BaseModel):
     image_id: str = ""
     config: str = ""
     networks: tuple[str, ...] = ()
+    engine: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
@@ -172,7 +174,7 @@ class ImageState(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: it says nothing)."""
+    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none)."""
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -181,6 +183,7 @@ class ServiceState(BaseModel):
     running: int
     labels: dict[str, str] = {}
     stop_timeout_s: float | None = None
+    engine: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""

@@ -23,7 +23,9 @@ class Verdict(StrEnum):
 class TargetFacts(BaseModel):
     """A target as policy sees it; ``found`` False: the engine knows no such container or service.
 
-    ``stop_grace_s`` is how long the step lets it take to stop (infinite: for ever; 0: the step stops nothing).
+    ``standing`` is its standing identity, ``aliases`` the names by which the engine knows it, ``choice`` the
+    candidates where several have this name. ``stop_grace_s`` is how long the step lets it take to stop (infinite:
+    for ever; 0: the step stops nothing).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,6 +33,9 @@ class TargetFacts(BaseModel):
     found: bool
     labels: dict[str, str] = {}
     stop_grace_s: float = 0.0
+    standing: str = ""
+    aliases: frozenset[str] = frozenset()
+    choice: tuple[str, ...] = ()
 
 
 class PolicyFacts(BaseModel):
@@ -210,7 +215,12 @@ def _targets(given: PolicyInput) -> list[str]:
         return ["the plan names no target"]
     reasons = []
     for target in given.targets:
-        if not target.found:
+        if target.choice:
+            reasons.append(
+                f"target {target.name!r} may mean any of {', '.join(target.choice)}: a person chooses; the runbook's "
+                "params.container names one, and an alert's labels (Compose project, Swarm stack, host) tell them apart"
+            )
+        elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
         elif not target_allowed(target, given.limits.targets):
             reasons.append(

@@ -22,7 +22,7 @@ from sreops.adapters.docker.states import (
 )
 from sreops.domain.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
 from sreops.domain.peers import PROJECT_LABEL
-from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
+from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, TargetAmbiguous
 from sreops.ports import Health
 from sreops.settings import DockerSettings
 
@@ -58,7 +58,7 @@ class DockerContainers:
     async def find(self, name: str, *, timeout_s: float) -> ContainerState | None:
         """Return the container of exactly this name, else the only one of this Compose service; else None.
 
-        Several of one Compose service raise EngineRefused that names them: which one is meant is for a person.
+        Several of one Compose service raise TargetAmbiguous that names them: which one is meant is for a person.
         """
         if not _NAME.fullmatch(name):
             return None  # no container can have this name, and nothing of it reaches the engine
@@ -70,10 +70,11 @@ class DockerContainers:
             found = await self._list({"label": labels}, deadline - time.monotonic())
             found = [one for one in found if _label(one, COMPOSE_SERVICE_LABEL) == name]
         if len(found) > 1:
-            names = ", ".join(sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])[:10])
-            raise EngineRefused(
-                f"docker: {len(found)} containers are of Compose service {name} ({names}): "
-                "name one of them with the runbook's params.container"
+            choice = sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])
+            raise TargetAmbiguous(
+                f"docker: {len(found)} containers are of Compose service {name} ({', '.join(choice[:10])}): "
+                "name one of them with the runbook's params.container",
+                choice,
             )
         container_id = found[0].get("Id") if found else None
         if not isinstance(container_id, str):

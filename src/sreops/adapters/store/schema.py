@@ -46,7 +46,13 @@ def _to_4(connection: Connection) -> None:
     connection.exec_driver_sql(f"CREATE INDEX ix_work_sleeping ON work (due_at) WHERE {is_not}")
 
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4)
+def _to_5(connection: Connection) -> None:
+    """Effects are found by what their target is, whatever it was called."""
+    connection.exec_driver_sql("ALTER TABLE effects ADD COLUMN standing TEXT NOT NULL DEFAULT ''")
+    connection.exec_driver_sql("CREATE INDEX ix_effects_standing ON effects (standing, intent_at)")
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5)
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 
