@@ -92,6 +92,7 @@ class Effect(BaseModel):
     """One disruptive step on one target, as the ledger holds it.
 
     ``snapshot`` is the target before the step: container id, StartedAt, RestartCount, state, replicas.
+    ``standing`` is the target's standing identity; empty where 0.1 wrote the row.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +109,7 @@ class Effect(BaseModel):
     outcome: EffectOutcome | None = None
     outcome_at: AwareDatetime | None = None
     detail: str = ""
+    standing: str = ""
 
 
 class Incident(BaseModel):

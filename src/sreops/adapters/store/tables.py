@@ -187,9 +187,11 @@ effects = Table(
     Column("outcome", PlainText),
     Column("outcome_at", Moment),
     Column("detail", PlainText, nullable=False),
+    Column("standing", PlainText, nullable=False, default="", server_default=""),  # empty: 0.1 wrote it
     UniqueConstraint("incident_id", "episode", "step"),
     Index("ix_effects_service", "service", "intent_at"),
     Index("ix_effects_target", "target", "intent_at"),
+    Index("ix_effects_standing", "standing", "intent_at"),
     Index("ix_effects_runbook", "runbook_id"),
 )
 
