@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from sreops.app import Running, running
-from sreops.domain.alert import AlertEvent
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import in_words
-from sreops.domain.handover import closing
-from sreops.domain.redaction import clean
-from sreops.domain.webhook import parse_webhook
+from sreops.domain.alerts.webhook import parse_webhook
+from sreops.domain.records.handover import closing
+from sreops.domain.text.redaction import clean
 from sreops.errors import PayloadRejected
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
 from sreops.telemetry import configure_logging
