@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from loop_scene import loop_scene
 
-from sreops.domain.incident import EffectOutcome, Resolution
-from sreops.sandbox.docker_container import Container
-from sreops.sandbox.shop_service import ShopService
+from sreops.domain.incidents.incident import EffectOutcome, Resolution
+from sreops.sandbox.docker.container import Container
+from sreops.sandbox.shop.service import ShopService
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
