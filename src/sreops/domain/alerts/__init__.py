@@ -1,1 +1,1 @@
-"""Alerts: what a sender's payload says, and who is unwell by it."""
+"""Alerts: the webhook's payload, the event made of it, who is unwell, how badly, which topic."""
