@@ -72,6 +72,7 @@ class Scene:
     store: SqlIncidentStore
     clock: Any
     checks: dict[str, Callable[[], Awaitable[Health]]] = field(default_factory=dict)
+    paused: list[float] = field(default_factory=list)  # how long wrong credentials were held back, each
 
 
 def scene(
@@ -87,6 +88,11 @@ def scene(
     """Build the application."""
     log = FakeLog(log_name)
     all_checks = {"event_log": log.health, "store": store.health, **(checks or {})}
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
     context = WebContext(
         settings=Settings(_env_file=None, **settings),
         clock=clock,
@@ -97,8 +103,9 @@ def scene(
         missing=missing or {},
         version="0.1.0",
         spool=spool,
+        pause=pause,
     )
-    return Scene(context, build_web(context), log, store, clock, dict(all_checks))
+    return Scene(context, build_web(context), log, store, clock, dict(all_checks), paused)
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from sreops.app import Running, running
+from sreops.app.exposure import beyond_loopback, weak_credentials
 from sreops.errors import SettingsInvalid
 from sreops.settings import Settings, load_settings
 from sreops.telemetry import configure_logging, log
@@ -25,7 +26,7 @@ _SWITCH_S = 0.0005  # Python's 5 ms is how long a thread at the database waits f
 _YOUNG_OBJECTS = 20_000  # Python's 700 are a fraction of one request, all of it still in use: a sixth of the time
 _OPEN_FILES = 65_536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CREDENTIAL_WEAK = "sreops.credential_weak"
 
 
 def run() -> int:
@@ -33,6 +34,8 @@ def run() -> int:
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     guard_exposure(settings)
+    for told in weak_credentials(settings):
+        log.warning(CREDENTIAL_WEAK, detail=told)
     tune_interpreter()
     # uvicorn's choice: uvloop where there is one, with which a bridge takes half as many alerts again
     with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()) as runner:
@@ -53,7 +56,7 @@ def tune_interpreter() -> None:
 
 def guard_exposure(settings: Settings) -> None:
     """Refuse to listen beyond loopback without credentials; raises SettingsInvalid with the cure."""
-    if settings.host in _LOOPBACK or settings.host.startswith("127.") or settings.allow_anonymous:
+    if not beyond_loopback(settings) or settings.allow_anonymous:
         return
     problems = []
     if not settings.webhook.configured and "bridge" in settings.roles:  # without that role it is not there

@@ -18,6 +18,7 @@ from sreops.adapters.store.people import People
 from sreops.adapters.store.reading import Reading
 from sreops.adapters.store.records import Records
 from sreops.adapters.store.retention import Retention
+from sreops.adapters.store.sessions import Sessions
 from sreops.adapters.store.tickets import Tickets
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class SqlIncidentStore(
     ModelCalls,
     Notices,
     People,
+    Sessions,
     Records,
     Retention,
     Reading,

@@ -15,6 +15,7 @@ from sreops.ports.store.people import People
 from sreops.ports.store.reading import Reading
 from sreops.ports.store.records import Records
 from sreops.ports.store.retention import Retention
+from sreops.ports.store.sessions import Sessions
 from sreops.ports.store.tickets import Tickets
 from sreops.ports.store.turns import Turns
 
@@ -34,6 +35,7 @@ class IncidentStore(
     ModelLedger,
     Notices,
     People,
+    Sessions,
     Protocol,
 ):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.
