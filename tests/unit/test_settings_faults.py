@@ -44,3 +44,10 @@ def test_a_ceiling_of_money_is_a_number_that_can_be_reached(monkeypatch: pytest.
     monkeypatch.setenv("SREOPS_LLM__MAX_USD_PER_INCIDENT", value)
     assert "SREOPS_LLM__MAX_USD_PER_DAY" in problems()
     assert "SREOPS_LLM__MAX_USD_PER_INCIDENT" in problems()
+
+
+def test_a_trusted_proxy_is_an_address_or_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SREOPS_TRUSTED_PROXIES", "10.0.0.0/8, fd00::1")
+    assert load_settings().trusted_proxies == ("10.0.0.0/8", "fd00::1")
+    monkeypatch.setenv("SREOPS_TRUSTED_PROXIES", "*")
+    assert "SREOPS_TRUSTED_PROXIES" in problems()

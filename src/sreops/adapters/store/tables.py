@@ -82,6 +82,7 @@ incidents = Table(
     Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
+    Column("subject", Json),  # NULL: opened by a version that knew services only
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
