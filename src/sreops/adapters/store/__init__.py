@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sreops.adapters.store.agent_writes import AgentWrites
 from sreops.adapters.store.approvals import Approvals
 from sreops.adapters.store.automation import AUTOMATION, Automation
-from sreops.adapters.store.chores import Turns
+from sreops.adapters.store.chores import Chores
 from sreops.adapters.store.correlation import LONGEST_WINDOW_S, Correlating
 from sreops.adapters.store.database import Database
 from sreops.adapters.store.dispatch import Dispatch
@@ -36,7 +36,7 @@ class SqlIncidentStore(
     Approvals,
     Automation,
     Tickets,
-    Turns,
+    Chores,
     ModelCalls,
     Notices,
     People,
