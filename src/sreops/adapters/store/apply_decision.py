@@ -18,6 +18,7 @@ from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import inbox, incidents, work
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.correlation import Correlation, Disposition, ended_at_of
 from sreops.domain.incidents.incident import Incident, IncidentStatus, Reason, incident_id_of
 from sreops.domain.incidents.joins import RANK
@@ -150,6 +151,7 @@ class Applying:
             episode=1,
             status=IncidentStatus.investigating.value,
             service=event.service,
+            subject=event.subject.model_dump(mode="json"),
             alertname=event.alertname,
             severity=event.severity.value,
             tier=event.tier.value,
@@ -180,10 +182,12 @@ class Applying:
         joined = self._joining.joins(incident.id, event)
         if joined and (incident.all_resolved_at is not None or incident.cleared_at is not None):
             self._update(incident.id, all_resolved_at=None, resolve_proven=True, cleared_at=None)
+        self._learn_scope(incident, event)
         self.list_member(incident.id, event)
 
     def _refire(self, incident: Row[Any], event: AlertEvent, _: Correlation) -> None:
         self._joining.joins(incident.id, event, anew=True)
+        self._learn_scope(incident, event)
         begin_anew(self._connection, incident, self._now, all_resolved_at=None, resolve_proven=True, cleared_at=None)
         self._known.is_changed(incident.id)
         put_out(self._connection, came_back(self._as_it_is(incident.id), event, _ended_as(incident)), self._now)
@@ -218,6 +222,12 @@ class Applying:
             wake_row(self._connection, incident.id, woken_by="resolved", at=self._now)
         if changes:
             self._update(incident.id, **changes)
+
+    def _learn_scope(self, incident: Row[Any], event: AlertEvent) -> None:
+        """Add what an alert says of the incident's subject: of another's, as in a storm, nothing."""
+        known = Subject.model_validate(incident.subject or {"name": incident.service})
+        if (learnt := known.joined_by(event.subject)) != known:
+            self._update(incident.id, subject=learnt.model_dump(mode="json"))
 
     def _as_it_is(self, incident_id: str) -> Incident:
         self._alerts.write()

@@ -66,6 +66,8 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
         fields = row._asdict()
         fields["fingerprints"] = tuple(alert.fingerprint for alert in alerts[row.id])
         fields["effects"] = tuple(effect_of(effect) for effect in done[row.id])
+        if fields["subject"] is None:
+            del fields["subject"]
         if row.closed is not None:
             fields["resolution"] = Resolution.closed
         if row.id in absorbed:
@@ -93,7 +95,13 @@ def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownInci
     return [
         parsed(
             KnownIncident,
-            row._asdict() | {"alerts": (), "acted": row.id in acted, "storm": storm_of(row.decision)},
+            row._asdict()
+            | {
+                "alerts": (),
+                "acted": row.id in acted,
+                "storm": storm_of(row.decision),
+                "scope": (row.subject or {}).get("scope", {}),
+            },
         )
         for row in rows
     ]

@@ -1,6 +1,6 @@
 """Correlation: what an event means for the incidents we know. Pure; the store asks and applies in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -58,6 +58,7 @@ class KnownIncident(BaseModel):
     ended_at: AwareDatetime | None
     alerts: tuple[KnownAlert, ...]
     others_fire: bool = False
+    scope: dict[str, str] = {}  # what tells its subject from its namesakes
     acted: bool = False
     storm: Storm | None = None  # of a storm incident
 
@@ -123,12 +124,12 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
     gathering = [incident for incident in holders if gathers(incident, now, windows)]
     # a storm that was handed over has alerts of many services: it must not swallow what each of them has later
     mine = [one for one in known if one.service == event.service and not (one.storm is not None and one.status.ended)]
-    gathering += [one for one in mine if gathers(one, now, windows)]
+    gathering += _of_subject([one for one in mine if gathers(one, now, windows)], event.subject.scope)
     if gathering:
         # one that is being worked on comes before one that waits for people
         incident = min(gathering, key=lambda one: one.status.ended)
         state = "escalated and still gathers its alerts" if incident.status.ended else "open"
-        why = f"incident {incident.id} of this service is {state}: noted there, no new analysis"
+        why = f"incident {incident.id} of this service is {state}: noted there"
         return Correlation(disposition=Disposition.attach, incident_id=incident.id, why=why)
     for incident in holders:
         if why := _refires(incident, event, told_at, windows):
@@ -138,6 +139,25 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
             return Correlation(disposition=Disposition.attach, incident_id=incident.id, why=why)
     why = "no incident of this service is open, and none that held this alert ended a short time ago"
     return Correlation(disposition=Disposition.open, incident_id=incident_id_of(event), why=why)
+
+
+def _of_subject(namesakes: Sequence[KnownIncident], scope: Mapping[str, str]) -> list[KnownIncident]:
+    """Return the incidents that may be of this very subject, the closest first.
+
+    Those of the same scope are. Else those where no key that both have differs; but where they are of several
+    subjects, nobody can say which of them is meant, and it is none.
+    """
+    if same := [one for one in namesakes if one.scope == scope]:
+        return same
+    fit = [one for one in namesakes if fits(one.scope, scope)]
+    if any(not fits(one.scope, other.scope) for one in fit for other in fit):
+        return []
+    return sorted(fit, key=lambda one: -len(one.scope.keys() & scope.keys()))
+
+
+def fits(scope: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Say whether no key that both scopes have differs."""
+    return all(other.get(key, value) == value for key, value in scope.items())
 
 
 def once_more(decision: Correlation, handled_by: str | None, known: Sequence[KnownIncident]) -> Correlation:

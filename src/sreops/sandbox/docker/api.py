@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sreops.sandbox.docker.container import Container, Version
+from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.filters import (
     CONTAINER_KEYS,
     BadFilter,
@@ -23,12 +24,8 @@ from sreops.sandbox.docker.filters import (
     parse_filters,
 )
 from sreops.sandbox.docker.process import StartFailed
-from sreops.sandbox.docker.services import service_routes
-
-if TYPE_CHECKING:
-    from sreops.sandbox.docker.engine import DockerEngine
-
 from sreops.sandbox.docker.reply import EngineError, error, flag, reply
+from sreops.sandbox.docker.services import service_routes
 from sreops.sandbox.docker.streams import events, logs, stats
 
 _VERSIONED = re.compile(r"/v(\d+)\.(\d+)(/.*)")
@@ -38,13 +35,8 @@ DEFAULT_STOP_S = 10.0
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def error_body(status: int) -> tuple[bytes, str]:
-    """Report an injected error as the engine reports its own."""
-    return json.dumps({"message": f"sandbox fault: {status}"}).encode(), "application/json"
-
-
-def api(engine: DockerEngine) -> ASGIApp:
-    """Build the HTTP API over an engine, with and without the version in front of the path."""
+def docker_api(engine: DockerEngine) -> ASGIApp:
+    """Build the HTTP API over an engine and its faults, with and without the version in front of the path."""
     pages = _Pages(engine)
     one = "/containers/{id:path}"
     routes = [
@@ -77,7 +69,7 @@ def api(engine: DockerEngine) -> ASGIApp:
             scope = {**scope, "path": path, "raw_path": path.encode(), "state": {"version": version}}
         await app(scope, receive, send)
 
-    return versioned
+    return engine.faults.wrap(versioned)
 
 
 def _version_of(path: str, newest: Version) -> tuple[Version, str]:
@@ -208,12 +200,14 @@ class _Pages:
         return Response(status_code=204 if began else 304)
 
     async def stop(self, request: Request) -> Response:
-        container, grace_s = self._container(request), _grace(request)
+        container = self._container(request)
+        grace_s = _grace(request, container)
         ended = await self._engine.finish(self._engine.stop(container, grace_s))
         return Response(status_code=204 if ended else 304)
 
     async def restart(self, request: Request) -> Response:
-        container, grace_s = self._container(request), _grace(request)
+        container = self._container(request)
+        grace_s = _grace(request, container)
         try:
             await self._engine.finish(self._engine.restart(container, grace_s))
         except StartFailed as exc:
@@ -248,10 +242,11 @@ class _Pages:
         return StreamingResponse(exit_code(), media_type="application/json")
 
 
-def _grace(request: Request) -> float:
+def _grace(request: Request, container: Container) -> float:
     text = request.query_params.get("t") or ""
     if not text:
-        return DEFAULT_STOP_S
+        own_s = container.stop_timeout_s
+        return DEFAULT_STOP_S if own_s is None else float(own_s) if own_s >= 0 else float("inf")
     if not re.fullmatch(r"-?\d+", text):
         raise EngineError(400, f'strconv.Atoi: parsing "{text}": invalid syntax')
     return float(text) if int(text) >= 0 else float("inf")
