@@ -1,5 +1,6 @@
 """Who joins is heard: what an alert that joins changes, and when its incident is analysed again."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -147,4 +148,4 @@ def test_over_any_history_the_bounds_hold(history: list[tuple[float, list[Joined
             assert set(joins.names) > analysed, "each analysis is about a name that had none"
             begun_at.append(now)
     assert len(begun_at) == joins.analyses <= MAX_ANALYSES
-    assert all((b - a).total_seconds() >= APART_S for a, b in zip(begun_at, begun_at[1:], strict=False))
+    assert all((b - a).total_seconds() >= APART_S for a, b in itertools.pairwise(begun_at))
