@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Integer, Row, Text, bindparam, case, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    Text,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.leases import Part
@@ -39,14 +51,17 @@ def _first_in_line() -> Prepared:
 
     It steps along the index from one service to the next, however many events each of them has.
     """
-    turn = select(func.min(inbox.c.service).label("service")).where(_WAITS).cte("turn", recursive=True)
+    # "> ''" of the first one, too: only so does SQLite take the index that has the services
+    turn = select(func.min(inbox.c.service).label("service")).where(_WAITS, inbox.c.service >= "")
+    turns = turn.cte("turn", recursive=True)
     later = inbox.alias("later")
-    behind = later.c.correlated_at.is_(None), later.c.service > turn.c.service
+    behind = later.c.correlated_at.is_(None), later.c.service > turns.c.service
     following = select(func.min(later.c.service)).where(*behind)
-    turn = turn.union_all(select(following.scalar_subquery()).where(turn.c.service.is_not(None)))
+    turns = turns.union_all(select(following.scalar_subquery()).where(turns.c.service.is_not(None)))
     first = inbox.alias("first")
-    its_first = select(func.min(first.c.seq)).where(first.c.correlated_at.is_(None), first.c.service == turn.c.service)
-    services = select(its_first.scalar_subquery().label("seq")).where(turn.c.service.is_not(None)).limit(_SERVICES)
+    its_own = first.c.correlated_at.is_(None), first.c.service == turns.c.service
+    its_first = select(func.min(first.c.seq)).where(*its_own)
+    services = select(its_first.scalar_subquery().label("seq")).where(turns.c.service.is_not(None)).limit(_SERVICES)
     heads = services.subquery()
     critical_first = case((inbox.c.topic == CRITICAL, 0), else_=1)
     return Prepared(

@@ -52,6 +52,7 @@ class Storms:
         self._open: dict[str, KnownIncident] | None = None
         self._changed: set[str] = set()
         self._opened: dict[str, AlertEvent] = {}  # by incident, in this transaction
+        self._slots_taken: int | None = None
 
     def decide(self, event: AlertEvent, decision: Correlation) -> Correlation:
         """Return what becomes of an opening: it stays one, or it joins or opens a storm."""
@@ -72,6 +73,8 @@ class Storms:
             return
         if made.disposition is Disposition.open:
             self._opened[made.incident_id] = event
+            if self._slots_taken is not None:
+                self._slots_taken += 1
         if made.storm is None:
             return
         storm = Storm(shared=made.storm, kind=made.storm_kind, key=made.storm_key, last_at=self._now)
@@ -80,6 +83,7 @@ class Storms:
             [incident] = known_of(self._connection, [self._known.row(made.incident_id)])
             self._open = {incident.id: incident, **self._open}  # newest first
             storm = self._absorb(made.incident_id, storm, applying)
+            self._slots_taken = None  # what it has absorbed takes none
         self._open[made.incident_id] = self._open[made.incident_id].model_copy(update={"storm": storm})
         self._changed.add(made.incident_id)
 
@@ -122,9 +126,11 @@ class Storms:
 
     def _busy(self) -> int:
         """Return how many slots are taken, or about to be, as far as that matters."""
-        leased = work.c.lease_until >= self._now, work.c.lease_owner.is_not(None)
-        due = work.c.due_at <= self._now, work.c.lease_owner.is_(None)
-        return sum(self._count_work(*conditions) for conditions in (leased, due))
+        if self._slots_taken is None:
+            leased = work.c.lease_until >= self._now, work.c.lease_owner.is_not(None)
+            due = work.c.due_at <= self._now, work.c.lease_owner.is_(None)
+            self._slots_taken = sum(self._count_work(*conditions) for conditions in (leased, due))
+        return self._slots_taken
 
     def _count_work(self, *conditions: ColumnElement[bool]) -> int:
         found = select(work.c.incident_id).where(*conditions).limit(self._windows.slots).subquery()

@@ -174,6 +174,7 @@ inbox = Table(
 )
 Index(
     "ix_inbox_turn",
+    inbox.c.correlated_at,  # always NULL, but without it SQLite takes another index
     inbox.c.service,
     inbox.c.seq,
     sqlite_where=text("correlated_at IS NULL"),
