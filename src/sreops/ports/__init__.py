@@ -14,6 +14,7 @@ from sreops.ports.health import Health
 from sreops.ports.issues import Issues
 from sreops.ports.logs import Logs
 from sreops.ports.metrics import Metrics
+from sreops.ports.notifier import Channel, Notifier, Sending, SendState
 from sreops.ports.prober import Prober
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
@@ -37,6 +38,7 @@ __all__ = [
     "Backlog",
     "ChangeNotes",
     "Changes",
+    "Channel",
     "Clock",
     "Containers",
     "Delivery",
@@ -52,8 +54,11 @@ __all__ = [
     "Logs",
     "Metrics",
     "ModelLedger",
+    "Notifier",
     "Overdue",
     "Prober",
+    "SendState",
+    "Sending",
     "Spool",
     "SpoolState",
     "StoredRecord",
