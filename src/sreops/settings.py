@@ -19,8 +19,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from sreops.domain.alert import Tier
-from sreops.domain.model_cost import PRICES, Price
+from sreops.domain.alerts.alert import Tier
+from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
 from sreops.errors import SettingsInvalid
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sreops.domain.incident import IncidentStatus
+from sreops.domain.incidents.incident import IncidentStatus
 from sreops.domain.records.batches import Batch, next_batches
 from sreops.domain.records.channel import next_digest
 from sreops.domain.records.message import Message, compose

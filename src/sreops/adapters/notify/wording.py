@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sreops.domain.records.message import Message
-from sreops.domain.redaction import clean
+from sreops.domain.text.redaction import clean
 
 _BREAK = "\u2060"
 _TITLE = 200

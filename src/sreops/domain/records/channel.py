@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from sreops.domain.alert import Severity
+from sreops.domain.alerts.alert import Severity
 from sreops.domain.incidents.needs import Need
 from sreops.domain.records.notice import Notice, NoticeKind
 

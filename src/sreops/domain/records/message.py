@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sreops.domain.alert import AlertEvent, AlertStatus
-from sreops.domain.handover import NEXT_STEPS
-from sreops.domain.incident import Effect, Incident
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.incidents.incident import Effect, Incident
 from sreops.domain.incidents.needs import need_of
+from sreops.domain.incidents.storms import in_words, storm_of
+from sreops.domain.records.handover import NEXT_STEPS
 from sreops.domain.records.notice import Notice, NoticeKind
-from sreops.domain.redaction import Redactor, one_line
-from sreops.domain.storms import in_words, storm_of
+from sreops.domain.text.redaction import Redactor, one_line
 
 _SHORT = 120
 _SENTENCE = 300
