@@ -330,6 +330,7 @@ class Settings(BaseSettings):
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
+    service_labels: Names = ()  # which labels may name the subject, instead of our own order
     dry_run: bool = False
     allow_anonymous: bool = False
     api_token: OptionalSecret = None

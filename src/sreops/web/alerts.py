@@ -243,6 +243,7 @@ class _Bridge:
                 default_tier=self._context.settings.default_tier,
                 take_test_alerts=self._webhook.take_test_alerts,
                 max_alerts=self._webhook.max_alerts,
+                service_labels=self._context.settings.service_labels,
                 may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous,
             )
         except PayloadRejected as exc:

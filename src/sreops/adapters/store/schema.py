@@ -73,7 +73,19 @@ def _to_5(connection: Connection) -> None:
 
 _SAID_BY_PEOPLE = ("closed TEXT", "given_back TEXT", "feedback TEXT")
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5)
+
+def _to_6(connection: Connection) -> None:
+    """Effects are found by what their target is, whatever it was called."""
+    connection.exec_driver_sql("ALTER TABLE effects ADD COLUMN standing TEXT NOT NULL DEFAULT ''")
+    connection.exec_driver_sql("CREATE INDEX ix_effects_standing ON effects (standing, intent_at)")
+
+
+def _to_7(connection: Connection) -> None:
+    """Who is unwell, with what tells namesakes apart."""
+    connection.exec_driver_sql("ALTER TABLE incidents ADD COLUMN subject TEXT")
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5, _to_6, _to_7)
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 

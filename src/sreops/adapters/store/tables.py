@@ -82,6 +82,7 @@ incidents = Table(
     Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
+    Column("subject", Json),  # NULL: opened by a version that knew services only
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
@@ -186,9 +187,11 @@ effects = Table(
     Column("outcome", PlainText),
     Column("outcome_at", Moment),
     Column("detail", PlainText, nullable=False),
+    Column("standing", PlainText, nullable=False, default="", server_default=""),  # empty: 0.1 wrote it
     UniqueConstraint("incident_id", "episode", "step"),
     Index("ix_effects_service", "service", "intent_at"),
     Index("ix_effects_target", "target", "intent_at"),
+    Index("ix_effects_standing", "standing", "intent_at"),
     Index("ix_effects_runbook", "runbook_id"),
 )
 
