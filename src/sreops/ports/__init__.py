@@ -5,7 +5,7 @@ it is given (``timeout_s``). Others import from here, not from the rooms.
 """
 
 from sreops.ports.alert_states import AlertStates
-from sreops.ports.analyst import Analyst, AnalystAnswer
+from sreops.ports.analyst import Analyst, AnalystAnswer, Answer
 from sreops.ports.change_notes import ChangeNotes
 from sreops.ports.clock import Clock
 from sreops.ports.containers import Containers
@@ -34,6 +34,7 @@ __all__ = [
     "AlertStates",
     "Analyst",
     "AnalystAnswer",
+    "Answer",
     "Approval",
     "Backlog",
     "ChangeNotes",
