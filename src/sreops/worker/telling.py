@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sreops.domain.incidents.incident import IncidentStatus
+from sreops.domain.incidents.needs import need_of
 from sreops.domain.records.batches import Batch, next_batches
 from sreops.domain.records.channel import next_digest
 from sreops.domain.records.message import Message, compose
@@ -17,12 +18,14 @@ from sreops.settings import NotifySettings
 from sreops.telemetry import DELIVERIES, DELIVERIES_WAIT, DELIVERY_SECONDS, NOTICES, log
 from sreops.worker.backoff import Backoff
 
-EVERY_S: Final = 1.0
+EVERY_S: Final = 0.5
 SAME_BREATH_S: Final = 2.0
 """So long "got worse" and "is back" wait for what comes of it, which says the same and more."""
 LONGEST_PAUSE_S: Final = 20.0
 """A channel that failed is tried again after at most so long: a receiver that is back has all within a minute."""
 LATE_S: Final = 60.0
+REMIND_S: Final = 600.0
+"""What may have arrived before a crash is told again after so long, where the incident still needs a person then."""
 SENT_EVENT: Final = "notify.sent"
 NOT_SENT: Final = "notify.not_sent"
 _EVENTS = 50  # of an incident, the newest, to word what is wrong
@@ -88,10 +91,25 @@ class People:
         DELIVERIES_WAIT.set(sum(one.due_at <= now for one in waiting))
         mine = [one for one in waiting if one.channel in self._channels]
         for batch in next_batches(mine, now, self._busy()):
-            chosen = [mine[position] for position in batch.positions]
+            chosen = await self._still_wanted([mine[position] for position in batch.positions])
+            if not chosen:
+                continue
             task = tasks.create_task(self._send(self._notifier, batch, chosen), name=f"notify {batch.channel}")
             self._sending[task] = batch.channel
             task.add_done_callback(self._sent)
+
+    async def _still_wanted(self, chosen: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Return them less those that may have arrived and that nobody needs to be reminded of."""
+        wanted = []
+        for one in chosen:
+            if one.maybe_again:
+                incident = await self._store.incident(one.incident_id)
+                if need_of(incident, self._clock.now()) is None:
+                    why = "it may have arrived, and needs nobody any more"
+                    await self._store.drop_deliveries([one.seq], why=why, now=self._clock.now())
+                    continue
+            wanted.append(one)
+        return wanted
 
     def _busy(self) -> set[str]:
         now = asyncio.get_running_loop().time()
@@ -192,7 +210,8 @@ class People:
                     continue
                 found = Sending(SendState.unknown, "the replica that was sending it is gone")
             channel = self._channels.get(one.channel)
-            await self._note(attempt_id, channel, found, [one], now, again_at=now)
+            again_s = REMIND_S if found.state is SendState.unknown else 0.0
+            await self._note(attempt_id, channel, found, [one], now, again_at=now + timedelta(seconds=again_s))
             changed = True
         return changed
 

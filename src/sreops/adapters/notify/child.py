@@ -3,8 +3,8 @@
 Apart, because Apprise reads whole answers whatever their size, and its threads can't be stopped (tried, 2.3.0). It
 gets its order as JSON on stdin, never by arguments, which every user of the machine may read:
 ``{"url", "title", "body", "type", "deadline_s", "cpu_s", "memory_bytes", "check"}``. It writes what becomes of it to
-the file that it inherits as descriptor 3, whose lock it holds as long as it lives: ``sending`` before it sends, then
-``sent`` or ``failed`` with the reason. So whoever comes later knows, though the process that began it was killed.
+the file that it inherits as descriptor 3, whose lock it holds as long as it lives: ``sending`` before it connects,
+then ``sent`` or ``failed`` with the reason. So whoever comes later knows, though the process that began it was killed.
 """
 
 import json
@@ -43,7 +43,6 @@ def main() -> None:
 
 
 def _limit(order: dict[str, Any]) -> None:
-    os.nice(5)
     memory, cpu_s = int(order["memory_bytes"]), int(order["cpu_s"])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
@@ -64,7 +63,7 @@ def _send(order: dict[str, Any]) -> str:
         return f"{FAILED} Apprise does not understand its URL: {' '.join(said.lines)[:500]}"
     if order.get("check"):
         return f"{SENT} {apprise[0].service_name}"
-    _tell(SENDING)
+    sys.addaudithook(_before_connecting)
     sent = apprise.notify(
         body=order["body"],
         title=order["title"],
@@ -76,6 +75,16 @@ def _send(order: dict[str, Any]) -> str:
     if sent:
         return SENT
     return f"{FAILED} {' '.join(said.lines)[-1500:] or 'the receiver did not take it'}"
+
+
+_connecting: list[bool] = []
+
+
+def _before_connecting(event: str, _: object) -> None:
+    """Note that from now on it may have arrived; until then it can't."""
+    if event == "socket.connect" and not _connecting:
+        _connecting.append(True)
+        _tell(SENDING)
 
 
 def _tell(outcome: str) -> None:

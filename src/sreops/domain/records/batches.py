@@ -40,6 +40,11 @@ class Waiting(Protocol):
         ...
 
     @property
+    def maybe_again(self) -> bool:
+        """Whether it may have arrived already."""
+        ...
+
+    @property
     def claimed_by(self) -> str | None:
         """Who is sending it."""
         ...
@@ -82,7 +87,8 @@ def _of_channel(channel: str, positions: Sequence[int], waiting: Sequence[_D], n
     for position in singles:
         one = waiting[position]
         if one.claimed_by is not None or one.due_at > now:
-            held.add(one.incident_id)
+            if not one.maybe_again:  # that one is only a reminder, and holds up no news
+                held.add(one.incident_id)
         elif one.incident_id not in held:
             free.append(position)
     if len(free) > MANY:
