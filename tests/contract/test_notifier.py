@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from servers.process import descendants
 from servers.receivers import http_receiver, smtp_receiver, text_of
 from servers.waiting import eventually
 from sreops.adapters.notify.apprise import AppriseNotifier
@@ -167,8 +168,8 @@ async def test_a_sending_that_is_killed_is_known_to_be_unknown(make: Make, tmp_p
         assert await asyncio.to_thread(receiver.came.wait, 20)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        for pid in _holders(tmp_path / "notify" / attempt_id):
-            os.kill(pid, signal.SIGKILL)
+        [pid] = _children_that_hold(tmp_path / "notify" / attempt_id)
+        os.kill(pid, signal.SIGKILL)
 
         async def is_settled() -> bool:
             return (await notifier.settle(attempt_id)).state is SendState.unknown
@@ -176,16 +177,15 @@ async def test_a_sending_that_is_killed_is_known_to_be_unknown(make: Make, tmp_p
         await eventually(is_settled, 10)
 
 
-def _holders(path: Path) -> list[int]:
+def _children_that_hold(path: Path) -> list[int]:
     found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                fds = [os.readlink(fd) for fd in (process / "fd").iterdir()]
-            except OSError:
-                continue
-            if str(path) in fds:
-                found.append(int(process.name))
+    for pid in descendants(os.getpid()):
+        try:
+            fds = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        if str(path) in fds:
+            found.append(pid)
     return found
 
 

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import pytest
@@ -120,10 +119,13 @@ async def test_killed_at_every_boundary_each_is_told_once(receiver: HttpReceiver
             receiver.came.clear()
             sreops.post("/alerts", payload(service))
             assert await asyncio.to_thread(receiver.came.wait, 60)
-            await asyncio.to_thread(sreops.kill if whole else partial(os.kill, sreops.pid, signal.SIGKILL))
+            if whole:
+                await asyncio.to_thread(sreops.kill)
+            else:
+                os.kill(sreops.pid, signal.SIGKILL)
+                await eventually(lambda: not sreops.running)
             receiver.hold.set()
-            await asyncio.to_thread(sreops.kill)
-            await asyncio.to_thread(sreops.start)
+            await killed_and_started(sreops)
             await settled(sreops, service)
 
         # as soon as it is handed over, and as soon as the receiver has it
