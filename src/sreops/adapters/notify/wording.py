@@ -23,6 +23,7 @@ _PLAIN = frozenset({"mail", "webhook", "ntfy", "pagerduty", "opsgenie"})
 _LISTED = 20
 
 _LINKS = (
+    (re.compile(r"<(?=[!@#/A-Za-z])"), f"<{_BREAK}"),
     (re.compile(r"\](?=[(\[])"), f"]{_BREAK}"),
     (re.compile(r":(?=//)"), f":{_BREAK}"),
     (re.compile(r"\b(www|ftp)\.(?=\w)", re.I), rf"\1{_BREAK}."),
