@@ -19,12 +19,12 @@ from pydantic import SecretStr
 from sreops.adapters.claude.api import Api
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.gitlab.api import GitLabApi
-from sreops.adapters.grafana import Grafana
-from sreops.adapters.loki import LokiLogs
 from sreops.adapters.mcp_tools import McpTools
+from sreops.adapters.observability.grafana import Grafana
+from sreops.adapters.observability.loki import LokiLogs
+from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.adapters.prober import HttpProber
-from sreops.adapters.prometheus import PrometheusMetrics
-from sreops.domain.evidence import Window
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import SreopsError
 from sreops.settings import (
     DockerSettings,

@@ -20,8 +20,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent, Tool
 
 from sreops.adapters.bounded_http import HEADERS, hooks
-from sreops.domain.patterns import glob_matches
-from sreops.domain.redaction import clean, one_line
+from sreops.domain.text.patterns import glob_matches
+from sreops.domain.text.redaction import clean, one_line
 from sreops.domain.text.unicode import whole
 from sreops.errors import QueryRefused, SreopsError, ToolUnavailable
 from sreops.ports import Health, ToolSpec

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from sreops.adapters.answers import Turns
 from sreops.adapters.bounded_http import HEADERS, AnswerTooLong, hooks
-from sreops.domain.redaction import one_line
+from sreops.domain.text.redaction import one_line
 from sreops.domain.text.unicode import whole
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid, SreopsError
 from sreops.settings import LLMSettings

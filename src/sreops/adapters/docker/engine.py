@@ -26,7 +26,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from sreops.adapters.answers import ENCODING_ASKED, MAX_ERROR_BYTES, Turns, encoding_fault, read_aside, read_json
-from sreops.domain.redaction import one_line
+from sreops.domain.text.redaction import one_line
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
