@@ -7,6 +7,7 @@ received_at`` and finds their incident by fingerprint.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,6 +51,10 @@ _MAX_NAME_CHARS = 256
 _MAX_KEY_BYTES = 2000  # PostgreSQL indexes no more than 2,704; what the bridge takes is far shorter
 _KEYS = ("event_id", "fingerprint", "service")
 _MAX_GROUP_KEY_CHARS = 4096
+_LOWERED = (
+    "tier autonomous, read as supervised, because POST /alerts has no credentials and anybody could have sent it: "
+    "set SREOPS_WEBHOOK__TOKEN (or SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS=true)"
+)
 _TEST_GROUP_KEY = '{alertname="TestAlert", instance="Grafana"}'
 _STATUS = {
     "firing": AlertStatus.firing,
@@ -69,11 +74,15 @@ class Rejected:
 
 @dataclass(frozen=True)
 class ParsedWebhook:
-    """What a payload held: every one of its alerts is in exactly one of the three."""
+    """What a payload held: every one of its alerts is in exactly one of the three.
+
+    ``notes`` says in words, for the answer, what a newcomer would wonder about.
+    """
 
     events: tuple[AlertEvent, ...]
     skipped: int
     rejected: tuple[Rejected, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def queued(self) -> int:
@@ -98,6 +107,8 @@ class _Frame:
     received_at: datetime
     default_tier: Tier
     take_test_alerts: bool
+    may_be_autonomous: bool
+    told: Counter[str]  # notes for the answer, with how many alerts each is about
 
 
 def parse_webhook(
@@ -108,17 +119,19 @@ def parse_webhook(
     default_tier: Tier = Tier.supervised,
     take_test_alerts: bool = False,
     max_alerts: int = 2000,
+    may_be_autonomous: bool = True,
 ) -> ParsedWebhook:
     """Turn a decoded JSON body into events; ``mint`` makes the event ids.
 
     Field by field after reference/grafana-webhook.md: a bad one becomes a warning on its event. Skipped are
     alerts of tier ``human_only`` and Grafana's TestAlert. Rejected are entries that nothing identifies, that
     have no status, and those beyond ``max_alerts``. Raises PayloadRejected (422 naming the field; 413 for an
-    absurd number of entries), and nothing else, whatever the payload.
+    absurd number of entries), and nothing else, whatever the payload. Where ``may_be_autonomous`` is false, because
+    nothing proves who sends, the tier autonomous is read as supervised, with a warning and a note.
     """
     alerts = _alerts_of(payload)
     assert isinstance(payload, dict)
-    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts)
+    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts, may_be_autonomous)
     events: list[AlertEvent] = []
     rejected: list[Rejected] = []
     skipped = 0
@@ -133,7 +146,8 @@ def parse_webhook(
             rejected.append(Rejected(index, outcome))
         else:
             events.append(outcome)
-    return ParsedWebhook(tuple(events), skipped, tuple(rejected))
+    notes = tuple(f"{count} of {len(alerts)} alerts: {what}" for what, count in frame.told.items())
+    return ParsedWebhook(tuple(events), skipped, tuple(rejected), notes)
 
 
 def _alerts_of(payload: object) -> list[object]:
@@ -155,7 +169,13 @@ def _alerts_of(payload: object) -> list[object]:
     return alerts
 
 
-def _frame(payload: dict[str, object], received_at: datetime, default_tier: Tier, take_test_alerts: bool) -> _Frame:
+def _frame(
+    payload: dict[str, object],
+    received_at: datetime,
+    default_tier: Tier,
+    take_test_alerts: bool,
+    may_be_autonomous: bool,
+) -> _Frame:
     group_key = whole(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
     grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "state"))
@@ -168,6 +188,8 @@ def _frame(payload: dict[str, object], received_at: datetime, default_tier: Tier
         received_at=received_at,
         default_tier=default_tier,
         take_test_alerts=take_test_alerts,
+        may_be_autonomous=may_be_autonomous,
+        told=Counter(),
     )
 
 
@@ -202,7 +224,7 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
     is_test = frame.is_test or (labels.get("alertname") == "TestAlert" and labels.get("instance") == "Grafana")
     if is_test and not frame.take_test_alerts:
         return None
-    tier = _tier(labels, frame.default_tier, notes)
+    tier = _tier(labels, frame, notes)
     if tier is Tier.human_only:
         return None
     all_annotations = text_map(raw.get("annotations"), "annotations", notes)
@@ -257,12 +279,17 @@ def _fingerprint(value: object, labels: dict[str, str], notes: Notes) -> str | N
     return hashlib.sha256(json_text(text or labels).encode()).hexdigest()[:32]
 
 
-def _tier(labels: dict[str, str], default: Tier, notes: Notes) -> Tier:
+def _tier(labels: dict[str, str], frame: _Frame, notes: Notes) -> Tier:
     text = labels.get("tier", "").strip()
     tier = tier_of(text) if text else None
     if text and tier is None:
-        notes.add("labels.tier", f"unknown, read as {default.value}")
-    return tier or default
+        notes.add("labels.tier", f"unknown, read as {frame.default_tier.value}")
+    tier = tier or frame.default_tier
+    if tier is Tier.autonomous and not frame.may_be_autonomous:
+        notes.add("tier", "autonomous, read as supervised: it was sent without credentials")
+        frame.told[_LOWERED] += 1
+        return Tier.supervised
+    return tier
 
 
 def _severity(labels: dict[str, str], annotations: dict[str, str], notes: Notes) -> Severity:

@@ -1,1 +1,1 @@
-"""Text: made whole, cleaned, quoted, masked; nothing here knows what the text is about."""
+"""Text from outside: quoting, redaction, patterns."""
