@@ -158,6 +158,11 @@ async def many_small_values(write: Write) -> None:
 
 
 @behaviour
+async def fewer_small_values(write: Write) -> None:
+    await whole(write, b'{"jsonrpc":"2.0","id":0,"result":[' + b"{}," * (600_000) + b"{}]}")
+
+
+@behaviour
 async def half_characters(write: Write) -> None:
     await whole(write, b'{"status":"success","data":["\\ud800\\u0000' + b"\\ud83d" * 500_000 + b'"]}')
 

@@ -285,7 +285,7 @@ async def _bounded(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandle
     """Let no answer through whose body could not be read within bounds: aiodocker reads errors whole."""
     response = await handler(request)
     try:
-        fault = encoding_fault(response.headers)
+        fault = encoding_fault({"content-encoding": ", ".join(response.headers.getall("Content-Encoding", []))})
         if fault is not None:
             raise _Unreadable(fault)
         if response.status >= 400:
