@@ -5,8 +5,8 @@ from typing import Any
 from store_scene import Opener, alert, always, at, at_work, cleared, opened
 
 from sreops.adapters.store import SqlIncidentStore
+from sreops.adapters.store.leases import incident_row
 from sreops.adapters.store.notices import put_out_worse
-from sreops.adapters.store.part import incident_row
 from sreops.domain.records.notice import NoticeKind
 from sreops.ports import Changes
 

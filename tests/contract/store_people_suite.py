@@ -5,11 +5,11 @@ from store_notices_suite import ESCALATED, handed_over, put_out
 from store_scene import alert, always, at, at_work, effect_of, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.correlation import Windows, correlate
-from sreops.domain.incident import EffectOutcome, IncidentStatus, Resolution
 from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.correlation import Windows, correlate
+from sreops.domain.incidents.incident import EffectOutcome, IncidentStatus, Resolution
 from sreops.domain.incidents.needs import Need, need_of
-from sreops.domain.policy import PolicyLimits
+from sreops.domain.remediation.policy import PolicyLimits
 from sreops.errors import DecisionConflict, LeaseLost, NotFound
 from sreops.ports import Changes
 

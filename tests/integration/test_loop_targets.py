@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from loop_scene import loop_scene
 
-from sreops.domain.incident import EffectOutcome, Reason, Resolution
-from sreops.sandbox.docker_container import Container
+from sreops.domain.incidents.incident import EffectOutcome, Reason, Resolution
+from sreops.sandbox.docker.container import Container
 from sreops.sandbox.server import Server
-from sreops.sandbox.shop_service import ShopService
+from sreops.sandbox.shop.service import ShopService
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch

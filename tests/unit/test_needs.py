@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.alert import Severity, Tier
-from sreops.domain.incident import Incident, IncidentStatus
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.incidents.needs import Need, need_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

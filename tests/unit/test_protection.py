@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.reach import Attachment, Published, Reach
 from sreops.domain.remediation.protection import Ourselves, OwnAddress, why_protected
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.standing import Touched, concerns, names_of, standing_identity
 
 COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "payments"}

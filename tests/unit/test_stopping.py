@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.stopping import stop_grace_s, stop_too_long, waited_for_s
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from sreops.adapters.postgres import is_postgres, read_url
+from sreops.adapters.sql.postgres import is_postgres, read_url
 from sreops.domain.remediation.protection import OwnAddress
 from sreops.settings import Settings
 

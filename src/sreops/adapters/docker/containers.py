@@ -21,8 +21,8 @@ from sreops.adapters.docker.states import (
     replicas_of,
     service_state,
 )
-from sreops.domain.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
-from sreops.domain.peers import PROJECT_LABEL
+from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.evidence.peers import PROJECT_LABEL
 from sreops.domain.remediation.protection import Ourselves
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, TargetAmbiguous
 from sreops.ports import Health

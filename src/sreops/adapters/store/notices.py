@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import deliveries, incidents, notices
-from sreops.domain.alert import AlertEvent
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.records.notice import Notice, NoticeKind, got_worse
 from sreops.ports.store.notices import Delivery, Overdue, Telling
 

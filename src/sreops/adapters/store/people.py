@@ -6,18 +6,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from sreops.adapters.store.applying import begin_anew
+from sreops.adapters.store.apply_decision import begin_anew
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.notices import put_out
-from sreops.adapters.store.part import Part, incident_row
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import effects, endings, incident_alerts, incidents, work
 from sreops.adapters.store.tickets import queue
-from sreops.domain.incident import Incident, IncidentStatus
 from sreops.domain.incidents.closing import ClosedAs
-from sreops.domain.record import Action, Thought
+from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.notice import closed as closed_notice
+from sreops.domain.records.record import Action, Thought
 from sreops.errors import DecisionConflict
 from sreops.ports import TicketOp
 

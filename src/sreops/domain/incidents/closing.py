@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sreops.domain.incident import Resolution
+from sreops.domain.incidents.incident import Resolution
 
 
 class ClosedAs(StrEnum):

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sreops.domain.alert import AlertEvent, Severity
-from sreops.domain.incident import Incident, IncidentStatus
+from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.incidents.incident import Incident, IncidentStatus
 
 
 class NoticeKind(StrEnum):

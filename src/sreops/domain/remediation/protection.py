@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.reach import Reach
 from sreops.domain.remediation.standing import standing_identity
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
-from sreops.domain.evidence import ContainerState, ServiceState
-from sreops.domain.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
 
 
 class Touched(NamedTuple):

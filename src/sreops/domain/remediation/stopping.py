@@ -6,7 +6,7 @@ restart may be pending for days, and starts the container again after somebody h
 
 import math
 
-from sreops.domain.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
 
 LONGEST_STOP_S = 600.0
 """What sreops waits for by itself; a target that asks for more is for a person to decide about."""

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.incident import Incident
 from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.incident import Incident
 
 
 class People(Protocol):
