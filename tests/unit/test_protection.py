@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
-from sreops.domain.reach import Attachment, Published, Reach
+from sreops.domain.evidence.reach import Attachment, Published, Reach
 from sreops.domain.remediation.protection import Ourselves, OwnAddress, why_protected
 
 COMPOSE = {"com.docker.compose.project": "ops", "com.docker.compose.service": "db"}

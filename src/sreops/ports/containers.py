@@ -1,4 +1,4 @@
-"""The container engine."""
+"""The container engine, and the HTTP checks of runbooks."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -67,4 +67,12 @@ class Containers(Protocol):
 
     async def health(self) -> Health:
         """Say whether the engine answers."""
+        ...
+
+
+class Prober(Protocol):
+    """HTTP checks that runbooks name."""
+
+    async def status(self, url: str, *, timeout_s: float) -> int | None:
+        """GET without following redirects; the status, or None where nothing answered."""
         ...

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sreops.domain.reach import Attachment, Published, Reach
+from sreops.domain.evidence.reach import Attachment, Published, Reach
 
 _SHORT_ID = 12
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sreops.domain.reach import Reach
+from sreops.domain.evidence.reach import Reach
 
 
 class EvidenceKind(StrEnum):

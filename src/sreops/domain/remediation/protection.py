@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
-from sreops.domain.reach import Reach
+from sreops.domain.evidence.reach import Reach
 from sreops.domain.remediation.standing import standing_identity
 
 PROTECT_LABEL = "sreops.protect"

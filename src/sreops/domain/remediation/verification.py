@@ -1,16 +1,14 @@
 """Verification: fixed, not fixed, or unknown. Pure; no data is unknown, never success."""
 
 import math
-import operator
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import SeriesSet
 from sreops.domain.incidents.incident import VerificationResult
+from sreops.domain.runbooks.condition import COMPARE, parse_condition
 from sreops.domain.runbooks.runbook import Condition
 
 
@@ -46,28 +44,7 @@ class Judgement(BaseModel):
     final: bool
 
 
-Comparison = Literal["<", "<=", ">", ">=", "==", "!="]
 History = Sequence[tuple[datetime, Look]]
-
-_CONDITION = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*", re.ASCII)
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-
-
-def parse_condition(text: str) -> tuple[Comparison, float]:
-    """Read a comparison such as ``"< 0.01"``; raises ValueError that says what one looks like."""
-    found = _CONDITION.fullmatch(text) if len(text) <= 64 else None
-    if not found or not math.isfinite(float(found[2])):
-        raise ValueError(
-            f"{text[:64]!r} is not a comparison; write one of < <= > >= == != and a number, as in '< 0.01'"
-        )
-    return cast(Comparison, found[1]), float(found[2])
 
 
 def read_condition(condition: Condition, answer: SeriesSet | None, why: str = "") -> Reading:
@@ -83,7 +60,7 @@ def read_condition(condition: Condition, answer: SeriesSet | None, why: str = ""
     latest = [series.points[-1][1] for series in answer.series if series.points]
     values = tuple(value for value in latest if math.isfinite(value))
     reading = reading.model_copy(update={"values": values})
-    offenders = [value for value in latest if not math.isnan(value) and not _COMPARE[compare](value, limit)]
+    offenders = [value for value in latest if not math.isnan(value) and not COMPARE[compare](value, limit)]
     if offenders:
         said = f"{len(offenders)} of {len(latest)} series: {offenders[0]:g} is not {compare} {limit:g}"
         return reading.model_copy(update={"holds": False, "why": said})
