@@ -1,6 +1,7 @@
 """Settings: the one reader of the environment (prefix ``SREOPS_``, nested by ``__``, ``.env`` read)."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -281,9 +282,11 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     runbooks: Path = Path("runbooks.yaml")
     database_url: str = ""
+    trusted_proxies: Names = ()  # addresses and networks: their X-Forwarded-For and -Proto are believed
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
+    service_labels: Names = ()  # which labels may name the subject, instead of our own order
     dry_run: bool = False
     allow_anonymous: bool = False
     api_token: OptionalSecret = None
@@ -318,6 +321,16 @@ class Settings(BaseSettings):
         aliases = {"0": "autonomous", "1": "supervised", "2": "human_only"}
         text = str(value).strip().lower().replace("-", "_").removeprefix("tier_").removeprefix("tier")
         return aliases.get(text, text)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one, strict=False)
+            except ValueError as exc:
+                raise ValueError(f"{one!r} is no address and no network such as 10.0.0.0/8") from exc
+        return value
 
     @field_validator("roles")
     @classmethod

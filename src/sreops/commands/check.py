@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sreops.app import build_event_log, build_parts, open_store
+from sreops.app.exposure import weak_credentials
 from sreops.commands.serve import guard_exposure
 from sreops.ports import Health
 from sreops.settings import Settings, load_settings
@@ -29,6 +30,8 @@ def run() -> int:
     for name, health in found.items():
         table.add_row(name, f"[{_STYLE[health.status]}]{health.status}[/]", _plain(health.detail), _plain(health.cure))
     console.print(table)
+    for told in weak_credentials(settings):
+        console.print(f"[yellow]weak[/]  {_plain(told)}")
     down = [name for name, health in found.items() if health.status == "down"]
     console.print(f"not answering: {', '.join(down)}" if down else "everything that is configured answers")
     return 1 if down else 0

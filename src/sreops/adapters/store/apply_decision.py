@@ -17,6 +17,7 @@ from sreops.adapters.store.tables import inbox, incident_alerts, incidents, work
 from sreops.adapters.store.tickets import queue, queue_line
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.correlation import Correlation, Disposition, ended_at_of
 from sreops.domain.incidents.incident import INCIDENT_NAMESPACE, Incident, IncidentStatus, Reason, incident_id_of
 from sreops.domain.records.notice import came_back, cleared
@@ -121,6 +122,7 @@ def _open(
             episode=1,
             status=IncidentStatus.investigating.value,
             service=event.service,
+            subject=event.subject.model_dump(mode="json"),
             alertname=event.alertname,
             severity=event.severity.value,
             tier=event.tier.value,
@@ -171,6 +173,7 @@ def _attach(
 ) -> None:
     if _fires(connection, incident.id, event):
         _update(connection, incident, all_resolved_at=None, resolve_proven=True, cleared_at=None)
+    _learn_scope(connection, incident, event)
     if decision.storm is not None:
         told = {**(incident.decision or {}), "storm": {"shared": decision.storm}}
         _update(connection, incident, decision=told)
@@ -182,6 +185,7 @@ def _attach(
 
 def _refire(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
     _fires(connection, incident.id, event)
+    _learn_scope(connection, incident, event)
     begin_anew(connection, incident, now, all_resolved_at=None, resolve_proven=True, cleared_at=None)
     put_out(connection, came_back(_as_it_is(connection, incident.id), event, _ended_as(incident)), now)
 
@@ -277,6 +281,13 @@ def _fires(connection: Connection, incident_id: str, event: AlertEvent) -> bool:
         return False
     connection.execute(update(incident_alerts).where(mine).values(**fields))
     return True
+
+
+def _learn_scope(connection: Connection, incident: Row[Any], event: AlertEvent) -> None:
+    """Add what an alert says of the incident's subject: of another's, as in a storm, nothing."""
+    known = Subject.model_validate(incident.subject or {"name": incident.service})
+    if (learnt := known.joined_by(event.subject)) != known:
+        _update(connection, incident, subject=learnt.model_dump(mode="json"))
 
 
 def _update(connection: Connection, incident: Row[Any], **values: object) -> None:

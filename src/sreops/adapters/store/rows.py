@@ -66,6 +66,8 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
         fields = row._asdict()
         fields["fingerprints"] = tuple(alert.fingerprint for alert in alerts[row.id])
         fields["effects"] = tuple(effect_of(effect) for effect in done[row.id])
+        if fields["subject"] is None:
+            del fields["subject"]
         if row.closed is not None:
             fields["resolution"] = Resolution.closed
         found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored

@@ -82,6 +82,7 @@ incidents = Table(
     Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
+    Column("subject", Json),  # NULL: opened by a version that knew services only
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
@@ -322,4 +323,44 @@ model_calls = Table(
     Column("took_us", BigInteger),
     Index("ix_model_calls_incident", "incident_id"),
     Index("ix_model_calls_at", "at"),
+)
+
+sessions = Table(
+    "sessions",  # browsers that have signed in; signing out deletes the row
+    metadata,
+    Column("key", PlainText, primary_key=True),  # SHA-256 of the cookie
+    Column("account", PlainText, nullable=False),
+    Column("role", PlainText, nullable=False),
+    Column("proven_by", PlainText, nullable=False),
+    Column("made_with", PlainText, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_sessions_expires", "expires_at"),
+    Index("ix_sessions_account", "account"),
+)
+
+sign_ins = Table(
+    "sign_ins",  # browsers that were sent to the OpenID Connect provider and are not back
+    metadata,
+    Column("state", PlainText, primary_key=True),
+    Column("browser", PlainText, nullable=False),  # SHA-256 of its cookie
+    Column("nonce", PlainText, nullable=False),
+    Column("verifier", PlainText, nullable=False),
+    Column("target", PlainText, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_sign_ins_expires", "expires_at"),
+)
+
+api_tokens = Table(
+    "api_tokens",  # of persons and services; revoked ones stay, for the account of who did what
+    metadata,
+    Column("token_id", PlainText, primary_key=True),
+    Column("key", PlainText, nullable=False, unique=True),  # SHA-256 of the token
+    Column("name", PlainText, nullable=False),
+    Column("account", PlainText, nullable=False),
+    Column("role", PlainText, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
 )

@@ -8,7 +8,7 @@ received_at`` and finds their incident by fingerprint.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -30,11 +30,10 @@ from sreops.domain.alerts.fields import (
     web_url,
 )
 from sreops.domain.alerts.routing import severity_of, tier_of
+from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
+from sreops.domain.alerts.subject_labels import OUTRIGHT
 from sreops.domain.text.unicode import whole
 from sreops.errors import PayloadRejected, RecordUnreadable
-
-SERVICE_LABELS: Final = ("container", "service", "service_name", "compose_service", "app", "job", "instance")
-"""The label that names the service: the first of these that is there."""
 
 DEFAULT_THRESHOLD: Final = 0.7
 
@@ -42,7 +41,7 @@ DEFAULT_THRESHOLD: Final = 0.7
 _LABELS = MapLimits(max_count=128, max_name_chars=256, max_value_chars=4096, max_bytes=128 * 1024)
 _ANNOTATIONS = MapLimits(max_count=64, max_name_chars=256, max_value_chars=16_384, max_bytes=256 * 1024)
 _LABELS_FIRST = frozenset(
-    {*SERVICE_LABELS, "alertname", "severity", "tier", "agent_action", "runbook_id", "escalate_threshold"}
+    {*SERVICE_LABELS, OUTRIGHT, "alertname", "severity", "tier", "agent_action", "runbook_id", "escalate_threshold"}
 )
 _ANNOTATIONS_FIRST = frozenset({"grafana_state_reason", "summary", "description"})
 _MAX_ENTRIES = 50_000  # beyond it not even one line of refusal each is affordable
@@ -107,6 +106,7 @@ class _Frame:
     received_at: datetime
     default_tier: Tier
     take_test_alerts: bool
+    service_labels: Sequence[str]
     may_be_autonomous: bool
     told: Counter[str]  # notes for the answer, with how many alerts each is about
 
@@ -119,19 +119,22 @@ def parse_webhook(
     default_tier: Tier = Tier.supervised,
     take_test_alerts: bool = False,
     max_alerts: int = 2000,
+    service_labels: Sequence[str] = (),
     may_be_autonomous: bool = True,
 ) -> ParsedWebhook:
     """Turn a decoded JSON body into events; ``mint`` makes the event ids.
 
-    Field by field after reference/grafana-webhook.md: a bad one becomes a warning on its event. Skipped are
-    alerts of tier ``human_only`` and Grafana's TestAlert. Rejected are entries that nothing identifies, that
-    have no status, and those beyond ``max_alerts``. Raises PayloadRejected (422 naming the field; 413 for an
-    absurd number of entries), and nothing else, whatever the payload. Where ``may_be_autonomous`` is false, because
-    nothing proves who sends, the tier autonomous is read as supervised, with a warning and a note.
+    Field by field as Grafana's and Alertmanager's documentation describe it: a bad one becomes a warning on its
+    event. Skipped are alerts of tier ``human_only`` and Grafana's TestAlert. Rejected are entries that nothing
+    identifies, that have no status, and those beyond ``max_alerts``. ``service_labels`` replaces SERVICE_LABELS.
+    Raises PayloadRejected (422 naming the field; 413 for an absurd number of entries), and nothing else, whatever
+    the payload. Where ``may_be_autonomous`` is false, because nothing proves who sends, the tier autonomous is read
+    as supervised, with a warning and a note.
     """
     alerts = _alerts_of(payload)
     assert isinstance(payload, dict)
-    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts, may_be_autonomous)
+    order = tuple(service_labels) or SERVICE_LABELS
+    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts, order, may_be_autonomous)
     events: list[AlertEvent] = []
     rejected: list[Rejected] = []
     skipped = 0
@@ -174,6 +177,7 @@ def _frame(
     received_at: datetime,
     default_tier: Tier,
     take_test_alerts: bool,
+    service_labels: Sequence[str],
     may_be_autonomous: bool,
 ) -> _Frame:
     group_key = whole(key) if isinstance(key := payload.get("groupKey"), str) else ""
@@ -188,6 +192,7 @@ def _frame(
         received_at=received_at,
         default_tier=default_tier,
         take_test_alerts=take_test_alerts,
+        service_labels=service_labels,
         may_be_autonomous=may_be_autonomous,
         told=Counter(),
     )
@@ -231,6 +236,7 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
     annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
     threshold = labels.get("escalate_threshold", "").strip()
+    subject = _subject(labels, frame, fingerprint, notes)
     return AlertEvent.trusted(
         {
             "schema_version": 1,
@@ -251,7 +257,8 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
             else DEFAULT_THRESHOLD,
             "tier": tier,
             "severity": _severity(labels, annotations, notes),
-            "service": _service(labels, frame.alertname, fingerprint, notes),
+            "service": subject.name,
+            "subject": subject,
             "values": numbers(raw.get("values"), "values", notes),
             "group_key": frame.group_key,
             "dashboard_url": web_url(raw.get("dashboardURL"), "dashboardURL", notes),
@@ -302,16 +309,14 @@ def _severity(labels: dict[str, str], annotations: dict[str, str], notes: Notes)
     return severity or Severity.info
 
 
-def _service(labels: dict[str, str], shared_alertname: str, fingerprint: str, notes: Notes) -> str:
-    for name in (*SERVICE_LABELS, "alertname"):
-        if value := labels.get(name, "").strip():
-            return shorten(value, _MAX_NAME_CHARS)
-    if shared_alertname:
-        notes.add("service", "no label names it, the group's alertname taken")
-        return shorten(shared_alertname, _MAX_NAME_CHARS)
-    # not one name for all of these: strangers would become one incident
-    notes.add("service", "no label and no alertname names it, the fingerprint taken")
-    return fingerprint
+def _subject(labels: dict[str, str], frame: _Frame, fingerprint: str, notes: Notes) -> Subject:
+    alertname = labels.get("alertname", "").strip() or frame.alertname
+    # not one name for all that have none: strangers would become one incident
+    subject = subject_of(labels, alertname or fingerprint, frame.service_labels)
+    if subject.kind is SubjectKind.rule and not labels.get("alertname", "").strip():
+        taken = "the group's alertname" if alertname else "the fingerprint"
+        notes.add("service", f"no label and no alertname names it, {taken} taken")
+    return subject
 
 
 def _times(
@@ -355,4 +360,12 @@ def read_event(value: bytes) -> AlertEvent:
     # a NUL stands in JSON as its escape only; an escaped backslash before u0000 is none, which the second look tells
     if b"\\u0000" in value and b"\\u0000" in event_json(event).replace(b"\\\\", b""):
         raise RecordUnreadable("not an event of schema 1: a text holds NUL, which no store of ours can keep")
-    return event.model_copy(update=times)
+    return event.model_copy(update=times | _as_we_read_it(event))
+
+
+def _as_we_read_it(event: AlertEvent) -> dict[str, object]:
+    """Return who is unwell by an event of an older sreops, which may have taken the exporter for the patient."""
+    if "subject" in event.model_fields_set:
+        return {}
+    subject = subject_of(event.labels, event.alertname)
+    return {} if subject.kind is SubjectKind.rule else {"service": subject.name, "subject": subject}

@@ -6,9 +6,10 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sreops.domain.alerts.alert import AlertEvent, Severity, Tier
+from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.needs import need_of
 
 INCIDENT_NAMESPACE = uuid.UUID("6f1f6c1e-0c6e-5d39-9a55-6f5d0c1c0a11")
@@ -121,6 +122,8 @@ class Incident(BaseModel):
     resolution: Resolution | None = None
     reason: Reason | None = None
     service: str
+    # as its first alert was read, with the scope of all its alerts; what an older sreops opened has a name only
+    subject: Subject = Field(default_factory=lambda fields: Subject(name=fields["service"]))
     alertname: str
     severity: Severity
     tier: Tier
@@ -171,7 +174,7 @@ class Incident(BaseModel):
         data = self.model_dump(
             mode="json",
             include={
-                "id", "status", "resolution", "reason", "service", "alertname", "severity", "tier",
+                "id", "status", "resolution", "reason", "service", "subject", "alertname", "severity", "tier",
                 "fingerprints", "event_count", "opened_at", "ended_at", "analyst", "analyst_why",
                 "root_cause", "category", "confidence", "runbook_id", "plan_hash", "verification", "issue", "episode",
                 "cleared_at", "acknowledged_by", "acknowledged_at", "closed", "feedback",
