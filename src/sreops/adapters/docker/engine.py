@@ -63,6 +63,8 @@ class Engine:
     def __init__(self, host: str) -> None:
         self.shown = without_userinfo(host)
         self._url, self._socket = _address(host)
+        self.name = "" if self._socket else urlsplit(host).hostname or ""
+        """The host's name where it is reached over the network."""
         self._docker: Docker | None = None
         self._session: aiohttp.ClientSession | None = None
         self._connecting = asyncio.Lock()
