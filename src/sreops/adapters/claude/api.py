@@ -22,6 +22,7 @@ from sreops.adapters.answers import Turns
 from sreops.adapters.bounded_http import HEADERS, AnswerTooLong, hooks
 from sreops.domain.text.redaction import one_line
 from sreops.domain.text.unicode import whole
+from sreops.domain.text.urls import without_userinfo
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid, SreopsError
 from sreops.settings import LLMSettings
 
@@ -75,7 +76,7 @@ class Api:
     @property
     def shown(self) -> str:
         """What is asked, and where, for people."""
-        return f"model {self._settings.model} at {self._settings.base_url or BASE_URL}"
+        return f"model {self._settings.model} at {without_userinfo(self._settings.base_url or BASE_URL)}"
 
     async def aclose(self) -> None:
         """Close the connections."""
