@@ -122,7 +122,9 @@ def _scalar(node: Node) -> str | None:
         return None
     if node.tag != _STR:
         return Unquoted(value)
-    return value.replace("\a", "") if node.style == ">" else value  # ruamel marks the folds of a folded text with BEL
+    return (
+        value.replace("\a", "") if getattr(node, "style", None) == ">" else value
+    )  # ruamel marks the folds of a folded text with BEL
 
 
 def _line(node: Node) -> int:
