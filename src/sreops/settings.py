@@ -17,7 +17,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from sreops.domain.alerts.alert import Tier
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.routing import WORK_ON, tier_of
+from sreops.domain.alerts.severity import severity_of
+from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.errors import SettingsInvalid
 
@@ -30,6 +33,15 @@ def _commas(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.strip("[] ").replace('"', "").split(",") if part.strip())
     return value
+
+
+def _severities(value: object) -> object:
+    """Read ``critical,warning`` as severities, in any of their spellings."""
+    words = _commas(value)
+    read = [severity_of(str(word)) or word for word in words] if isinstance(words, tuple | list) else words
+    if read == []:
+        raise ValueError("name at least one of critical, warning, info")
+    return read
 
 
 def _empty_is_none(value: object) -> object:
@@ -184,7 +196,6 @@ class WebhookSettings(BaseModel):
     hmac_tolerance_s: float = Field(300.0, gt=0)
     max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024)
     max_in_flight: int = Field(64, ge=1)
-    max_alerts: int = Field(2000, ge=1)
     retry_after_s: int = Field(5, ge=1)
     take_test_alerts: bool = False
     anonymous_autonomous: bool = False  # without credentials, may an alert's tier be autonomous?
@@ -245,7 +256,6 @@ class WorkerSettings(BaseModel):
     max_run_s: float = Field(300.0, gt=0)
     max_inbox_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     idle_poll_s: float = Field(0.5, gt=0)
-    topics: Names = ("sre-critical", "sre-warning")
 
 
 class RetentionSettings(BaseModel):
@@ -284,6 +294,8 @@ class Settings(BaseSettings):
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
+    default_severity: Severity = Severity.warning  # of an alert that says none, or none that is understood
+    work_on: Annotated[tuple[Severity, ...], NoDecode, BeforeValidator(_severities)] = WORK_ON  # the rest is recorded
     service_labels: Names = ()  # which labels may name the subject, instead of our own order
     dry_run: bool = False
     allow_anonymous: bool = False
@@ -316,9 +328,12 @@ class Settings(BaseSettings):
     @field_validator("default_tier", mode="before")
     @classmethod
     def _tier(cls, value: object) -> object:
-        aliases = {"0": "autonomous", "1": "supervised", "2": "human_only"}
-        text = str(value).strip().lower().replace("-", "_").removeprefix("tier_").removeprefix("tier")
-        return aliases.get(text, text)
+        return (tier_of(value) or value) if isinstance(value, str) else value
+
+    @field_validator("default_severity", mode="before")
+    @classmethod
+    def _severity(cls, value: object) -> object:
+        return (severity_of(value) or value) if isinstance(value, str) else value
 
     @field_validator("roles")
     @classmethod
@@ -327,6 +342,17 @@ class Settings(BaseSettings):
         if unknown or not value:
             raise ValueError(f"roles are 'bridge' and 'worker'; got {','.join(sorted(unknown)) or 'none'}")
         return value
+
+    def reading_rules(self, *, take_test_alerts: bool | None = None, may_be_autonomous: bool = True) -> ReadingRules:
+        """Return how webhooks are read."""
+        return ReadingRules(
+            default_tier=self.default_tier,
+            default_severity=self.default_severity,
+            service_labels=self.service_labels,
+            work_on=self.work_on,
+            take_test_alerts=self.webhook.take_test_alerts if take_test_alerts is None else take_test_alerts,
+            may_be_autonomous=may_be_autonomous,
+        )
 
     @property
     def llm_api_key(self) -> SecretStr | None:

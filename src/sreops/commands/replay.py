@@ -58,10 +58,7 @@ async def _replay(settings: Settings, body: object, console: Console, timeout_s:
                 body,
                 received_at=app.parts.tools.clock.now(),
                 mint=lambda: str(uuid.uuid4()),
-                default_tier=settings.default_tier,
-                take_test_alerts=True,
-                max_alerts=settings.webhook.max_alerts,
-                service_labels=settings.service_labels,
+                rules=settings.reading_rules(take_test_alerts=True),
             )
         except PayloadRejected as exc:
             console.print(f"the bridge would answer {exc.status}: {exc}", markup=False)

@@ -38,7 +38,9 @@ def build_web(context: WebContext) -> Starlette:
         *pages.routes(),
     ]
     if "bridge" in context.settings.roles:
-        bridge = AlertsContext(event_log=context.event_log, settings=context.settings, clock=context.clock)
+        bridge = AlertsContext(
+            event_log=context.event_log, settings=context.settings, clock=context.clock, last=context.last_webhook
+        )
         routes = [*alerts_routes(bridge), *routes]
 
     async def failed(request: Request, exc: Exception) -> Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sreops.domain.runbooks.runbook import Runbook
 from sreops.ports import Clock, EventLog, Health, IncidentStore, SpoolState
 from sreops.settings import Settings
+from sreops.web.last_webhook import LastWebhook
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class WebContext:
     missing: Mapping[str, Health]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    last_webhook: LastWebhook = field(default_factory=LastWebhook)
     version: str = ""
     spool: Callable[[], SpoolState] | None = None
 
