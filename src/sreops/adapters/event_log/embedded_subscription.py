@@ -3,17 +3,45 @@
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, StoredRecord
 
-if TYPE_CHECKING:
-    from sreops.adapters.event_log.embedded import EmbeddedEventLog
-
 CURE = (
     "Free disk space, or point SREOPS_DATA_DIR at a directory that can be written; a damaged file must be moved away."
 )
+
+
+class ReadableLog(Protocol):
+    """What a subscription needs of the log; every read and write raises EventLogUnavailable."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the log was stopped."""
+        ...
+
+    def leads(self, subscription: "EmbeddedSubscription") -> bool:
+        """Say whether this subscription is the one that reads for its group."""
+        ...
+
+    async def read(
+        self, group: str, starts: dict[str, int], topics: Sequence[str], limit: int, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        """Return up to ``limit`` records from each topic's start (its committed offset where there is none)."""
+        ...
+
+    async def begin_recently(self, group: str, recent_s: Mapping[str, float]) -> None:
+        """Let the group begin so many seconds back in those of the topics that it has never read."""
+        ...
+
+    async def save(self, group: str, ends: dict[str, int]) -> None:
+        """Save where the group goes on in each topic."""
+        ...
+
+    async def count(self, group: str, starts: dict[str, int], topics: Sequence[str]) -> int:
+        """Count the records that wait from each topic's start on."""
+        ...
 
 
 class EmbeddedSubscription:
@@ -21,7 +49,7 @@ class EmbeddedSubscription:
 
     def __init__(
         self,
-        event_log: "EmbeddedEventLog",
+        event_log: ReadableLog,
         topics: Sequence[str],
         group: str,
         recent_s: Mapping[str, float] | None = None,
