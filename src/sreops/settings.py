@@ -78,7 +78,7 @@ class LokiSettings(BaseModel):
     token: OptionalSecret = None
     timeout_s: float = Field(10.0, gt=0)
     max_lines: int = Field(5000, ge=1, le=5000)
-    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)
 
 
 class PrometheusSettings(BaseModel):
@@ -89,7 +89,7 @@ class PrometheusSettings(BaseModel):
     password: OptionalSecret = None
     token: OptionalSecret = None
     timeout_s: float = Field(10.0, gt=0)
-    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)
 
 
 class GrafanaSettings(BaseModel):
