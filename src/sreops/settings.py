@@ -31,12 +31,24 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from sreops.domain.alerts.alert import Tier
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.routing import WORK_ON, tier_of
+from sreops.domain.alerts.severity import severity_of
+from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
-from sreops.setting_values import Brokers, EngineAddress, HttpUrl, NamedFile, Names, OptionalFile, OptionalSecret
+from sreops.setting_values import (
+    Brokers,
+    EngineAddress,
+    HttpUrl,
+    NamedFile,
+    Names,
+    OptionalFile,
+    OptionalSecret,
+    Severities,
+)
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
 os.environ |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}  # noqa: TID251  # written, not read
@@ -185,7 +197,6 @@ class WebhookSettings(BaseModel):
     hmac_tolerance_s: float = Field(300.0, gt=0)
     max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024)
     max_in_flight: int = Field(64, ge=1)
-    max_alerts: int = Field(2000, ge=1)
     retry_after_s: int = Field(5, ge=1)
     take_test_alerts: bool = False
     anonymous_autonomous: bool = False  # without credentials, may an alert's tier be autonomous?
@@ -289,7 +300,6 @@ class WorkerSettings(BaseModel):
     max_run_s: float = Field(300.0, gt=0)
     max_inbox_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     idle_poll_s: float = Field(0.5, gt=0)
-    topics: Names = ("sre-critical", "sre-warning")
 
 
 class RetentionSettings(BaseModel):
@@ -344,6 +354,8 @@ class Settings(BaseSettings):
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
+    default_severity: Severity = Severity.warning  # of an alert that says none, or none that is understood
+    work_on: Severities = WORK_ON  # the rest is recorded
     service_labels: Names = ()  # which labels may name the subject, instead of our own order
     dry_run: bool = False
     allow_anonymous: bool = False
@@ -389,9 +401,12 @@ class Settings(BaseSettings):
     @field_validator("default_tier", mode="before")
     @classmethod
     def _tier(cls, value: object) -> object:
-        aliases = {"0": "autonomous", "1": "supervised", "2": "human_only"}
-        text = str(value).strip().lower().replace("-", "_").removeprefix("tier_").removeprefix("tier")
-        return aliases.get(text, text)
+        return (tier_of(value) or value) if isinstance(value, str) else value
+
+    @field_validator("default_severity", mode="before")
+    @classmethod
+    def _severity(cls, value: object) -> object:
+        return (severity_of(value) or value) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -409,6 +424,17 @@ class Settings(BaseSettings):
         if not value or set(value) - {"bridge", "worker"}:
             raise ValueError("roles are 'bridge' and 'worker', one or both, separated by a comma")
         return value
+
+    def reading_rules(self, *, take_test_alerts: bool | None = None, may_be_autonomous: bool = True) -> ReadingRules:
+        """Return how webhooks are read."""
+        return ReadingRules(
+            default_tier=self.default_tier,
+            default_severity=self.default_severity,
+            service_labels=self.service_labels,
+            work_on=self.work_on,
+            take_test_alerts=self.webhook.take_test_alerts if take_test_alerts is None else take_test_alerts,
+            may_be_autonomous=may_be_autonomous,
+        )
 
     @property
     def llm_api_key(self) -> SecretStr | None:

@@ -19,6 +19,14 @@ REGISTRY = CollectorRegistry()
 
 ALERTS = Counter("sreops_alerts_total", "Alerts received, by outcome.", ["outcome"], registry=REGISTRY)
 """outcome: queued, resolved, skipped, rejected (in an accepted request), refused (whole request)."""
+ALERTS_TRUNCATED = Counter(
+    "sreops_alerts_truncated_total", "Alerts that senders left out of their own groups.", registry=REGISTRY
+)
+ALERTS_RECORDED = Counter(
+    "sreops_alerts_recorded_total", "Firing alerts recorded and not worked on, by reason.", ["reason"],
+    registry=REGISTRY,
+)  # fmt: skip
+"""reason: severity (SREOPS_WORK_ON), tier (unknown)."""
 REQUESTS_REFUSED = Counter(
     "sreops_webhook_refused_total", "Webhook requests refused, by HTTP status.", ["status"], registry=REGISTRY
 )

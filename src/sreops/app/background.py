@@ -14,6 +14,7 @@ from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app.assembly import Check
 from sreops.app.process import Running
+from sreops.domain.alerts.routing import ALERT_TOPICS, INFO
 from sreops.domain.incidents.correlation import Windows
 from sreops.telemetry import log
 from sreops.worker.copies import Copies
@@ -24,6 +25,9 @@ from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
 from sreops.worker.telling import People
 from sreops.worker.upkeep import catch_up_tickets, watch
+
+FIRST_LOOK_BACK_S = 3600.0
+"""So far back a topic that was never read before is read: an upgrade must not tell of last week's information."""
 
 
 @contextlib.asynccontextmanager
@@ -68,13 +72,16 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             append_timeout_s=settings.ack_timeout_s,
         )
         intake = Intake(
-            subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+            subscribe=lambda: parts.event_log.subscribe(
+                ALERT_TOPICS, group=settings.kafka.group_id, recent_s={INFO: FIRST_LOOK_BACK_S}
+            ),
             store=parts.store,
             event_log=parts.event_log,
             clock=parts.tools.clock,
             correlating=correlating,
             append_timeout_s=settings.ack_timeout_s,
             max_inbox_bytes=settings.worker.max_inbox_bytes,
+            work_on=settings.work_on,
         )
         app.reading = intake.health
         copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock, shared=database.shared)

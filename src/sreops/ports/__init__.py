@@ -20,6 +20,7 @@ from sreops.ports.store.dispatch import AGEING_S, Backlog, Lease
 from sreops.ports.store.intake import UnreadableEvent
 from sreops.ports.store.model_ledger import ModelLedger
 from sreops.ports.store.notices import Delivery, Overdue, Telling
+from sreops.ports.store.reading import Recorded
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
 from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
@@ -54,6 +55,7 @@ __all__ = [
     "Notifier",
     "Overdue",
     "Prober",
+    "Recorded",
     "SendState",
     "Sending",
     "Spool",

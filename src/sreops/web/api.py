@@ -14,7 +14,7 @@ from starlette.routing import Route
 from sreops.domain.incidents.incident import IncidentStatus
 from sreops.domain.incidents.needs import Need
 from sreops.domain.records.record import RecordKind
-from sreops.ports import Approval, Telling
+from sreops.ports import Approval, Recorded, Telling
 from sreops.telemetry import log
 from sreops.web.access import Access
 from sreops.web.answers import Refusal, answer, read_json
@@ -59,6 +59,7 @@ def api_routes(context: WebContext, access: Access) -> list[Route]:
     gets: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
         "/api/incidents": api.incidents,
         "/api/incidents/{incident_id}": api.incident,
+        "/api/recorded": api.recorded,
         "/api/audit": api.audit,
         "/api/runbooks": api.runbooks,
         "/api/automation": api.automation,
@@ -185,6 +186,13 @@ class _Api:
             }
         )
 
+    async def recorded(self, request: Request) -> Response:
+        """What was taken and is not worked on, newest first."""
+        found, following = await self._store.recorded(
+            limit=whole_number(request, "limit", 50, least=1, most=MAX_PAGE), cursor=request.query_params.get("cursor")
+        )
+        return answer({"items": [_recorded_json(one) for one in found], "next": following})
+
     async def approve(self, request: Request) -> Response:
         return await self._decide(request, approve=True)
 
@@ -222,6 +230,17 @@ class _Api:
     async def _switch(self, request: Request, *, paused: bool) -> Response:
         body = await read_json(request, SwitchBody, example='{"by": "…", "reason": "…"}')
         return answer(_switch_json(await switch(self._context, body, paused=paused)))
+
+
+def _recorded_json(recorded: Recorded) -> dict[str, Any]:
+    event = recorded.event
+    return {
+        "received_at": event.received_at.isoformat(),
+        "subject": event.subject.model_dump(mode="json"),
+        "alertname": event.alertname,
+        "severity": event.severity.value,
+        "reason": f"{recorded.reason.value}: {recorded.reason.words}",
+    }
 
 
 def _switch_json(state: Mapping[str, Any]) -> dict[str, Any]:

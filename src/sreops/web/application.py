@@ -43,7 +43,11 @@ def build_web(context: WebContext) -> Starlette:
     ]
     if "bridge" in context.settings.roles:
         bridge = AlertsContext(
-            event_log=context.event_log, settings=context.settings, clock=context.clock, guesses=guesses
+            event_log=context.event_log,
+            settings=context.settings,
+            clock=context.clock,
+            guesses=guesses,
+            last=context.last_webhook,
         )
         routes = [*alerts_routes(bridge), *routes]
 

@@ -8,6 +8,7 @@ from sreops.domain.incidents.incident import Incident
 from sreops.domain.runbooks.runbook import Runbook
 from sreops.ports import Answer, Clock, EventLog, Health, IncidentStore, SpoolState
 from sreops.settings import Settings
+from sreops.web.last_webhook import LastWebhook
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class WebContext:
     missing: Mapping[str, Health]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    last_webhook: LastWebhook = field(default_factory=LastWebhook)
     version: str = ""
     spool: Callable[[], SpoolState] | None = None
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -38,11 +38,12 @@ from sreops.adapters.store.tables import (
     work,
 )
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
 from sreops.errors import PayloadRejected, StoreUnavailable
-from sreops.ports import Backlog, Health
+from sreops.ports import Backlog, Health, Recorded
 
 MAX_PAGE = 500
 _HEALTH_TIMEOUT_S = 2.0
@@ -135,6 +136,23 @@ class Reading(Part):
             return [(parsed(AlertEvent, row.payload), row.disposition) for row in rows]
 
         return await self._db.read(read)
+
+    async def recorded(self, *, limit: int, cursor: str | None = None) -> tuple[Sequence[Recorded], str | None]:
+        """Return a page of the alerts that are not worked on, newest first, and the next cursor."""
+        limit = max(1, min(limit, MAX_PAGE))
+        query = select(inbox.c.seq, inbox.c.payload, inbox.c.recorded).where(inbox.c.recorded.is_not(None))
+        if cursor is not None:
+            if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+                raise PayloadRejected(422, "cursor is not one that a page of recorded alerts has given")
+            query = query.where(inbox.c.seq < int(cursor))
+        query = query.order_by(inbox.c.seq.desc()).limit(limit + 1)
+
+        def page(connection: Connection) -> tuple[Sequence[Recorded], str | None]:
+            rows = connection.execute(query).all()
+            found = [Recorded(parsed(AlertEvent, row.payload), NotWorkedOn(row.recorded)) for row in rows[:limit]]
+            return found, str(rows[limit - 1].seq) if len(rows) > limit else None
+
+        return await self._db.read(page)
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
         """Return the evidence, by id (E2 before E10)."""

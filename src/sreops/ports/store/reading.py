@@ -1,13 +1,23 @@
 """What is read of incidents."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.incidents.needs import Need
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An alert that was taken and is not worked on, and why."""
+
+    event: AlertEvent
+    reason: NotWorkedOn
 
 
 class Reading(Protocol):
@@ -43,6 +53,10 @@ class Reading(Protocol):
 
     async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
         """Return the incident's events with their dispositions, oldest first; the ``newest`` of them, or all."""
+        ...
+
+    async def recorded(self, *, limit: int, cursor: str | None = None) -> tuple[Sequence[Recorded], str | None]:
+        """Return a page of the alerts that are not worked on, newest first, and the next cursor."""
         ...
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
