@@ -19,6 +19,7 @@ from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
 SHOWN_ENDED: Final = 25
+SHOWN_RECORDED: Final = 10
 SHOWN_RECORDS: Final = 1000
 
 _MAX_SEQ = 2**63 - 1
@@ -83,15 +84,23 @@ class Pages:
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _) = await asyncio.gather(
+        (still_open, more), (latest, _), handed_over, (recorded, more_recorded) = await asyncio.gather(
             self._store.incidents(status="open", limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
+            self._store.still_firing(limit=SHOWN_OPEN + 1),
+            self._store.recorded(limit=SHOWN_RECORDED),
         )
-        ended = [incident for incident in latest if incident.status.ended][:SHOWN_ENDED]
+        firing = {incident.id for incident in handed_over}
+        over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
         return {
             "still_open": still_open,
             "more_open": more is not None,
-            "ended": ended,
+            "handed_over": handed_over[:SHOWN_OPEN],
+            "more_handed_over": len(handed_over) > SHOWN_OPEN,
+            "ended": over[:SHOWN_ENDED],
+            "recorded": recorded,
+            "more_recorded": more_recorded is not None,
+            "webhooks": self._context.last_webhook.all(),
             "last_seq": newest[-1].seq if newest else 0,
         }
 
@@ -119,6 +128,10 @@ class Pages:
             raise Refusal(422, "decision: neither approve nor reject", "use the buttons of the page")
         try:
             body = validated(DecisionBody, form, "fill in who you are and why")
+            if wish == "approve" and form.get("confirmed") != body.plan_hash:
+                view = await self._view(request)
+                if view.decidable and view.disrupts and view.approval and view.approval.plan_hash == body.plan_hash:
+                    return await self._show("incident.html", view=view, form=form, confirming=True)
             await decide(self._context, incident_id, body, approve=wish == "approve")
         except (Refusal, DecisionConflict) as exc:
             problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)

@@ -67,6 +67,9 @@ class AgentWrites(Part):
 def _write_incident(
     connection: Connection, row: Row[Any], current: Incident, changes: Mapping[str, Any], now: datetime
 ) -> Incident:
+    if changes.get("decision") and (storm := (row.decision or {}).get("storm")):
+        # what a storm knows of its members is correlation's: a step read it when there were fewer
+        changes = {**changes, "decision": {**changes["decision"], "storm": storm}}
     # dumped and validated again, so that plain strings and bad values meet the model and not the database
     incident = Incident.model_validate({**current.model_dump(), **changes})
     if not incident.status.ended:

@@ -94,5 +94,7 @@ async def consume_event(visit: Visit) -> State:
         visit.think(f"Analysed again because of who joined: {joins.began_why if joins else ''}")
     elif visit.incident.episode > 1 and again is None and visit.incident.rerun_by is None:
         state["outcome"] = _comes_back(visit)
-    await visit.write()
+    decision = visit.incident.decision or {}
+    # how the alert was read, and what its sender left out: the account says so
+    await visit.write({"decision": {**decision, "warnings": list(event.warnings)}} if event.warnings else None)
     return state
