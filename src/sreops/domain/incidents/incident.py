@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sreops.domain.alerts.alert import AlertEvent, Severity, Tier
 from sreops.domain.alerts.subject import Subject
-from sreops.domain.incidents.joins import Joins
+from sreops.domain.incidents.joins import Flapping, Joins
 from sreops.domain.incidents.needs import need_of
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -203,6 +203,17 @@ class Incident(BaseModel):
         """The LangGraph thread of the running episode."""
         return f"{self.id}:{self.episode}"
 
+    @property
+    def storm_name(self) -> str | None:
+        """The name of the storm that it is; None: it is none."""
+        storm = None if self.storm_id is not None else storm_of(self.decision)
+        return None if storm is None else storm.name(self.members)
+
+    @property
+    def flapping(self) -> Flapping | None:
+        """The alert of it that flaps."""
+        return self.joins.flapping if self.joins else None
+
     def _public_storm(self) -> dict[str, Any] | None:
         if self.storm_id is not None:
             return {"id": self.storm_id}
@@ -225,7 +236,7 @@ class Incident(BaseModel):
         if not self.status.ended:
             data["reason"] = None  # a storm incident has it from its beginning
         data["storm"] = self._public_storm()
-        data["flapping"] = self.joins.flapping.model_dump(mode="json") if self.joins and self.joins.flapping else None
+        data["flapping"] = self.flapping.model_dump(mode="json") if self.flapping else None
         need = need_of(self, now)
         data["needs"] = need.value if need else None
         data["effects"] = [
