@@ -3,9 +3,27 @@
 import hashlib
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from sreops.domain.runbooks.condition import parse_condition
+from sreops.domain.runbooks.fields import (
+    Flag,
+    Globs,
+    LabelGlobs,
+    Line,
+    Patterns,
+    RunbookId,
+    Seconds,
+    Text,
+    TimeoutSeconds,
+    WaitSeconds,
+    choice_field,
+    fault,
+    text_field,
+)
+from sreops.domain.runbooks.template import promql_faults
 
 
 class StepAction(StrEnum):
@@ -34,14 +52,39 @@ class Autonomy(StrEnum):
     never = "never"
 
 
+def _some(value: object) -> object:
+    if isinstance(value, dict | list | tuple) and not value:
+        raise fault("must not be empty")
+    return value
+
+
+def _promql(value: str) -> str:
+    if faults := promql_faults(value):
+        raise fault("; ".join(faults))
+    return value
+
+
+def _comparison(value: str) -> str:
+    try:
+        parse_condition(value)
+    except ValueError as exc:
+        raise fault(str(exc)) from exc
+    return value
+
+
+PromQL = Annotated[str, AfterValidator(_promql), text_field()]
+Comparison = Annotated[str, AfterValidator(_comparison), text_field(as_written=True)]
+Action = Annotated[StepAction, choice_field([member.value for member in StepAction], "an action")]
+
+
 class When(BaseModel):
     """Conditions: all keys given must hold, any value of each list."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    alertname: tuple[str, ...] = ()
-    labels: dict[str, tuple[str, ...]] = {}
-    root_cause: tuple[str, ...] = ()
-    logs: tuple[str, ...] = ()
+    alertname: Globs = ()
+    labels: Annotated[dict[str, LabelGlobs], BeforeValidator(_some)] = {}
+    root_cause: Patterns = ()
+    logs: Patterns = ()
 
     @property
     def empty(self) -> bool:
@@ -53,34 +96,36 @@ class Step(BaseModel):
     """One step as the author wrote it; templates in ``params`` are not filled in yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    action: StepAction
+    action: Action
     params: dict[str, Any] = {}
-    required: bool = True
-    timeout_s: float = 60.0
+    required: Flag = True
+    timeout_s: TimeoutSeconds = 60.0
 
 
 class Condition(BaseModel):
     """A verify condition: every series that ``promql`` returns must meet ``condition`` for ``for_s``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    promql: str
-    condition: str
-    for_s: float = 0.0
+    promql: PromQL
+    condition: Comparison
+    for_s: WaitSeconds = 0.0
 
 
 class Runbook(BaseModel):
     """One runbook; ``title`` says in a line what it is for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    id: str
-    title: str = ""
+    id: RunbookId
+    title: Line = ""
     when: When
     not_when: When = When()
-    autonomy: Autonomy = Autonomy.supervised
-    cooldown_s: float = 600.0
-    steps: tuple[Step, ...]
+    autonomy: Annotated[Autonomy, choice_field([member.value for member in Autonomy], "an autonomy")] = (
+        Autonomy.supervised
+    )
+    cooldown_s: Seconds = 600.0
+    steps: Annotated[tuple[Step, ...], BeforeValidator(_some)]
     verify: tuple[Condition, ...] = ()
-    docs: str = ""
+    docs: Text = ""
 
 
 class PlannedStep(BaseModel):
