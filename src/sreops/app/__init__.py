@@ -11,7 +11,7 @@ from sreops.app.assembly import Check
 from sreops.app.event_log import build_event_log, build_spool
 from sreops.app.lifespan import running
 from sreops.app.observability import open_metrics
-from sreops.app.parts import Parts, build_parts
+from sreops.app.parts import Parts, build_notifier, build_parts
 from sreops.app.process import Running
 from sreops.app.runbooks import configured_runbooks, packaged_runbooks, read_runbooks
 from sreops.app.store import build_store, open_store
@@ -21,6 +21,7 @@ __all__ = [
     "Parts",
     "Running",
     "build_event_log",
+    "build_notifier",
     "build_parts",
     "build_spool",
     "build_store",
