@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.alerts.routing import severity_of
+from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.subject import subject_of
 from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
 from sreops.domain.causes.taxonomy import CAUSES
