@@ -113,9 +113,7 @@ class JoinsSuite:
         incident = await store.incident(made.incident_id or "")
         assert (incident.episode, incident.rejoin_at, incident.severity) == (1, None, CRITICAL)
 
-    async def test_what_is_worked_on_is_analysed_again_when_it_stands_still(
-        self, store: SqlIncidentStore
-    ) -> None:
+    async def test_what_is_worked_on_is_analysed_again_when_it_stands_still(self, store: SqlIncidentStore) -> None:
         [made] = await told(store, of("HighMemory"), seconds=0)
         lease = await claimed(store)
         await told(store, of("DiskFull"), seconds=5)
