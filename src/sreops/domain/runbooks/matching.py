@@ -198,7 +198,7 @@ def _one_alert_matches(when: When, event: AlertEvent) -> bool:
     if when.alertname and not any(glob_matches(glob, event.alertname) for glob in when.alertname):
         return False
     return all(
-        name in event.labels and any(glob_matches(glob, event.labels[name]) for glob in globs)
+        (value := event.label(name)) is not None and any(glob_matches(glob, value) for glob in globs)
         for name, globs in when.labels.items()
     )
 
