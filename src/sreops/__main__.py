@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     lint = books.add_parser("lint", help="check a runbooks file")
     lint.add_argument("file", nargs="?", type=Path, help="default: SREOPS_RUNBOOKS")
+    books.add_parser("schema", help="print the JSON Schema of the file, for editors")
     what_if = books.add_parser("simulate", help="show what the runbooks would do about the alerts of a payload")
     what_if.add_argument("payload", type=Path, metavar="PAYLOAD.json")
     what_if.add_argument("--file", type=Path, help="runbooks; default: SREOPS_RUNBOOKS")
@@ -116,7 +117,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "runbooks":
             from sreops.commands import runbooks
 
-            return runbooks.lint(arguments.file)
+            return runbooks.schema() if arguments.what == "schema" else runbooks.lint(arguments.file)
         case "replay":
             from sreops.commands import replay
 
