@@ -23,6 +23,7 @@ from sreops.worker.dispatch import Dispatch
 from sreops.worker.forwarding import Forwarding
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
+from sreops.worker.telling import People
 from sreops.worker.upkeep import catch_up_tickets, watch
 
 FIRST_LOOK_BACK_S = 3600.0
@@ -88,6 +89,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         own(once_ready(app.dispatch.run), "dispatch")
         own(once_ready(copies.run), "copies")
         own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
+        own(once_ready(_people(app, database).run), "people")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")
         if "model" in parts.checks:
@@ -98,6 +100,19 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         for task in app.background:
             task.cancel()
         await asyncio.gather(*app.background, return_exceptions=True)
+
+
+def _people(app: Running, database: ProcessDatabase) -> People:
+    settings = app.settings
+    here = f"http://{settings.host}:{settings.port}" if settings.host in ("127.0.0.1", "localhost") else None
+    return People(
+        store=app.parts.store,
+        notifier=app.parts.notifier,
+        clock=app.parts.tools.clock,
+        settings=settings.notify,
+        public_url=settings.public_url or here,
+        shared=database.shared,
+    )
 
 
 def _retention(app: Running, database: ProcessDatabase) -> Retention:

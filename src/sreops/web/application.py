@@ -19,6 +19,7 @@ from sreops.web.context import WebContext
 from sreops.web.guesses import Guesses
 from sreops.web.health import Checks, health_routes
 from sreops.web.pages import Pages
+from sreops.web.people import people_routes
 from sreops.web.security import SecurityHeaders
 from sreops.web.sign_in import sign_in_routes
 from sreops.web.stream import stream_routes
@@ -36,6 +37,7 @@ def build_web(context: WebContext) -> Starlette:
         *health_routes(context, access, checks),
         *stream_routes(context, access),
         *api_routes(context, access),
+        *people_routes(context, access),
         *sign_in_routes(access, pages),
         *pages.routes(),
     ]

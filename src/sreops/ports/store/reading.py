@@ -1,6 +1,6 @@
 """What is read of incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.needs import Need
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,19 @@ class Reading(Protocol):
         *,
         status: str | None = None,
         service: str | None = None,
+        needs: Collection[Need] = (),
+        now: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[Sequence[Incident], str | None]:
-        """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``."""
+        """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``.
+
+        ``needs``: only those that need one of these at ``now``.
+        """
+        ...
+
+    async def needs_counts(self, *, now: datetime) -> Mapping[Need, int]:
+        """Count the incidents that need a person, by what they need."""
         ...
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
