@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sreops.domain.alerts.subject import Subject, subject_as_sent
 
 RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries", "Error", "NoData"})
-"""Grafana states these in ``grafana_state_reason``, also joined ("NoData, KeepLast"), of resolves that prove nothing."""
+"""Grafana states these in ``grafana_state_reason``, also joined ("NoData, KeepLast"), if a resolve proves nothing."""
 
 
 _set = object.__setattr__
