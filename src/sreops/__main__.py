@@ -28,6 +28,15 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--model", action="store_true", help="use Claude (needs ANTHROPIC_API_KEY)")
     show.add_argument("--docker", action="store_true", help="play the first incident in this machine's Docker Engine")
     show.add_argument("--port", type=int, default=0, help="port of the page (default: any free one)")
+    start = commands.add_parser("init", help="write .env and Grafana's contact point, and send a test alert through")
+    start.add_argument("--compose", default="", metavar="NETWORK", help="for deploy/compose.minimal.yaml")
+    start.add_argument("--loki", default="", metavar="URL", help="as sreops reaches it; asked for at a terminal")
+    start.add_argument("--prometheus", default="", metavar="URL")
+    start.add_argument("--grafana", default="", metavar="URL", help="its token is asked for, or SREOPS_GRAFANA__TOKEN")
+    start.add_argument("--docker", default="", metavar="ADDRESS", help="unix:///var/run/docker.sock, tcp://HOST:PORT")
+    start.add_argument("--url", default="", help="where this machine reaches sreops (default http://127.0.0.1:PORT)")
+    start.add_argument("--from-grafana", default="", metavar="URL", help="where Grafana reaches it (default: --url)")
+    start.add_argument("--wait", type=float, default=120.0, help="seconds to wait for sreops to answer (default 120)")
     commands.add_parser("check", help="look at every dependency: reachable, credentials, what is missing")
     books = commands.add_parser("runbooks", help="work on runbooks").add_subparsers(
         dest="what", metavar="WHAT", required=True
@@ -101,6 +110,21 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import demo
 
             return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
+        case "init":
+            from sreops.commands import init
+
+            return init.run(
+                init.Wishes(
+                    compose=arguments.compose,
+                    url=arguments.url,
+                    from_grafana=arguments.from_grafana,
+                    loki=arguments.loki,
+                    prometheus=arguments.prometheus,
+                    grafana=arguments.grafana,
+                    docker=arguments.docker,
+                    wait_s=arguments.wait,
+                )
+            )
         case "check":
             from sreops.commands import check
 
