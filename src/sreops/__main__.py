@@ -51,6 +51,10 @@ def parser() -> argparse.ArgumentParser:
     again = commands.add_parser("replay", help="take a webhook payload through the graph without side effects")
     again.add_argument("payload", type=Path, metavar="PAYLOAD.json")
     again.add_argument("--timeout", type=float, default=120.0, help="seconds to wait for the end (default 120)")
+    look = commands.add_parser("probe", help="show which container, logs and metrics would be used, without acting")
+    look.add_argument("service", nargs="?", metavar="SERVICE")
+    look.add_argument("--alert", type=Path, metavar="FILE", help="a webhook payload, or one alert, as JSON")
+    look.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="one more label; repeat")
     books = commands.add_parser("audit", help="work on the audit").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -111,36 +115,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
             return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
         case "init":
-            from sreops.commands import init
-
-            return init.run(
-                init.Wishes(
-                    compose=arguments.compose,
-                    url=arguments.url,
-                    from_grafana=arguments.from_grafana,
-                    loki=arguments.loki,
-                    prometheus=arguments.prometheus,
-                    grafana=arguments.grafana,
-                    docker=arguments.docker,
-                    wait_s=arguments.wait,
-                )
-            )
+            return _init(arguments)
         case "check":
             from sreops.commands import check
 
             return check.run()
-        case "runbooks" if arguments.what == "simulate":
-            from sreops.commands.simulate import simulate
-
-            return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
         case "runbooks":
-            from sreops.commands import runbooks
-
-            return runbooks.lint(arguments.file)
+            return _runbooks(arguments)
         case "replay":
             from sreops.commands import replay
 
             return replay.run(arguments.payload, timeout_s=arguments.timeout)
+        case "probe":
+            from sreops.commands import probe
+
+            return probe.run(arguments.service, alert=arguments.alert, labels=arguments.label)
         case "eval":
             from sreops.commands import eval as evaluation
 
@@ -159,6 +148,32 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import audit
 
             return audit.verify(arguments.incident_id)
+
+
+def _runbooks(arguments: argparse.Namespace) -> int:
+    if arguments.what == "simulate":
+        from sreops.commands.simulate import simulate
+
+        return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
+    from sreops.commands import runbooks
+
+    return runbooks.lint(arguments.file)
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from sreops.commands import init
+
+    wishes = init.Wishes(
+        compose=arguments.compose,
+        url=arguments.url,
+        from_grafana=arguments.from_grafana,
+        loki=arguments.loki,
+        prometheus=arguments.prometheus,
+        grafana=arguments.grafana,
+        docker=arguments.docker,
+        wait_s=arguments.wait,
+    )
+    return init.run(wishes)
 
 
 if __name__ == "__main__":
