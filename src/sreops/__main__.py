@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sreops import __version__
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     lint = books.add_parser("lint", help="check a runbooks file")
     lint.add_argument("file", nargs="?", type=Path, help="default: SREOPS_RUNBOOKS")
+    books.add_parser("schema", help="print the JSON Schema of the file, for editors")
     what_if = books.add_parser("simulate", help="show what the runbooks would do about the alerts of a payload")
     what_if.add_argument("payload", type=Path, metavar="PAYLOAD.json")
     what_if.add_argument("--file", type=Path, help="runbooks; default: SREOPS_RUNBOOKS")
@@ -70,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
     export = closed.add_parser("export", help="write an ended incident as a case that eval reads")
     export.add_argument("incident_id", metavar="ID")
     export.add_argument("--out", type=Path, default=Path("cases"), metavar="DIR", help="default: cases")
+    tell = commands.add_parser("notify", help="work on the channels where people are told").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    tell.add_parser("test", help="send a test message to every channel of SREOPS_NOTIFY__URLS")
     letters = commands.add_parser("dead-letter", help="work on what could not be processed").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -105,59 +110,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the command; each imports its own, since the agent's libraries take seconds to load."""
-    match arguments.command:
-        case None | "serve":
-            from sreops.commands import serve
-
-            return serve.run()
-        case "demo":
-            from sreops.commands import demo
-
-            return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
-        case "init":
-            return _init(arguments)
-        case "check":
-            from sreops.commands import check
-
-            return check.run()
-        case "runbooks":
-            return _runbooks(arguments)
-        case "replay":
-            from sreops.commands import replay
-
-            return replay.run(arguments.payload, timeout_s=arguments.timeout)
-        case "probe":
-            from sreops.commands import probe
-
-            return probe.run(arguments.service, alert=arguments.alert, labels=arguments.label)
-        case "eval":
-            from sreops.commands import eval as evaluation
-
-            return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
-        case "incidents":
-            from sreops.commands import incidents
-
-            return incidents.export(arguments.incident_id, out=arguments.out)
-        case "dead-letter":
-            from sreops.commands import dead_letter
-
-            if arguments.what == "list":
-                return dead_letter.show()
-            return dead_letter.requeue(arguments.ids, everything=arguments.all)
-        case _:
-            from sreops.commands import audit
-
-            return audit.verify(arguments.incident_id)
+    return _COMMANDS[arguments.command or "serve"](arguments)
 
 
-def _runbooks(arguments: argparse.Namespace) -> int:
-    if arguments.what == "simulate":
-        from sreops.commands.simulate import simulate
+def _serve(_: argparse.Namespace) -> int:
+    from sreops.commands import serve
 
-        return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
-    from sreops.commands import runbooks
+    return serve.run()
 
-    return runbooks.lint(arguments.file)
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from sreops.commands import demo
+
+    return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -174,6 +139,82 @@ def _init(arguments: argparse.Namespace) -> int:
         wait_s=arguments.wait,
     )
     return init.run(wishes)
+
+
+def _check(_: argparse.Namespace) -> int:
+    from sreops.commands import check
+
+    return check.run()
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from sreops.commands import probe
+
+    return probe.run(arguments.service, alert=arguments.alert, labels=arguments.label)
+
+
+def _runbooks(arguments: argparse.Namespace) -> int:
+    if arguments.what == "simulate":
+        from sreops.commands.simulate import simulate
+
+        return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
+    from sreops.commands import runbooks
+
+    return runbooks.schema() if arguments.what == "schema" else runbooks.lint(arguments.file)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from sreops.commands import replay
+
+    return replay.run(arguments.payload, timeout_s=arguments.timeout)
+
+
+def _eval(arguments: argparse.Namespace) -> int:
+    from sreops.commands import eval as evaluation
+
+    return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
+
+
+def _incidents(arguments: argparse.Namespace) -> int:
+    from sreops.commands import incidents
+
+    return incidents.export(arguments.incident_id, out=arguments.out)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from sreops.commands import audit
+
+    return audit.verify(arguments.incident_id)
+
+
+def _notify(_: argparse.Namespace) -> int:
+    from sreops.commands import notify
+
+    return notify.test()
+
+
+def _dead_letter(arguments: argparse.Namespace) -> int:
+    from sreops.commands import dead_letter
+
+    if arguments.what == "list":
+        return dead_letter.show()
+    return dead_letter.requeue(arguments.ids, everything=arguments.all)
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "init": _init,
+    "check": _check,
+    "probe": _probe,
+    "runbooks": _runbooks,
+    "replay": _replay,
+    "eval": _eval,
+    "incidents": _incidents,
+    "audit": _audit,
+    "notify": _notify,
+    "dead-letter": _dead_letter,
+}
 
 
 if __name__ == "__main__":
