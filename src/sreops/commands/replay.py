@@ -14,7 +14,7 @@ from sreops.domain.alerts.subject import in_words
 from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.records.handover import closing
 from sreops.errors import PayloadRejected
-from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
+from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, NotifySettings, Settings, load_settings
 from sreops.telemetry import configure_logging
 from sreops.web.alerts import to_records
 
@@ -45,6 +45,7 @@ def harmless(settings: Settings, directory: Path) -> Settings:
             "roles": ("bridge", "worker"),
             "kafka": KafkaSettings(),
             "gitlab": GitLabSettings(),
+            "notify": NotifySettings(),
             "docker": DockerSettings.model_validate(settings.docker.model_dump()),
         }
     )
