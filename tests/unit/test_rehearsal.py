@@ -26,6 +26,8 @@ def test_nobody_is_told_and_nothing_is_written_outside_the_folder(
     rehearsed = harmless(real, tmp_path)
     assert rehearsed.dry_run
     assert rehearsed.data_dir == tmp_path
-    assert not (rehearsed.database_url or rehearsed.kafka.bootstrap_servers or rehearsed.gitlab.url)
+    assert not (rehearsed.database_url)
+    assert not (rehearsed.kafka.bootstrap_servers)
+    assert not (rehearsed.gitlab.url)
     assert not rehearsed.notify.urls
     assert (rehearsed.loki.url, rehearsed.docker.host) == ("http://loki:3100", "tcp://docker-proxy:2375")
