@@ -132,6 +132,27 @@ class JoinsSuite:
         await ended(store, lease, now=at(7))
         assert await store.begin_rejoins(now=at(8)) == []
 
+    async def test_no_alert_ends_with_an_incident_whose_proof_was_made_before_it_joined(
+        self, store: SqlIncidentStore
+    ) -> None:
+        [made] = await told(store, of("HighMemory"), seconds=0)
+        lease = await claimed(store)
+        await told(store, of("Early"), seconds=4)
+        await told(store, of("Late", CRITICAL), of("Over"), seconds=6)
+        await told(store, cleared(of("Over"), ends=7), seconds=7)
+        end = {"status": "resolved", "resolution": "fixed", "verification": "fixed"}
+        close = TicketOp("end", lease.incident_id, "close", {})
+        proof = Changes(incident=end, tickets=[close], covered_until=at(5))
+        written = await store.write(lease, proof, now=at(8))
+        assert (written.status, written.episode, written.resolution) == (IncidentStatus.investigating, 2, None)
+        assert written.joins is not None
+        assert written.joins.began_why.startswith("Late joined while it was being closed")
+        assert "close" not in [op.kind for op in await store.due_tickets(now=at(99))]
+        again = await claimed(store, now=at(9))
+        assert (again.incident_id, again.episode) == (made.incident_id, 2)
+        written = await store.write(again, Changes(incident=end, covered_until=at(9)), now=at(10))
+        assert written.status is IncidentStatus.resolved
+
     async def test_nor_is_it_where_all_who_joined_are_over(self, store: SqlIncidentStore) -> None:
         [made] = await told(store, of("HighMemory"), seconds=0)
         lease = await claimed(store)

@@ -13,6 +13,8 @@ from sreops.domain.records.record import Action, Thought
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import INCIDENT_SECONDS, INCIDENTS_ENDED, log
 
+NOT_CLOSED = "incident.not_closed"
+
 
 def ticket_op(incident: Incident, outcome: Outcome, account: str) -> TicketOp:
     """Return the last ticket write of the episode: close with the account, or escalate with it."""
@@ -79,8 +81,12 @@ async def end_incident(
             *also,
         ],
         tickets=[ticket_op(incident, outcome, account)],
+        covered_until=datetime.fromisoformat(outcome["at"]) if resolved and "at" in outcome else None,
     )
-    await tools.store.write(lease, changes, now=now)
+    written = await tools.store.write(lease, changes, now=now)
+    if not written.status.ended:  # somebody has joined since: it is open again, in a new episode
+        log.info(NOT_CLOSED, why=written.joins.began_why if written.joins else "")
+        return
     _count(incident, outcome, now)
     log.info("incident.ended", end=outcome["end"], ended_as=ended_as, why=outcome["why"])
     await drain_quietly(tools.tickets, incident.id)

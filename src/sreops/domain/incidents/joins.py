@@ -92,6 +92,14 @@ class Joins(BaseModel):
             }
         )
 
+    def uncovered(self, joined: Sequence["Joined"], now: datetime) -> "Joins":
+        """Return what is remembered where these joined after the incident was last looked at: they are due at once."""
+        worst = min(joined, key=lambda one: RANK[one.severity])
+        names = tuple(dict.fromkeys(one.alertname for one in joined))
+        why = f"{_listed(names)} joined while it was being closed, and nothing that was looked at covers that"
+        pending = Pending(due_at=now, event_id=worst.event_id, severity=worst.severity, names=names, why=why)
+        return self.model_copy(update={"pending": pending})
+
     def settled(self) -> "Joins":
         """Return what is remembered where the analysis that was due is not needed any more."""
         return self.model_copy(update={"pending": None})
