@@ -100,6 +100,15 @@ class JoinsSuite:
         thoughts = [record.body["text"] for record in await store.records(incident_id=incident_id)]
         assert any("it is critical now (HighMemory): it is analysed again" in text for text in thoughts)
 
+    async def test_what_is_known_of_each_alert_is_told_in_order(self, store: SqlIncidentStore) -> None:
+        [made, *_] = await told(store, of("A"), of("B", CRITICAL), of("C", CRITICAL), seconds=0)
+        await told(store, cleared(of("B", CRITICAL), ends=5), seconds=5)
+        alerts = await store.alerts(made.incident_id or "", limit=9)
+        assert [(one.alertname, one.severity, one.ended_at) for one in alerts] == [
+            ("C", CRITICAL, None), ("A", WARNING, None), ("B", CRITICAL, at(5))
+        ]  # fmt: skip
+        assert len(await store.alerts(made.incident_id or "", limit=2)) == 2
+
     async def test_more_of_the_same_is_listed_and_tells_nobody(self, store: SqlIncidentStore) -> None:
         incident_id = await handed_over(store)
         await told(store, of("HighMemory", fingerprint="second"), seconds=60)

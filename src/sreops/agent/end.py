@@ -13,6 +13,7 @@ from sreops.domain.records.record import Action, Thought
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import INCIDENT_SECONDS, INCIDENTS_ENDED, log
 
+_SHOWN_ALERTS = 20
 NOT_CLOSED = "incident.not_closed"
 
 
@@ -52,7 +53,8 @@ async def end_incident(
     missing = {name: health.cure or health.detail for name, health in (tools.missing or {}).items()}
     account = f"## Ended: {_ended_as(outcome)}\n\n{handover.fenced(outcome['why'])}"
     if not plainly:
-        account = handover.closing(incident, outcome, evidence, incident.decision, missing)
+        alerts = await tools.store.alerts(incident.id, limit=_SHOWN_ALERTS)
+        account = handover.closing(incident, outcome, evidence, incident.decision, missing, alerts)
     resolved = outcome["end"] == "resolved"
     fields: dict[str, Any] = {
         "status": IncidentStatus.resolved if resolved else IncidentStatus.escalated,

@@ -9,6 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent, Severity
 
 RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 """Critical first."""
+SEVERITY_OF = {rank: severity for severity, rank in RANK.items()}
 MAX_ANALYSES = 3
 """So often an incident is analysed again because of who joins: after that a person knows more than a fourth would."""
 APART_S = 300.0
