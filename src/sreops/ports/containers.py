@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.remediation.protection import Ourselves
 from sreops.ports.health import Health
 
 
@@ -39,6 +40,10 @@ class Containers(Protocol):
 
     async def image(self, reference: str, *, timeout_s: float) -> ImageState | None:
         """Return what this tag means now; None where the engine has no such image (any more)."""
+        ...
+
+    async def ourselves(self, *, timeout_s: float) -> Ourselves:
+        """Return what sreops knows of its own place: what is never a target follows from it."""
         ...
 
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
