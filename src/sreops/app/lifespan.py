@@ -54,6 +54,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 stopping=stopping,
                 version=__version__,
                 spool=spooled.state if spooled else None,
+                identity=parts.identity,
             )
         )
         app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken, spooled=spooled)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sreops.adapters.docker import DockerContainers, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
@@ -17,6 +18,7 @@ from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
 from sreops.app.runbooks import configured_runbooks
 from sreops.ports import Containers, EventLog, Health, Issues
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.telemetry import log
 
@@ -31,6 +33,7 @@ class Parts:
     checks: Mapping[str, Check]
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
+    identity: IdentityProvider | None = None
 
 
 def build_parts(
@@ -74,7 +77,8 @@ def build_parts(
         missing=assembly.missing,
         extra=extra,
     )
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers)
+    identity = _identity(settings, assembly)
+    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, identity=identity)
 
 
 def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
@@ -93,3 +97,11 @@ def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
     containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)))
     assembly.built("docker", containers.health, containers.close)
     return containers
+
+
+def _identity(settings: Settings, assembly: Assembly) -> IdentityProvider | None:
+    if settings.oidc.issuer is None:  # nothing is missing: the API token suffices
+        return None
+    provider = OidcProvider(settings.oidc)
+    assembly.built("oidc", provider.health)
+    return provider

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sreops.domain.runbooks.runbook import Runbook
 from sreops.ports import Clock, EventLog, Health, IncidentStore, SpoolState
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 
 
@@ -16,7 +17,8 @@ class WebContext:
     ``checks`` are the bounded checks behind ``/health``, by name; ``missing`` names what is not configured,
     with its cure. ``wake`` is set when a decision makes an incident due; ``stopping`` ends event streams;
     ``spool`` says, without I/O, what waits in the spool where there is one; ``ready`` says whether the process
-    still takes alerts (false while it shuts down). ``pause`` holds back answers to wrong credentials (seconds).
+    still takes alerts (false while it shuts down). ``identity`` is where people
+    sign in, where one is configured. ``pause`` holds back answers to wrong credentials (seconds).
     """
 
     settings: Settings
@@ -30,6 +32,7 @@ class WebContext:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     version: str = ""
     spool: Callable[[], SpoolState] | None = None
+    identity: IdentityProvider | None = None
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def ready(self) -> bool:
