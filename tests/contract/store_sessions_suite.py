@@ -38,7 +38,7 @@ class SessionsSuite:
         assert await store.end_sessions_of("ada", by="root", now=at(1)) == 2
         assert [await store.session(key, now=at(1)) is None for key in "abc"] == [True, True, False]
         [told] = await store.records(kind="action")
-        assert told.public()["body"]["by"] == "root"
+        assert told.public()["by"] == "root"
 
 
 TOKEN = ApiToken("t1", "ci", "ada", Role.operator, "ada", at(0), at(100))
@@ -65,7 +65,7 @@ class ApiTokensSuite:
         await store.add_api_token("k", TOKEN)
         await store.revoke_api_token("t1", by="root", now=at(5))
         records = await store.records(kind="action")
-        assert [(one.body["action"], one.body["by"]) for one in records] == [
+        assert [(one.public()["action"], one.public()["by"]) for one in records] == [
             ("create_api_token", "ada"),
             ("revoke_api_token", "root"),
         ]
