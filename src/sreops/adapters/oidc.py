@@ -21,7 +21,8 @@ from joserfc.jws import JWSRegistry
 from pydantic import SecretStr
 
 from sreops.adapters.http import Answer, HttpRoom
-from sreops.domain.alerts.fields import clean, shorten
+from sreops.domain.alerts.fields import shorten
+from sreops.domain.text.unicode import whole
 from sreops.errors import IdentityUnavailable, SignInRefused
 from sreops.ports import Health
 from sreops.ports.identity import Departure, Identity
@@ -226,7 +227,7 @@ def _account(claims: Mapping[str, Any]) -> str:
 
 
 def _line(text: str, chars: int) -> str:
-    return shorten(" ".join("".join(c if c.isprintable() else " " for c in clean(text)).split()), chars)
+    return shorten(" ".join("".join(c if c.isprintable() else " " for c in whole(text)).split()), chars)
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sreops.domain.alerts.subject import in_words
+from sreops.domain.evidence.probe import lacking, probed
 from sreops.domain.records.person import Person, ProvenBy, Role
 from sreops.errors import DecisionConflict
 from sreops.web.access import ASKED_BY, Access
@@ -21,6 +23,7 @@ from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
 SHOWN_ENDED: Final = 25
+SHOWN_RECORDED: Final = 10
 SHOWN_RECORDS: Final = 1000
 
 _MAX_SEQ = 2**63 - 1
@@ -45,6 +48,7 @@ class Pages:
             Route("/fragment", guard(self.overview_fragment), methods=["GET"]),
             Route("/incidents/{incident_id}", guard(self.incident), methods=["GET"]),
             Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
+            Route("/incidents/{incident_id}/probe", guard(self.probe), methods=["GET"]),
             Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
             Route("/automation", guard(self.switch), methods=["POST"]),
             Route("/static/{name}", self._assets.answer, methods=["GET"]),
@@ -69,6 +73,13 @@ class Pages:
         after = whole_number(request, "after", 0, least=0, most=_MAX_SEQ)
         return await self._show("incident_fragment.html", view=await self._view(request), after=after)
 
+    async def probe(self, request: Request) -> Response:
+        """Show what was asked about an incident's subject, where, and what is missing."""
+        incident = await self._store.incident(request.path_params["incident_id"])
+        asked = probed(await self._store.evidence(incident.id))
+        subject = in_words(incident.subject)
+        return await self._show("probe.html", incident=incident, subject=subject, asked=asked, lacking=lacking(asked))
+
     async def _show(self, template: str, status: int = 200, **values: Any) -> Response:
         report, automation = await asyncio.gather(self._checks.at_hand(), self._store.pause_state())
         return self._templates.answer(
@@ -85,19 +96,23 @@ class Pages:
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _), handed_over = await asyncio.gather(
+        (still_open, more), (latest, _), handed_over, (recorded, more_recorded) = await asyncio.gather(
             self._store.incidents(status="open", limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
             self._store.still_firing(limit=SHOWN_OPEN + 1),
+            self._store.recorded(limit=SHOWN_RECORDED),
         )
         firing = {incident.id for incident in handed_over}
         over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
         return {
-            "still_open": still_open,
+            "still_open": sorted(still_open, key=lambda one: one.storm_name is None),  # storms on top
             "more_open": more is not None,
             "handed_over": handed_over[:SHOWN_OPEN],
             "more_handed_over": len(handed_over) > SHOWN_OPEN,
             "ended": over[:SHOWN_ENDED],
+            "recorded": recorded,
+            "more_recorded": more_recorded is not None,
+            "webhooks": self._context.last_webhook.all(),
             "last_seq": newest[-1].seq if newest else 0,
         }
 

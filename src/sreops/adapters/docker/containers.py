@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sreops.adapters.docker.engine import Engine, EngineAnswer
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, EngineAnswer
 from sreops.adapters.docker.events import ACTIONS, read_events
 from sreops.adapters.docker.listing import around, names_of
 from sreops.adapters.docker.log_frames import log_lines
@@ -126,7 +126,7 @@ class DockerContainers:
         answer = await self._engine.ask("GET", path, params=params, timeout_s=deadline - time.monotonic())
         config = shown.get("Config")
         tty = isinstance(config, dict) and config.get("Tty") is True
-        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since)
+        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since, most=max(1, limit))
         notes = []
         if len(lines) >= limit:
             notes.append(f"only the newest {limit} lines were asked for")
@@ -302,12 +302,12 @@ class DockerContainers:
     async def _look_up(self, path: str, timeout_s: float) -> tuple[Any] | None:
         """Return the JSON at a path (which may be null); None where the engine knows no such thing."""
         try:
-            answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
+            answer = await self._engine.ask("GET", path, timeout_s=timeout_s, max_bytes=MAX_INSPECT_BYTES)
         except EngineRefused as exc:
             if exc.status == 404:
                 return None
             raise
-        return (self._engine.read_json(f"GET /{path}", answer),)
+        return (await self._engine.parsed(f"GET /{path}", answer),)
 
     async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
         return await self._get("containers/json", filters, timeout_s, {"all": "1"})
@@ -317,7 +317,7 @@ class DockerContainers:
     ) -> list[dict[str, Any]]:
         asked = {**(params or {}), "filters": json.dumps(filters)}
         answer = await self._engine.ask("GET", path, params=asked, timeout_s=timeout_s)
-        shown = self._engine.read_json(f"GET /{path}", answer)
+        shown = await self._engine.parsed(f"GET /{path}", answer)
         if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
             raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
         return shown

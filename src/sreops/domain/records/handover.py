@@ -8,8 +8,7 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent, Severity
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Incident, Reason
-from sreops.domain.incidents.storms import in_words
+from sreops.domain.incidents.incident import Incident, Reason, Storm
 
 NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
@@ -35,10 +34,10 @@ NEXT_STEPS: Mapping[Reason, str] = {
 """What a person needs to do next, for every reason of an escalation."""
 
 
-def title(event: AlertEvent, storm: Mapping[str, str] | None = None) -> str:
-    """Return the issue's title, at most 255 characters; ``storm``: what the alerts that are gathered there share."""
+def title(event: AlertEvent, storm: Storm | None = None, members: int = 1) -> str:
+    """Return the issue's title, at most 255 characters; ``storm``: that which the incident is."""
     if storm is not None:
-        return f"[{event.severity.value}] Storm of alerts: {in_words(storm)}"[:255]
+        return f"[{event.severity.value}] Storm: {storm.name(members)}"[:255]
     return f"[{event.severity.value}] {event.service}: {event.alertname}"[:255]
 
 
@@ -56,6 +55,8 @@ def opening(event: AlertEvent, incident_id: str, alert_count: int) -> str:
     for name in ("summary", "description"):
         if text := event.annotations.get(name):
             lines += ["", f"### {name}", "", fenced(text[:4000])]
+    if event.warnings:
+        lines += ["", "### How it was read", "", *_read(event.warnings)]
     lines += ["", "### labels", "", fenced("\n".join(f"{k}={v}" for k, v in sorted(event.labels.items()))[:8000])]
     return "\n".join(lines)
 
@@ -83,7 +84,7 @@ def closing(
             ]
     lines += ["", "### Cause", "", *_cause(incident)]
     lines += ["", "### What was done", "", *_done(incident)]
-    lines += ["", "### What was seen", "", *_seen(evidence)]
+    lines += ["", "### What was seen", "", *_seen(evidence), *_read((decision or {}).get("warnings", ()))]
     if decision and (policy := decision.get("policy")):
         lines += [
             "",
@@ -130,6 +131,11 @@ def _seen(evidence: Sequence[Evidence]) -> list[str]:
         if item.kind is EvidenceKind.logs and item.text:
             lines += ["", fenced(item.text[:3000]), ""]
     return lines or ["Nothing."]
+
+
+def _read(warnings: Sequence[str]) -> list[str]:
+    """Say what of the alert was read otherwise than it is written, and what its sender left out."""
+    return [f"- the alert: {_code(warning)}" for warning in warnings]
 
 
 def _code(text: str | None) -> str:
