@@ -87,9 +87,10 @@ class LokiSettings(BaseModel):
 
 
 class PrometheusSettings(BaseModel):
-    """Prometheus, direct."""
+    """Prometheus (Mimir, Thanos, VictoriaMetrics), direct; ``tenant`` is sent as X-Scope-OrgID."""
 
     url: HttpUrl = None
+    tenant: str = ""
     username: str = ""
     password: OptionalSecret = None
     token: OptionalSecret = None
@@ -348,6 +349,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535)
     public_url: HttpUrl = None  # where people reach it: for links, and a name by which it answers
     data_dir: Path = Path("data")
+    ca_file: OptionalFile = None  # a private CA, trusted by every client beside the public ones (PEM)
     runbooks: NamedFile = Field(Path("runbooks.yaml"), validate_default=False)  # absent and not named: the packaged
     database_url: str = ""
     trusted_proxies: Names = ()  # addresses and networks: their X-Forwarded-For and -Proto are believed

@@ -23,7 +23,7 @@ class Observability:
 
 def build_observability(settings: Settings, assembly: Assembly) -> Observability:
     """Return each direct where its URL is set, else through Grafana's data sources."""
-    grafana = Grafana(settings.grafana) if settings.grafana.url else None
+    grafana = Grafana(settings.grafana, trust=assembly.trust) if settings.grafana.url else None
     if grafana is not None:
         assembly.built("grafana", grafana.health, grafana.aclose)
     logs = _logs(settings, grafana, assembly)
@@ -43,7 +43,7 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
 
 def _logs(settings: Settings, grafana: Grafana | None, assembly: Assembly) -> Logs | None:
     if settings.loki.url:
-        direct = LokiLogs(settings.loki)
+        direct = LokiLogs(settings.loki, trust=assembly.trust)
         assembly.built("loki", direct.health, direct.aclose)
         return direct
     if grafana is not None:
@@ -58,7 +58,7 @@ def _metrics(
     settings: Settings, grafana: Grafana | None, assembly: Assembly
 ) -> PrometheusMetrics | MetricsThroughGrafana | None:
     if settings.prometheus.url:
-        direct = PrometheusMetrics(settings.prometheus)
+        direct = PrometheusMetrics(settings.prometheus, trust=assembly.trust)
         assembly.built("prometheus", direct.health, direct.aclose)
         return direct
     if grafana is not None:
