@@ -235,6 +235,7 @@ class CorrelationSettings(BaseModel):
     refire_window_s: float = Field(3600.0, ge=0)
     escalated_window_s: float = Field(24 * 3600.0, ge=0)
     storm_incidents: int = Field(50, ge=1)  # opened within storm_window_s; further ones are gathered
+    burst_incidents: int = Field(8, ge=1)  # the same, of one alert's name or of one group of the sender
     storm_window_s: float = Field(60.0, gt=0)
 
 

@@ -23,7 +23,7 @@ def test() -> int:
     if notifier is None:
         raise SettingsInvalid(["SREOPS_NOTIFY__URLS is not set: give an Apprise URL, such as ntfys://ntfy.sh/TOPIC"])
     answers = asyncio.run(_send_all(notifier, _test_message(settings)))
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for channel, found in zip(notifier.channels, answers, strict=True):
         took = found.state is SendState.sent
         console.print(f"{channel.label}: {'took the message' if took else f'did not take it: {found.why}'}")

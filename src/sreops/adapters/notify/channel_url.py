@@ -79,7 +79,8 @@ def channels_of(given: Sequence[NotifyChannel]) -> list[ChannelUrl]:
     for number, one in enumerate(given, 1):
         text = one.url.get_secret_value()
         if problem := _problem(text):
-            problems.append(f"SREOPS_NOTIFY__URLS: its URL {number} ({text.partition(':')[0][:20]}:…) {problem}")
+            shown = f"{text.partition('://')[0][:20]}://…" if "://" in text else "without a scheme"
+            problems.append(f"SREOPS_NOTIFY__URLS: its URL {number} ({shown}) {problem}")
             continue
         for url in _one_recipient_each(text):
             name = hashlib.sha256(url.encode()).hexdigest()[:16]

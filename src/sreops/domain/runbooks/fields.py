@@ -144,6 +144,8 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 WaitSeconds = Annotated[float, number_field(0, MAX_WAIT_S), _bounds(0, MAX_WAIT_S)]
 TimeoutSeconds = Annotated[float, number_field(0.1, MAX_WAIT_S), _bounds(0.1, MAX_WAIT_S)]
 Seconds = Annotated[float, number_field(0, MAX_SECONDS), _bounds(0, MAX_SECONDS)]
+Priority = Annotated[int, number_field(-1000, 1000, whole=True), _bounds(-1000, 1000, "integer")]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_one_or_more), _TEXTS]
 Globs = Annotated[tuple[Annotated[str, _checked(check_glob), text_field()], ...], BeforeValidator(_one_or_more), _TEXTS]
 LabelGlobs = Annotated[
     tuple[Annotated[str, _checked(check_glob), text_field(as_written=True)], ...],

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from sreops.domain.runbooks.fields import described, fault, number_field, one_of
 from sreops.domain.runbooks.params import PARAMS
-from sreops.domain.runbooks.runbook import Condition, Runbook, Step, StepAction, When
+from sreops.domain.runbooks.runbook import Condition, Example, Runbook, Step, StepAction, SubjectGlobs, When
 from sreops.domain.runbooks.yaml_lines import Place, YamlFile, read_yaml
 from sreops.errors import RunbooksInvalid
 
@@ -41,6 +41,8 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "runbooks": Runbook,
     "when": When,
     "not_when": When,
+    "subject": SubjectGlobs,
+    "examples": Example,
     "steps": Step,
     "verify": Condition,
 }
