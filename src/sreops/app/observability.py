@@ -8,6 +8,7 @@ from sreops.adapters.observability.grafana import FirstKnown, Grafana, GrafanaAl
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.adapters.observability.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
+from sreops.adapters.trust import client_trust
 from sreops.app.assembly import Assembly
 from sreops.ports import AlertStates, ChangeNotes, Logs, Metrics
 from sreops.settings import Settings
@@ -46,7 +47,7 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
 @asynccontextmanager
 async def open_metrics(settings: Settings) -> AsyncIterator[Metrics | None]:
     """Open where metrics are asked, for a command; None where nothing is configured."""
-    assembly = Assembly()
+    assembly = Assembly(client_trust(settings.ca_file))
     metrics = build_observability(settings, assembly).metrics
     try:
         yield metrics
