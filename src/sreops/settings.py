@@ -87,9 +87,10 @@ class LokiSettings(BaseModel):
 
 
 class PrometheusSettings(BaseModel):
-    """Prometheus, direct."""
+    """Prometheus (Mimir, Thanos, VictoriaMetrics), direct; ``tenant`` is sent as X-Scope-OrgID."""
 
     url: HttpUrl = None  # http://prometheus:9090; empty: through Grafana, where that is set
+    tenant: str = ""  # Mimir's, sent as X-Scope-OrgID
     username: str = ""  # basic authentication
     password: OptionalSecret = None
     token: OptionalSecret = None  # bearer
@@ -234,6 +235,7 @@ class CorrelationSettings(BaseModel):
     refire_window_s: float = Field(3600.0, ge=0)  # in which a refire reopens the incident
     escalated_window_s: float = Field(24 * 3600.0, ge=0)  # how long a handed-over incident gathers its alerts
     storm_incidents: int = Field(50, ge=1)  # opened within storm_window_s; further ones are gathered
+    burst_incidents: int = Field(8, ge=1)  # the same, of one alert's name or of one group of the sender
     storm_window_s: float = Field(60.0, gt=0)
 
 
@@ -349,6 +351,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535)  # of the webhook, the API and the page
     public_url: HttpUrl = None  # where people reach it: for links, and a name by which it answers
     data_dir: Path = Path("data")  # store, checkpoints, embedded log, spool
+    ca_file: OptionalFile = None  # a private CA, trusted by every client beside the public ones (PEM)
     runbooks: NamedFile = Field(Path("runbooks.yaml"), validate_default=False)  # absent and not named: the packaged
     database_url: str = ""  # postgresql://user:password@host/db; empty: SQLite in the data folder
     trusted_proxies: Names = ()  # addresses and networks: their X-Forwarded-For and -Proto are believed

@@ -175,8 +175,8 @@ class TicketsSuite:
         await store.write(lease, Changes(tickets=[create]), now=at(2))
         assert await self.due(store, 2) == ["create"]
         await store.ticket_done("create", issue=None, now=at(3))
-        [note] = await store.due_tickets(now=at(3))
-        assert note.kind == "note"
+        [note] = await store.due_tickets(now=at(7))
+        assert note.kind == "list"
 
     async def test_a_ticket_write_is_sent_by_one_replica_at_a_time(
         self, store: SqlIncidentStore, another: Opener

@@ -103,7 +103,7 @@ class Pages:
         firing = {incident.id for incident in handed_over}
         over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
         return {
-            "still_open": still_open,
+            "still_open": sorted(still_open, key=lambda one: one.storm_name is None),  # storms on top
             "more_open": more is not None,
             "handed_over": handed_over[:SHOWN_OPEN],
             "more_handed_over": len(handed_over) > SHOWN_OPEN,
