@@ -28,7 +28,6 @@ from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import (
-    endings,
     evidence,
     heartbeat,
     inbox,
@@ -226,14 +225,6 @@ class Reading(Part):
             )
 
         return await self._db.read(count)
-
-    async def ended_counts(self) -> Mapping[tuple[str, str], int]:
-        """Count ended episodes by (status, resolution or reason); a refire takes nothing back."""
-        how = func.coalesce(endings.c.resolution, endings.c.reason, "")
-        query = select(endings.c.status, how.label("how"), func.count().label("n")).group_by(endings.c.status, how)
-        return await self._db.read(
-            lambda connection: {(row.status, row.how): row.n for row in connection.execute(query)}
-        )
 
     async def needs_counts(self, *, now: datetime) -> Mapping[Need, int]:
         """Count the incidents that need a person, by what they need."""

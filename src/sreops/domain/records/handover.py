@@ -6,7 +6,7 @@ Untrusted text goes through the issue adapter's neutralising again; here it is o
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Incident, IncidentAlert, Reason, Storm
 
@@ -168,7 +168,3 @@ def fenced(text: str) -> str:
         longest = max(longest, run)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
-
-
-SEVERITY_RANK: Mapping[Severity, int] = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
-"""Critical first."""
