@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from instant import quiet_logs
 from report import Row, arguments, finish
 
 from servers.postgres import Postgres
@@ -158,7 +159,10 @@ async def on(store: SqlIncidentStore, directory: Path, kind: str, count: int) ->
 
 def main() -> int:
     """Measure."""
-    return finish("Correlation", asyncio.run(measure(2_000 if arguments(__doc__).quick else 10_000)))
+    count = 2_000 if arguments(__doc__).quick else 10_000
+    with quiet_logs():
+        rows = asyncio.run(measure(count))
+    return finish("Correlation", rows)
 
 
 if __name__ == "__main__":
