@@ -19,6 +19,7 @@
     │   ├── EventLogRefused        a record too large for the log: it would never be taken
     │   ├── QueryRefused
     │   ├── IssuesRefused
+    │   │   └── IssueGone          a person has deleted the issue: another takes its place
     │   ├── EngineRefused
     │   │   └── TargetAmbiguous    several containers have this name: a person chooses
     │   └── AnalystRefused
@@ -142,6 +143,10 @@ class QueryRefused(Refused):
 
 class IssuesRefused(Refused):
     """GitLab refused the request."""
+
+
+class IssueGone(IssuesRefused):
+    """The issue is not there any more, and its project is."""
 
 
 class EngineRefused(Refused):

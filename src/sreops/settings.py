@@ -107,6 +107,10 @@ class GrafanaSettings(BaseModel):
     timeout_s: float = Field(10.0, gt=0)
 
 
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
@@ -116,6 +120,9 @@ class GitLabSettings(BaseModel):
     oncall_user: str = "platform-oncall"
     timeout_s: float = Field(10.0, gt=0)
     labels: Names = ("sreops",)
+    confidential: bool = False  # are issues made so that only members of the project see them?
+    approvers: Annotated[Literal["developer", "maintainer", "owner"] | None, BeforeValidator(_empty_is_none)] = None
+    hear_every_s: float = Field(10.0, ge=0.2)  # between looks at what people did there
 
 
 class DockerSettings(BaseModel):

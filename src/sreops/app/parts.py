@@ -34,6 +34,7 @@ class Parts:
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
     notifier: Notifier | None = None
+    issues: Issues | None = None
 
 
 def build_parts(
@@ -82,7 +83,7 @@ def build_parts(
         missing=assembly.missing,
         extra=extra,
     )
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier)
+    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, issues)
 
 
 def build_notifier(settings: Settings) -> Notifier | None:
