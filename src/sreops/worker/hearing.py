@@ -18,6 +18,7 @@ FIRST_LOOK: Final = timedelta(days=1)
 OVERLAP: Final = timedelta(minutes=2)
 """Clocks differ, and a search may lag behind: what was looked at is looked at again, and changes nothing twice."""
 TURN, TURN_S = "hearing", 60.0
+LONGEST_PAUSE_S: Final = 20.0
 HEARD: Final = "issue.person_heard"
 IGNORED: Final = "issue.comment_is_no_decision"
 _MOST = 500
@@ -54,12 +55,15 @@ class Hearing:
 
     async def run(self) -> None:
         """Hear until cancelled; GitLab or a store that is away is waited for."""
+        failures = 0
         while True:
             try:
                 await self.hear()
+                failures = 0
             except SreopsError as exc:
+                failures += 1
                 log.warning("issue.hearing_failed", error=str(exc))
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(max(self._every_s, min(LONGEST_PAUSE_S, self._every_s * 2**failures)))
 
     async def hear(self) -> None:
         """Look once."""
