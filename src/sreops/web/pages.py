@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sreops.domain.incidents.needs import Need
 from sreops.errors import DecisionConflict
 from sreops.web.access import Access
 from sreops.web.answers import Refusal, read_form, validated
@@ -15,6 +16,7 @@ from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_numbe
 from sreops.web.context import WebContext
 from sreops.web.health import Checks
 from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
+from sreops.web.people import take_said
 from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
@@ -45,6 +47,7 @@ class Pages:
             Route("/incidents/{incident_id}", guard(self.incident), methods=["GET"]),
             Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
             Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
+            Route("/incidents/{incident_id}/said", guard(self.said), methods=["POST"]),
             Route("/automation", guard(self.switch), methods=["POST"]),
             Route("/static/{name}", self._assets.answer, methods=["GET"]),
         ]
@@ -84,19 +87,26 @@ class Pages:
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _), handed_over, (recorded, more_recorded) = await asyncio.gather(
+        now = self._context.clock.now()
+        (needing, more_needing), (working, more), firing, (latest, _), (recorded, more_recorded) = await asyncio.gather(
+            self._store.incidents(needs=tuple(Need), now=now, limit=SHOWN_OPEN),
             self._store.incidents(status="open", limit=SHOWN_OPEN),
+            self._store.still_firing(limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
-            self._store.still_firing(limit=SHOWN_OPEN + 1),
             self._store.recorded(limit=SHOWN_RECORDED),
         )
-        firing = {incident.id for incident in handed_over}
-        over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
+        counts = await self._store.needs_counts(now=now)
+        asked_for = {incident.id for incident in needing}
+        with_somebody = [one for one in firing if one.id not in asked_for and one.absorbed_by is None]
+        shown = asked_for | {one.id for one in with_somebody}
+        over = [one for one in latest if one.status.ended and one.id not in shown]
         return {
-            "still_open": still_open,
-            "more_open": more is not None,
-            "handed_over": handed_over[:SHOWN_OPEN],
-            "more_handed_over": len(handed_over) > SHOWN_OPEN,
+            "needing": needing,
+            "needs_count": sum(counts.values()),
+            "more_needing": more_needing is not None,
+            "working": [one for one in working if one.id not in asked_for],
+            "more_working": more is not None,
+            "with_somebody": with_somebody,
             "ended": over[:SHOWN_ENDED],
             "recorded": recorded,
             "more_recorded": more_recorded is not None,
@@ -115,7 +125,8 @@ class Pages:
             store.evidence(incident.id),
             store.approval(incident.id, incident.episode),
         )
-        return view_incident(incident, events, evidence, records, approval, self._context.clock.now())
+        now, runbooks = self._context.clock.now(), self._context.runbooks
+        return view_incident(incident, events, evidence, records, approval, now, runbooks)
 
     # what is decided
 
@@ -138,6 +149,18 @@ class Pages:
             status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
             view = await self._view(request)
             return await self._show("incident.html", status, view=view, problem=problem, form=form)
+        return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
+
+    async def said(self, request: Request) -> Response:
+        """Take what a person says of an incident that is with people, and go back to it."""
+        incident_id = request.path_params["incident_id"]
+        form = await read_form(request)
+        try:
+            await take_said(self._context, incident_id, form)
+        except (Refusal, DecisionConflict) as exc:
+            problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
+            status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
+            return await self._show("incident.html", status, view=await self._view(request), problem=problem)
         return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
 
     async def switch(self, request: Request) -> Response:
