@@ -9,6 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent, Severity
 
 RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 """Critical first."""
+SEVERITY_OF = {rank: severity for severity, rank in RANK.items()}
 MAX_ANALYSES = 3
 """So often an incident is analysed again because of who joins: after that a person knows more than a fourth would."""
 APART_S = 300.0
@@ -91,6 +92,14 @@ class Joins(BaseModel):
                 "began_why": self.pending.why,
             }
         )
+
+    def uncovered(self, joined: Sequence["Joined"], now: datetime) -> "Joins":
+        """Return what is remembered where these joined after the incident was last looked at: they are due at once."""
+        worst = min(joined, key=lambda one: RANK[one.severity])
+        names = tuple(dict.fromkeys(one.alertname for one in joined))
+        why = f"{_listed(names)} joined while it was being closed, and nothing that was looked at covers that"
+        pending = Pending(due_at=now, event_id=worst.event_id, severity=worst.severity, names=names, why=why)
+        return self.model_copy(update={"pending": pending})
 
     def settled(self) -> "Joins":
         """Return what is remembered where the analysis that was due is not needed any more."""
