@@ -1,6 +1,7 @@
 """The pages: rendered on the server, brought up to date by fragments that the same templates make."""
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -8,14 +9,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sreops.domain.alerts.subject import in_words
+from sreops.domain.evidence.probe import lacking, probed
+from sreops.domain.incidents.incident import Incident
 from sreops.domain.incidents.needs import Need
+from sreops.domain.records.person import Person, ProvenBy, Role
 from sreops.errors import DecisionConflict
-from sreops.web.access import Access
+from sreops.web.access import ASKED_BY, Access
 from sreops.web.answers import Refusal, read_form, validated
 from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_number
 from sreops.web.context import WebContext
 from sreops.web.health import Checks
 from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
+from sreops.web.origin import name_of_url
 from sreops.web.people import take_said
 from sreops.web.rendering import Assets, Templates
 
@@ -46,8 +52,9 @@ class Pages:
             Route("/fragment", guard(self.overview_fragment), methods=["GET"]),
             Route("/incidents/{incident_id}", guard(self.incident), methods=["GET"]),
             Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
+            Route("/incidents/{incident_id}/probe", guard(self.probe), methods=["GET"]),
             Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
-            Route("/incidents/{incident_id}/said", guard(self.said), methods=["POST"]),
+            Route("/incidents/{incident_id}/said", guard(self.said, Role.operator), methods=["POST"]),
             Route("/automation", guard(self.switch), methods=["POST"]),
             Route("/static/{name}", self._assets.answer, methods=["GET"]),
         ]
@@ -71,6 +78,13 @@ class Pages:
         after = whole_number(request, "after", 0, least=0, most=_MAX_SEQ)
         return await self._show("incident_fragment.html", view=await self._view(request), after=after)
 
+    async def probe(self, request: Request) -> Response:
+        """Show what was asked about an incident's subject, where, and what is missing."""
+        incident = await self._store.incident(request.path_params["incident_id"])
+        asked = probed(await self._store.evidence(incident.id))
+        subject = in_words(incident.subject)
+        return await self._show("probe.html", incident=incident, subject=subject, asked=asked, lacking=lacking(asked))
+
     async def _show(self, template: str, status: int = 200, **values: Any) -> Response:
         report, automation = await asyncio.gather(self._checks.at_hand(), self._store.pause_state())
         return self._templates.answer(
@@ -80,7 +94,7 @@ class Pages:
             report=report,
             automation=automation,
             dry_run=self._context.settings.dry_run,
-            needs_token=self._access.needs_token,
+            person=_shown(ASKED_BY.get()),
             version=self._context.version,
             **values,
         )
@@ -101,10 +115,10 @@ class Pages:
         shown = asked_for | {one.id for one in with_somebody}
         over = [one for one in latest if one.status.ended and one.id not in shown]
         return {
-            "needing": needing,
+            "needing": _storms_first(needing),
             "needs_count": sum(counts.values()),
             "more_needing": more_needing is not None,
-            "working": [one for one in working if one.id not in asked_for],
+            "working": _storms_first([one for one in working if one.id not in asked_for]),
             "more_working": more is not None,
             "with_somebody": with_somebody,
             "ended": over[:SHOWN_ENDED],
@@ -184,7 +198,8 @@ class Pages:
         once more, and that request is our own and carries it.
         """
         ours = request.method == "GET"
-        again = ours and request.headers.get("sec-fetch-site") == "cross-site" and request.url.path != "/sign-in"
+        cross = ours and not problem and request.headers.get("sec-fetch-site") == "cross-site"
+        again = cross and not request.url.path.startswith("/sign-in")
         return self._templates.answer(
             "sign_in.html",
             refusal.status if refusal else HTTPStatus.UNAUTHORIZED,
@@ -192,7 +207,18 @@ class Pages:
             problem=problem,
             target=target if target is not None else request.url.path if ours else "/",
             again=again,
+            by_token=self._access.by_token,
+            by_oidc=self._access.by_oidc,
+            provider=name_of_url(self._context.settings.oidc.issuer or ""),
         )
+
+    def signed_in(self, target: str) -> Response:
+        """Lead on to where somebody wanted to go."""
+        return self._templates.answer("signed_in.html", target=target)
+
+    async def account(self, request: Request, status: int = 200, **values: Any) -> Response:
+        """Show who is signed in, with the API tokens."""
+        return await self._show("account.html", status, **values)
 
     def error(self, request: Request, refusal: Refusal) -> Response:
         """Show what went wrong and what to do; needs nothing that may be the cause."""
@@ -205,3 +231,18 @@ class Pages:
             error=str(refusal),
             cure=refusal.cure,
         )
+
+
+def _shown(person: Person | None) -> dict[str, Any]:
+    """Return who asks as the templates know it."""
+    person = person or Person("", Role.viewer, ProvenBy.nothing)
+    return {
+        "account": person.account,
+        "role": person.role.value,
+        "proven_by": person.proven_by.value,
+        "may_act": person.role.may(Role.operator),
+    }
+
+
+def _storms_first(incidents: Sequence[Incident]) -> list[Incident]:
+    return sorted(incidents, key=lambda one: one.storm_name is None)
