@@ -373,7 +373,7 @@ async def test_a_socket_that_this_user_may_not_use_says_so(scene: SandboxScene, 
 @pytest.mark.parametrize("host", ["", "docker.sock", "unix://", "unix://rel/x", "ssh://h", "npipe:////./x", "tcp://"])
 def test_a_host_that_is_none_is_refused_with_examples(host: str) -> None:
     with pytest.raises(SettingsInvalid, match="SREOPS_DOCKER__HOST"):
-        DockerContainers(DockerSettings(host=host))
+        DockerContainers(DockerSettings().model_copy(update={"host": host}))  # past the settings' own check
 
 
 async def test_errors_are_counted(scene: SandboxScene, containers: DockerContainers, world: tuple[str, str]) -> None:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import stamina
 from pydantic import SecretStr
 
+from sreops.domain.text.urls import without_userinfo
 from sreops.errors import Unavailable
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
@@ -119,11 +119,7 @@ class HttpRoom:
     @property
     def shown_url(self) -> str:
         """The base URL without credentials that somebody may have put into it."""
-        try:
-            parts = urlsplit(self.base_url)
-        except ValueError:
-            return "(a URL that cannot be read)"
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return without_userinfo(self.base_url)
 
     async def aclose(self) -> None:
         """Close the connections."""

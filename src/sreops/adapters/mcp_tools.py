@@ -21,6 +21,7 @@ from mcp.types import CallToolResult, TextContent, Tool
 
 from sreops.domain.text.patterns import glob_matches
 from sreops.domain.text.redaction import clean, one_line
+from sreops.domain.text.urls import without_userinfo_in
 from sreops.errors import QueryRefused, SreopsError, ToolUnavailable
 from sreops.ports import Health, ToolSpec
 from sreops.settings import McpServer, McpSettings
@@ -157,8 +158,8 @@ def _translated(where: str, exc: BaseException, timeout_s: float) -> BaseExcepti
     if isinstance(exc, TimeoutError):
         return ToolUnavailable(f"{where} did not answer within {timeout_s:g} s")
     if isinstance(exc, MCPError):
-        return QueryRefused(f"{where} refused: {one_line(str(exc), 300)}")
-    return ToolUnavailable(f"{where} can't be used: {one_line(repr(exc), 300)}")
+        return QueryRefused(f"{where} refused: {one_line(without_userinfo_in(str(exc)), 300)}")
+    return ToolUnavailable(f"{where} can't be used: {one_line(without_userinfo_in(repr(exc)), 300)}")
 
 
 def allowed(server: McpServer, tool: Tool) -> bool:

@@ -15,7 +15,7 @@ from sreops.app.analysts import build_analysts, build_extra_tools
 from sreops.app.assembly import Assembly, Check, Closer
 from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
-from sreops.app.runbooks import read_runbooks
+from sreops.app.runbooks import configured_runbooks
 from sreops.ports import Containers, EventLog, Health, Issues
 from sreops.settings import Settings
 from sreops.telemetry import log
@@ -38,7 +38,7 @@ def build_parts(
 ) -> Parts:
     """Build every adapter that the settings ask for."""
     clock = clock or SteadyClock()
-    runbooks, shown = read_runbooks(settings.runbooks)
+    runbooks, shown = configured_runbooks(settings)
     log.info("runbooks.loaded", path=shown, count=len(runbooks))
     assembly = Assembly()
     assembly.built("event_log", event_log.health)

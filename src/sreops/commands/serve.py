@@ -17,10 +17,11 @@ from sse_starlette.sse import AppStatus
 from sreops.app import Running, running
 from sreops.app.exposure import beyond_loopback, weak_credentials
 from sreops.errors import SettingsInvalid
-from sreops.settings import Settings, load_settings
+from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging, log
 from sreops.web.connections import Connections
 
+SETTING_PASSED_OVER = "settings.variable_passed_over"
 _KEEP_ALIVE_S = 15
 _SWITCH_S = 0.0005  # Python's 5 ms is how long a thread at the database waits for a busy loop, at every statement
 _YOUNG_OBJECTS = 20_000  # Python's 700 are a fraction of one request, all of it still in use: a sixth of the time
@@ -33,6 +34,8 @@ def run() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
+    for sentence in passed_over():
+        log.warning(SETTING_PASSED_OVER, detail=sentence)
     guard_exposure(settings)
     for told in weak_credentials(settings):
         log.warning(CREDENTIAL_WEAK, detail=told)

@@ -18,6 +18,7 @@ from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
 from sreops.domain.text.redaction import one_line
+from sreops.domain.text.urls import without_userinfo
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
 from sreops.settings import LLMSettings
 
@@ -69,7 +70,7 @@ class Api:
     @property
     def shown(self) -> str:
         """What is asked, and where, for people."""
-        return f"model {self._settings.model} at {self._settings.base_url or BASE_URL}"
+        return f"model {self._settings.model} at {without_userinfo(self._settings.base_url or BASE_URL)}"
 
     async def aclose(self) -> None:
         """Close the connections."""

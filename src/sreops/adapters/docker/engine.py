@@ -26,6 +26,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from sreops.domain.text.redaction import one_line
+from sreops.domain.text.urls import without_userinfo, without_userinfo_in
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
@@ -60,7 +61,7 @@ class Engine:
     """
 
     def __init__(self, host: str) -> None:
-        self.host = host
+        self.shown = without_userinfo(host)
         self._url, self._socket = _address(host)
         self.name = "" if self._socket else urlsplit(host).hostname or ""
         """The host's name where it is reached over the network."""
@@ -126,7 +127,7 @@ class Engine:
     def _unreadable(self, what: str, answer: EngineAnswer, why: str) -> EngineUnavailable:
         ADAPTER_ERRORS.labels("docker", "unreadable").inc()
         return EngineUnavailable(
-            f"docker: {what} at {self.host}: {why} (status {answer.status}: {shown(answer.body)}); "
+            f"docker: {what} at {self.shown}: {why} (status {answer.status}: {shown(answer.body)}); "
             "check that SREOPS_DOCKER__HOST is the engine"
         )
 
@@ -193,14 +194,15 @@ class Engine:
             ADAPTER_SECONDS.labels("docker").observe(time.monotonic() - began)
 
     def _meaning(self, what: str, exc: Exception, left_s: float, *, acts: bool) -> SreopsError:
-        where = f"docker: {what} at {self.host}"
+        where = f"docker: {what} at {self.shown}"
         if isinstance(exc, DockerError) and exc.status != 900:
             return _answered(where, exc.status, str(exc.message), acts=acts)
         cause = exc.__context__ if isinstance(exc, DockerError) else exc
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {_cure(cause)}")
         if isinstance(cause, aiohttp.InvalidURL | _Redirected):
-            return EngineRefused(f"{where}: {_reason(cause)}; check SREOPS_DOCKER__HOST")
+            told = without_userinfo_in(_reason(cause))
+            return EngineRefused(f"{where}: {told}; check SREOPS_DOCKER__HOST")
         why = f"no answer within {left_s:g} s" if isinstance(cause, TimeoutError) else _broken(cause)
         if acts:
             return OutcomeUnknown(f"{where}: {why}; it may be done or under way: look before doing anything again")
@@ -271,7 +273,7 @@ def _address(host: str) -> tuple[str, str | None]:
         scheme = "http" if parts.scheme == "tcp" else parts.scheme
         return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}", None
     raise SettingsInvalid(
-        [f"SREOPS_DOCKER__HOST={host!r}: write unix:///var/run/docker.sock, tcp://host:port or https://host:port"]
+        ["SREOPS_DOCKER__HOST: write unix:///var/run/docker.sock, tcp://host:port or https://host:port"]
     )
 
 
