@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sreops.adapters.docker import DockerContainers, OwnPlace
+from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
@@ -87,9 +87,11 @@ def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
 
 
 def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
-    if not settings.docker.host:
+    if not settings.docker.engines:
         assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
         return None
-    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)))
-    assembly.built("docker", containers.health, containers.close)
-    return containers
+    place = OwnPlace(own_addresses(settings))
+    engines = {name: DockerContainers(settings.docker, place, name=name) for name in settings.docker.engines}
+    for name, engine in engines.items():
+        assembly.built(f"docker:{name}" if name else "docker", engine.health, engine.close)
+    return engines[""] if list(engines) == [""] else DockerHosts(engines)

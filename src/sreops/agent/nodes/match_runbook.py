@@ -2,6 +2,7 @@
 
 from sreops.agent.remediation.measure import alert_firing
 from sreops.agent.remediation.permission import ask_policy
+from sreops.agent.remediation.settle_targets import settle_targets
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.causes.analysis import Analysis, Category
@@ -31,7 +32,7 @@ async def match_runbook(visit: Visit) -> State:
         await visit.write({"decision": decision})
         return State(outcome=early, would_have=selection.would_have)
     try:
-        plan = make_plan(selection.runbook, visit.event)
+        plan = await settle_targets(visit, make_plan(selection.runbook, visit.event))
     except PlanRefused as exc:
         await visit.write({"decision": decision})
         return State(

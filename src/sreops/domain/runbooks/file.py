@@ -143,7 +143,7 @@ class _RunbookReader:
         return tuple(step for step in steps if step is not None)
 
     def _step(self, node: Node, place: str) -> Step | None:
-        known = ("action", "params", "required", "timeout_s")
+        known = ("action", "params", "required", "timeout_s", "all")
         fields = self.reader.mapping(node, place, known=known, required=("action",))
         if fields is None or "action" not in fields:
             return None
@@ -157,6 +157,8 @@ class _RunbookReader:
         if "timeout_s" in fields:
             where = f"{place}.timeout_s"
             values["timeout_s"] = self.reader.number(fields["timeout_s"], where, least=0.1, most=MAX_WAIT_S)
+        if "all" in fields:
+            values["all"] = self.reader.flag(fields["all"], f"{place}.all")
         if name is None:
             return None
         action = StepAction(name)

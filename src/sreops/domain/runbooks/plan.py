@@ -69,7 +69,12 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
             "name the target in params.container, or give the alert a 'container' or 'service' label"
         )
     return PlannedStep(
-        action=step.action, target=target, params=params, required=step.required, timeout_s=step.timeout_s
+        action=step.action,
+        target=target,
+        params=params,
+        required=step.required,
+        timeout_s=step.timeout_s,
+        all=step.all,
     )
 
 

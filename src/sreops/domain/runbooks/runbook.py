@@ -50,13 +50,17 @@ class When(BaseModel):
 
 
 class Step(BaseModel):
-    """One step as the author wrote it; templates in ``params`` are not filled in yet."""
+    """One step as the author wrote it; templates in ``params`` are not filled in yet.
+
+    ``all``: where the target has several replicas, each of them, one after another.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     action: StepAction
     params: dict[str, Any] = {}
     required: bool = True
     timeout_s: float = 60.0
+    all: bool = False
 
 
 class Condition(BaseModel):
@@ -84,7 +88,12 @@ class Runbook(BaseModel):
 
 
 class PlannedStep(BaseModel):
-    """A step with its templates filled in and its target named."""
+    """A step with its templates filled in and its target named.
+
+    ``scope`` is what tells the target from its namesakes, ``standing`` its standing identity once the engine has been
+    asked, and ``of`` how many replicas it had then. ``all``: it is one of all replicas, and is acted on while the
+    others are up.
+    """
 
     model_config = ConfigDict(frozen=True)
     action: StepAction
@@ -92,6 +101,13 @@ class PlannedStep(BaseModel):
     params: dict[str, Any] = {}
     required: bool = True
     timeout_s: float = 60.0
+    all: bool = False
+    scope: dict[str, str] = {}
+    standing: str = ""
+    of: int = 1
+
+
+_WHERE_FOUND = ("scope", "standing", "of")
 
 
 class Plan(BaseModel):
@@ -106,8 +122,17 @@ class Plan(BaseModel):
 
     @property
     def plan_hash(self) -> str:
-        """SHA-256 over the plan's canonical JSON, the first 16 hex digits."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """SHA-256 over the plan's canonical JSON, the first 16 hex digits.
+
+        Where the engine found the target is left out, so that a plan that waits keeps its hash under 0.1 and us.
+        """
+        told = self.model_dump(mode="json")
+        for step in told["steps"]:
+            for name in _WHERE_FOUND:
+                del step[name]
+            if not step["all"]:
+                del step["all"]
+        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property
