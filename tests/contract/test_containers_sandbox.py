@@ -403,7 +403,7 @@ def test_log_frames_that_are_torn_or_absurd_give_what_is_whole() -> None:
         + frame(9, stamp + b" odd\xff\n")
         + frame(1, b"x", 2**32 - 1)
     )
-    lines, torn = log_lines(raw, tty=False, since=since)
+    lines, torn = log_lines(raw, tty=False, since=since, most=100)
     assert torn
     assert [(line.at, line.text, line.labels["stream"]) for line in lines] == [
         (since, "no time", "stderr"),
@@ -411,5 +411,5 @@ def test_log_frames_that_are_torn_or_absurd_give_what_is_whole() -> None:
         (at, "odd\ufffd", "stdout"),
         (at, "x", "stdout"),
     ]
-    assert log_lines(b"\x01\x00", tty=False, since=since) == ([], True)
-    assert log_lines(b"", tty=False, since=since) == ([], False)
+    assert log_lines(b"\x01\x00", tty=False, since=since, most=100) == ([], True)
+    assert log_lines(b"", tty=False, since=since, most=100) == ([], False)

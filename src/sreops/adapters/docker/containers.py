@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sreops.adapters.docker.engine import Engine, expect
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, expect
 from sreops.adapters.docker.events import ACTIONS, read_events
 from sreops.adapters.docker.listing import around, in_scope, is_meant, means, names_of, newest_tasks
 from sreops.adapters.docker.log_frames import log_lines
@@ -157,7 +157,7 @@ class DockerContainers:
         answer = await self._engine.ask("GET", path, params=params, timeout_s=deadline - time.monotonic())
         config = shown.get("Config")
         tty = isinstance(config, dict) and config.get("Tty") is True
-        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since)
+        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since, most=max(1, limit))
         notes = []
         if len(lines) >= limit:
             notes.append(f"only the newest {limit} lines were asked for")
@@ -282,12 +282,12 @@ class DockerContainers:
     async def _look_up(self, path: str, timeout_s: float) -> tuple[Any] | None:
         """Return the JSON at a path (which may be null); None where the engine knows no such thing."""
         try:
-            answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
+            answer = await self._engine.ask("GET", path, timeout_s=timeout_s, max_bytes=MAX_INSPECT_BYTES)
         except EngineRefused as exc:
             if exc.status == 404:
                 return None
             raise
-        return (self._engine.read_json(f"GET /{path}", answer),)
+        return (await self._engine.parsed(f"GET /{path}", answer),)
 
     async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
         return await self._engine.list("containers/json", filters, timeout_s=timeout_s, params={"all": "1"})

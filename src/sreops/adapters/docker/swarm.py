@@ -94,7 +94,7 @@ class SwarmServices:
     async def _update_once(self, service_id: str, change: _Change, deadline: float) -> None:
         path = f"services/{service_id}"
         answer = await self._engine.ask("GET", path, timeout_s=deadline - time.monotonic())
-        shown = self._engine.read_json(f"GET /{path}", answer)
+        shown = await self._engine.parsed(f"GET /{path}", answer)
         version = shown.get("Version") if isinstance(shown, dict) else None
         index = version.get("Index") if isinstance(version, dict) else None
         if not isinstance(index, int) or shown.get("ID") != service_id:

@@ -105,7 +105,21 @@ def _to_8(connection: Connection) -> None:
     )
 
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8)
+def _to_9(connection: Connection) -> None:
+    """A run whose process died is counted: one that dies with it again and again goes to a person."""
+    connection.exec_driver_sql("ALTER TABLE work ADD COLUMN starts INTEGER NOT NULL DEFAULT 0")
+    connection.exec_driver_sql("ALTER TABLE work ADD COLUMN started_from TEXT")
+
+
+def _to_10(connection: Connection) -> None:
+    """Alerts that are recorded and not worked on."""
+    connection.exec_driver_sql("ALTER TABLE inbox ADD COLUMN recorded TEXT")
+    connection.exec_driver_sql("CREATE INDEX ix_inbox_recorded ON inbox (seq) WHERE recorded IS NOT NULL")
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (
+    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10,
+)  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 

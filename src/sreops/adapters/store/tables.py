@@ -131,9 +131,17 @@ inbox = Table(
     Column("correlation", Json),  # the decision, so that a repeated one is the first one
     Column("disposition", PlainText),
     Column("incident_id", ForeignKey("incidents.id")),
+    Column("recorded", PlainText),  # why it is not worked on; such a row is never correlated
     Index("ix_inbox_uncorrelated", "correlated_at", "seq"),
     Index("ix_inbox_incident", "incident_id", "seq"),
     sqlite_autoincrement=True,
+)
+
+Index(
+    "ix_inbox_recorded",
+    inbox.c.seq,
+    sqlite_where=text("recorded IS NOT NULL"),
+    postgresql_where=text("recorded IS NOT NULL"),
 )
 
 work = Table(
@@ -155,6 +163,9 @@ work = Table(
     Column("token", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("last_error", PlainText),
+    # of a run that was begun after one that ended without a word: how often from that checkpoint; 0 otherwise
+    Column("starts", Integer, nullable=False, default=0, server_default=text("0")),
+    Column("started_from", PlainText),
     # True: a claim has found it due, so that those which are can be walked in their order. A claim that comes first
     # sets it; whatever makes the work due later, or never, clears it. Only a hint: claims read due_at as well.
     Column("ready", Boolean, nullable=False, default=False, server_default=false()),

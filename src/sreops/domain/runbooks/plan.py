@@ -46,6 +46,7 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         runbook_id=runbook.id,
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
+        shadow=runbook.shadow,
         steps=tuple(steps),
         verify=tuple(verify),
     )
@@ -75,6 +76,7 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
         required=step.required,
         timeout_s=step.timeout_s,
         all=step.all,
+        on_failure=step.on_failure,
     )
 
 
