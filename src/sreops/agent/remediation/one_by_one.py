@@ -29,7 +29,7 @@ async def others_up(visit: Visit, step: PlannedStep) -> State | None:
     if not visit.state.get("acted_at"):
         return State(outcome=escalated(Reason.step_failed, told), wait_until=None)
     await visit.write({"verification": VerificationResult.not_fixed})
-    return await give_up(visit, Reason.remediation_ineffective, told)
+    return await give_up(visit, step, Reason.remediation_ineffective, told)
 
 
 async def _not_up(visit: Visit, step: PlannedStep) -> str:
