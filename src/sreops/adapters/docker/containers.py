@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -43,12 +44,19 @@ class DockerContainers:
     ``name`` is the one that ``SREOPS_DOCKER__HOSTS`` gives it; the nameless one is ``SREOPS_DOCKER__HOST``'s.
     """
 
-    def __init__(self, settings: DockerSettings, place: OwnPlace | None = None, *, name: str = "") -> None:
+    def __init__(
+        self,
+        settings: DockerSettings,
+        place: OwnPlace | None = None,
+        *,
+        name: str = "",
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         host = settings.hosts.get(name, "") if name else settings.host
         if not host:
             raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
         self.name = name
-        self._engine = Engine(host)
+        self._engine = Engine(host, trust)
         self._swarm = SwarmServices(self._engine, name)
         self.address = self._engine.name.lower()
         """The host in the engine's address; nothing for a local socket."""
@@ -266,7 +274,7 @@ class DockerContainers:
         try:
             version = await self._engine.version(timeout_s=min(self._timeout_s, 5.0))
         except (EngineUnavailable, EngineRefused) as exc:
-            return Health("down", str(exc), "start the engine, or correct SREOPS_DOCKER__HOST")
+            return Health("down", str(exc), exc.cure or "start the engine, or correct SREOPS_DOCKER__HOST")
         return Health("up", f"engine {str(version.get('Version'))[:40]}, API {version['ApiVersion']}")
 
     async def _inspect(self, container_id: str, timeout_s: float) -> Mapping[str, Any] | None:

@@ -85,6 +85,7 @@ class PolicyInput(BaseModel):
     limits: PolicyLimits
     event_received_at: AwareDatetime
     approved: bool = False  # a person has approved exactly this plan
+    effects_before: int = 0  # in earlier episodes of this incident
 
 
 class Wishes(BaseModel):
@@ -245,6 +246,8 @@ def _asks(given: PolicyInput) -> list[str]:
         reasons.append("the runbook's autonomy is supervised")
     if (wish := _wish(given)) not in ("investigate", "remediate"):
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
+    if given.effects_before:
+        reasons.append("something was done for this incident before, and after that nothing acts alone")
     age_s = (given.now - given.event_received_at).total_seconds()
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")

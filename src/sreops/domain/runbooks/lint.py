@@ -11,6 +11,7 @@ from sreops.domain.alerts.subject import subject_of
 from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
 from sreops.domain.causes.taxonomy import CAUSES
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.incidents.incident import Reason
 from sreops.domain.runbooks.matching import RULES, by_priority, select_runbook
 from sreops.domain.runbooks.promql import fault_of
 from sreops.domain.runbooks.runbook import Example, Runbook, StepAction, When
@@ -75,7 +76,11 @@ def chosen_for(example: Example, runbooks: Sequence[Runbook]) -> tuple[str, str]
         for number, finding in enumerate(example.findings, 2)
     ]
     selection = select_runbook(runbooks, [_event(example)], _analysis(example), RULES, evidence)
-    return (selection.runbook.id if selection.runbook else NONE), selection.why
+    if selection.runbook:
+        return selection.runbook.id, selection.why
+    if selection.reason is Reason.action_not_remediation and selection.would_have:
+        return selection.would_have, selection.why  # a guide: named to people, whatever is recommended
+    return NONE, selection.why
 
 
 def _event(example: Example) -> AlertEvent:
@@ -93,11 +98,10 @@ def _event(example: Example) -> AlertEvent:
 
 def _analysis(example: Example) -> Analysis:
     category = Category(example.cause) if example.cause in set(Category) else Category.unknown
-    advice = CAUSES[category].action if category is not Category.unknown else RecommendedAction.restart
-    # a guide that is never run is chosen whatever is recommended: what matters here are its conditions
     return Analysis(
         root_cause=example.cause or "an example names no cause", category=category, confidence=1.0,
-        recommended_action=advice if advice.acts else RecommendedAction.restart, reasoning="an example",
+        recommended_action=RecommendedAction.restart if category is Category.unknown else CAUSES[category].action,
+        reasoning="an example",
     )  # fmt: skip
 
 
