@@ -38,6 +38,7 @@ from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
+from sreops.domain.records.person import Role
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (
@@ -230,6 +231,31 @@ class WebhookSettings(BaseModel):
         return bool(self.token or self.hmac_secret or (self.basic_user and self.basic_password))
 
 
+class OidcSettings(BaseModel):
+    """People sign in by OpenID Connect; ``roles`` gives a group's members a role, nobody without one gets in."""
+
+    issuer: HttpUrl = None
+    client_id: str = ""
+    client_secret: OptionalSecret = None
+    claim: str = "groups"
+    roles: dict[str, Role] = {}
+    session_s: float = Field(8 * 3600.0, gt=0)  # groups are read at sign-in: a change shows after so long at most
+    timeout_s: float = Field(10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = {
+            "ISSUER": self.issuer,
+            "CLIENT_ID": self.client_id,
+            "CLIENT_SECRET": self.client_secret,
+            "ROLES": self.roles,
+        }
+        missing = [f"SREOPS_OIDC__{name}" for name, value in given.items() if not value]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"{', '.join(missing)}: missing; sign-in by OpenID Connect needs all four")
+        return self
+
+
 class VerifySettings(BaseModel):
     """How long and how often to look after a remediation (seconds)."""
 
@@ -403,6 +429,7 @@ class Settings(BaseSettings):
     llm: LLMSettings = LLMSettings()
     mcp: McpSettings = McpSettings()
     webhook: WebhookSettings = WebhookSettings()
+    oidc: OidcSettings = OidcSettings()
     verify: VerifySettings = VerifySettings()
     policy: PolicySettings = PolicySettings()
     correlation: CorrelationSettings = CorrelationSettings()

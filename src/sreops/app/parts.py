@@ -6,6 +6,7 @@ from functools import partial
 
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
@@ -19,6 +20,7 @@ from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
 from sreops.app.runbooks import configured_runbooks
 from sreops.ports import Containers, EventLog, Health, Issues, Notifier
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.telemetry import log
 from sreops.worker.telling import delivery_health
@@ -35,6 +37,7 @@ class Parts:
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
     notifier: Notifier | None = None
+    identity: IdentityProvider | None = None
 
 
 def build_parts(
@@ -83,7 +86,8 @@ def build_parts(
         missing=assembly.missing,
         extra=extra,
     )
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier)
+    identity = _identity(settings, assembly)
+    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, identity)
 
 
 def build_notifier(settings: Settings) -> Notifier | None:
@@ -119,3 +123,11 @@ def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
     for name, engine in engines.items():
         assembly.built(f"docker:{name}" if name else "docker", engine.health, engine.close)
     return engines[""] if list(engines) == [""] else DockerHosts(engines)
+
+
+def _identity(settings: Settings, assembly: Assembly) -> IdentityProvider | None:
+    if settings.oidc.issuer is None:  # nothing is missing: the API token suffices
+        return None
+    provider = OidcProvider(settings.oidc)
+    assembly.built("oidc", provider.health)
+    return provider

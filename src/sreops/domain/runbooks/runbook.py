@@ -1,4 +1,4 @@
-"""Runbooks: what may be done about what, and how it is proven; design §3 has the schema."""
+"""Runbooks: what may be done about what, and how it is proven."""
 
 import hashlib
 import json
