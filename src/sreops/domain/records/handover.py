@@ -111,7 +111,7 @@ def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:
     for alert in alerts:
         severity = f" ({alert.severity.value})" if alert.severity else ""
         state = "still fires" if alert.ended_at is None else f"was resolved at {alert.ended_at.isoformat()}"
-        lines.append(f"- {_code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
+        lines.append(f"- {code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
     more = len(incident.fingerprints) - len(alerts)
     return [*lines, *([f"- … and {more} more"] if more > 0 else [])]
 
