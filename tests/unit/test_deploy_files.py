@@ -262,10 +262,8 @@ def hashed(*names: str) -> dict[str, tuple[str, int]]:
 
 
 def test_all_that_the_image_installs_is_pinned_with_hashes_and_so_is_its_build_backend() -> None:
-    backend = [
-        Requirement(line).name
-        for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
-    ]
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    backend = [Requirement(line).name for line in system["requires"]]
     for name in ("base", "postgres", "mcp", "build"):
         assert all(count for _, count in hashed(name).values())
     assert {*backend, "cyclonedx-bom"} <= hashed("build").keys()
@@ -292,7 +290,7 @@ def test_the_image_is_built_from_versions_that_pyproject_allows() -> None:
         )
     assert pinned == {name: version for name, (version, _) in hashed("base", "postgres", "mcp").items()}
     development = {canonicalize_name(Requirement(line).name) for line in extras["dev"]}
-    assert not development & pinned.keys()
+    assert not (development - {"cryptography"}) & pinned.keys()  # joserfc needs that one when it runs
 
 
 # --- Grafana
