@@ -107,7 +107,10 @@ class PrometheusMetrics:
         series, skipped = read
         warnings, infos = _texts(body.get("warnings")), _texts(body.get("infos"))
         told = [*notes, *skipped, *warnings, *infos]
-        return SeriesSet(query=promql, series=tuple(series), partial=bool(warnings or skipped), notes=tuple(told))
+        if cut := body.get("isPartial") is True:  # VictoriaMetrics: a storage node was away
+            told.append("the server says that its answer is partial")
+        partial = bool(warnings or skipped or cut)
+        return SeriesSet(query=promql, series=tuple(series), partial=partial, notes=tuple(told))
 
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels, sorted."""

@@ -173,7 +173,10 @@ class ImageState(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A Swarm service: its id, declared and running replicas, and labels."""
+    """A Swarm service: its id, declared and running replicas, and labels.
+
+    ``failed_at`` is when tasks of it failed, of those that the engine still remembers (five a replica), ascending.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -181,6 +184,7 @@ class ServiceState(BaseModel):
     replicas: int
     running: int
     labels: dict[str, str] = {}
+    failed_at: tuple[datetime, ...] = ()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""

@@ -15,6 +15,10 @@ class Containers(Protocol):
         """Return the container of exactly this name, else the only one of this Compose service; else None."""
         ...
 
+    async def all_of(self, name: str, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the container of exactly this name, else all of this Compose service (a bounded number)."""
+        ...
+
     async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
         """Return it by its full id; None where it is gone."""
         ...

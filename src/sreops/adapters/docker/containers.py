@@ -63,12 +63,7 @@ class DockerContainers:
         if not _NAME.fullmatch(name):
             return None  # no container can have this name, and nothing of it reaches the engine
         deadline = time.monotonic() + timeout_s
-        by_name = await self._list({"name": [f"^/{re.escape(name)}$"]}, timeout_s)
-        found = [one for one in by_name if f"/{name}" in names_of(one)]
-        if not found:
-            labels = [f"{COMPOSE_SERVICE_LABEL}={name}", f"{COMPOSE_ONEOFF_LABEL}=False"]
-            found = await self._list({"label": labels}, deadline - time.monotonic())
-            found = [one for one in found if _label(one, COMPOSE_SERVICE_LABEL) == name]
+        found = await self._called(name, deadline)
         if len(found) > 1:
             names = ", ".join(sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])[:10])
             raise EngineRefused(
@@ -79,6 +74,26 @@ class DockerContainers:
         if not isinstance(container_id, str):
             return None
         return await self.inspect(container_id, timeout_s=deadline - time.monotonic())
+
+    async def all_of(self, name: str, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the container of exactly this name, else all of this Compose service (at most 20)."""
+        if not _NAME.fullmatch(name):
+            return ()
+        deadline = time.monotonic() + timeout_s
+        ids = [str(one.get("Id")) for one in await self._called(name, deadline)][:MAX_ADJOINING]
+        left_s = deadline - time.monotonic()
+        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids))
+        return [state for state in seen if state is not None]
+
+    async def _called(self, name: str, deadline: float) -> list[dict[str, Any]]:
+        """List the container of exactly this name, else those of this Compose service."""
+        by_name = await self._list({"name": [f"^/{re.escape(name)}$"]}, deadline - time.monotonic())
+        found = [one for one in by_name if f"/{name}" in names_of(one)]
+        if found:
+            return found
+        labels = [f"{COMPOSE_SERVICE_LABEL}={name}", f"{COMPOSE_ONEOFF_LABEL}=False"]
+        listed = await self._list({"label": labels}, deadline - time.monotonic())
+        return [one for one in listed if _label(one, COMPOSE_SERVICE_LABEL) == name]
 
     async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
         """Return it by its full id; None where it is gone."""
@@ -198,7 +213,7 @@ class DockerContainers:
         exact = [one for one in services if _spec(one).get("Name") == name]  # the filter takes prefixes
         if not exact:
             return None
-        filters = {"service": [str(exact[0].get("ID"))], "desired-state": ["running"]}
+        filters = {"service": [str(exact[0].get("ID"))]}  # those that have ended too: they tell of failures
         tasks = await self._get("tasks", filters, deadline - time.monotonic())
         state = service_state(exact[0], tasks)
         if state is None:

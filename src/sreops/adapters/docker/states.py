@@ -18,6 +18,7 @@ COMPOSE_SERVICE_LABEL, COMPOSE_ONEOFF_LABEL = SERVICE_LABEL, ONEOFF_LABEL
 COMPOSE_CONFIG_LABEL = "com.docker.compose.config-hash"
 DEFAULT_STOP_TIMEOUT_S = 10.0
 _HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
+_FAILED = frozenset({"failed", "rejected", "orphaned"})
 _HEALTH_LOG_ENTRIES = 5
 _TEXT_CHARS = 500
 
@@ -91,8 +92,11 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
     service_id, name = shown.get("ID"), spec.get("Name")
     if not (isinstance(service_id, str) and isinstance(name, str)):
         return None
-    own = [task for task in tasks if isinstance(task, dict) and task.get("ServiceID") == service_id]
+    mine = [task for task in tasks if isinstance(task, dict) and task.get("ServiceID") == service_id]
+    own = [task for task in mine if task.get("DesiredState") == "running"]
     running = sum(_part(task, "Status").get("State") == "running" for task in own)
+    ended = [_part(task, "Status") for task in mine if _part(task, "Status").get("State") in _FAILED]
+    failed_at = [at for status in ended if (at := moment(status.get("Timestamp"))) is not None]
     replicas = replicas_of(spec)
     return ServiceState(
         id=service_id,
@@ -100,6 +104,7 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
         replicas=replicas if replicas is not None else len(own),
         running=running,
         labels=labels_of(spec.get("Labels")),
+        failed_at=tuple(sorted(failed_at)),
     )
 
 

@@ -45,7 +45,15 @@ _ACTING = Prepared(
 class Ledger(Part):
     """Effects, and what policy asks about them."""
 
-    async def begin_effect(self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime) -> Effect:
+    async def begin_effect(
+        self,
+        lease: Lease,
+        effect: Effect,
+        limits: PolicyLimits,
+        *,
+        now: datetime,
+        doubted_resolve_at: datetime | None = None,
+    ) -> Effect:
         """Write the intent with its snapshot, and its audited action; return it as stored."""
         if (effect.incident_id, effect.episode) != (lease.incident_id, lease.episode):
             raise ValueError(f"effect {effect.effect_id} is not of the lease's incident and episode")
@@ -55,7 +63,7 @@ class Ledger(Part):
             there = _effect_of_step(connection, effect)
             if there is not None:
                 return effect_of(there)
-            _guard(connection, effect, limits)
+            _guard(connection, effect, limits, doubted_resolve_at)
             values = effect.model_dump(mode="json", exclude={"outcome", "outcome_at"})
             values |= {"intent_at": effect.intent_at, "outcome": None, "outcome_at": None}
             _INTENT.run(connection, **values)
@@ -152,7 +160,7 @@ def _stored(connection: Connection, incident_id: str, effect_id: str) -> Effect:
     return effect_of(row)
 
 
-def _guard(connection: Connection, effect: Effect, limits: PolicyLimits) -> None:
+def _guard(connection: Connection, effect: Effect, limits: PolicyLimits, doubted_resolve_at: datetime | None) -> None:
     """Look again at what may have changed since policy decided; raise EffectBlocked."""
     pause = pause_state_of(connection)
     if pause["paused"]:
@@ -160,7 +168,7 @@ def _guard(connection: Connection, effect: Effect, limits: PolicyLimits) -> None
     incident = incident_row(connection, effect.incident_id)
     if incident.ended_at is not None:
         raise EffectBlocked([f"the incident has ended as {incident.status}"])
-    if incident.all_resolved_at is not None:
+    if incident.all_resolved_at is not None and incident.all_resolved_at != doubted_resolve_at:
         raise EffectBlocked([f"resolved: no alert of the incident fires since {incident.all_resolved_at.isoformat()}"])
     acting = _acting(connection, effect.incident_id)
     mine = {effect.service, effect.target, incident.service}

@@ -1,5 +1,6 @@
 """create_gitlab_issue: one issue per incident, found before created; GitLab being away holds nothing up."""
 
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit
@@ -58,4 +59,4 @@ async def create_gitlab_issue(visit: Visit) -> State:
     else:
         visit.think("GitLab is not configured; the record is kept here")
     await visit.write()
-    return State(outcome=visit.state.get("outcome") or visit.ended_meanwhile())
+    return State(outcome=visit.state.get("outcome") or await ended_meanwhile(visit))

@@ -6,6 +6,7 @@ from sreops.agent.checking import check_step
 from sreops.agent.effecting import carry_out, go_on
 from sreops.agent.looking import look
 from sreops.agent.permission import ask_policy
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incident import IncidentStatus, Reason, Resolution
@@ -27,7 +28,7 @@ async def execute_remediation(visit: Visit) -> State:
         visit.think("The alert was resolved after a step: no further step is taken")
         await visit.write()
         return State(step=len(plan.steps), wait_until=None)
-    if outcome := visit.ended_meanwhile():
+    if outcome := await ended_meanwhile(visit):
         return State(outcome=outcome, wait_until=None)
     if not due:
         return State()
@@ -57,12 +58,10 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     if not first:
         return State()
     baseline = await look(visit, plan)
+    if baseline.nothing_fires:
+        return State(outcome=resolved(Resolution.recovered, "no alert of the incident fires any more"), wait_until=None)
     if already_met(baseline):
         why = "the runbook's conditions hold already, so its effect could prove nothing"
-        if baseline.alert_firing is False:
-            return State(
-                outcome=resolved(Resolution.recovered, "the alert no longer fires and the runbook's conditions hold")
-            )
         return State(outcome=escalated(Reason.already_healthy, why))
     if visit.incident.status is not IncidentStatus.remediating:
         await visit.write({"status": IncidentStatus.remediating})

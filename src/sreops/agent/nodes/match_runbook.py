@@ -1,6 +1,6 @@
 """match_runbook: which runbook, whether the analysis is sure enough, and whether policy lets it act."""
 
-from sreops.agent.looking import alert_firing
+from sreops.agent.looking import alerts_now
 from sreops.agent.permission import ask_policy
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
@@ -66,7 +66,7 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
 async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selection) -> Outcome | None:
     named = f"; runbook {selection.would_have} would have matched" if selection.would_have else ""
     if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
-        if await alert_firing(visit) is False:
+        if all(alert.firing is False for alert in await alerts_now(visit)):
             return resolved(Resolution.false_alarm, analysis.root_cause)
         return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
     if selection.runbook is None:

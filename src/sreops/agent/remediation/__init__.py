@@ -1,0 +1,1 @@
+"""Carrying out a plan: permission, targets, effects, checks, measuring."""

@@ -1,0 +1,89 @@
+"""Taking the pulse of targets and of the alerted service: what the engine says of their lives."""
+
+from collections.abc import Sequence
+
+from sreops.agent.context import Tools
+from sreops.agent.targets import find_target
+from sreops.agent.visit import Visit
+from sreops.domain.changes import lately
+from sreops.domain.engine_events import MOST_EVENTS
+from sreops.domain.evidence import ContainerEvent, ContainerState, EvidenceKind, ServiceState
+from sreops.domain.remediation.life import Pulse, gone, pulse_of, unseen
+from sreops.domain.runbook import Plan, PlannedStep
+from sreops.errors import SreopsError
+from sreops.telemetry import log
+
+
+async def pulses(visit: Visit, plan: Plan) -> tuple[Pulse, ...]:
+    """Take the pulses of the plan's targets, and of the alerted service where it is none of them."""
+    steps = {step.target: step for step in plan.steps if step.action.disruptive}
+    found = [await target_pulse(visit.tools, step) for step in steps.values()]
+    known = {pulse.id for pulse in found if pulse.id}
+    # one that is there under two names is one target, with the stricter demand
+    found += [pulse for pulse in await subject_pulses(visit) if pulse.id not in known and pulse.target not in steps]
+    return tuple(found)
+
+
+async def target_pulse(tools: Tools, step: PlannedStep) -> Pulse:
+    """Take the pulse of a step's target, which the engine had when the plan was made."""
+    if tools.containers is None:
+        return unseen(step.target, "no container engine is configured (SREOPS_DOCKER__HOST)")
+    try:
+        seen = await find_target(tools, step)
+        found = pulse_of(step.target, seen, await _events(tools, seen))
+    except SreopsError as exc:
+        log.warning("agent.target_unseen", target=step.target, error=str(exc))
+        return unseen(step.target, str(exc))
+    return found or gone(step.target)
+
+
+async def subject_pulses(visit: Visit) -> Sequence[Pulse]:
+    """Take the pulses of the alerted service's containers; none where no configured engine holds or held it."""
+    tools, service = visit.tools, visit.incident.service
+    if tools.containers is None:
+        return ()
+    try:
+        seen_as = await _names_seen(visit)
+        there = await _containers_of(tools, service, seen_as)
+        found = [pulse_of(seen.name, seen, await _events(tools, seen)) for seen in there]
+        if found:
+            return [pulse for pulse in found if pulse is not None]
+        was_there = bool(seen_as) or bool(await _events_of(tools, service))
+    except SreopsError as exc:
+        log.warning("agent.target_unseen", target=service, error=str(exc))
+        return [unseen(service, str(exc))]
+    return [gone(service)] if was_there else ()
+
+
+async def _containers_of(tools: Tools, service: str, seen_as: Sequence[str]) -> Sequence[ContainerState | ServiceState]:
+    assert tools.containers is not None
+    timeout_s = tools.settings.docker.timeout_s
+    for name in dict.fromkeys((service, *seen_as)):
+        if containers := await tools.containers.all_of(name, timeout_s=timeout_s):
+            return containers
+    swarm = await tools.containers.service(service, timeout_s=timeout_s)
+    return [swarm] if swarm is not None else []
+
+
+async def _names_seen(visit: Visit) -> Sequence[str]:
+    """Return the names under which this incident's evidence has found the service's own container."""
+    evidence = await visit.tools.store.evidence(visit.incident.id)
+    return [item.query for item in evidence if item.kind is EvidenceKind.container and item.query]
+
+
+async def _events(tools: Tools, seen: ContainerState | ServiceState | None) -> Sequence[ContainerEvent]:
+    return await _events_of(tools, seen.name) if isinstance(seen, ContainerState) else ()
+
+
+async def _events_of(tools: Tools, name: str) -> Sequence[ContainerEvent]:
+    """Return the engine's events of the last hour; none where it does not tell: StartedAt and RestartCount do then."""
+    assert tools.containers is not None
+    now = tools.clock.now()
+    try:
+        told = await tools.containers.events(
+            [name], lately(now, now), limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s
+        )
+    except SreopsError as exc:
+        log.warning("agent.engine_events_unknown", target=name, error=str(exc))
+        return ()
+    return told.events

@@ -1,0 +1,1 @@
+"""Remediation: policy, effects and their settling, verification."""
