@@ -29,7 +29,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from report import Row, arguments, finish
 
-from sreops.adapters.checkpoints import open_checkpointer
+from sreops.adapters.database.checkpoints import open_checkpointer
 
 CONCURRENCY = 32
 Opener = Callable[[Path], contextlib.AbstractAsyncContextManager[BaseCheckpointSaver[str]]]

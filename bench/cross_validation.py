@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sreops.domain import anomaly, change_score
-from sreops.domain.anomaly import Scene
-from sreops.domain.case_brief import scene
-from sreops.domain.cases import fitting, read_baseline, read_case
-from sreops.domain.signal_kind import Kind
+from sreops.domain.suspects import change_score
+from sreops.domain.suspects import ranking as anomaly
+from sreops.domain.suspects.ranking import Scene
+from sreops.domain.suspects.signal_kind import Kind
+from sreops.evaluation.brief import scene
+from sreops.evaluation.case import fitting, read_baseline, read_case
 
 GRID = tuple(itertools.product((0.15, 0.3, 0.5), (200.0, 300.0, 600.0), (0.01, 0.02, 0.05), (0.0, 0.5)))
 """Weight of latency, minutes that memory is compared with, floor of its scale, how far waits excuse latency."""

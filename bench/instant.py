@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from sreops.adapters.checkpoints import open_checkpointer
+from sreops.adapters.database.checkpoints import open_checkpointer
 from sreops.adapters.rules import RuleAnalyst
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import Tools
@@ -23,9 +23,8 @@ from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.agent.tickets import TicketDesk
 from sreops.commands.serve import tune_interpreter
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import Windows, correlate
-from sreops.domain.evidence import (
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.evidence.evidence import (
     ContainerEvents,
     ContainerState,
     ImageState,
@@ -35,8 +34,9 @@ from sreops.domain.evidence import (
     SeriesSet,
     Window,
 )
-from sreops.domain.incident import Issue
-from sreops.domain.runbook_file import load_runbooks
+from sreops.domain.incidents.correlation import Windows, correlate
+from sreops.domain.incidents.incident import Issue
+from sreops.domain.runbooks.file import load_runbooks
 from sreops.errors import EngineRefused
 from sreops.ports import AnalystAnswer, Health
 from sreops.settings import PolicySettings, Settings, VerifySettings, WorkerSettings

@@ -26,12 +26,12 @@ import uvicorn
 from report import Row, arguments, finish
 
 from servers.ports import free_port
-from sreops.agent.aside import aside
+from sreops.agent.analysis_thread import aside
 from sreops.app import running
 from sreops.commands import serve
-from sreops.domain.case_brief import study
-from sreops.domain.cases import Baseline, Case, CaseLine
-from sreops.domain.causes import conclude
+from sreops.domain.causes.conclude import conclude
+from sreops.evaluation.brief import study
+from sreops.evaluation.case import Baseline, Case, CaseLine
 from sreops.settings import load_settings
 
 LINES, SERIES, GOAL_S = 50_000, 200, 1.5

@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from sreops.domain.alert import Tier
-from sreops.domain.model_cost import PRICES, Price
+from sreops.domain.alerts.alert import Tier
+from sreops.domain.model.cost import PRICES, Price
 from sreops.errors import SettingsInvalid
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from sreops.domain.redaction import clean
+from sreops.domain.text.redaction import clean
 
 log: Any = structlog.stdlib.get_logger("sreops")
 

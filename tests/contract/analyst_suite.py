@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Brief, Category, OfferedRunbook, RecommendedAction
-from sreops.domain.evidence import Evidence
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Brief, Category, OfferedRunbook, RecommendedAction
+from sreops.domain.evidence.evidence import Evidence
 from sreops.ports import Analyst
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from sreops.adapters.docker import DockerContainers
-from sreops.domain.evidence import ContainerState, Window
+from sreops.domain.evidence.evidence import ContainerState, Window
 from sreops.errors import EngineRefused
 
 T = 20.0

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sreops.domain.handover import fenced
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
+from sreops.domain.records.handover import fenced
 from sreops.errors import IssuesRefused
 from sreops.ports import Issues
 

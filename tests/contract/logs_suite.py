@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sreops.adapters.loki import LokiLogs
-from sreops.domain.evidence import Window
-from sreops.domain.quoting import is_quotable
+from sreops.adapters.observability.loki import LokiLogs
+from sreops.domain.evidence.evidence import Window
+from sreops.domain.text.quoting import is_quotable
 from sreops.errors import QueryRefused
 from sreops.settings import LokiSettings
 

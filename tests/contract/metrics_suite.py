@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sreops.adapters.grafana import PrometheusAlertStates
-from sreops.adapters.prometheus import MAX_POINTS, PrometheusMetrics
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.evidence import Window
-from sreops.domain.golden_signals import choose
-from sreops.domain.quoting import promql_selector
+from sreops.adapters.observability.grafana import PrometheusAlertStates
+from sreops.adapters.observability.prometheus import MAX_POINTS, PrometheusMetrics
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.evidence.evidence import Window
+from sreops.domain.evidence.golden_signals import choose
+from sreops.domain.text.quoting import promql_selector
 from sreops.errors import QueryRefused
 from sreops.settings import PrometheusSettings
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.model_budget import ModelCall, ModelLimits
-from sreops.domain.model_cost import TokenCount
+from sreops.domain.model.budget import ModelCall, ModelLimits
+from sreops.domain.model.cost import TokenCount
 from sreops.errors import BudgetSpent
 from sreops.ports import ModelLedger
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from contract.event_log_suite import record, values
 from servers.waiting import eventually
-from sreops.adapters.embedded_log import EmbeddedEventLog
-from sreops.adapters.spooled_log import SpooledEventLog
-from sreops.domain.routing import DEAD_LETTER
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
+from sreops.adapters.event_log.spooled import SpooledEventLog
+from sreops.domain.alerts.routing import DEAD_LETTER
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import Health
-from sreops.worker.spool import Forwarding
+from sreops.worker.forwarding import Forwarding
 
 TOPIC, OTHER = "sre-critical", "sre-warning"
 TOPICS = (TOPIC, OTHER, "sre-info", DEAD_LETTER)

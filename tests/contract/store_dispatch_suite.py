@@ -7,10 +7,10 @@ import pytest
 from store_scene import T0, Opener, alert, always, at, at_work, claimed, cleared, effect_of, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.alert import Severity
-from sreops.domain.incident import EffectOutcome
-from sreops.domain.policy import PolicyLimits
-from sreops.domain.record import Thought
+from sreops.domain.alerts.alert import Severity
+from sreops.domain.incidents.incident import EffectOutcome
+from sreops.domain.records.record import Thought
+from sreops.domain.remediation.policy import PolicyLimits
 from sreops.errors import LeaseLost
 from sreops.ports import Changes, Lease
 

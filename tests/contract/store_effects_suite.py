@@ -6,9 +6,9 @@ import pytest
 from store_scene import T0, alert, always, at, at_work, claimed, cleared, effect_of, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.audit import verify_chain
-from sreops.domain.incident import EffectOutcome
-from sreops.domain.policy import PolicyLimits
+from sreops.domain.incidents.incident import EffectOutcome
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.remediation.policy import PolicyLimits
 from sreops.errors import DecisionConflict, EffectBlocked, NotFound
 from sreops.ports import Approval, Changes, Lease
 

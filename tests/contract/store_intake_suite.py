@@ -10,9 +10,9 @@ import pytest
 from store_scene import T0, Opener, alert, always, at, at_work, claimed, cleared, ended, from_topic, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.alert import AlertEvent, AlertStatus
-from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
-from sreops.domain.incident import IncidentStatus, incident_id_of
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
+from sreops.domain.incidents.incident import IncidentStatus, incident_id_of
 from sreops.errors import LeaseLost
 from sreops.ports import Changes, TicketOp
 

@@ -8,10 +8,10 @@ import pytest
 from store_scene import T0, Opener, alert, always, at, at_work, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.audit import verify_chain
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.incident import IncidentStatus, Issue, Reason
-from sreops.domain.record import Action, Thought
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.incidents.incident import IncidentStatus, Issue, Reason
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.records.record import Action, Thought
 from sreops.errors import NotFound, PayloadRejected
 from sreops.ports import Changes, TicketOp
 

@@ -9,11 +9,11 @@ import pytest
 from store_scene import T0, Opener, alert, at, at_work, cleared, effect_of, ended, from_topic, opened
 
 from sreops.adapters.store import AUTOMATION, SqlIncidentStore
-from sreops.domain.alert import Severity
-from sreops.domain.audit import verify_chain
-from sreops.domain.correlation import Windows, correlate
-from sreops.domain.policy import PolicyLimits
-from sreops.domain.record import Action
+from sreops.domain.alerts.alert import Severity
+from sreops.domain.incidents.correlation import Windows, correlate
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.records.record import Action
+from sreops.domain.remediation.policy import PolicyLimits
 from sreops.errors import DecisionConflict, EffectBlocked, LeaseLost
 from sreops.ports import Changes
 

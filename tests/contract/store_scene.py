@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import Correlation, Disposition, KnownIncident
-from sreops.domain.incident import Effect, incident_id_of
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident
+from sreops.domain.incidents.incident import Effect, incident_id_of
 from sreops.ports import Changes, Lease, StoredRecord
 
 T0 = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

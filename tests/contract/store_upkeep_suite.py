@@ -8,13 +8,13 @@ from store_scene import T0, alert, always, at, at_work, claimed, cleared, effect
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.store.tables import inbox, metadata
-from sreops.domain.alert import AlertEvent
-from sreops.domain.audit import verify_chain
-from sreops.domain.correlation import Correlation, Disposition, Windows, correlate
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.incident import EffectOutcome, IncidentStatus
-from sreops.domain.policy import PolicyLimits
-from sreops.domain.record import Action, Thought
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.incidents.correlation import Correlation, Disposition, Windows, correlate
+from sreops.domain.incidents.incident import EffectOutcome, IncidentStatus
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.records.record import Action, Thought
+from sreops.domain.remediation.policy import PolicyLimits
 from sreops.ports import Changes, StoredRecord, TicketOp, UnreadableEvent
 
 KEY = b"audit key"

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sreops.adapters.claude import ClaudeAnalyst
-from sreops.domain.analysis import Brief
+from sreops.domain.causes.analysis import Brief
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
 from sreops.sandbox.claude import BreakStream, Claude, CutShort, Fail, Override, Refuse, Say, Slowly, UseTools
 from sreops.sandbox.server import Server

@@ -12,7 +12,7 @@ import pytest
 
 from contract.store_scene import T0, always, at, fresh_store
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.evidence import Evidence
+from sreops.domain.evidence.evidence import Evidence
 from sreops.errors import StoreUnavailable
 from sreops.ports import Changes
 from sreops.web.api import MAX_EVENTS

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from sreops.adapters.grafana import Grafana
-from sreops.domain.evidence import Window
+from sreops.adapters.observability.grafana import Grafana
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import MetricsUnavailable, QueryRefused
-from sreops.sandbox.grafana import Grafana as SandboxGrafana
+from sreops.sandbox.grafana.server import Grafana as SandboxGrafana
 from sreops.sandbox.server import Server
 from sreops.settings import GrafanaSettings
 

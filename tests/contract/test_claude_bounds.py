@@ -19,10 +19,10 @@ from sreops.adapters.claude.calls import Calls
 from sreops.adapters.claude.conversation import Conversation
 from sreops.adapters.claude.memory_ledger import MemoryLedger
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.analysis import Brief
-from sreops.domain.evidence import Evidence
-from sreops.domain.questions import TOOLS
-from sreops.domain.redaction import Redactor
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.model.questions import TOOLS
+from sreops.domain.text.redaction import Redactor
 from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, QueryRefused
 from sreops.ports import AnalystAnswer, ModelLedger, ToolSpec
 from sreops.sandbox.claude import BreakStream, Claude, CutShort, Fail, Override, Refuse, Say, UseTools

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 from contract.containers_suite import ContainersContract, T
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.docker.log_frames import log_lines
-from sreops.domain.evidence import Window
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.docker_engine import DockerEngine
-from sreops.sandbox.docker_process import Idle
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.server import Server
 from sreops.settings import DockerSettings
 from sreops.telemetry import REGISTRY

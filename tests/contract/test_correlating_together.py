@@ -9,8 +9,8 @@ import pytest
 from store_scene import T0, alert, at, cleared, ended, fresh_store, from_topic
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.errors import StoreUnavailable
 
 store = pytest.fixture(fresh_store)

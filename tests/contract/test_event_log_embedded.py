@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contract.event_log_suite import EventLogContract, read, record, started, values
-from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.errors import EventLogUnavailable
 
 TOPIC = "sre-critical"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from contract.event_log_suite import EventLogContract, started
-from sreops.adapters.kafka import KafkaEventLog
+from sreops.adapters.event_log.kafka import KafkaEventLog
 from sreops.settings import KafkaSettings
 
 

@@ -15,7 +15,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from sreops.adapters.checkpoints import open_checkpointer
+from sreops.adapters.database.checkpoints import open_checkpointer
 from sreops.errors import StoreUnavailable
 
 

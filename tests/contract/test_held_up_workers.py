@@ -11,15 +11,15 @@ from store_scene import at, at_work, claimed, effect_of, fresh_store
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import AgentContext, Tools
-from sreops.agent.effecting import _command, carry_out
+from sreops.agent.remediation.effects import _command, carry_out
 from sreops.agent.state import State
 from sreops.agent.tickets import TicketDesk
 from sreops.agent.visit import Visit, as_node
-from sreops.domain.evidence import ContainerState
-from sreops.domain.incident import EffectOutcome, Issue
-from sreops.domain.policy import PolicyLimits
-from sreops.domain.record import Thought
-from sreops.domain.runbook import Autonomy, Plan, PlannedStep, StepAction
+from sreops.domain.evidence.evidence import ContainerState
+from sreops.domain.incidents.incident import EffectOutcome, Issue
+from sreops.domain.records.record import Thought
+from sreops.domain.remediation.policy import PolicyLimits
+from sreops.domain.runbooks.runbook import Autonomy, Plan, PlannedStep, StepAction
 from sreops.errors import EventLogUnavailable, LeaseLost
 from sreops.ports import Changes, Lease, LogRecord, TicketOp
 from sreops.settings import Settings

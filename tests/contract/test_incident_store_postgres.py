@@ -14,15 +14,15 @@ from langgraph.checkpoint.base import empty_checkpoint
 from store_scene import T0, Opener, alert, always, first_opened, opener
 
 from servers.postgres import Postgres
-from sreops.adapters.postgres import CONNECT_ARGS
+from sreops.adapters.sql.postgres import CONNECT_ARGS
 from sreops.adapters.store import SqlIncidentStore
-from sreops.adapters.store.engine import WRITE_LOCK
+from sreops.adapters.store.database import WRITE_LOCK
 from sreops.errors import AlreadyRunning, StoreUnavailable
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
-from sreops.adapters import membership  # noqa: E402
-from sreops.adapters.membership import Membership  # noqa: E402
-from sreops.adapters.postgres_checkpoints import PostgresCheckpoints  # noqa: E402
+from sreops.adapters.database import membership  # noqa: E402
+from sreops.adapters.database.membership import Membership  # noqa: E402
+from sreops.adapters.database.postgres_checkpoints import PostgresCheckpoints  # noqa: E402
 
 pytestmark = pytest.mark.needs("postgres")
 KEY = b"audit key"

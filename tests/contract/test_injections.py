@@ -22,32 +22,32 @@ from injections import FAMILIES, INJECTIONS
 from pydantic import SecretStr
 
 from sreops.adapters.claude import ClaudeAnalyst
-from sreops.adapters.loki import LokiLogs
+from sreops.adapters.gitlab.neutralise import neutralise, neutralise_title
 from sreops.adapters.mcp_tools import McpTools
-from sreops.adapters.prometheus import PrometheusMetrics
+from sreops.adapters.observability.loki import LokiLogs
+from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.adapters.rules import RuleAnalyst
 from sreops.agent.context import Tools
-from sreops.agent.inquiry import IncidentInquiry, open_inquiry
+from sreops.agent.inquiry.inquiry import IncidentInquiry, open_inquiry
 from sreops.agent.visit import Visit
 from sreops.app import packaged_runbooks
-from sreops.domain.alert import AlertEvent, Tier
-from sreops.domain.analysis import Brief
-from sreops.domain.evidence import ContainerState, Evidence
-from sreops.domain.handover import closing, opening
-from sreops.domain.incident import Incident, IncidentStatus, Reason
-from sreops.domain.markdown import neutralise, neutralise_title
-from sreops.domain.matching import offered, select_runbook
-from sreops.domain.policy import PolicyFacts, PolicyInput, PolicyLimits, TargetFacts, Verdict, decide
-from sreops.domain.redaction import clean
-from sreops.domain.rendering import make_plan
-from sreops.domain.runbook_file import load_runbooks
-from sreops.domain.second_opinion import second_opinion
+from sreops.domain.alerts.alert import AlertEvent, Tier
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.causes.second_opinion import second_opinion
+from sreops.domain.evidence.evidence import ContainerState, Evidence
+from sreops.domain.incidents.incident import Incident, IncidentStatus, Reason
+from sreops.domain.records.handover import closing, opening
+from sreops.domain.remediation.policy import PolicyFacts, PolicyInput, PolicyLimits, TargetFacts, Verdict, decide
+from sreops.domain.runbooks.file import load_runbooks
+from sreops.domain.runbooks.matching import offered, select_runbook
+from sreops.domain.runbooks.plan import make_plan
+from sreops.domain.text.redaction import clean
 from sreops.ports import ExtraTools, Lease
 from sreops.sandbox.claude import Claude, Say, UseTools
 from sreops.sandbox.gitlab import markdown as gitlab
 from sreops.sandbox.gitlab import quick_actions
-from sreops.sandbox.logql import parse as parse_logql
-from sreops.sandbox.promql import parse as parse_promql
+from sreops.sandbox.loki.logql import parse as parse_logql
+from sreops.sandbox.promql.parser import parse as parse_promql
 from sreops.sandbox.server import Server
 from sreops.settings import LokiSettings, McpServer, McpSettings, PrometheusSettings, load_settings
 

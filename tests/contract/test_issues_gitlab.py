@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from contract.issues_suite import IssuesContract, Seen, T, created
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.gitlab.marks import issue_comment, marker_label
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
 from sreops.errors import IssuesRefused, IssuesUnavailable, SettingsInvalid
 from sreops.sandbox.gitlab import GitLab
 from sreops.sandbox.server import Server

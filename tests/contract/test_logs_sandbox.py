@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from contract.logs_suite import LogsContract
-from sreops.adapters.grafana import Grafana
-from sreops.adapters.loki import LokiLogs, from_ns, to_ns
-from sreops.domain.evidence import Window
+from sreops.adapters.observability.grafana import Grafana
+from sreops.adapters.observability.loki import LokiLogs, from_ns, to_ns
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import LogsUnavailable, QueryRefused
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.grafana import DataSource
-from sreops.sandbox.grafana import Grafana as SandboxGrafana
-from sreops.sandbox.loki import Loki
+from sreops.sandbox.grafana.server import DataSource
+from sreops.sandbox.grafana.server import Grafana as SandboxGrafana
+from sreops.sandbox.loki.server import Loki
 from sreops.sandbox.server import Server
 from sreops.settings import GrafanaSettings, LokiSettings
 

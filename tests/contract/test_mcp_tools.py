@@ -14,7 +14,7 @@ from mcp_server_script import made
 
 from sreops.adapters import mcp_tools
 from sreops.adapters.mcp_tools import McpTools
-from sreops.domain.redaction import clean
+from sreops.domain.text.redaction import clean
 from sreops.errors import QueryRefused, SettingsInvalid, ToolUnavailable
 from sreops.sandbox.server import Server
 from sreops.settings import McpServer, McpSettings, load_settings

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from contract.metrics_suite import MetricsContract, event
-from sreops.adapters.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
-from sreops.adapters.prometheus import PrometheusMetrics
-from sreops.domain.evidence import Window
+from sreops.adapters.observability.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.observability.prometheus import PrometheusMetrics
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import MetricsUnavailable, QueryRefused, SettingsInvalid
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.grafana import DataSource
-from sreops.sandbox.grafana import Grafana as SandboxGrafana
-from sreops.sandbox.prometheus import Prometheus
+from sreops.sandbox.grafana.server import DataSource
+from sreops.sandbox.grafana.server import Grafana as SandboxGrafana
+from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
 from sreops.settings import GrafanaSettings, LokiSettings, PrometheusSettings
 

@@ -9,7 +9,7 @@ from model_ledger_suite import LIMITS, NOON, ModelLedgerSuite, call
 
 from servers.postgres import Postgres
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.model_cost import TokenCount
+from sreops.domain.model.cost import TokenCount
 from sreops.errors import BudgetSpent
 
 pytest.importorskip("psycopg", reason="needs the extra postgres")

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.docker_engine import DockerEngine
-from sreops.sandbox.docker_process import Idle
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.server import Server
 
 if TYPE_CHECKING:

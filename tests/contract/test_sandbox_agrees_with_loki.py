@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sreops.sandbox.clock import NS, WallClock
-from sreops.sandbox.loki import Loki as SandboxLoki
+from sreops.sandbox.loki.server import Loki as SandboxLoki
 from sreops.sandbox.server import Server
 
 if TYPE_CHECKING:

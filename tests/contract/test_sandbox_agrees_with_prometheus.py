@@ -16,7 +16,7 @@ import pytest
 from servers.installed import path_of
 from servers.prometheus import Prometheus as RealPrometheus
 from sreops.sandbox.clock import ManualClock
-from sreops.sandbox.prometheus import Prometheus
+from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
 
 pytestmark = pytest.mark.needs("prometheus")

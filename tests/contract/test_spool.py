@@ -11,15 +11,15 @@ import pytest
 from contract.event_log_suite import APPEND_S, EventLogContract, read, record, started, values
 from contract.spool_scene import MIB, OTHER, TOPIC, LogThatFails, SpoolScene, SystemClock, forwarding_scene
 from servers.waiting import eventually
-from sreops.adapters.embedded_log import EmbeddedEventLog
-from sreops.adapters.spooled_log import SpooledEventLog
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
+from sreops.adapters.event_log.spooled import SpooledEventLog
 from sreops.app import build_spool
-from sreops.domain.routing import DEAD_LETTER
+from sreops.domain.alerts.routing import DEAD_LETTER
 from sreops.errors import EventLogUnavailable
 from sreops.ports import Backlog, Health, SpoolState
 from sreops.settings import KafkaSettings, Settings
 from sreops.web.health import judge
-from sreops.worker.spool import Forwarding
+from sreops.worker.forwarding import Forwarding
 
 scene = pytest.fixture(forwarding_scene)
 

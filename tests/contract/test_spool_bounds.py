@@ -10,7 +10,7 @@ from contract.event_log_suite import read, values
 from contract.spool_scene import MIB, TOPIC, SpoolScene, forwarding_scene
 from servers.small_disk import small_disk_at
 from servers.waiting import eventually
-from sreops.adapters.spooled_log import HAND_OVER_RECORDS
+from sreops.adapters.event_log.spooled import HAND_OVER_RECORDS
 from sreops.errors import EventLogUnavailable
 from sreops.telemetry import REGISTRY
 

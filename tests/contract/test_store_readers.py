@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from sreops.adapters.store.engine import Database
+from sreops.adapters.store.database import Database
 
 
 async def test_a_read_that_is_asked_for_while_all_readers_end_is_carried_out(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from store_scene import at
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.store.schema import latest
-from sreops.domain.audit import verify_chain
-from sreops.domain.incident import EffectOutcome
+from sreops.domain.incidents.incident import EffectOutcome
+from sreops.domain.records.audit import verify_chain
 from sreops.errors import SettingsInvalid
 from sreops.ports import Changes
 

@@ -13,7 +13,7 @@ import pytest
 from contract.store_scene import at, fresh_store
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.record import Action, Record, Thought
+from sreops.domain.records.record import Action, Record, Thought
 from sreops.errors import StoreUnavailable
 from sreops.ports import Changes, Lease
 from sreops.telemetry import REGISTRY

@@ -23,10 +23,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servers.sreops import Sreops
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.docker_engine import DockerEngine
-from sreops.sandbox.docker_process import Idle
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.gitlab import GitLab, Issue
-from sreops.sandbox.prometheus import Exposed, Prometheus
+from sreops.sandbox.prometheus.server import Exposed, Prometheus
 from sreops.sandbox.server import Server as SandboxServer
 
 TOKEN = "glpat-crash"

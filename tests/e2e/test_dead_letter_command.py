@@ -11,7 +11,7 @@ import pytest
 
 from servers.sreops import Sreops
 from servers.waiting import eventually
-from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.ports import LogRecord
 
 HOSTILE = "\x1b[2Jcheckout"

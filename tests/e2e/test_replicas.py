@@ -24,8 +24,8 @@ from servers.kafka import Kafka
 from servers.postgres import Postgres
 from servers.waiting import eventually
 from sreops.adapters.store.columns import moment
-from sreops.domain.audit import verify_chain
-from sreops.domain.record import Record
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.records.record import Record
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
 from psycopg.rows import dict_row  # noqa: E402

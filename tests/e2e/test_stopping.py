@@ -18,7 +18,7 @@ from crash.world import World, payload
 from servers.sreops import Sreops
 from servers.waiting import eventually
 from sreops.sandbox.claude import Claude
-from sreops.sandbox.docker_process import Idle
+from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.server import Server as SandboxServer
 
 pytestmark = pytest.mark.timeout(150)

@@ -13,8 +13,8 @@ import pytest
 
 from servers.waiting import eventually
 from sreops.app import Running, running
-from sreops.domain.incident import Incident
-from sreops.domain.record import RecordKind
+from sreops.domain.incidents.incident import Incident
+from sreops.domain.records.record import RecordKind
 from sreops.sandbox.world import World
 from sreops.settings import load_settings
 

@@ -7,8 +7,8 @@ from worker_scene import Broken, Worker, Wrapped, a_worker, event, record_of
 
 from servers.waiting import eventually
 from sreops.adapters.rules import RuleAnalyst
-from sreops.domain.audit import verify_chain
-from sreops.domain.incident import IncidentStatus, Reason
+from sreops.domain.incidents.incident import IncidentStatus, Reason
+from sreops.domain.records.audit import verify_chain
 from sreops.worker.dead_letter import put_back
 
 

@@ -17,7 +17,7 @@ from servers.installed import REPOSITORY, path_of
 from servers.ports import free_port
 from servers.process import Server
 from sreops.adapters.docker import DockerContainers
-from sreops.domain.evidence import Window
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import EngineRefused
 from sreops.settings import DockerSettings
 

@@ -8,7 +8,7 @@ import pytest
 
 from integration.loop_scene import LEAKING, loop_scene
 from sreops.__main__ import main
-from sreops.domain.incident import Resolution
+from sreops.domain.incidents.incident import Resolution
 
 Patch = pytest.MonkeyPatch
 

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from contract.event_log_suite import read, record, values
 from servers.waiting import eventually
-from sreops.adapters.embedded_log import EmbeddedEventLog
-from sreops.adapters.kafka import KafkaEventLog
-from sreops.adapters.spooled_log import SpooledEventLog
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
+from sreops.adapters.event_log.kafka import KafkaEventLog
+from sreops.adapters.event_log.spooled import SpooledEventLog
 from sreops.errors import EventLogRefused, EventLogUnavailable, SettingsInvalid
 from sreops.settings import KafkaSettings
 

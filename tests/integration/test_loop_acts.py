@@ -10,12 +10,12 @@ import pytest
 from loop_scene import Scene, loop_scene
 
 from servers.waiting import eventually
-from sreops.domain.incident import EffectOutcome, Reason, Resolution, VerificationResult
+from sreops.domain.incidents.incident import EffectOutcome, Reason, Resolution, VerificationResult
 from sreops.sandbox import webhook
 from sreops.sandbox.claude import Fail, Say
-from sreops.sandbox.docker_engine import DockerEngine
-from sreops.sandbox.docker_swarm import Service
-from sreops.sandbox.shop import Shop
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.swarm import Service
+from sreops.sandbox.shop.shop import Shop
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch

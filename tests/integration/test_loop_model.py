@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from loop_scene import loop_scene
 
-from sreops.domain.incident import Reason, Resolution
+from sreops.domain.incidents.incident import Reason, Resolution
 from sreops.sandbox.claude import Fail, Override, Say, UseTools
 from sreops.sandbox.world import World
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from integration.loop_scene import loop_scene
-from sreops.domain.evidence import EvidenceKind
+from sreops.domain.evidence.evidence import EvidenceKind
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch

@@ -22,7 +22,7 @@ import pytest
 from servers.waiting import eventually
 from sreops.adapters.mcp_tools import McpTools
 from sreops.errors import QueryRefused
-from sreops.sandbox.grafana import DataSource, Grafana
+from sreops.sandbox.grafana.server import DataSource, Grafana
 from sreops.sandbox.server import Server
 from sreops.settings import McpServer, McpSettings
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from worker_scene import CRITICAL, DEAD_LETTER, Hands, event, record_of
 
-from sreops.adapters.checkpoints import open_checkpointer
-from sreops.adapters.data_size import used_bytes
-from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.database.checkpoints import open_checkpointer
+from sreops.adapters.database.data_size import used_bytes
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.audit import verify_chain
-from sreops.domain.correlation import Windows, correlate
-from sreops.domain.record import Action, Thought
+from sreops.domain.incidents.correlation import Windows, correlate
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.records.record import Action, Thought
 from sreops.ports import Changes, LogRecord, StoredRecord
 from sreops.settings import RetentionSettings
 from sreops.worker.retention import Pruned, Retention

@@ -14,7 +14,7 @@ from contract.event_log_suite import read
 from servers.small_disk import small_disk_at
 from servers.sreops import Sreops
 from servers.waiting import eventually
-from sreops.adapters.kafka import KafkaEventLog
+from sreops.adapters.event_log.kafka import KafkaEventLog
 from sreops.settings import KafkaSettings
 
 pytestmark = pytest.mark.needs("kafka")

@@ -10,21 +10,21 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from sreops.adapters.checkpoints import open_checkpointer
-from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.database.checkpoints import open_checkpointer
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import Tools
 from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app import build_parts
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import Windows
-from sreops.domain.incident import Incident
-from sreops.domain.webhook import event_json
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.webhook import event_json
+from sreops.domain.incidents.correlation import Windows
+from sreops.domain.incidents.incident import Incident
 from sreops.ports import Health, LogRecord, StoredRecord
 from sreops.settings import Settings
 from sreops.worker.copies import Copies
-from sreops.worker.correlating import Correlating
+from sreops.worker.correlation import Correlating
 from sreops.worker.dead_letter import Letter, letters
 from sreops.worker.dispatch import Dispatch
 from sreops.worker.intake import Intake

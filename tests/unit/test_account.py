@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.handover import fenced
+from sreops.domain.records.handover import fenced
 from sreops.web.account import MAX_CHARS, Block, blocks
 from sreops.web.model_usage import usage_of
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.audit import Fault, canonical, chain_hash, verify_chain
-from sreops.domain.record import Action, Record, RecordKind
+from sreops.domain.records.audit import Fault, canonical, chain_hash, verify_chain
+from sreops.domain.records.record import Action, Record, RecordKind
 
 T0 = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.alert import Severity, Tier
-from sreops.domain.case_export import case_of
-from sreops.domain.cases import read_case
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.incident import Effect, EffectOutcome, Incident, IncidentStatus, Reason, Resolution
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, IncidentStatus, Reason, Resolution
+from sreops.evaluation.case import read_case
+from sreops.evaluation.export import case_of
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 

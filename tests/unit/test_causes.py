@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Analysis, Brief, Category, RecommendedAction
-from sreops.domain.causes import MOST, conclude
-from sreops.domain.causes_table import CAUSES
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.log_signs import LOG_SIGNS, RECOVERED
-from sreops.domain.patterns import check_pattern
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Analysis, Brief, Category, RecommendedAction
+from sreops.domain.causes.conclude import MOST, conclude
+from sreops.domain.causes.log_signs import LOG_SIGNS, RECOVERED
+from sreops.domain.causes.taxonomy import CAUSES
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.text.patterns import check_pattern
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 C = Category

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sreops.domain.changes import NotedChange, container_changes, is_of_change, lately, noted_changes
-from sreops.domain.evidence import ContainerState
-from sreops.domain.redaction import Redactor
+from sreops.domain.evidence.changes import NotedChange, container_changes, is_of_change, lately, noted_changes
+from sreops.domain.evidence.evidence import ContainerState
+from sreops.domain.text.redaction import Redactor
 
 ALERT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import (
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.incidents.correlation import (
     Correlation,
     Disposition,
     KnownAlert,
@@ -18,7 +18,7 @@ from sreops.domain.correlation import (
     ended_at_of,
     gathers,
 )
-from sreops.domain.incident import IncidentStatus, Resolution, incident_id_of
+from sreops.domain.incidents.incident import IncidentStatus, Resolution, incident_id_of
 
 T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 WINDOWS = Windows()  # grace 10 min, refire 60 min, escalated a day

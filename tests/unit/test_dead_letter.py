@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sreops.domain.routing import DEAD_LETTER
+from sreops.domain.alerts.routing import DEAD_LETTER
 from sreops.errors import PayloadRejected
 from sreops.ports import LogRecord, StoredRecord
 from sreops.worker.dead_letter import cut, last_frame, letters, mark_put_back, of_event, put_back, unreadable

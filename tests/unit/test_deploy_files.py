@@ -23,10 +23,10 @@ from pydantic import BaseModel
 
 from deployment import DEPLOY, PROVISIONING, ROOT, alert_rules, compose, image, read_yaml, settings_of
 from sreops.commands.serve import guard_exposure
-from sreops.domain.alert import Severity, Tier
-from sreops.domain.evidence_scope import log_label_candidates, metric_label_candidates
-from sreops.domain.routing import route
-from sreops.domain.webhook import parse_webhook
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.routing import route
+from sreops.domain.alerts.webhook import parse_webhook
+from sreops.domain.evidence.scope import log_label_candidates, metric_label_candidates
 from sreops.errors import SettingsInvalid
 from sreops.settings import Settings
 

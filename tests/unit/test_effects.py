@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sreops.domain.effects import settle
-from sreops.domain.evidence import ContainerState, ServiceState
-from sreops.domain.incident import Effect, EffectOutcome
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.incidents.incident import Effect, EffectOutcome
+from sreops.domain.remediation.effects import settle
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 STARTED = T0 - timedelta(hours=5)

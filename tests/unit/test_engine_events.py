@@ -3,16 +3,23 @@
 from datetime import UTC, datetime, timedelta
 
 from sreops.adapters.docker.events import read_events
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Brief, Category, RecommendedAction
-from sreops.domain.causes import conclude
-from sreops.domain.engine_events import Earlier, earlier_of, engine_events, image_changes, is_telling
-from sreops.domain.event_signs import event_signs
-from sreops.domain.evidence import ContainerEvent, ContainerEvents, ContainerState, Evidence, EvidenceKind, ImageState
-from sreops.domain.findings import container
-from sreops.domain.incident import Effect, Incident
-from sreops.domain.neighbour_signs import neighbour_signs
-from sreops.domain.redaction import Redactor
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Brief, Category, RecommendedAction
+from sreops.domain.causes.conclude import conclude
+from sreops.domain.causes.event_signs import event_signs
+from sreops.domain.causes.neighbour_signs import neighbour_signs
+from sreops.domain.evidence.engine_events import Earlier, earlier_of, engine_events, image_changes, is_telling
+from sreops.domain.evidence.evidence import (
+    ContainerEvent,
+    ContainerEvents,
+    ContainerState,
+    Evidence,
+    EvidenceKind,
+    ImageState,
+)
+from sreops.domain.evidence.findings import container
+from sreops.domain.incidents.incident import Effect, Incident
+from sreops.domain.text.redaction import Redactor
 
 ALERT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from sreops.agent.nodes.consume_event import of_episode, primary, put_back
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import pytest
 from development_cases import ABSENT, CASES
 from sreops.__main__ import main
 from sreops.commands import eval as evaluation
-from sreops.domain.case_answer import Answer
-from sreops.domain.case_scores import RIGHT_WHERE_SURE, Judged, is_right, reliability
-from sreops.domain.cases import Labels
+from sreops.evaluation.answer import Answer
+from sreops.evaluation.case import Labels
+from sreops.evaluation.scores import RIGHT_WHERE_SURE, Judged, is_right, reliability
 
 KEYS = [
     "set", "id", "ranked", "action", "runbook", "root_cause", "category", "confidence", "abstained", "evidence",

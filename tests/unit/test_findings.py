@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.evidence import ContainerState, EvidenceKind, LogLine, LogLines, Series, SeriesSet
-from sreops.domain.evidence_scope import evidence_window, log_label_candidates, metric_label_candidates
-from sreops.domain.findings import alert, container, gap, history, logs, metric, number, quantity
-from sreops.domain.golden_signals import Signal
-from sreops.domain.incident import Incident, IncidentStatus, Resolution
-from sreops.domain.redaction import Redactor
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.evidence.evidence import ContainerState, EvidenceKind, LogLine, LogLines, Series, SeriesSet
+from sreops.domain.evidence.findings import alert, container, gap, history, logs, metric, number, quantity
+from sreops.domain.evidence.golden_signals import Signal
+from sreops.domain.evidence.scope import evidence_window, log_label_candidates, metric_label_candidates
+from sreops.domain.incidents.incident import Incident, IncidentStatus, Resolution
+from sreops.domain.text.redaction import Redactor
 
 T0 = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 MEMORY = Signal("memory", "memory working set", "bytes", "m", 5)

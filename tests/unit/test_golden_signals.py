@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sreops.adapters.prometheus import PrometheusMetrics
-from sreops.domain.golden_signals import MAX_SIGNALS, choose, merge
-from sreops.domain.quoting import is_quotable
+from sreops.adapters.observability.prometheus import PrometheusMetrics
+from sreops.domain.evidence.golden_signals import MAX_SIGNALS, choose, merge
+from sreops.domain.text.quoting import is_quotable
 from sreops.sandbox.clock import ManualClock
-from sreops.sandbox.prometheus import Prometheus
-from sreops.sandbox.promql import parse
+from sreops.sandbox.prometheus.server import Prometheus
+from sreops.sandbox.promql.parser import parse
 from sreops.sandbox.server import Server
 from sreops.settings import PrometheusSettings
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.handover import NEXT_STEPS, closing, fenced, opening, title
-from sreops.domain.incident import Effect, EffectOutcome, Incident, Reason
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, Reason
+from sreops.domain.records.handover import NEXT_STEPS, closing, fenced, opening, title
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 

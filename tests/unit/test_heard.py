@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sreops.domain.evidence import LogLine, LogLines, Window
-from sreops.domain.heard import MOST_CHARS, comparable
-from sreops.domain.neighbours import near_labels
-from sreops.domain.redaction import Redactor
-from sreops.domain.suspects import ranking_evidence, suspect
+from sreops.domain.evidence.evidence import LogLine, LogLines, Window
+from sreops.domain.evidence.neighbours import near_labels
+from sreops.domain.suspects.heard import MOST_CHARS, comparable
+from sreops.domain.suspects.live import ranking_evidence, suspect
+from sreops.domain.text.redaction import Redactor
 
 ALERT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 WINDOW = Window(start=ALERT - timedelta(seconds=900), end=ALERT + timedelta(seconds=30))

@@ -9,16 +9,16 @@ import pytest
 
 from contract.event_log_suite import started
 from servers.waiting import eventually
-from sreops.adapters.embedded_log import EmbeddedEventLog
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import Correlation, Disposition, Windows
-from sreops.domain.record import Record, RecordKind
-from sreops.domain.webhook import event_json
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.webhook import event_json
+from sreops.domain.incidents.correlation import Correlation, Disposition, Windows
+from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogUnavailable, StoreUnavailable
 from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord, UnreadableEvent
 from sreops.worker import dead_letter
 from sreops.worker.copies import Copies
-from sreops.worker.correlating import Correlating
+from sreops.worker.correlation import Correlating
 from sreops.worker.intake import Intake
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sreops.domain.evidence import ContainerEvent, ContainerState, ServiceState
-from sreops.domain.incident import VerificationResult
+from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, ServiceState
+from sreops.domain.incidents.incident import VerificationResult
 from sreops.domain.remediation.life import (
     Prospect,
     Pulse,
@@ -22,7 +22,7 @@ from sreops.domain.remediation.life import (
     unseen,
     worst,
 )
-from sreops.domain.verification import Look, Standard, judge
+from sreops.domain.remediation.verification import Look, Standard, judge
 
 START = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 SETTLE_S = 30.0

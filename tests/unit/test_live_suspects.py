@@ -3,10 +3,10 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-from sreops.domain.evidence import Window
-from sreops.domain.incident import Incident, Resolution
-from sreops.domain.redaction import Redactor
-from sreops.domain.suspects import Seen, over_at, ranking_evidence, suspect
+from sreops.domain.evidence.evidence import Window
+from sreops.domain.incidents.incident import Incident, Resolution
+from sreops.domain.suspects.live import Seen, over_at, ranking_evidence, suspect
+from sreops.domain.text.redaction import Redactor
 
 ALERT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 WINDOW = Window(start=ALERT - timedelta(seconds=900), end=ALERT + timedelta(seconds=30))

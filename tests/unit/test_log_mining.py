@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from development_cases import CASES
-from sreops.domain.evidence import LogLine
-from sreops.domain.log_mining import MASK, excerpt, mask, severity
+from sreops.domain.evidence.evidence import LogLine
+from sreops.domain.evidence.log_mining import MASK, excerpt, mask, severity
 
 T0 = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 HOLMES = CASES / "holmesgpt"

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Analysis, Brief, Category
-from sreops.domain.causes import conclude
-from sreops.domain.causes_table import CAUSES
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.log_signs import LOG_SIGNS
-from sreops.domain.patterns import first_line
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Analysis, Brief, Category
+from sreops.domain.causes.conclude import conclude
+from sreops.domain.causes.log_signs import LOG_SIGNS
+from sreops.domain.causes.taxonomy import CAUSES
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.text.patterns import first_line
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 C = Category

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from sreops.domain.handover import fenced
-from sreops.domain.markdown import BREAK, neutralise, neutralise_title
+from sreops.adapters.gitlab.neutralise import BREAK, neutralise, neutralise_title
+from sreops.domain.records.handover import fenced
 from sreops.sandbox.gitlab import markdown as gitlab
 from sreops.sandbox.gitlab import quick_actions
 

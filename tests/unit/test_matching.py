@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Analysis
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Reason
-from sreops.domain.matching import Selection, matches, offered, select_runbook
-from sreops.domain.patterns import PatternInvalid, glob_matches, pattern_matches
-from sreops.domain.runbook import Runbook, Step, StepAction, When
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Analysis
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Reason
+from sreops.domain.runbooks.matching import Selection, matches, offered, select_runbook
+from sreops.domain.runbooks.runbook import Runbook, Step, StepAction, When
+from sreops.domain.text.patterns import PatternInvalid, glob_matches, pattern_matches
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sreops.domain.model_cost import PRICES, TokenCount, cost_micro_usd, price_of, worst_case
+from sreops.domain.model.cost import PRICES, TokenCount, cost_micro_usd, price_of, worst_case
 from sreops.settings import LLMSettings, load_settings
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.analysis import Analysis, Brief, Category, RecommendedAction
-from sreops.domain.causes import DECISIVE, conclude
-from sreops.domain.evidence import Evidence, EvidenceKind
+from sreops.domain.causes.analysis import Analysis, Brief, Category, RecommendedAction
+from sreops.domain.causes.conclude import DECISIVE, conclude
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 
 
 def neighbour(role: str = "called", *, errors: float | None = None, **container: Any) -> Evidence:

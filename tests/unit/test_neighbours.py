@@ -2,8 +2,8 @@
 
 import pytest
 
-from sreops.domain.evidence import ContainerState, Evidence, EvidenceKind
-from sreops.domain.neighbours import (
+from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind
+from sreops.domain.evidence.neighbours import (
     MAX_CALLS,
     MAX_NEIGHBOURS,
     NearService,
@@ -15,8 +15,8 @@ from sreops.domain.neighbours import (
     neighbour_evidence,
     neighbours_of,
 )
-from sreops.domain.peers import Place, beside, user_networks
-from sreops.domain.redaction import Redactor
+from sreops.domain.evidence.peers import Place, beside, user_networks
+from sreops.domain.text.redaction import Redactor
 
 
 def container(

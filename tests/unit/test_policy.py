@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alert import Tier
-from sreops.domain.policy import (
+from sreops.domain.alerts.alert import Tier
+from sreops.domain.remediation.policy import (
     PolicyDecision,
     PolicyFacts,
     PolicyInput,
@@ -18,7 +18,7 @@ from sreops.domain.policy import (
     decide,
     target_allowed,
 )
-from sreops.domain.runbook import Autonomy
+from sreops.domain.runbooks.runbook import Autonomy
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ENABLED = TargetFacts(name="payments", found=True, labels={"sreops.enable": "true"})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.questions import (
+from sreops.domain.model.questions import (
     KINDS,
     TOOLS,
     LogQuestion,
@@ -19,11 +19,11 @@ from sreops.domain.questions import (
     usable_names,
     window_of,
 )
-from sreops.domain.quoting import logql_filters, logql_selector
+from sreops.domain.text.quoting import logql_filters, logql_selector
 from sreops.errors import QueryRefused
 from sreops.sandbox.claude.schemas import SchemaCheck
-from sreops.sandbox.logql import parse as parse_logql
-from sreops.sandbox.promql import parse as parse_promql
+from sreops.sandbox.loki.logql import parse as parse_logql
+from sreops.sandbox.promql.parser import parse as parse_promql
 
 ALERT = datetime(2026, 11, 23, 3, tzinfo=UTC)
 SCOPES = Scopes(

@@ -7,7 +7,7 @@ import re2
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sreops.domain.quoting import (
+from sreops.domain.text.quoting import (
     is_quotable,
     logql_selector,
     logql_string,
@@ -17,8 +17,8 @@ from sreops.domain.quoting import (
     regex_literal,
 )
 from sreops.errors import QueryRefused
-from sreops.sandbox.logql import parse_selector
-from sreops.sandbox.promql import parse as parse_promql
+from sreops.sandbox.loki.logql import parse_selector
+from sreops.sandbox.promql.parser import parse as parse_promql
 
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "a": "\a", "v": "\v", "\\": "\\", '"': '"'}
 quotable = st.text().filter(is_quotable)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sreops.domain.record import Record, RecordKind, Thought
+from sreops.domain.records.record import Record, RecordKind, Thought
 from sreops.ports import Clock, EventLog, IncidentStore, LogRecord
 from sreops.worker.copies import Copies
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.redaction import Redactor, clean, one_line, redact, strip_ansi
+from sreops.domain.text.redaction import Redactor, clean, one_line, redact, strip_ansi
 
 SECRETS = [
     ("password=hunter2 next", "hunter2"),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sreops.domain.patterns import check_pattern
-from sreops.domain.remedies import Known, choose
-from sreops.domain.remedies_table import REMEDIES
+from sreops.domain.text.patterns import check_pattern
+from sreops.evaluation.remedies import Known, choose
+from sreops.evaluation.remedies_table import REMEDIES
 
 CANDIDATES = (
     "CleanupPVC", "FixCertificate", "FixNetworkPolicy", "GitRevertCommit", "GracefulRestart", "HelmRollback",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sreops.domain.retrieval import Document, Library, Question, words
+from sreops.evaluation.retrieval import Document, Library, Question, words
 
 LIBRARY = Library(
     [

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alert import Severity, Tier
-from sreops.domain.routing import ALL_TOPICS, CRITICAL, INFO, WARNING, route, severity_of, tier_of
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.routing import ALL_TOPICS, CRITICAL, INFO, WARNING, route, severity_of, tier_of
 
 TABLE = {
     (Tier.autonomous, Severity.critical): CRITICAL,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sreops.domain.runbook import Autonomy, Runbook, StepAction
-from sreops.domain.runbook_file import load_runbooks
+from sreops.domain.runbooks.file import load_runbooks
+from sreops.domain.runbooks.runbook import Autonomy, Runbook, StepAction
 from sreops.errors import RunbooksInvalid
 
 GOOD = """\

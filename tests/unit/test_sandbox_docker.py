@@ -11,9 +11,9 @@ import pytest
 from aiodocker.exceptions import DockerError
 
 from sreops.sandbox.clock import WallClock
-from sreops.sandbox.docker_container import Container
-from sreops.sandbox.docker_engine import DockerEngine
-from sreops.sandbox.docker_process import Idle
+from sreops.sandbox.docker.container import Container
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.server import Server
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sreops.sandbox.clock import ManualClock
-from sreops.sandbox.grafana import DataSource, Grafana, GrafanaRule
+from sreops.sandbox.grafana.server import DataSource, Grafana, GrafanaRule
 from sreops.sandbox.server import Server
 
 TOKEN = "glsa_sandbox"

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from sreops.sandbox.clock import NS, ManualClock
-from sreops.sandbox.loki import Loki
+from sreops.sandbox.loki.server import Loki
 
 RANGE = "/loki/api/v1/query_range"
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from sreops.sandbox.clock import ManualClock
-from sreops.sandbox.prometheus import Exposed, Prometheus, TargetDown
+from sreops.sandbox.prometheus.server import Exposed, Prometheus, TargetDown
 
 
 @pytest.fixture

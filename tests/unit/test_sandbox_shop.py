@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 import pytest
 
 from sreops.sandbox.clock import ManualClock
-from sreops.sandbox.docker_engine import DockerEngine
-from sreops.sandbox.loki import Loki
-from sreops.sandbox.prometheus import Prometheus
-from sreops.sandbox.promql import parse
-from sreops.sandbox.promql_engine import Engine
-from sreops.sandbox.shop import Shop
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.loki.server import Loki
+from sreops.sandbox.prometheus.server import Prometheus
+from sreops.sandbox.promql.engine import Engine
+from sreops.sandbox.promql.parser import parse
+from sreops.sandbox.shop.shop import Shop
 
 RATIO = (
     'sum(rate(http_requests_total{{service="{0}",status=~"5.."}}[1m]))'

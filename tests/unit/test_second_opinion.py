@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.analysis import Analysis, Category, RecommendedAction
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.second_opinion import second_opinion
+from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
+from sreops.domain.causes.second_opinion import second_opinion
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 
 
 def analysis(category="out_of_memory", action="restart", confidence=0.9, evidence=("E2",)):

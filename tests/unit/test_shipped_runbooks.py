@@ -6,18 +6,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Analysis, Category, RecommendedAction
-from sreops.domain.causes_table import CAUSES
-from sreops.domain.evidence import Evidence, Series, SeriesSet
-from sreops.domain.incident import Reason
-from sreops.domain.matching import offered, select_runbook
-from sreops.domain.rendering import make_plan
-from sreops.domain.runbook import Autonomy, Condition, Runbook
-from sreops.domain.runbook_file import load_runbooks
-from sreops.domain.verification import Reading, read_condition
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
+from sreops.domain.causes.taxonomy import CAUSES
+from sreops.domain.evidence.evidence import Evidence, Series, SeriesSet
+from sreops.domain.incidents.incident import Reason
+from sreops.domain.remediation.verification import Reading, read_condition
+from sreops.domain.runbooks.file import load_runbooks
+from sreops.domain.runbooks.matching import offered, select_runbook
+from sreops.domain.runbooks.plan import make_plan
+from sreops.domain.runbooks.runbook import Autonomy, Condition, Runbook
 from sreops.sandbox.clock import ManualClock
-from sreops.sandbox.prometheus import Prometheus
+from sreops.sandbox.prometheus.server import Prometheus
 
 FILE = Path(__file__).parents[2] / "runbooks.yaml"
 RUNBOOKS = load_runbooks(FILE.read_text(encoding="utf-8"), path="runbooks.yaml")

@@ -16,10 +16,10 @@ import pytest
 
 import sock_shop
 from sreops.__main__ import main
-from sreops.domain.anomaly import rank
-from sreops.domain.case_answer import asks_for
-from sreops.domain.case_brief import components, scene
-from sreops.domain.cases import Baseline, read_case
+from sreops.domain.suspects.ranking import rank
+from sreops.evaluation.answer import asks_for
+from sreops.evaluation.brief import components, scene
+from sreops.evaluation.case import Baseline, read_case
 
 RUNS = 3
 

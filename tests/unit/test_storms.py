@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.correlation import Correlation, Disposition, KnownAlert, KnownIncident, Windows
-from sreops.domain.incident import IncidentStatus, incident_id_of
-from sreops.domain.storms import MAX_MEMBERS, MAX_STRANGERS, common_labels, gathered, is_storm
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.incidents.correlation import Correlation, Disposition, KnownAlert, KnownIncident, Windows
+from sreops.domain.incidents.incident import IncidentStatus, incident_id_of
+from sreops.domain.incidents.storms import MAX_MEMBERS, MAX_STRANGERS, common_labels, gathered, is_storm
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WINDOWS = Windows()

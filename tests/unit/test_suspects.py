@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from sreops.domain.anomaly import Metric, Ranking, Scene, rank
-from sreops.domain.trace_flow import Line, flow
+from sreops.domain.suspects.ranking import Metric, Ranking, Scene, rank
+from sreops.domain.suspects.trace_flow import Line, flow
 
 SERVICES = ("cart", "catalog", "checkout", "front", "payment")
 SINCE = 1200.0

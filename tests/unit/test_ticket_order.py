@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from sreops.agent.tickets import TicketDesk
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
 from sreops.ports import Clock, IncidentStore, Issues, TicketOp
 
 ISSUE = Issue(iid=1, url="http://gitlab/1")

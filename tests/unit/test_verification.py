@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.evidence import Series, SeriesSet
-from sreops.domain.incident import VerificationResult
+from sreops.domain.evidence.evidence import Series, SeriesSet
+from sreops.domain.incidents.incident import VerificationResult
 from sreops.domain.remediation.life import Pulse, Vital
-from sreops.domain.runbook import Condition
-from sreops.domain.verification import (
+from sreops.domain.remediation.verification import (
     Judgement,
     Look,
     OtherAlert,
@@ -22,6 +21,7 @@ from sreops.domain.verification import (
     parse_condition,
     read_condition,
 )
+from sreops.domain.runbooks.runbook import Condition
 
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 FIXED, NOT_FIXED, UNKNOWN = VerificationResult.fixed, VerificationResult.not_fixed, VerificationResult.unknown

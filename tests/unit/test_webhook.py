@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from development_cases import ABSENT, CASES
-from sreops.domain.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.webhook import ParsedWebhook, event_json, parse_webhook, read_event
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.webhook import ParsedWebhook, event_json, parse_webhook, read_event
 from sreops.errors import PayloadRejected, RecordUnreadable
 from sreops.ports import MAX_RECORD_BYTES
 

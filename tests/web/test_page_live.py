@@ -11,8 +11,8 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from contract.store_scene import fresh_store
 from servers import installed
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.evidence import Evidence
-from sreops.domain.record import Thought
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.records.record import Thought
 from sreops.ports import Changes, Health
 from web.web_scene import (
     WallClock,

@@ -15,11 +15,11 @@ from starlette.applications import Starlette
 from contract.store_scene import alert, always
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import EffectOutcome
-from sreops.domain.policy import PolicyLimits
-from sreops.domain.record import Thought
-from sreops.domain.runbook_file import load_runbooks
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import EffectOutcome
+from sreops.domain.records.record import Thought
+from sreops.domain.remediation.policy import PolicyLimits
+from sreops.domain.runbooks.file import load_runbooks
 from sreops.ports import Changes, Health, Lease, LogRecord, SpoolState
 from sreops.settings import Settings
 from sreops.web.application import build_web
@@ -318,7 +318,7 @@ async def awaiting(
 
 async def remedied(store: SqlIncidentStore, now: datetime, service: str = "payments") -> Lease:
     """Open an incident and bring it to its verified end."""
-    from sreops.domain.incident import Effect
+    from sreops.domain.incidents.incident import Effect
 
     lease = await open_incident(store, now, service)
     decision = await planned(store, lease, now, await analysed(store, lease, now))

@@ -19,8 +19,8 @@ from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent, Tool
 
-from sreops.domain.patterns import glob_matches
-from sreops.domain.redaction import clean, one_line
+from sreops.domain.text.patterns import glob_matches
+from sreops.domain.text.redaction import clean, one_line
 from sreops.errors import QueryRefused, SreopsError, ToolUnavailable
 from sreops.ports import Health, ToolSpec
 from sreops.settings import McpServer, McpSettings

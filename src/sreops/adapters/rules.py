@@ -1,13 +1,13 @@
 """The rule analyst: what answers without a model, or when the model does not."""
 
-from sreops.domain.analysis import Brief
-from sreops.domain.causes import conclude
-from sreops.domain.matching import RULES
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.causes.conclude import conclude
+from sreops.domain.runbooks.matching import RULES
 from sreops.ports import AnalystAnswer, Health, Inquiry
 
 
 class RuleAnalyst:
-    """Concludes by the fixed signs of ``domain/causes.py``; it always answers, and at once."""
+    """Concludes by the fixed signs of ``domain/causes/conclude.py``; it always answers, and at once."""
 
     name = RULES
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from langgraph.runtime import RunControl
 
 from sreops.agent.tickets import TicketDesk
-from sreops.domain.incident import Incident
-from sreops.domain.redaction import Redactors
-from sreops.domain.runbook import Runbook
+from sreops.domain.incidents.incident import Incident
+from sreops.domain.runbooks.runbook import Runbook
+from sreops.domain.text.redaction import Redactors
 from sreops.ports import (
     AlertStates,
     Analyst,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
 from sreops.errors import Refused, SreopsError, Unavailable
 from sreops.ports import Clock, IncidentStore, Issues, TicketOp
 from sreops.telemetry import log

@@ -13,9 +13,9 @@ from langgraph.types import interrupt
 
 from sreops.agent.context import AgentContext, Tools
 from sreops.agent.state import Outcome, State
-from sreops.domain.alert import AlertEvent, AlertStatus
-from sreops.domain.incident import Incident, Reason, Resolution
-from sreops.domain.record import Action, Thought
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.incidents.incident import Incident, Reason, Resolution
+from sreops.domain.records.record import Action, Thought
 from sreops.errors import LeaseLost
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import NODE_SECONDS, log

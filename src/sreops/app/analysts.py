@@ -7,7 +7,7 @@ from sreops.adapters.rules import RuleAnalyst
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
 from sreops.app.assembly import Assembly
-from sreops.domain.analysis import Brief
+from sreops.domain.causes.analysis import Brief
 from sreops.errors import SettingsInvalid
 from sreops.ports import Analyst, ExtraTools
 from sreops.settings import Settings

@@ -7,22 +7,22 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
-from sreops.adapters.data_size import used_bytes
-from sreops.adapters.database import ProcessDatabase
-from sreops.adapters.embedded_log import EmbeddedEventLog
+from sreops.adapters.database.data_size import used_bytes
+from sreops.adapters.database.opening import ProcessDatabase
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app.assembly import Check
 from sreops.app.process import Running
-from sreops.domain.correlation import Windows
+from sreops.domain.incidents.correlation import Windows
 from sreops.telemetry import log
 from sreops.worker.copies import Copies
-from sreops.worker.correlating import Correlating
+from sreops.worker.correlation import Correlating
 from sreops.worker.dispatch import Dispatch
+from sreops.worker.forwarding import Forwarding
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
-from sreops.worker.spool import Forwarding
-from sreops.worker.timers import catch_up_tickets, watch
+from sreops.worker.upkeep import catch_up_tickets, watch
 
 
 @contextlib.asynccontextmanager

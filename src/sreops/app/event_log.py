@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from sreops.adapters.embedded_log import EmbeddedEventLog
-from sreops.adapters.spooled_log import SpooledEventLog
+from sreops.adapters.event_log.embedded import EmbeddedEventLog
+from sreops.adapters.event_log.spooled import SpooledEventLog
 from sreops.app.assembly import Check
-from sreops.domain.routing import ALL_TOPICS
+from sreops.domain.alerts.routing import ALL_TOPICS
 from sreops.ports import EventLog
 from sreops.settings import Settings
 
@@ -13,7 +13,7 @@ from sreops.settings import Settings
 def build_event_log(settings: Settings) -> EventLog:
     """Return Kafka where it is configured, else the embedded log in the data directory."""
     if settings.kafka.bootstrap_servers:
-        from sreops.adapters.kafka import KafkaEventLog  # noqa: PLC0415  # loaded only where it is configured
+        from sreops.adapters.event_log.kafka import KafkaEventLog  # noqa: PLC0415  # loaded only where it is configured
 
         return KafkaEventLog(settings.kafka, ALL_TOPICS)
     return EmbeddedEventLog(settings.data_dir / "events.db")

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from sreops import __version__
-from sreops.adapters.data_dir import DataDirLock
-from sreops.adapters.database import open_database
+from sreops.adapters.database.data_dir import DataDirLock
+from sreops.adapters.database.opening import open_database
 from sreops.app.background import background_tasks
 from sreops.app.event_log import build_event_log, build_spool, with_spool
 from sreops.app.parts import build_parts

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from sreops.adapters.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
-from sreops.adapters.loki import LokiLogs
-from sreops.adapters.prometheus import PrometheusMetrics
-from sreops.adapters.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
+from sreops.adapters.observability.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.observability.loki import LokiLogs
+from sreops.adapters.observability.prometheus import PrometheusMetrics
+from sreops.adapters.observability.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
 from sreops.app.assembly import Assembly
 from sreops.ports import AlertStates, ChangeNotes, Logs, Metrics
 from sreops.settings import Settings

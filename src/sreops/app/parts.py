@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sreops.adapters.docker import DockerContainers
 from sreops.adapters.gitlab import GitLabIssues
-from sreops.adapters.postgres import is_postgres
 from sreops.adapters.prober import HttpProber
+from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import Tools

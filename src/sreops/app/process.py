@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 
-from sreops.adapters.spooled_log import SpooledEventLog
+from sreops.adapters.event_log.spooled import SpooledEventLog
 from sreops.app.parts import Parts
 from sreops.ports import Health
 from sreops.settings import Settings

@@ -3,8 +3,8 @@
 import importlib.resources
 from pathlib import Path
 
-from sreops.domain.runbook import Runbook
-from sreops.domain.runbook_file import load_runbooks
+from sreops.domain.runbooks.file import load_runbooks
+from sreops.domain.runbooks.runbook import Runbook
 from sreops.errors import RunbooksInvalid
 
 

@@ -5,8 +5,8 @@ import asyncio
 from rich.console import Console
 
 from sreops.app import open_store
-from sreops.domain.audit import verify_chain
-from sreops.domain.record import Record
+from sreops.domain.records.audit import verify_chain
+from sreops.domain.records.record import Record
 from sreops.settings import load_settings
 
 _PAGE = 500

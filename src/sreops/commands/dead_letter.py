@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from sreops.app import build_event_log
-from sreops.domain.routing import DEAD_LETTER
+from sreops.domain.alerts.routing import DEAD_LETTER
 from sreops.errors import EventLogUnavailable, PayloadRejected, SettingsInvalid
 from sreops.ports import EventLog, StoredRecord
 from sreops.settings import Settings, load_settings

@@ -19,7 +19,7 @@ from aiodocker.exceptions import DockerError
 from rich.console import Console
 
 from sreops.errors import SettingsInvalid
-from sreops.sandbox.prometheus import Exposed
+from sreops.sandbox.prometheus.server import Exposed
 from sreops.sandbox.world import World
 from sreops.settings import load_settings
 

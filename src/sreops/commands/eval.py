@@ -16,15 +16,15 @@ from rich.console import Console
 from rich.table import Table
 
 from sreops.app import model_text, open_analyst
-from sreops.domain.analysis import Analysis, Brief, OfferedRunbook
-from sreops.domain.case_answer import Answer, answered, find_runbook, library_of, offered_actions
-from sreops.domain.case_brief import study
-from sreops.domain.case_scores import SURE, Bin, Judged, Score, reliability, scores
-from sreops.domain.cases import Baseline, Case, CaseBroken, Labels, fitting, read_baseline, read_case
-from sreops.domain.causes import conclude
-from sreops.domain.matching import RULES
-from sreops.domain.retrieval import Library
+from sreops.domain.causes.analysis import Analysis, Brief, OfferedRunbook
+from sreops.domain.causes.conclude import conclude
+from sreops.domain.runbooks.matching import RULES
 from sreops.errors import AnalystRefused, AnalystUnavailable
+from sreops.evaluation.answer import Answer, answered, find_runbook, library_of, offered_actions
+from sreops.evaluation.brief import study
+from sreops.evaluation.case import Baseline, Case, CaseBroken, Labels, fitting, read_baseline, read_case
+from sreops.evaluation.retrieval import Library
+from sreops.evaluation.scores import SURE, Bin, Judged, Score, reliability, scores
 from sreops.ports import Analyst
 from sreops.settings import Settings, load_settings
 from sreops.telemetry import configure_logging

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sreops.app import open_store
-from sreops.domain.case_export import case_of
+from sreops.evaluation.export import case_of
 from sreops.settings import load_settings
 
 SET = "incidents"

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from sreops.app import Running, running
-from sreops.domain.alert import AlertEvent
-from sreops.domain.handover import closing
-from sreops.domain.webhook import parse_webhook
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.webhook import parse_webhook
+from sreops.domain.records.handover import closing
 from sreops.errors import PayloadRejected
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
 from sreops.telemetry import configure_logging

@@ -9,13 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from sreops.app import read_runbooks
-from sreops.domain.alert import AlertEvent, AlertStatus
-from sreops.domain.analysis import Analysis, Category, RecommendedAction
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.matching import matches, offered
-from sreops.domain.rendering import make_plan
-from sreops.domain.runbook import Autonomy, Plan, Runbook
-from sreops.domain.webhook import parse_webhook
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.alerts.webhook import parse_webhook
+from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.runbooks.matching import matches, offered
+from sreops.domain.runbooks.plan import make_plan
+from sreops.domain.runbooks.runbook import Autonomy, Plan, Runbook
 from sreops.errors import PayloadRejected, PlanRefused
 from sreops.settings import load_settings
 
@@ -79,7 +79,7 @@ def _one(console: Console, event: AlertEvent, runbooks: Sequence[Runbook], cause
 def _chosen(
     event: AlertEvent, runbooks: Sequence[Runbook], cause: str, logs: Sequence[str]
 ) -> tuple[Sequence[Runbook], str]:
-    """Return the runbooks to show, as ``domain/matching.py`` would pick them, and why these."""
+    """Return the runbooks to show, as ``domain/runbooks/matching.py`` would pick them, and why these."""
     analysis = Analysis(
         root_cause=cause or "not analysed",
         category=Category(cause) if cause in set(Category) else Category.unknown,

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sreops.domain.alert import AlertEvent
+from sreops.domain.alerts.alert import AlertEvent
 
 
 class AlertStates(Protocol):

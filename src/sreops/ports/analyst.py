@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sreops.domain.analysis import Analysis, Brief
+from sreops.domain.causes.analysis import Analysis, Brief
 from sreops.ports.health import Health
 from sreops.ports.tools import Inquiry
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from sreops.domain.changes import NotedChange
-from sreops.domain.evidence import Window
+from sreops.domain.evidence.changes import NotedChange
+from sreops.domain.evidence.evidence import Window
 
 
 class ChangeNotes(Protocol):

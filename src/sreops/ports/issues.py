@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
 from sreops.ports.health import Health
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from sreops.domain.evidence import LogLines, Window
+from sreops.domain.evidence.evidence import LogLines, Window
 from sreops.ports.health import Health
 
 

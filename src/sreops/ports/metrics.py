@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.evidence import SeriesSet, Window
+from sreops.domain.evidence.evidence import SeriesSet, Window
 from sreops.ports.health import Health
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sreops.domain.evidence import Evidence
+from sreops.domain.evidence.evidence import Evidence
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ import httpx
 from sreops.sandbox import webhook
 from sreops.sandbox.claude import Claude
 from sreops.sandbox.clock import Clock, WallClock
-from sreops.sandbox.docker_engine import DockerEngine
+from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.gitlab import GitLab
-from sreops.sandbox.grafana import DataSource, Grafana, GrafanaAlert
-from sreops.sandbox.loki import Loki
-from sreops.sandbox.prometheus import Prometheus
+from sreops.sandbox.grafana.server import DataSource, Grafana, GrafanaAlert
+from sreops.sandbox.loki.server import Loki
+from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
-from sreops.sandbox.shop import Shop
+from sreops.sandbox.shop.shop import Shop
 from sreops.sandbox.webhook import FiredAlert
 
 TOKEN = "sandbox-token"

@@ -16,9 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.routing import route
-from sreops.domain.webhook import ParsedWebhook, event_json, parse_webhook
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import route
+from sreops.domain.alerts.webhook import ParsedWebhook, event_json, parse_webhook
 from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
 from sreops.ports import Clock, EventLog, LogRecord
 from sreops.settings import Settings

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sreops.domain.incident import IncidentStatus
-from sreops.domain.record import RecordKind
+from sreops.domain.incidents.incident import IncidentStatus
+from sreops.domain.records.record import RecordKind
 from sreops.ports import Approval
 from sreops.telemetry import log
 from sreops.web.access import Access

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sreops.domain.runbook import Runbook
+from sreops.domain.runbooks.runbook import Runbook
 from sreops.ports import Clock, EventLog, Health, IncidentStore, SpoolState
 from sreops.settings import Settings
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from sreops.domain.record import Record
+from sreops.domain.records.record import Record
 from sreops.errors import StoreUnavailable
 from sreops.ports import IncidentStore
 from sreops.telemetry import log

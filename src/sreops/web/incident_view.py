@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Incident, IncidentStatus
-from sreops.domain.record import Record, RecordKind
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.records.record import Record, RecordKind
 from sreops.ports import Approval
 from sreops.web.account import Block, blocks
 from sreops.web.model_usage import Usage, usage_of

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sreops.domain.record import Record, RecordKind
+from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import StoreUnavailable
 from sreops.telemetry import STREAM_CLIENTS, log
 from sreops.web.access import Access

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sreops.domain.record import Record, RecordKind
-from sreops.domain.routing import ACTIONS, THOUGHTS, route
-from sreops.domain.webhook import event_json
+from sreops.domain.alerts.routing import ACTIONS, THOUGHTS, route
+from sreops.domain.alerts.webhook import event_json
+from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, IncidentStore, LogRecord
 from sreops.telemetry import log

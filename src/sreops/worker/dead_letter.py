@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sreops.domain.routing import DEAD_LETTER, REQUEUED_HEADER
+from sreops.domain.alerts.routing import DEAD_LETTER, REQUEUED_HEADER
 from sreops.errors import PayloadRejected
 from sreops.ports import LogRecord, StoredRecord
 

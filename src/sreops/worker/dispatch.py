@@ -10,12 +10,12 @@ import structlog
 from langgraph.runtime import RunControl
 
 from sreops.agent.context import Tools
-from sreops.agent.ending import end_incident
+from sreops.agent.end import end_incident
 from sreops.agent.runner import Drained, Ended, Runner, Step, Waits
 from sreops.agent.visit import escalated
-from sreops.domain.correlation import Disposition
-from sreops.domain.incident import Incident, Reason
-from sreops.domain.record import Action
+from sreops.domain.incidents.correlation import Disposition
+from sreops.domain.incidents.incident import Incident, Reason
+from sreops.domain.records.record import Action
 from sreops.errors import LeaseLost, SreopsError
 from sreops.ports import Lease
 from sreops.telemetry import log

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.webhook import read_event
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.webhook import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import INTAKE, log
 from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
-from sreops.worker.correlating import Correlating
+from sreops.worker.correlation import Correlating
 from sreops.worker.inbox_room import InboxRoom
 
 RECORD_BURIED = "intake.record_buried"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sreops.domain.routing import DEAD_LETTER
+from sreops.domain.alerts.routing import DEAD_LETTER
 from sreops.errors import EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, IncidentStore
 from sreops.settings import RetentionSettings

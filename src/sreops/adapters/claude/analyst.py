@@ -11,8 +11,8 @@ from sreops.adapters.claude.calls import Calls
 from sreops.adapters.claude.conversation import Conversation
 from sreops.adapters.claude.memory_ledger import MemoryLedger
 from sreops.adapters.claude.reply import Reply, Unusable, read_analysis
-from sreops.domain.analysis import Brief
-from sreops.domain.model_cost import MICRO_USD, TokenCount
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.model.cost import MICRO_USD, TokenCount
 from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, StoreUnavailable
 from sreops.ports import AnalystAnswer, Clock, Health, Inquiry, ModelLedger
 from sreops.settings import LLMSettings

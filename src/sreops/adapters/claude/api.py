@@ -17,7 +17,7 @@ import httpx2
 from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
-from sreops.domain.redaction import one_line
+from sreops.domain.text.redaction import one_line
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
 from sreops.settings import LLMSettings
 

@@ -11,8 +11,8 @@ from typing import Any
 from sreops.adapters.claude.api import Answered, Api, Lost
 from sreops.adapters.claude.breaker import LONGEST_OPEN_S, Breaker
 from sreops.adapters.claude.reply import Reply, Unusable, read_reply
-from sreops.domain.model_budget import ANSWERED, ModelCall, ModelLimits
-from sreops.domain.model_cost import MICRO_USD, TokenCount, cost_micro_usd, price_of, worst_case
+from sreops.domain.model.budget import ANSWERED, ModelCall, ModelLimits
+from sreops.domain.model.cost import MICRO_USD, TokenCount, cost_micro_usd, price_of, worst_case
 from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, SreopsError
 from sreops.ports import Clock, ModelLedger
 from sreops.settings import LLMSettings

@@ -8,10 +8,10 @@ from typing import Any
 from sreops.adapters.claude.prompt import SYSTEM, Fence, shown_evidence, user_message
 from sreops.adapters.claude.reply import Cure, Reply, ToolUse, Unusable
 from sreops.adapters.claude.schema import answer_schema
-from sreops.domain.analysis import Brief
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.model_cost import TokenCount, worst_case
-from sreops.domain.redaction import Redactor, one_line
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.model.cost import TokenCount, worst_case
+from sreops.domain.text.redaction import Redactor, one_line
 from sreops.errors import QueryRefused
 from sreops.ports import Inquiry
 from sreops.settings import LLMSettings

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from sreops.domain.model_budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
-from sreops.domain.model_cost import TokenCount
+from sreops.domain.model.budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
+from sreops.domain.model.cost import TokenCount
 
 
 class _Line:

@@ -4,10 +4,10 @@ import json
 import secrets
 from collections.abc import Callable
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.analysis import Brief
-from sreops.domain.evidence import Evidence, EvidenceKind
-from sreops.domain.redaction import Redactor, clean
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.text.redaction import Redactor, clean
 
 MAX_ALERTS = 10
 MAX_PIECE_CHARS = 16_000

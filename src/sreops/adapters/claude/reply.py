@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from sreops.domain.analysis import Analysis
-from sreops.domain.model_cost import TokenCount
-from sreops.domain.redaction import clean, one_line
+from sreops.domain.causes.analysis import Analysis
+from sreops.domain.model.cost import TokenCount
+from sreops.domain.text.redaction import clean, one_line
 from sreops.errors import AnalystRefused
 
 MAX_ANSWER_CHARS = 400_000

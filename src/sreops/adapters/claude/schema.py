@@ -7,7 +7,7 @@ required; lengths and ranges are not enforced there, so pydantic checks them aft
 from collections.abc import Sequence
 from typing import Any
 
-from sreops.domain.analysis import Brief, Category, RecommendedAction
+from sreops.domain.causes.analysis import Brief, Category, RecommendedAction
 
 _BLOCK = 32
 """Evidence of an incident and answers to its questions are seldom more."""

@@ -20,8 +20,8 @@ from sreops.adapters.docker.states import (
     replicas_of,
     service_state,
 )
-from sreops.domain.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
-from sreops.domain.peers import PROJECT_LABEL
+from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.evidence.peers import PROJECT_LABEL
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
 from sreops.ports import Health
 from sreops.settings import DockerSettings

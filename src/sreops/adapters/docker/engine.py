@@ -25,7 +25,7 @@ import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
-from sreops.domain.redaction import one_line
+from sreops.domain.text.redaction import one_line
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sreops.domain.evidence import ContainerEvent
-from sreops.domain.redaction import one_line
+from sreops.domain.evidence.evidence import ContainerEvent
+from sreops.domain.text.redaction import one_line
 
 ACTIONS = (
     "create", "start", "die", "oom", "kill", "stop", "restart", "destroy", "rename", "update", "pause", "unpause",

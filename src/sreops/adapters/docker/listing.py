@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sreops.adapters.docker.states import labels_of, networks_of
-from sreops.domain.evidence import ContainerState
-from sreops.domain.neighbours import adjoin, compose_service, run_once
-from sreops.domain.peers import Place, beside
+from sreops.domain.evidence.evidence import ContainerState
+from sreops.domain.evidence.neighbours import adjoin, compose_service, run_once
+from sreops.domain.evidence.peers import Place, beside
 
 Summary = Mapping[str, Any]
 

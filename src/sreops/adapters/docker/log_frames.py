@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from sreops.adapters.docker.states import moment
-from sreops.domain.evidence import LogLine
+from sreops.domain.evidence.evidence import LogLine
 
 MAX_LINE_CHARS = 8_192
 _STREAMS = {1: "stdout", 2: "stderr"}

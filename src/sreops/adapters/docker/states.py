@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sreops.domain.evidence import ContainerState, ImageState, ServiceState
-from sreops.domain.peers import ONEOFF_LABEL, SERVICE_LABEL, user_networks
-from sreops.domain.redaction import one_line
+from sreops.domain.evidence.evidence import ContainerState, ImageState, ServiceState
+from sreops.domain.evidence.peers import ONEOFF_LABEL, SERVICE_LABEL, user_networks
+from sreops.domain.text.redaction import one_line
 
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
 COMPOSE_SERVICE_LABEL, COMPOSE_ONEOFF_LABEL = SERVICE_LABEL, ONEOFF_LABEL

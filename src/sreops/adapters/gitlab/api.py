@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from sreops.adapters.http import Answer, HttpRoom
-from sreops.domain.redaction import one_line
+from sreops.domain.text.redaction import one_line
 from sreops.errors import IssuesRefused, IssuesUnavailable, SettingsInvalid, Unavailable
 from sreops.settings import GitLabSettings
 from sreops.telemetry import ADAPTER_ERRORS, log

@@ -15,8 +15,8 @@ import httpx
 from sreops.adapters.gitlab.access import access_health
 from sreops.adapters.gitlab.api import GitLabApi
 from sreops.adapters.gitlab.marks import carries, clean_labels, issue_comment, marker_label, note_comment
-from sreops.domain.incident import Issue
-from sreops.domain.markdown import neutralise, neutralise_title
+from sreops.adapters.gitlab.neutralise import neutralise, neutralise_title
+from sreops.domain.incidents.incident import Issue
 from sreops.errors import IssuesRefused, IssuesUnavailable
 from sreops.ports import Health
 from sreops.settings import GitLabSettings

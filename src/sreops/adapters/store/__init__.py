@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from sreops.adapters.store.agent_writes import AgentWrites
 from sreops.adapters.store.approvals import Approvals
 from sreops.adapters.store.automation import AUTOMATION, Automation
-from sreops.adapters.store.correlating import LONGEST_WINDOW_S, Correlating
+from sreops.adapters.store.chores import Turns
+from sreops.adapters.store.correlation import LONGEST_WINDOW_S, Correlating
+from sreops.adapters.store.database import Database
 from sreops.adapters.store.dispatch import Dispatch
-from sreops.adapters.store.engine import Database
 from sreops.adapters.store.inbox import Inbox
 from sreops.adapters.store.ledger import Ledger
 from sreops.adapters.store.model_calls import ModelCalls
@@ -16,7 +17,6 @@ from sreops.adapters.store.reading import Reading
 from sreops.adapters.store.records import Records
 from sreops.adapters.store.retention import Retention
 from sreops.adapters.store.tickets import Tickets
-from sreops.adapters.store.turns import Turns
 
 if TYPE_CHECKING:
     from sreops.ports import IncidentStore

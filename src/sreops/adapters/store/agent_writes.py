@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
-from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import endings, evidence, incidents
 from sreops.adapters.store.tickets import queue
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Incident, IncidentStatus
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.ports import Changes, Lease
 
 _UPDATE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))

@@ -5,13 +5,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import approval_of
 from sreops.adapters.store.tables import approvals
 from sreops.adapters.store.waking import wake_row
-from sreops.domain.incident import IncidentStatus
-from sreops.domain.record import Action
+from sreops.domain.incidents.incident import IncidentStatus
+from sreops.domain.records.record import Action
 from sreops.errors import DecisionConflict
 from sreops.ports import Approval, Lease
 

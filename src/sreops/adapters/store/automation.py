@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.tables import automation
-from sreops.domain.record import Action
+from sreops.domain.records.record import Action
 
 AUTOMATION = "automation"
 """The ``incident_id`` of records that are of no incident: their own audit chain."""

@@ -13,7 +13,7 @@ from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.columns import EPOCH
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, endings
-from sreops.domain.incident import IncidentStatus, VerificationResult
+from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 
 _FAR_BACK = 50  # the breaker opens at three; more than this makes no difference
 

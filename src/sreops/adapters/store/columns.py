@@ -12,7 +12,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator
 
-from sreops.domain.alert import utc
+from sreops.domain.alerts.alert import utc
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoded = json.JSONEncoder(separators=(",", ":")).encode  # dumps makes an encoder for each call

@@ -20,9 +20,9 @@ from sqlalchemy import (
     update,
 )
 
-from sreops.adapters.store.applying import RANK
+from sreops.adapters.store.apply_decision import RANK
 from sreops.adapters.store.columns import micros
-from sreops.adapters.store.part import Part, held
+from sreops.adapters.store.leases import Part, held
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row

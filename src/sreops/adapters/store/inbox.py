@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Row, Text, bindparam, insert, select, type_coerce, update
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
-from sreops.domain.alert import AlertEvent
-from sreops.domain.routing import REQUEUED_HEADER
-from sreops.domain.webhook import event_json
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import REQUEUED_HEADER
+from sreops.domain.alerts.webhook import event_json
 from sreops.ports import StoredRecord, UnreadableEvent
 
 SET_ASIDE = "dead_letter"

@@ -10,14 +10,14 @@ from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, fu
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.breaker import failures_in_a_row
 from sreops.adapters.store.columns import micros, moment
-from sreops.adapters.store.part import Part, held, incident_row
+from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import effect_of
 from sreops.adapters.store.tables import effects, incidents
-from sreops.domain.incident import Effect, EffectOutcome
-from sreops.domain.policy import PolicyFacts, PolicyLimits
-from sreops.domain.record import Action
+from sreops.domain.incidents.incident import Effect, EffectOutcome
+from sreops.domain.records.record import Action
+from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
 from sreops.errors import EffectBlocked, NotFound
 from sreops.ports import Lease
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import model_calls
-from sreops.domain.model_budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
-from sreops.domain.model_cost import TokenCount
+from sreops.domain.model.budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
+from sreops.domain.model.cost import TokenCount
 
 _TOKENS = (model_calls.c.input, model_calls.c.cache_write, model_calls.c.cache_read, model_calls.c.output)
 _USAGE = select(

@@ -9,13 +9,13 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, func, insert, or_, select, update
 
 from sreops.adapters.store.columns import micros, moment
-from sreops.adapters.store.part import Part, incident_row
+from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import endings, evidence, heartbeat, inbox, incidents, records, tickets, work
-from sreops.domain.alert import AlertEvent
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Incident, IncidentStatus
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.errors import PayloadRejected, StoreUnavailable
 from sreops.ports import Backlog, Health
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, record_of
 from sreops.adapters.store.tables import records
-from sreops.domain.audit import chain_hash
-from sreops.domain.record import Action, Record, RecordKind, Thought
+from sreops.domain.records.audit import chain_hash
+from sreops.domain.records.record import Action, Record, RecordKind, Thought
 
 _UNPUBLISHED = records.c.published.is_(False)
 _APPEND = Prepared(insert(records))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from sreops.adapters.store.columns import octet_length
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import (
     effects,
@@ -19,8 +19,8 @@ from sreops.adapters.store.tables import (
     tickets,
     work,
 )
-from sreops.domain.correlation import Disposition
-from sreops.domain.incident import IncidentStatus, VerificationResult
+from sreops.domain.incidents.correlation import Disposition
+from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 from sreops.ports import EndedIncident
 
 _BELONGING = tuple(table for table in reversed(metadata.sorted_tables) if "incident_id" in table.columns)

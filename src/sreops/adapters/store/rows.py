@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts
-from sreops.domain.correlation import KnownIncident
-from sreops.domain.incident import Effect, Incident
-from sreops.domain.record import Record
-from sreops.domain.storms import storm_of
+from sreops.domain.incidents.correlation import KnownIncident
+from sreops.domain.incidents.incident import Effect, Incident
+from sreops.domain.incidents.storms import storm_of
+from sreops.domain.records.record import Record
 from sreops.errors import StoreUnavailable
 from sreops.ports import Approval
 

@@ -18,11 +18,11 @@ from sqlalchemy import (
     update,
 )
 
-from sreops.adapters.store.part import Part
+from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import incidents, tickets
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
 from sreops.ports import TicketOp
 
 _CREATE, _LIST = "create", "list"

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sreops.agent.inquiry import IncidentInquiry, open_inquiry
+from sreops.agent.inquiry.inquiry import IncidentInquiry, open_inquiry
 from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated
-from sreops.domain.analysis import Brief
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Reason
-from sreops.domain.matching import RULES, offered
-from sreops.domain.model_cost import MICRO_USD
-from sreops.domain.second_opinion import Opinion, second_opinion
+from sreops.domain.causes.analysis import Brief
+from sreops.domain.causes.second_opinion import Opinion, second_opinion
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Reason
+from sreops.domain.model.cost import MICRO_USD
+from sreops.domain.runbooks.matching import RULES, offered
 from sreops.errors import SreopsError
 from sreops.ports import Analyst, AnalystAnswer
 from sreops.telemetry import MODEL_CALLS, log

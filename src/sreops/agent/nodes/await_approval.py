@@ -6,8 +6,8 @@ from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit, escalated, wait, waiting
-from sreops.domain.incident import IncidentStatus, Reason
-from sreops.domain.runbook import Plan
+from sreops.domain.incidents.incident import IncidentStatus, Reason
+from sreops.domain.runbooks.runbook import Plan
 
 
 async def await_approval(visit: Visit) -> State:

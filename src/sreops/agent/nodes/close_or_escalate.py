@@ -1,10 +1,10 @@
 """close_or_escalate: the end of every path, on the record and on the issue."""
 
-from sreops.agent.ending import end_incident
+from sreops.agent.end import end_incident
 from sreops.agent.remediation.recovery import closes_on_life, confirm
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, wait
-from sreops.domain.incident import Reason
+from sreops.domain.incidents.incident import Reason
 
 
 async def close_or_escalate(visit: Visit) -> State:

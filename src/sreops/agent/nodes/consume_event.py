@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from sreops.agent.state import STATE_SCHEMA, State
 from sreops.agent.visit import Visit, escalated
-from sreops.domain.alert import AlertEvent, AlertStatus
-from sreops.domain.correlation import Disposition
-from sreops.domain.incident import Reason
-from sreops.domain.storms import in_words, storm_of
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.incidents.correlation import Disposition
+from sreops.domain.incidents.incident import Reason
+from sreops.domain.incidents.storms import in_words, storm_of
 
 Pairs = Sequence[tuple[AlertEvent, str]]
 _BEGIN = frozenset(one for one in Disposition if one.starts_graph)

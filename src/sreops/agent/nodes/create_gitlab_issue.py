@@ -4,8 +4,8 @@ from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit
-from sreops.domain import handover
-from sreops.domain.storms import storm_of
+from sreops.domain.incidents.storms import storm_of
+from sreops.domain.records import handover
 from sreops.ports import TicketOp
 
 

@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
-from sreops.agent.aside import aside
-from sreops.agent.engine_record import engine_events_of, images_of
-from sreops.agent.neighbourhood import neighbourhood
-from sreops.agent.overhearing import LINES_UNKNOWN, overheard
+from sreops.agent.analysis_thread import aside
+from sreops.agent.evidence.engine import engine_events_of, images_of
+from sreops.agent.evidence.neighbour_logs import LINES_UNKNOWN, overheard
+from sreops.agent.evidence.neighbours import neighbourhood
+from sreops.agent.evidence.scope import Scene
 from sreops.agent.remediation.recovery import ended_meanwhile
-from sreops.agent.scene import Scene
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
-from sreops.domain import findings
-from sreops.domain.changes import container_changes, lately, noted_changes
-from sreops.domain.evidence import Evidence, LogLines
-from sreops.domain.golden_signals import Signal, choose, merge
-from sreops.domain.neighbours import Neighbour, calls_of
-from sreops.domain.suspects import over_at, ranking_evidence, suspect
-from sreops.domain.trace_flow import Line
+from sreops.domain.evidence import findings
+from sreops.domain.evidence.changes import container_changes, lately, noted_changes
+from sreops.domain.evidence.evidence import Evidence, LogLines
+from sreops.domain.evidence.golden_signals import Signal, choose, merge
+from sreops.domain.evidence.neighbours import Neighbour, calls_of
+from sreops.domain.suspects.live import over_at, ranking_evidence, suspect
+from sreops.domain.suspects.trace_flow import Line
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 

@@ -2,17 +2,17 @@
 
 from datetime import timedelta
 
-from sreops.agent.checking import check_step
-from sreops.agent.effecting import carry_out, go_on
-from sreops.agent.looking import look
-from sreops.agent.permission import ask_policy
+from sreops.agent.remediation.checks import check_step
+from sreops.agent.remediation.effects import carry_out, go_on
+from sreops.agent.remediation.measure import look
+from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
-from sreops.domain.incident import IncidentStatus, Reason, Resolution
-from sreops.domain.policy import Verdict
-from sreops.domain.runbook import Plan
-from sreops.domain.verification import already_met
+from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
+from sreops.domain.remediation.policy import Verdict
+from sreops.domain.remediation.verification import already_met
+from sreops.domain.runbooks.runbook import Plan
 
 
 async def execute_remediation(visit: Visit) -> State:

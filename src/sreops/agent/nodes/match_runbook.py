@@ -1,15 +1,15 @@
 """match_runbook: which runbook, whether the analysis is sure enough, and whether policy lets it act."""
 
-from sreops.agent.looking import alerts_now
-from sreops.agent.permission import ask_policy
+from sreops.agent.remediation.measure import alerts_now
+from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
-from sreops.domain.analysis import Analysis, Category
-from sreops.domain.incident import IncidentStatus, Reason, Resolution
-from sreops.domain.matching import Selection, select_runbook
-from sreops.domain.policy import PolicyDecision, Verdict, most_cautious
-from sreops.domain.rendering import make_plan
-from sreops.domain.runbook import Plan
+from sreops.domain.causes.analysis import Analysis, Category
+from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
+from sreops.domain.remediation.policy import PolicyDecision, Verdict, most_cautious
+from sreops.domain.runbooks.matching import Selection, select_runbook
+from sreops.domain.runbooks.plan import make_plan
+from sreops.domain.runbooks.runbook import Plan
 from sreops.errors import PlanRefused
 
 

@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sreops.agent.effecting import undo_scaling
-from sreops.agent.looking import look
+from sreops.agent.remediation.effects import undo_scaling
+from sreops.agent.remediation.measure import look
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
-from sreops.domain.incident import IncidentStatus, Reason, Resolution, VerificationResult
+from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution, VerificationResult
 from sreops.domain.remediation.life import Pulse
-from sreops.domain.runbook import Plan
-from sreops.domain.verification import Judgement, Look, Standard, judge
+from sreops.domain.remediation.verification import Judgement, Look, Standard, judge
+from sreops.domain.runbooks.runbook import Plan
 
 Looks = list[tuple[datetime, Look]]
 _KEPT_LOOKS = 200  # state is rewritten at every checkpoint: a bound, far above timeout / poll

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from sreops.agent.context import Tools
-from sreops.agent.targets import find_target
+from sreops.agent.remediation.targets import find_target
 from sreops.agent.visit import Visit
-from sreops.domain.changes import lately
-from sreops.domain.engine_events import MOST_EVENTS
-from sreops.domain.evidence import ContainerEvent, ContainerState, EvidenceKind, ServiceState
+from sreops.domain.evidence.changes import lately
+from sreops.domain.evidence.engine_events import MOST_EVENTS
+from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, EvidenceKind, ServiceState
 from sreops.domain.remediation.life import Pulse, gone, pulse_of, unseen
-from sreops.domain.runbook import Plan, PlannedStep
+from sreops.domain.runbooks.runbook import Plan, PlannedStep
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 

@@ -2,11 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from sreops.agent.looking import alerts_now
 from sreops.agent.remediation.life import subject_pulses
+from sreops.agent.remediation.measure import alerts_now
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved, waiting
-from sreops.domain.incident import IncidentStatus, Reason, Resolution
+from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.remediation.life import LifeVerdict, Prospect, since_resolve
 from sreops.telemetry import log
 

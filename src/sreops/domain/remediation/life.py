@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sreops.domain.evidence import ContainerEvent, ContainerState, ServiceState
+from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, ServiceState
 
 
 class Vital(StrEnum):

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Incident
-from sreops.domain.record import Action, Thought
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Incident
+from sreops.domain.records.record import Action, Thought
 from sreops.ports.store.dispatch import Lease
 from sreops.ports.store.tickets import TicketOp
 
@@ -29,7 +29,7 @@ class AgentWrites(Protocol):
     async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> Incident:
         """Apply ``changes`` in one transaction; return the incident as it is then.
 
-        Action records are chained (``domain/audit.py``). ``changes.incident`` keys are fields of Incident (status,
+        Action records are chained (``domain/records/audit.py``). ``changes.incident`` keys are fields of Incident (status,
         resolution, reason, ended_at, …, decision). Evidence replaces that of the same id. Ticket ops are inserted
         once per ``op_id``.
         """

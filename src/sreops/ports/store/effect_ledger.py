@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.incident import Effect, EffectOutcome
-from sreops.domain.policy import PolicyFacts, PolicyLimits
+from sreops.domain.incidents.incident import Effect, EffectOutcome
+from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
 from sreops.ports.store.dispatch import Lease
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.correlation import Correlation, KnownIncident, Windows
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.incidents.correlation import Correlation, KnownIncident, Windows
 from sreops.ports.event_log import StoredRecord
 
 
@@ -49,7 +49,7 @@ class Intake(Protocol):
     ) -> Correlation:
         """Correlate one inbox event and apply the decision, atomically and once per ``event_id``.
 
-        With ``windows``, an ``open`` too many within ``storm_window_s`` is gathered (``domain/storms.py``).
+        With ``windows``, an ``open`` too many within ``storm_window_s`` is gathered (``domain/incidents/storms.py``).
 
         ``decide`` gets the incidents that hold the event's fingerprint and those of its service (open, or
         ended within the longest window), newest first. Applying: ``open`` inserts the incident with its

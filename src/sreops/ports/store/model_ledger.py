@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.model_budget import ModelCall, ModelLimits, ModelUsage
-from sreops.domain.model_cost import TokenCount
+from sreops.domain.model.budget import ModelCall, ModelLimits, ModelUsage
+from sreops.domain.model.cost import TokenCount
 
 
 class ModelLedger(Protocol):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.alert import AlertEvent
-from sreops.domain.evidence import Evidence
-from sreops.domain.incident import Incident
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.evidence.evidence import Evidence
+from sreops.domain.incidents.incident import Incident
 
 
 class Reading(Protocol):

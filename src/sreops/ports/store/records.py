@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from sreops.domain.record import Record
+from sreops.domain.records.record import Record
 
 
 class Records(Protocol):

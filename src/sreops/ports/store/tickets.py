@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sreops.domain.incident import Issue
+from sreops.domain.incidents.incident import Issue
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The database files and connections beneath store, checkpoints and embedded log."""

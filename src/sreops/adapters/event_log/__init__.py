@@ -1,0 +1,1 @@
+"""Implementations of the event log: Kafka, embedded, and the spool in front of them."""

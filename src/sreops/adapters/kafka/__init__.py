@@ -1,5 +1,0 @@
-"""The event log on Kafka or Redpanda (aiokafka); see log.py."""
-
-from sreops.adapters.kafka.log import KafkaEventLog
-
-__all__ = ["KafkaEventLog"]

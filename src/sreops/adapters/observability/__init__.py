@@ -1,0 +1,1 @@
+"""What is read about services: Loki, Prometheus, Grafana."""

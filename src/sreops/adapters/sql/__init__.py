@@ -1,0 +1,1 @@
+"""What every SQL database of sreops shares."""

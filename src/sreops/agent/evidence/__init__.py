@@ -1,0 +1,1 @@
+"""Gathering evidence about an incident, source by source."""

@@ -1,0 +1,84 @@
+"""Looking: measure a service's state now, for the baseline and for the proof."""
+
+import asyncio
+from collections.abc import Sequence
+
+from sreops.agent.context import Tools
+from sreops.agent.remediation.life import pulses
+from sreops.agent.visit import Visit
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.evidence.evidence import ContainerState, SeriesSet
+from sreops.domain.remediation.life import worst
+from sreops.domain.remediation.verification import Look, OtherAlert, Reading, read_condition
+from sreops.domain.runbooks.runbook import Condition, Plan
+from sreops.errors import SreopsError
+from sreops.telemetry import log
+
+_ASKED_AT_MOST = 20  # alerts of one incident: a look must not become a flood of queries
+
+
+async def look(visit: Visit, plan: Plan) -> Look:
+    """Measure the plan's conditions, its targets' lives and the alerts' own state; a failure is a gap."""
+    readings = [await _read(visit.tools, condition) for condition in plan.verify]
+    seen = await pulses(visit, plan)
+    mine, *others = await alerts_now(visit)
+    most_ill = worst(seen)
+    return Look(
+        readings=tuple(readings),
+        container=most_ill.vital.value if most_ill else None,
+        pulses=seen,
+        alert_firing=mine.firing,
+        others=tuple(others),
+    )
+
+
+async def _read(tools: Tools, condition: Condition) -> Reading:
+    series: SeriesSet | None = None
+    why = "Prometheus is not configured"
+    if tools.metrics is not None:
+        try:
+            series = await tools.metrics.instant(
+                condition.promql, at=None, timeout_s=tools.settings.prometheus.timeout_s
+            )
+            why = ""
+        except SreopsError as exc:
+            why = str(exc)
+    return read_condition(condition, series, why)
+
+
+def container_word(seen: ContainerState) -> str:
+    """Return one word for a container's state, as ``Look.container`` has it."""
+    if not seen.running or seen.status in ("restarting", "paused", "dead"):
+        return "down"
+    return seen.health or "running"
+
+
+async def alerts_now(visit: Visit) -> Sequence[OtherAlert]:
+    """Return each alert of the incident with its state now, the one that opened the episode first.
+
+    By those who evaluate it, else by our own record, which can only say "no longer", by a genuine resolve: that
+    nobody has told us of one proves nothing.
+    """
+    newest = {event.fingerprint: event for event, _ in await visit.pairs()}
+    mine = newest.pop(visit.event.fingerprint, visit.event)
+    asked = [mine, *sorted(newest.values(), key=lambda event: event.status is not AlertStatus.firing)]
+    states = await asyncio.gather(*(_fires(visit.tools, event) for event in asked[:_ASKED_AT_MOST]))
+    states += [None] * (len(asked) - len(states))
+    return [
+        OtherAlert(alertname=event.alertname, firing=_by_record(event) if state is None else state)
+        for event, state in zip(asked, states, strict=True)
+    ]
+
+
+def _by_record(event: AlertEvent) -> bool | None:
+    return False if event.proves_recovery else None
+
+
+async def _fires(tools: Tools, event: AlertEvent) -> bool | None:
+    if tools.alert_states is None:
+        return None
+    try:
+        return await tools.alert_states.firing(event, timeout_s=tools.settings.prometheus.timeout_s)
+    except SreopsError as exc:
+        log.warning("agent.alert_state_unknown", error=str(exc))
+        return None

@@ -1,0 +1,56 @@
+"""Asking policy: gathers what policy decides from, at the moment it is asked."""
+
+from sreops.agent.remediation.targets import target_facts
+from sreops.agent.visit import Visit
+from sreops.domain.remediation.policy import (
+    PolicyDecision,
+    PolicyFacts,
+    PolicyInput,
+    PolicyLimits,
+    decide,
+    most_cautious,
+)
+from sreops.domain.runbooks.runbook import Plan
+from sreops.settings import Settings
+
+
+async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[PolicyDecision, str]:
+    """Ask policy about a plan now; the second value says why a target could not be known, if so."""
+    tools, event = visit.tools, visit.event
+    targets, trouble = await target_facts(tools, plan)
+    wishes = most_cautious(await visit.alerts())
+    facts: PolicyFacts = await tools.store.policy_facts(
+        visit.incident.id,
+        visit.incident.service,
+        plan.runbook_id,
+        now=visit.now(),
+        targets=[target.name for target in targets],
+    )
+    decision = decide(
+        PolicyInput(
+            now=visit.now(),
+            tier=wishes.tier,
+            agent_action=wishes.agent_action,
+            autonomy=plan.autonomy,
+            cooldown_s=plan.cooldown_s,
+            targets=targets,
+            facts=facts,
+            limits=limits_of(tools.settings),
+            event_received_at=event.received_at,
+            approved=approved,
+        )
+    )
+    return decision, trouble
+
+
+def limits_of(settings: Settings) -> PolicyLimits:
+    """Return the limits that the settings give policy."""
+    policy = settings.policy
+    return PolicyLimits(
+        targets=policy.targets,
+        attempts_per_hour=policy.attempts_per_hour,
+        max_concurrent_effects=policy.max_concurrent_effects,
+        breaker_failures=policy.breaker_failures,
+        max_event_age_s=policy.max_event_age_s,
+        dry_run=settings.dry_run,
+    )

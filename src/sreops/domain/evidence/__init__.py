@@ -1,0 +1,1 @@
+"""Evidence: what was found about an incident, and how it is worded."""

@@ -1,0 +1,1 @@
+"""Incidents: episodes of a service being unwell, which alert belongs to which, storms."""

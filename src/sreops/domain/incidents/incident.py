@@ -1,0 +1,180 @@
+"""Incidents: one episode of one service being unwell, from opening to its end."""
+
+import uuid
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sreops.domain.alerts.alert import AlertEvent, Severity, Tier
+
+INCIDENT_NAMESPACE = uuid.UUID("6f1f6c1e-0c6e-5d39-9a55-6f5d0c1c0a11")
+
+
+class IncidentStatus(StrEnum):
+    """Where an incident stands; ``resolved`` and ``escalated`` are ends."""
+
+    investigating = "investigating"
+    awaiting_approval = "awaiting_approval"
+    remediating = "remediating"
+    verifying = "verifying"
+    resolved = "resolved"
+    escalated = "escalated"
+
+    @property
+    def ended(self) -> bool:
+        """Whether this is an end."""
+        return self in (IncidentStatus.resolved, IncidentStatus.escalated)
+
+
+class Resolution(StrEnum):
+    """How a resolved incident was resolved."""
+
+    fixed = "fixed"
+    recovered = "recovered"
+    false_alarm = "false_alarm"
+
+
+class Reason(StrEnum):
+    """Why an incident was handed to a person: the one enumeration of escalations."""
+
+    low_confidence = "low_confidence"
+    no_runbook_matched = "no_runbook_matched"
+    unknown_runbook = "unknown_runbook"
+    action_not_remediation = "action_not_remediation"
+    observe_only = "observe_only"
+    policy_denied = "policy_denied"
+    approval_rejected = "approval_rejected"
+    approval_expired = "approval_expired"
+    step_failed = "step_failed"
+    outcome_unknown = "outcome_unknown"
+    remediation_ineffective = "remediation_ineffective"
+    verification_unknown = "verification_unknown"
+    analysis_failed = "analysis_failed"
+    already_healthy = "already_healthy"
+    resolved_without_proof = "resolved_without_proof"
+    refired = "refired"
+    storm = "storm"
+    timed_out = "timed_out"
+    internal_error = "internal_error"
+
+
+class VerificationResult(StrEnum):
+    """What the check after a remediation said."""
+
+    fixed = "fixed"
+    not_fixed = "not_fixed"
+    unknown = "unknown"
+
+
+class EffectOutcome(StrEnum):
+    """How an effect ended."""
+
+    succeeded = "succeeded"
+    failed = "failed"
+    unknown = "unknown"
+
+
+class Issue(BaseModel):
+    """The incident's ticket; ``iid`` 0 is a record kept locally because GitLab is not configured."""
+
+    model_config = ConfigDict(frozen=True)
+    iid: int
+    url: str
+
+
+class Effect(BaseModel):
+    """One disruptive step on one target, as the ledger holds it.
+
+    ``snapshot`` is the target before the step: container id, StartedAt, RestartCount, state, replicas.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    effect_id: str
+    incident_id: str
+    episode: int
+    step: int
+    action: str
+    target: str
+    service: str
+    runbook_id: str | None = None
+    snapshot: dict[str, Any]
+    intent_at: AwareDatetime
+    outcome: EffectOutcome | None = None
+    outcome_at: AwareDatetime | None = None
+    detail: str = ""
+
+
+class Incident(BaseModel):
+    """An incident as the store holds it."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    episode: int = 1
+    status: IncidentStatus
+    resolution: Resolution | None = None
+    reason: Reason | None = None
+    service: str
+    alertname: str
+    severity: Severity
+    tier: Tier
+    fingerprints: tuple[str, ...]
+    event_count: int = 1
+    opened_at: AwareDatetime
+    episode_at: AwareDatetime  # when the running episode began; equals opened_at before any refire
+    ended_at: AwareDatetime | None = None
+    analyst: str | None = None
+    analyst_why: str | None = None
+    root_cause: str | None = None
+    category: str | None = None
+    confidence: float | None = None
+    runbook_id: str | None = None
+    plan_hash: str | None = None
+    verification: VerificationResult | None = None
+    issue: Issue | None = None
+    all_resolved_at: AwareDatetime | None = None  # when the last firing alert was genuinely resolved
+    resolve_proven: bool = True  # False: resolved only because a rule was edited, paused or deleted
+    decision: dict[str, Any] | None = None  # analysis, plan, policy verdict and hand-over, for people
+    effects: tuple[Effect, ...] = ()
+
+    @property
+    def thread_id(self) -> str:
+        """The LangGraph thread of the running episode."""
+        return f"{self.id}:{self.episode}"
+
+    def public(self) -> dict[str, Any]:
+        """Return the incident as the API shows it (design §3)."""
+        data = self.model_dump(
+            mode="json",
+            include={
+                "id", "status", "resolution", "reason", "service", "alertname", "severity", "tier",
+                "fingerprints", "event_count", "opened_at", "ended_at", "analyst", "analyst_why",
+                "root_cause", "category", "confidence", "runbook_id", "plan_hash", "verification", "issue", "episode",
+            },
+        )  # fmt: skip
+        if not self.status.ended:
+            data["reason"] = None  # a storm incident has it from its beginning
+        data["effects"] = [
+            effect.model_dump(
+                mode="json",
+                include={"step", "action", "target", "intent_at", "outcome", "outcome_at", "detail"},
+            )
+            for effect in self.effects
+        ]
+        # what the model has taken for this incident; null where it was not asked
+        data["model_usage"] = (self.decision or {}).get("model_usage")
+        return data
+
+
+def incident_id_of(event: AlertEvent) -> str:
+    """Return the id of the incident that this alert opens: UUIDv5 of fingerprint and startsAt.
+
+    The same alert redelivered, from whatever replica, gives the same id.
+    """
+    return _uuid_of(f"{event.fingerprint}\n{event.starts_at.isoformat()}")
+
+
+@lru_cache(maxsize=4096)  # a firing alert is repeated for as long as it fires
+def _uuid_of(name: str) -> str:
+    return str(uuid.uuid5(INCIDENT_NAMESPACE, name))

@@ -1,0 +1,1 @@
+"""The model: questions it may ask, its budget, its cost."""

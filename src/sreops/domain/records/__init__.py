@@ -1,0 +1,1 @@
+"""Records: thoughts and actions, the audit chain, the hand-over."""

@@ -1,0 +1,152 @@
+"""The account given to people: what was seen, what was done, what to do next. Plain Markdown.
+
+Untrusted text goes through the issue adapter's neutralising again; here it is only kept short.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.incidents.incident import Incident, Reason
+from sreops.domain.incidents.storms import in_words
+
+NEXT_STEPS: Mapping[Reason, str] = {
+    Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
+    Reason.no_runbook_matched: "No runbook covers this. Remedy it by hand, then consider writing one.",
+    Reason.unknown_runbook: "The named runbook does not exist. Correct the alert's runbook_id label or add it.",
+    Reason.action_not_remediation: "The analysis does not recommend a restart or scaling. Investigate the cause.",
+    Reason.observe_only: "The alert asks for observation only. Decide whether the recommended action is wanted.",
+    Reason.policy_denied: "Policy forbids acting here; the reasons are below. Act by hand, or widen the policy.",
+    Reason.approval_rejected: "A person rejected the plan. Remedy it another way.",
+    Reason.approval_expired: "Nobody decided in time. Decide now and act by hand.",
+    Reason.step_failed: "A step could not be carried out. See its error, and act by hand.",
+    Reason.outcome_unknown: "Look at the target first: whether the step happened could not be known.",
+    Reason.remediation_ineffective: "The remedy was applied and did not help. Do not repeat it; look elsewhere.",
+    Reason.verification_unknown: "The remedy was applied, but nothing could prove that it helped. Check the service.",
+    Reason.analysis_failed: "No analysis could be made. Investigate from the evidence below.",
+    Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
+    Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
+    Reason.refired: "It came back after it was resolved: the remedy does not last. Look behind it.",
+    Reason.storm: "Many alerts came at once. Look for what they share.",
+    Reason.timed_out: "The incident took too long. See where it stood below.",
+    Reason.internal_error: "sreops failed while working on this. Investigate by hand, and report the error.",
+}
+"""What a person needs to do next, for every reason of an escalation."""
+
+
+def title(event: AlertEvent, storm: Mapping[str, str] | None = None) -> str:
+    """Return the issue's title, at most 255 characters; ``storm``: what the alerts that are gathered there share."""
+    if storm is not None:
+        return f"[{event.severity.value}] Storm of alerts: {in_words(storm)}"[:255]
+    return f"[{event.severity.value}] {event.service}: {event.alertname}"[:255]
+
+
+def opening(event: AlertEvent, incident_id: str, alert_count: int) -> str:
+    """Return the issue's description."""
+    lines = [
+        "## Alert",
+        "",
+        f"- service: {_code(event.service)}",
+        f"- alert: {_code(event.alertname)} ({event.severity.value}, tier {event.tier.value})",
+        f"- firing since: {event.starts_at.isoformat()}",
+        f"- alerts in this incident when it was opened: {alert_count}",
+        f"- incident: {_code(incident_id)}",
+    ]
+    for name in ("summary", "description"):
+        if text := event.annotations.get(name):
+            lines += ["", f"### {name}", "", fenced(text[:4000])]
+    lines += ["", "### labels", "", fenced("\n".join(f"{k}={v}" for k, v in sorted(event.labels.items()))[:8000])]
+    return "\n".join(lines)
+
+
+def closing(
+    incident: Incident,
+    outcome: Mapping[str, Any],
+    evidence: Sequence[Evidence],
+    decision: Mapping[str, Any] | None,
+    missing: Mapping[str, str],
+) -> str:
+    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure."""
+    ended = outcome.get("resolution") or outcome.get("reason")
+    lines = [
+        f"## {'Resolved' if outcome.get('end') == 'resolved' else 'Escalated'}: {ended}",
+        "",
+        outcome.get("why", ""),
+    ]
+    if outcome.get("end") == "escalated":
+        lines += ["", "### What to do next", "", NEXT_STEPS.get(Reason(str(outcome["reason"])), "Investigate by hand.")]
+        if would_have := (decision or {}).get("would_have"):
+            lines += [
+                "",
+                f"Runbook {_code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
+            ]
+    lines += ["", "### Cause", "", *_cause(incident)]
+    lines += ["", "### What was done", "", *_done(incident)]
+    lines += ["", "### What was seen", "", *_seen(evidence)]
+    if decision and (policy := decision.get("policy")):
+        lines += [
+            "",
+            "### Policy",
+            "",
+            f"- verdict: {policy.get('verdict')}",
+            *[f"- {r}" for r in policy.get("reasons", ())],
+        ]
+    if missing and outcome.get("end") == "escalated":
+        lines += ["", "### What was missing", "", *[f"- {name}: {cure}" for name, cure in sorted(missing.items())]]
+    return "\n".join(lines)
+
+
+def _cause(incident: Incident) -> list[str]:
+    if not incident.root_cause:
+        return ["No cause was established."]
+    confidence = f"{incident.confidence:.2f}" if incident.confidence is not None else "unknown"
+    return [
+        fenced(incident.root_cause),
+        "",
+        f"- confidence {confidence}, by {incident.analyst or 'nobody'}"
+        + (f" ({incident.analyst_why})" if incident.analyst_why else ""),
+        f"- runbook: {_code(incident.runbook_id) if incident.runbook_id else 'none'}",
+    ]
+
+
+def _done(incident: Incident) -> list[str]:
+    mine = [effect for effect in incident.effects if effect.episode == incident.episode]
+    if not mine:
+        return ["Nothing was changed."]
+    return [
+        f"- {effect.action} on {_code(effect.target)} at {effect.intent_at.isoformat()}: "
+        + (effect.outcome.value if effect.outcome else "outcome not known")
+        + (f" ({effect.detail})" if effect.detail else "")
+        for effect in mine
+    ] + ([f"- verification: {incident.verification.value}"] if incident.verification else [])
+
+
+def _seen(evidence: Sequence[Evidence]) -> list[str]:
+    lines: list[str] = []
+    for item in evidence:
+        mark = " (partial)" if item.partial else ""
+        lines.append(f"- **{item.id}** {item.source}{mark}: {_code(item.finding)}")
+        if item.kind is EvidenceKind.logs and item.text:
+            lines += ["", fenced(item.text[:3000]), ""]
+    return lines or ["Nothing."]
+
+
+def _code(text: str | None) -> str:
+    """Return inline code that its content can't end or leave."""
+    flat = " ".join((text or "").split()).replace("`", "'")
+    return f"`{flat[:400]}`"
+
+
+def fenced(text: str) -> str:
+    """Return a fenced block with a fence longer than any run of backticks inside."""
+    longest = run = 0
+    for char in text:
+        run = run + 1 if char == "`" else 0
+        longest = max(longest, run)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+SEVERITY_RANK: Mapping[Severity, int] = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
+"""Critical first."""

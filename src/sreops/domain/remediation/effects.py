@@ -1,0 +1,71 @@
+"""Effects settled by looking: what became of an intent whose outcome was never written.
+
+The engine does not cancel a restart when its client vanishes, and its StartedAt may change many
+seconds later (measured: more than 8 s). So "nothing changed" is an answer only after the stop timeout
+plus a margin has passed since the intent.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.incidents.incident import Effect, EffectOutcome
+from sreops.domain.runbooks.runbook import StepAction
+
+
+class Settled(BaseModel):
+    """What looking told: an outcome, or ``look_again_at`` while the engine may still be at it."""
+
+    model_config = ConfigDict(frozen=True)
+    outcome: EffectOutcome | None
+    why: str
+    look_again_at: AwareDatetime | None = None
+
+
+def settle(
+    effect: Effect,
+    seen: ContainerState | ServiceState | None,
+    *,
+    wanted_replicas: int | None,
+    now: datetime,
+    margin_s: float,
+    look_every_s: float = 1.0,
+) -> Settled:
+    """Compare the target with the snapshot of the intent; ``margin_s`` is added to its stop timeout."""
+    stop_timeout_s = float(effect.snapshot.get("stop_timeout_s", 0.0))
+    until = effect.intent_at + timedelta(seconds=stop_timeout_s + margin_s)
+    happened = _happened(effect, seen, wanted_replicas)
+    if happened is not None:
+        return Settled(outcome=happened[0], why=happened[1])
+    if now < until:
+        again = min(until, now + timedelta(seconds=look_every_s))
+        return Settled(outcome=None, why="the engine may still be at it", look_again_at=again)
+    return Settled(
+        outcome=EffectOutcome.unknown,
+        why=f"nothing on the target shows that {effect.action} happened within {stop_timeout_s + margin_s:.0f} s, "
+        "and nothing shows that it will not: look at the target before doing anything again",
+    )
+
+
+def _happened(
+    effect: Effect, seen: ContainerState | ServiceState | None, wanted_replicas: int | None
+) -> tuple[EffectOutcome, str] | None:
+    before: dict[str, Any] = effect.snapshot
+    if seen is None or seen.id != before.get("id"):
+        return EffectOutcome.unknown, "the target is gone or was replaced by another since the intent"
+    if isinstance(seen, ServiceState):
+        if wanted_replicas is not None and seen.replicas == wanted_replicas:
+            return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"
+        return None
+    if seen.restart_count > int(before.get("restart_count") or 0):
+        # a restart that is asked for sets the count to 0: here the container's restart policy was at work,
+        # and a new StartedAt says nothing of ours
+        return None
+    started = seen.started_at.isoformat() if seen.started_at else None
+    if started != before.get("started_at") and seen.running:
+        return EffectOutcome.succeeded, f"the container has started anew at {started}"
+    if effect.action == StepAction.start_container and seen.running:
+        return EffectOutcome.succeeded, "the container is running"
+    return None

@@ -1,0 +1,246 @@
+"""Policy: may this plan act, and must a person be asked? Pure; every answer has its reasons."""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sreops.domain.alerts.alert import AlertEvent, Tier
+from sreops.domain.runbooks.runbook import Autonomy
+from sreops.domain.text.patterns import PatternInvalid, glob_matches
+
+
+class Verdict(StrEnum):
+    """Policy's answer."""
+
+    allow = "allow"
+    needs_approval = "needs_approval"
+    deny = "deny"
+
+
+class TargetFacts(BaseModel):
+    """A target as policy sees it; ``found`` False: the engine knows no such container or service."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    found: bool
+    labels: dict[str, str] = {}
+
+
+class PolicyFacts(BaseModel):
+    """What the store knows about recent automation, for one service and runbook.
+
+    ``failures_in_a_row`` counts failed or ineffective remediations since the last success or reset,
+    on the service or the runbook, whichever is more. ``running_now`` counts incidents between
+    their first intent and their verification, over all replicas, this one not counted.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    paused: bool = False
+    paused_why: str = ""
+    last_effect_at: AwareDatetime | None = None
+    effects_last_hour: int = 0
+    running_now: int = 0
+    service_busy: bool = False
+    failures_in_a_row: int = 0
+
+
+class PolicyLimits(BaseModel):
+    """The settings that policy reads."""
+
+    model_config = ConfigDict(frozen=True)
+    targets: tuple[str, ...] = ()
+    attempts_per_hour: int = 3
+    max_concurrent_effects: int = 4
+    breaker_failures: int = 3
+    max_event_age_s: float = 900.0
+    dry_run: bool = False
+
+
+class PolicyInput(BaseModel):
+    """Everything that policy decides from."""
+
+    model_config = ConfigDict(frozen=True)
+    now: AwareDatetime
+    tier: Tier
+    agent_action: str
+    autonomy: Autonomy
+    cooldown_s: float
+    targets: tuple[TargetFacts, ...]
+    facts: PolicyFacts
+    limits: PolicyLimits
+    event_received_at: AwareDatetime
+    approved: bool = False  # a person has approved exactly this plan
+
+
+class Wishes(BaseModel):
+    """What an incident's alerts ask of automation, the most cautious of each."""
+
+    model_config = ConfigDict(frozen=True)
+    tier: Tier
+    agent_action: str
+
+
+class PolicyDecision(BaseModel):
+    """The verdict; ``wait`` with allow: only a free slot is missing (remediations at once, service busy)."""
+
+    model_config = ConfigDict(frozen=True)
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    wait: bool = False
+
+
+MAX_CLOCK_SKEW_S = 60.0
+"""How far a time from another process may lie in the future before it is not believed."""
+
+
+def most_cautious(alerts: Sequence[AlertEvent]) -> Wishes:
+    """Return what holds for an incident of several alerts: one that joins may narrow what is allowed, never widen it.
+
+    ``observe`` outranks any word that policy does not know, and that outranks ``investigate`` and ``remediate``.
+    """
+    tiers = (Tier.autonomous, Tier.supervised)  # any other is left to people
+    tier = max((alert.tier for alert in alerts), key=lambda one: tiers.index(one) if one in tiers else len(tiers))
+    plain = ("remediate", "investigate")
+
+    def caution(wish: str) -> int:
+        return 2 if wish == "observe" else 0 if wish in plain else 1
+
+    wishes = [alert.agent_action.strip().lower() for alert in alerts]
+    return Wishes(tier=tier, agent_action=max(wishes, key=caution))
+
+
+def decide(given: PolicyInput) -> PolicyDecision:
+    """Decide whether a plan may act; all reasons are listed, and a deny outranks whatever a person approved.
+
+    ``approved`` answers what needed a person, nothing else.
+    """
+    denied = [*_implausible(given), *_closed(given), *_forbidden(given), *_recent(given), *_targets(given)]
+    if denied:
+        return PolicyDecision(verdict=Verdict.deny, reasons=tuple(denied))
+    asks = _asks(given)
+    if asks and not given.approved:
+        return PolicyDecision(verdict=Verdict.needs_approval, reasons=tuple(asks))
+    reasons = [f"a person approved this plan ({ask})" for ask in asks] or ["tier and runbook are autonomous"]
+    waits = _waits(given)
+    return PolicyDecision(verdict=Verdict.allow, reasons=(*reasons, *waits), wait=bool(waits))
+
+
+def target_allowed(target: TargetFacts, globs: Sequence[str]) -> bool:
+    """Say whether a target is on the allowlist: its own label says so, or a glob names it."""
+    if target.labels.get("sreops.enable", "").strip().lower() == "true":
+        return True
+    try:
+        return any(glob_matches(glob, target.name) for glob in globs)
+    except PatternInvalid:
+        return False  # a glob that can't be read allows nothing; settings are checked at start
+
+
+def _implausible(given: PolicyInput) -> list[str]:
+    """Numbers that no healthy store or setting gives: what can't be true can't allow anything."""
+    limits, facts = given.limits, given.facts
+    numbers = {
+        "cooldown_s": given.cooldown_s,
+        "attempts_per_hour": limits.attempts_per_hour,
+        "max_concurrent_effects": limits.max_concurrent_effects,
+        "breaker_failures": limits.breaker_failures,
+        "max_event_age_s": limits.max_event_age_s,
+        "effects_last_hour": facts.effects_last_hour,
+        "running_now": facts.running_now,
+        "failures_in_a_row": facts.failures_in_a_row,
+    }
+    wrong = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value) or value < 0]
+    if (given.event_received_at - given.now).total_seconds() > MAX_CLOCK_SKEW_S:
+        wrong.append("the event was received in the future: the clocks disagree")
+    return wrong
+
+
+def _closed(given: PolicyInput) -> list[str]:
+    """What closes automation as a whole, or for this service or runbook."""
+    reasons = []
+    if given.limits.dry_run:
+        reasons.append("dry run: sreops only says what it would do")
+    if given.facts.paused:
+        reasons.append("automation is paused" + (f": {given.facts.paused_why}" if given.facts.paused_why else ""))
+    if given.facts.failures_in_a_row >= given.limits.breaker_failures:
+        reasons.append(
+            f"the last {given.facts.failures_in_a_row} remediations failed or did not help: "
+            "closed to automation until a person resets it (POST /api/automation/resume)"
+        )
+    return reasons
+
+
+def _forbidden(given: PolicyInput) -> list[str]:
+    """What tier, runbook and alert rule out."""
+    reasons = []
+    if given.tier not in (Tier.autonomous, Tier.supervised):
+        reasons.append(f"tier {given.tier.value} is left to people")
+    if given.autonomy not in (Autonomy.autonomous, Autonomy.supervised):
+        reasons.append(f"the runbook's autonomy is {given.autonomy.value}")
+    if _wish(given) == "observe":
+        reasons.append("the alert's agent_action is observe: analyse, never act")
+    return reasons
+
+
+def _recent(given: PolicyInput) -> list[str]:
+    """What earlier remediations of the service rule out."""
+    reasons = []
+    last = given.facts.last_effect_at
+    if last is not None and (ago := (given.now - last).total_seconds()) < given.cooldown_s:
+        reasons.append(
+            f"the last remediation was {max(ago, 0):.0f} s ago, and the cooldown is {given.cooldown_s:.0f} s"
+        )
+    if given.facts.effects_last_hour >= given.limits.attempts_per_hour:
+        reasons.append(
+            f"{given.facts.effects_last_hour} remediations in the last hour, "
+            f"and {given.limits.attempts_per_hour} are allowed"
+        )
+    return reasons
+
+
+def _targets(given: PolicyInput) -> list[str]:
+    """What the targets rule out; the default is deny."""
+    if not given.targets:
+        return ["the plan names no target"]
+    reasons = []
+    for target in given.targets:
+        if not target.found:
+            reasons.append(f"target {target.name!r} was not found on the engine")
+        elif not target_allowed(target, given.limits.targets):
+            reasons.append(
+                f"target {target.name!r} is not allowed: give the container the label sreops.enable=true, "
+                "or name it in SREOPS_POLICY__TARGETS"
+            )
+    return reasons
+
+
+def _asks(given: PolicyInput) -> list[str]:
+    """What a person must answer for."""
+    reasons = []
+    if given.tier is Tier.supervised:
+        reasons.append("tier supervised")
+    if given.autonomy is Autonomy.supervised:
+        reasons.append("the runbook's autonomy is supervised")
+    if (wish := _wish(given)) not in ("investigate", "remediate"):
+        reasons.append(f"the alert's agent_action is {wish[:80]!r}")
+    age_s = (given.now - given.event_received_at).total_seconds()
+    if age_s > given.limits.max_event_age_s:
+        reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
+    return reasons
+
+
+def _waits(given: PolicyInput) -> list[str]:
+    """What only has to pass."""
+    reasons = []
+    if given.facts.service_busy:
+        reasons.append("another remediation of this service is running")
+    if given.facts.running_now >= given.limits.max_concurrent_effects:
+        reasons.append(
+            f"{given.facts.running_now} remediations are running, and {given.limits.max_concurrent_effects} may at once"
+        )
+    return reasons
+
+
+def _wish(given: PolicyInput) -> str:
+    return given.agent_action.strip().lower()

@@ -1,0 +1,1 @@
+"""Runbooks: the file, matching, templates, plans."""

@@ -1,0 +1,77 @@
+"""From a runbook and an alert to a plan: every template filled, every target named, or a refusal that says why."""
+
+import re
+from typing import Any
+
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.runbooks.runbook import Condition, Plan, PlannedStep, Runbook, Step, StepAction
+from sreops.domain.runbooks.template import ValueRefused, fill_promql, fill_text, fill_url
+from sreops.errors import PlanRefused
+
+_CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
+"""Docker Engine: names are ``/?[a-zA-Z0-9][a-zA-Z0-9_.-]+``; it states no length, and a longer one is no name."""
+
+ON_A_TARGET = frozenset(
+    {
+        StepAction.restart_container,
+        StepAction.start_container,
+        StepAction.scale_container,
+        StepAction.check_health,
+    }
+)
+
+
+def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
+    """Make ``runbook`` concrete for ``event``.
+
+    Raises PlanRefused with every problem: a label that the alert lacks, a value that can't stand where the
+    author put its template, a target that is no container name.
+    """
+    problems: list[str] = []
+    steps = []
+    for number, step in enumerate(runbook.steps):
+        try:
+            steps.append(_planned(step, event))
+        except ValueRefused as exc:
+            problems.append(f"runbook {runbook.id!r}, step {number + 1} ({step.action.value}): {exc}")
+    verify = []
+    for number, condition in enumerate(runbook.verify):
+        try:
+            verify.append(_filled(condition, event))
+        except ValueRefused as exc:
+            problems.append(f"runbook {runbook.id!r}, verify {number + 1}: {exc}")
+    if problems:
+        raise PlanRefused(problems)
+    return Plan(
+        runbook_id=runbook.id,
+        autonomy=runbook.autonomy,
+        cooldown_s=runbook.cooldown_s,
+        steps=tuple(steps),
+        verify=tuple(verify),
+    )
+
+
+def _planned(step: Step, event: AlertEvent) -> PlannedStep:
+    params: dict[str, Any] = {}
+    for name, value in step.params.items():
+        if not isinstance(value, str):
+            params[name] = value
+        elif name == "promql":
+            params[name] = fill_promql(value, event)
+        elif name == "url":
+            params[name] = fill_url(value, event)
+        else:
+            params[name] = fill_text(value, event)
+    target = str(params.get("container") or event.service)
+    if step.action in ON_A_TARGET and not _CONTAINER_NAME.fullmatch(target):
+        raise ValueRefused(
+            f"{target[:80]!r} is not a container name (letters, digits, '_', '.', '-'); "
+            "name the target in params.container, or give the alert a 'container' or 'service' label"
+        )
+    return PlannedStep(
+        action=step.action, target=target, params=params, required=step.required, timeout_s=step.timeout_s
+    )
+
+
+def _filled(condition: Condition, event: AlertEvent) -> Condition:
+    return condition.model_copy(update={"promql": fill_promql(condition.promql, event)})

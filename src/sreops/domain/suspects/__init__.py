@@ -1,0 +1,1 @@
+"""Suspects: which service's series and lines changed first and most."""

@@ -1,0 +1,1 @@
+"""Text from outside: quoting, redaction, patterns."""

@@ -1,0 +1,1 @@
+"""Recorded incidents: read, asked, scored, exported; only commands import it."""

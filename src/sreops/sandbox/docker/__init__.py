@@ -1,0 +1,1 @@
+"""A Docker Engine that speaks the API, with containers that fall ill."""

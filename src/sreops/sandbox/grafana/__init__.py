@@ -1,0 +1,1 @@
+"""A Grafana that speaks the API: data source proxy, alerts, annotations."""

@@ -1,0 +1,1 @@
+"""A Loki that speaks the API, with LogQL."""

@@ -1,0 +1,1 @@
+"""A Prometheus that speaks the API, with rules."""

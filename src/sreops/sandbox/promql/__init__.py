@@ -1,0 +1,1 @@
+"""PromQL: parsed and evaluated for the sandbox."""

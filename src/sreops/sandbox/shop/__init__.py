@@ -1,0 +1,1 @@
+"""The small shop whose services fall ill in the demo."""
