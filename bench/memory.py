@@ -58,7 +58,7 @@ def correlated(client: httpx.Client) -> int:
 def send(client: httpx.Client, first: int, last: int) -> None:
     """Send alerts first to last and return when all of them are correlated."""
     for number in range(first, last, ALERTS_PER_REQUEST):
-        answer = client.post("/alerts", content=body(number))
+        answer = client.post("/alerts", content=body(number), headers={"Content-Type": "application/json"})
         if answer.status_code != 202:
             raise RuntimeError(f"an alert was refused: {answer.status_code} {answer.text}")
         if number % 500 == 0:

@@ -20,6 +20,7 @@
     │   ├── QueryRefused
     │   ├── IssuesRefused
     │   ├── EngineRefused
+    │   │   └── TargetAmbiguous    several containers have this name: a person chooses
     │   └── AnalystRefused
     │       └── BudgetSpent        a ceiling on what the model may take would be passed: it was not asked
     ├── OutcomeUnknown             the engine got the request, its answer was lost
@@ -145,6 +146,14 @@ class IssuesRefused(Refused):
 
 class EngineRefused(Refused):
     """The container engine refused the request: nothing was done."""
+
+
+class TargetAmbiguous(EngineRefused):
+    """Several containers answer to this name; ``choice`` names them."""
+
+    def __init__(self, message: str, choice: Sequence[str]) -> None:
+        self.choice = tuple(choice)
+        super().__init__(message)
 
 
 class AnalystRefused(Refused):

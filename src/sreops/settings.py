@@ -187,6 +187,7 @@ class WebhookSettings(BaseModel):
     max_alerts: int = Field(2000, ge=1)
     retry_after_s: int = Field(5, ge=1)
     take_test_alerts: bool = False
+    anonymous_autonomous: bool = False  # without credentials, may an alert's tier be autonomous?
 
     @property
     def configured(self) -> bool:
@@ -276,12 +277,14 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    public_url: OptionalUrl = None  # where people reach it: for links, and a name by which it answers
     data_dir: Path = Path("data")
     runbooks: Path = Path("runbooks.yaml")
     database_url: str = ""
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
+    service_labels: Names = ()  # which labels may name the subject, instead of our own order
     dry_run: bool = False
     allow_anonymous: bool = False
     api_token: OptionalSecret = None

@@ -32,6 +32,7 @@ class Scene(Protocol):
         tty: bool = False,
         image: str | None = None,
         network: str | None = None,
+        stop_timeout_s: int | None = None,
     ) -> str:
         """Start a container, in a network of that name (made where there is none) or else the host's."""
         ...
@@ -201,6 +202,21 @@ class ContainersContract:
         after = await containers.inspect(container_id, timeout_s=T)
         assert after is not None
         assert after.running
+
+    async def test_without_a_stop_timeout_of_ours_the_containers_own_holds(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        patient = await scene.run(name, ignores_term=True, stop_timeout_s=2)
+        silent = await scene.run(f"{name}-silent")
+        seen = await containers.inspect(patient, timeout_s=T)
+        assert seen is not None
+        assert seen.stop_timeout_s == 2.0
+        said_nothing = await containers.inspect(silent, timeout_s=T)
+        assert said_nothing is not None
+        assert said_nothing.stop_timeout_s is None
+        began = time.monotonic()
+        await containers.restart(patient, stop_timeout_s=None, timeout_s=T)
+        assert 1.9 <= time.monotonic() - began < 9, "neither our default nor the engine's"
 
     async def test_a_stopped_one_is_started_and_a_running_one_is_left(
         self, scene: Scene, containers: DockerContainers, name: str

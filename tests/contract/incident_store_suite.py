@@ -7,6 +7,8 @@ as a second replica or as the process after a crash would.
 from store_dispatch_suite import DispatchSuite
 from store_effects_suite import ApprovalsSuite, EffectsSuite
 from store_intake_suite import IntakeSuite
+from store_notices_suite import NoticesSuite
+from store_people_suite import PeopleSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
 from store_replicas_suite import ReplicasSuite
 from store_upkeep_suite import DeadLetterSuite, RetentionSuite
@@ -23,5 +25,7 @@ class IncidentStoreSuite(
     DeadLetterSuite,
     RetentionSuite,
     ReplicasSuite,
+    NoticesSuite,
+    PeopleSuite,
 ):
     """The whole contract."""

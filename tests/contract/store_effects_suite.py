@@ -160,6 +160,74 @@ class EffectsSuite:
         await ended(store, shop, now=at(4))
         assert await facts(["database"]) == (False, 1)
 
+    async def test_a_target_is_one_whatever_it_is_called(self, store: SqlIncidentStore) -> None:
+        what = "docker/compose/shop/payments"
+        first = await at_work(store, "payments")
+        await store.begin_effect(first, effect_of(first, standing=what), LIMITS, now=T0)
+        second = await at_work(store, "shop-payments-1", now=at(1))
+        again = effect_of(second, standing=what, now=at(2))
+
+        async def facts(standing: str) -> tuple[bool, int]:
+            found = await store.policy_facts(
+                second.incident_id, second.service, "r", now=at(2), targets=[second.service], standings=[standing]
+            )
+            return found.service_busy, found.effects_last_hour
+
+        assert await facts(what) == (True, 1)
+        assert await facts("docker/compose/monitoring/payments") == (False, 0)
+        with pytest.raises(EffectBlocked, match="remediating payments"):
+            await store.begin_effect(second, again, LIMITS, now=at(2))
+        await ended(store, first, now=at(3))
+        assert await facts(what) == (False, 1)
+        with pytest.raises(EffectBlocked, match="cools down"):
+            await store.begin_effect(second, again, LIMITS, now=at(4), cooldown_s=60)
+        await store.begin_effect(second, again, LIMITS, now=at(61), cooldown_s=60)
+
+    async def test_two_targets_of_one_name_are_two_and_rows_of_0_1_match_by_name(self, store: SqlIncidentStore) -> None:
+        ours, theirs = "docker/compose/shop/db", "docker/compose/monitoring/db"
+        first = await at_work(store, "shop")
+        await store.begin_effect(first, effect_of(first, target="db", standing=theirs), LIMITS, now=T0)
+        old = await at_work(store, "cart", now=at(1))
+        await store.begin_effect(old, effect_of(old, target="cache"), LIMITS, now=at(1))
+        asking = await at_work(store, "search", now=at(2))
+
+        async def effects_of(names: list[str], standing: str) -> int:
+            found = await store.policy_facts(
+                asking.incident_id, "search", "r", now=at(3), targets=names, standings=[standing]
+            )
+            return found.effects_last_hour
+
+        assert await effects_of(["db", "shop-db-1"], ours) == 0
+        assert await effects_of(["db"], theirs) == 1
+        assert await effects_of(["cache", "shop-cache-1"], "docker/compose/shop/cache") == 1
+        assert await effects_of(["shop-cache-1"], "docker/compose/shop/cache") == 0
+
+    async def test_failures_are_counted_on_a_target_whatever_it_was_called(self, store: SqlIncidentStore) -> None:
+        what = "docker/compose/shop/payments"
+        for number, name in enumerate(("payments", "shop-payments-1", "payments_1")):
+            lease = await at_work(store, name, now=at(10 * number))
+            now = at(10 * number)
+            effect = effect_of(lease, standing=what, now=now, runbook_id=f"r{number}")
+            await store.begin_effect(lease, effect, LIMITS, now=now)
+            await store.end_effect(lease, effect.effect_id, EffectOutcome.succeeded, "", now=now)
+            await ended(store, lease, now=at(10 * number + 5), **INEFFECTIVE)
+        probe = await at_work(store, "probe", now=at(99))
+        for standing, failures in ((what, 3), ("docker/compose/shop/cart", 0)):
+            facts = await store.policy_facts(probe.incident_id, "probe", "r", now=at(99), standings=[standing])
+            assert facts.failures_in_a_row == failures
+        by_name = await store.policy_facts(probe.incident_id, "payments", "r", now=at(99), standings=[])
+        assert by_name.failures_in_a_row == 1
+
+    async def test_the_breaker_that_0_1_opened_holds_for_its_target(self, store: SqlIncidentStore) -> None:
+        for number in range(3):
+            await acted(store, "payments", begin=10 * number, end=10 * number + 5, runbook=f"r{number}", **INEFFECTIVE)
+        probe = await at_work(store, "shop-payments-1", now=at(99))
+        facts = await store.policy_facts(
+            probe.incident_id, "shop-payments-1", "r", now=at(99),
+            targets=["shop-payments-1", "payments"], standings=["docker/compose/shop/payments"],
+        )  # fmt: skip
+        assert facts.failures_in_a_row == 3
+
     async def test_failures_in_a_row_end_at_a_success(self, store: SqlIncidentStore) -> None:
         async def failures(service: str, runbook: str = "restart-leak") -> int:
             incident = (await store.incidents())[0][0]

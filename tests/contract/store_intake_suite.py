@@ -311,7 +311,7 @@ class IntakeSuite:
         members = [await told(f"m{number}", 2) for number in range(120)]
         assert {(made.disposition, made.incident_id) for made in members} == {(Disposition.attach, first.incident_id)}
         storm = await store.incident(first.incident_id or "")
-        assert (len(storm.fingerprints), storm.public()["reason"]) == (121, None)
+        assert (len(storm.fingerprints), storm.public(at(9))["reason"]) == (121, None)
         assert storm.decision == {"storm": {"shared": {"cluster": "eu"}}}
         assert (await told("m7", 3)).disposition is Disposition.repeat
         ended_one = await told("m7", 4, status=AlertStatus.resolved, ends_at=at(4))

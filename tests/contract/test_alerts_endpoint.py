@@ -34,6 +34,7 @@ HALF_HOUR = timedelta(minutes=30)
 WEBHOOKS = CASES / "webhooks"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AUTH = "Authorization"
+JSON_TYPE = {"Content-Type": "application/json"}
 
 
 class FakeClock:
@@ -73,16 +74,18 @@ class Bridge:
         mint: Callable[[], str] | None = None,
         default_tier: str = "supervised",
         wall: Callable[[], datetime] = lambda: NOW,
+        whole: dict[str, Any] | None = None,
         **webhook: Any,
     ):
         self.log = MemoryLog()
         # the environment of whoever runs the tests must not configure them
-        settings = Settings(_env_file=None, webhook=WebhookSettings(**webhook), default_tier=default_tier)
+        told = {"default_tier": default_tier, **(whole or {})}
+        settings = Settings(_env_file=None, webhook=WebhookSettings(**webhook), **told)
         options = {} if mint is None else {"mint": mint}
         context = AlertsContext(event_log=self.log, settings=settings, clock=FakeClock(), wall=wall, **options)
         app = Starlette(routes=alerts_routes(context))
         transport = httpx.ASGITransport(app=app)  # raises what the app raises: a 500 fails the test loudly
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://sreops")
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost:8080", headers=JSON_TYPE)
 
     async def post(self, body: Any, path: str = "/alerts", headers: dict[str, str] | None = None) -> httpx.Response:
         content = body if isinstance(body, bytes) or hasattr(body, "__aiter__") else json.dumps(body).encode()
@@ -123,6 +126,7 @@ async def test_every_alert_is_answered_for_and_every_event_is_on_its_topic():
         "resolved": 1,
         "skipped": 2,
         "rejected": [{"index": 5, "reason": "is not an object"}],
+        "notes": answer.json()["notes"],
     }
     assert [(record.topic, record.key) for record in bridge.log.records] == [
         ("sre-critical", "payments"),
@@ -141,7 +145,7 @@ async def test_every_alert_is_answered_for_and_every_event_is_on_its_topic():
 async def test_both_spellings_and_both_methods_are_answered_without_a_redirect(path, method):
     bridge = Bridge()
     body = json.dumps(payload(alert())).encode()
-    answer = await bridge.client.request(method, path, content=body, headers={"Content-Type": "text/plain"})
+    answer = await bridge.client.request(method, path, content=body)
     assert answer.status_code == 202
 
 
@@ -311,7 +315,8 @@ async def test_a_sender_that_hangs_up_is_no_500():
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/alerts", "headers": [], "query_string": b""}
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/alerts", "headers": headers, "query_string": b""}
     await app(scope, receive, send)
     assert sent[0]["status"] == 400
 
@@ -448,6 +453,97 @@ async def test_without_credentials_shown_the_body_is_not_even_read():
         yield b""
 
     assert (await bridge.post(unread())).status_code == 401
+
+
+# --- without credentials: what a web page could send -----------------------------------------------
+
+PAGE = "https://evil.example"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "text/plain"},  # <form enctype=text/plain>: no preflight, no question
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": ""},
+        {"Origin": PAGE},
+        {"Origin": "null"},
+        {"Origin": "http://[evil"},
+        {"Origin": "http://localhost:9999"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:8080"},
+        {"Host": "rebound.example:8080", "Origin": "http://rebound.example:8080", "Sec-Fetch-Site": "same-origin"},
+        {"Host": "rebound.example"},
+        {"Host": "127.0.0.1.rebound.example"},
+        {"Host": "localhost@rebound.example"},
+        {"Host": "[::1"},
+        {"Host": ""},
+    ],
+    ids=str,
+)
+async def test_without_credentials_no_web_page_opens_an_incident(headers):
+    bridge = Bridge()
+    answer = await bridge.post(payload(alert()), headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["status"] == "refused"
+    assert bridge.log.records == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/json; charset=utf-8"},
+        {"Content-Type": "Application/JSON"},
+        {"Host": "127.0.0.1:8080"},
+        {"Host": "[::1]:8080"},
+        {"Host": "LOCALHOST."},
+        {"Host": "sreops.localhost"},
+        {"Host": "10.1.2.3:8080"},
+        {"Host": "sre.example"},
+        {"Origin": "http://localhost:8080"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=str,
+)
+async def test_without_credentials_a_sender_that_uses_our_own_names_is_heard(headers):
+    bridge = Bridge(whole={"host": "10.1.2.3", "public_url": "https://SRE.example:8443/ops"})
+    assert (await bridge.post(payload(alert()), headers=headers)).status_code == 202
+
+
+async def test_where_anonymous_senders_are_allowed_any_name_will_do_but_no_foreign_page():
+    bridge = Bridge(whole={"allow_anonymous": True})
+    assert (await bridge.post(payload(alert()), headers={"Host": "sreops:8080"})).status_code == 202
+    for headers in ({"Host": "sreops", "Origin": PAGE}, {"Host": "sreops", "Content-Type": "text/plain"}):
+        assert (await bridge.post(payload(alert()), headers=headers)).status_code == 403
+
+
+async def test_with_credentials_neither_name_nor_content_type_is_judged():
+    bridge = Bridge(token="t")
+    told = {AUTH: "Bearer t", "Host": "sreops:8080", "Content-Type": "text/plain"}
+    assert (await bridge.post(payload(alert()), headers=told)).status_code == 202
+
+
+@pytest.mark.parametrize("labels", [{"tier": "autonomous"}, {"tier": "Tier-0"}, {}], ids=str)
+async def test_without_credentials_nobody_makes_an_alert_autonomous(labels):
+    bridge = Bridge(default_tier="autonomous")
+    sent = payload(alert(labels={"alertname": "A", "severity": "critical", **labels}), alert(labels={"tier": "1"}))
+    answer = (await bridge.post(sent)).json()
+    event = read_event(bridge.log.records[0].value)
+    assert event.tier == "supervised"
+    assert "tier: autonomous, read as supervised: it was sent without credentials" in event.warnings
+    [note] = answer["notes"]
+    assert note.startswith("1 of 2 alerts: tier autonomous, read as supervised")
+    assert "SREOPS_WEBHOOK__TOKEN" in note
+
+
+@pytest.mark.parametrize("webhook", [{"token": "t"}, {"anonymous_autonomous": True}], ids=str)
+async def test_an_autonomous_alert_of_a_known_sender_stays_so(webhook):
+    bridge = Bridge(**webhook)
+    answer = (await bridge.post(payload(alert()), headers={AUTH: "Bearer t"})).json()
+    assert read_event(bridge.log.records[0].value).tier == "autonomous"
+    assert answer["notes"] == []
 
 
 # --- tracing -------------------------------------------------------------------------------------

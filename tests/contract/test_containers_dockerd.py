@@ -38,6 +38,7 @@ class DockerdScene:
         tty: bool = False,
         image: str | None = None,
         network: str | None = None,
+        stop_timeout_s: int | None = None,
     ) -> str:
         if network is not None and network not in self.networks:
             self.networks.append(network)
@@ -55,7 +56,7 @@ class DockerdScene:
             labels=labels,
             env=env,
             healthcheck=None if healthy is None else healthcheck,
-            config={"Tty": tty, "StopTimeout": 7},
+            config={"Tty": tty, **({} if stop_timeout_s is None else {"StopTimeout": stop_timeout_s})},
             host_config={"NetworkMode": network or "host"},
         )
         self.made.append(container_id)
@@ -142,10 +143,34 @@ class TestDockerd(ContainersContract):
     async def test_the_stop_timeout_and_the_image_are_read(
         self, scene: DockerdScene, containers: DockerContainers, name: str
     ) -> None:
-        container_id = await scene.run(name)
+        container_id = await scene.run(name, stop_timeout_s=7)
         seen = await containers.inspect(container_id, timeout_s=T)
         assert seen is not None
         assert (seen.stop_timeout_s, seen.image, seen.restart_policy) == (7.0, "busybox:test", "no")
+
+    async def test_what_a_container_writes_while_it_stops_as_it_wishes_is_not_lost(
+        self, scene: DockerdScene, containers: DockerContainers, name: str, dockerd: Dockerd
+    ) -> None:
+        """Its own signal, and more time than the engine's 10 s are: what a broker or a database needs to flush."""
+        script = "trap 'sleep 11; echo flushed; exit 0' USR1; while true; do sleep 600 & wait $!; done"
+        container_id = await asyncio.to_thread(
+            dockerd.run_container,
+            "busybox:test",
+            ["sh", "-c", script],
+            name=name,
+            config={"StopTimeout": 30, "StopSignal": "SIGUSR1"},
+        )
+        scene.made.append(container_id)
+        await containers.restart(container_id, stop_timeout_s=None, timeout_s=40)
+        assert "flushed" in await asyncio.to_thread(dockerd.logs, container_id)
+
+    async def test_a_service_shows_its_stop_grace_period(
+        self, scene: DockerdScene, containers: DockerContainers, name: str
+    ) -> None:
+        await scene.service(name, 1, {})
+        seen = await containers.service(name, timeout_s=T)
+        assert seen is not None
+        assert seen.stop_timeout_s == 1.0
 
     async def test_a_task_shows_its_swarm_service(
         self, scene: DockerdScene, containers: DockerContainers, name: str, dockerd: Dockerd

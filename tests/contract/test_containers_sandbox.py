@@ -62,6 +62,7 @@ class SandboxScene:
         tty: bool = False,
         image: str | None = None,
         network: str | None = None,
+        stop_timeout_s: int | None = None,
     ) -> str:
         container = self.engine.add(
             name,
@@ -72,6 +73,7 @@ class SandboxScene:
             tty=tty,
             image=image or "registry.example/shop:1.4.2",
             network=network or "host",
+            stop_timeout_s=stop_timeout_s,
         )
         for line in lines:
             self.engine.log(container, line)

@@ -126,7 +126,9 @@ async def test_what_a_node_reads_uses_indices(store: SqlIncidentStore, sent: Sen
 
 async def test_asking_for_policy_facts_uses_indices(store: SqlIncidentStore, sent: Sent) -> None:
     incident_id = await opened(store)
-    await store.policy_facts(incident_id, "payments", "restart", now=T0)
+    await store.policy_facts(
+        incident_id, "payments", "restart", now=T0, targets=["payments", "p-1"], standings=["docker/container/p-1"]
+    )
     assert await sent.full_scans() == []
 
 

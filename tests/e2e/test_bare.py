@@ -39,7 +39,7 @@ async def test_an_alert_is_analysed_and_handed_over_with_what_is_missing(sreops:
     answer = await asyncio.to_thread(sreops.post, "/alerts", webhook(alert()))
     assert (answer.status_code, answer.json()) == (
         202,
-        {"status": "accepted", "queued": 1, "resolved": 0, "skipped": 0, "rejected": []},
+        {"status": "accepted", "queued": 1, "resolved": 0, "skipped": 0, "rejected": [], "notes": []},
     )
     incident = await eventually(lambda: asyncio.to_thread(sreops.ended_incident_of, "payments"), 30)
     assert incident["status"] == "escalated"

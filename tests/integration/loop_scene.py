@@ -68,6 +68,7 @@ runbooks:
       - {action: notify, params: {message: "look at {{ service }}"}}
 """
 PACE = {
+    "SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS": "true",
     "SREOPS_VERIFY__SETTLE_S": "0.2",
     "SREOPS_VERIFY__POLL_S": "0.3",
     "SREOPS_VERIFY__TIMEOUT_S": "8",
@@ -82,6 +83,7 @@ PACE = {
     "SREOPS_EVIDENCE__DEADLINE_S": "4",
     "SREOPS_EVIDENCE__LOOKBACK_S": "600",
 }
+JSON = {"Content-Type": "application/json"}
 LEAKING = {"service": "payments", "alertname": "MemoryNearLimit"}
 
 
@@ -179,5 +181,5 @@ async def loop_scene(
             monkeypatch.setenv(name, value)
         async with running(load_settings()) as app:
             transport = httpx.ASGITransport(app=app.web)
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=JSON) as client:
                 yield Scene(app, world, client)

@@ -34,6 +34,7 @@ class Sreops(Server):
             "SREOPS_DATA_DIR": str(self.directory / "data"),
             "SREOPS_LOG_LEVEL": "info",
             "SREOPS_SHUTDOWN_GRACE_S": "5",
+            "SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS": "true",  # most tests send alerts as nobody in particular
             **(settings or {}),
         }
 

@@ -1,5 +1,6 @@
 """Policy: default deny, all reasons, and nothing that speaks against acting is ever outweighed."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -62,6 +63,10 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
         ({"targets": (TargetFacts(name="x", found=False),)}, "'x' was not found"),
         ({"targets": (TargetFacts(name="x", found=True),)}, "'x' is not allowed"),
         ({"targets": (ENABLED, TargetFacts(name="x", found=True))}, "'x' is not allowed"),
+        (
+            {"targets": (TargetFacts(name="db", found=False, choice=("a-db-1", "b-db-1")),)},
+            "any of a-db-1, b-db-1: a pers",
+        ),
         ({"dry_run": True}, "dry run"),
         ({"paused": True, "paused_why": "change freeze"}, "automation is paused: change freeze"),
         ({"failures_in_a_row": 3}, "closed to automation until a person resets it"),
@@ -92,6 +97,8 @@ def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any],
         ({"agent_action": "restart-it"}, "agent_action is 'restart-it'"),
         ({"agent_action": ""}, "agent_action is ''"),
         ({"event_received_at": NOW - timedelta(seconds=901)}, "901 s old"),
+        ({"targets": (ENABLED.model_copy(update={"stop_grace_s": 601.0}),)}, "'payments' may take 601 s to stop"),
+        ({"targets": (ENABLED.model_copy(update={"stop_grace_s": math.inf}),)}, "the restart may never end"),
     ],
 )
 def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str, Any], said: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from development_cases import ABSENT, CASES
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.subject import SubjectKind
 from sreops.domain.alerts.webhook import ParsedWebhook, event_json, parse_webhook, read_event
 from sreops.errors import PayloadRejected, RecordUnreadable
 from sreops.ports import MAX_RECORD_BYTES
@@ -89,6 +90,7 @@ def test_a_full_grafana_alert_keeps_every_field_and_needs_no_warning():
         "tier": Tier.autonomous,
         "severity": Severity.critical,
         "service": "payments",
+        "subject": {"name": "payments", "kind": SubjectKind.workload, "scope": {}, "from": "label service"},
         "values": {"A": 1.5, "C": 1.0},
         "group_key": "{}:{}",
         "dashboardURL": "",
@@ -250,8 +252,8 @@ def test_the_end_of_a_firing_alert_is_none_whatever_it_says():
         ({"container": " ", "service": "s", "job": "j"}, "s"),
         ({"instance": "i", "job": "j"}, "j"),
         ({"compose_service": "p", "app": "a"}, "p"),
-        ({"service_name": " n ", "compose_service": "p"}, "n"),
-        ({"instance": "host:9100", "alertname": "A"}, "host:9100"),
+        ({"service_name": " n ", "app": "p"}, "n"),
+        ({"instance": "host:9100", "alertname": "A"}, "host"),
         ({"alertname": "A"}, "A"),
     ],
 )

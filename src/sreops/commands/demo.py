@@ -93,6 +93,7 @@ async def _sreops(world: World, directory: Path, extra: Mapping[str, str], port:
         "SREOPS_PORT": str(port),
         "SREOPS_DATA_DIR": str(directory / "data"),
         "SREOPS_RUNBOOKS": str(runbooks),
+        "SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS": "true",
         **extra,
     }
     log_path = directory / "sreops.log"

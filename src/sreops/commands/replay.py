@@ -10,8 +10,10 @@ from rich.console import Console
 
 from sreops.app import Running, running
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.subject import in_words
 from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.records.handover import closing
+from sreops.domain.text.redaction import clean
 from sreops.errors import PayloadRejected
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
 from sreops.telemetry import configure_logging
@@ -59,12 +61,15 @@ async def _replay(settings: Settings, body: object, console: Console, timeout_s:
                 default_tier=settings.default_tier,
                 take_test_alerts=True,
                 max_alerts=settings.webhook.max_alerts,
+                service_labels=settings.service_labels,
             )
         except PayloadRejected as exc:
             console.print(f"the bridge would answer {exc.status}: {exc}", markup=False)
             return 1
         for rejection in parsed.rejected:
             console.print(f"alert {rejection.index} would be rejected: {rejection.reason}", markup=False)
+        for event in parsed.events:
+            console.print(clean(f"{event.alertname}: {in_words(event.subject)}"), markup=False)
         await _inject(app, parsed.events)
         ended = await _follow(app, len(parsed.events), console, timeout_s)
         await _tell(app, console)

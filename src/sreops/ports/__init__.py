@@ -22,6 +22,7 @@ from sreops.ports.store.approvals import Approval
 from sreops.ports.store.dispatch import AGEING_S, Backlog, Lease
 from sreops.ports.store.intake import UnreadableEvent
 from sreops.ports.store.model_ledger import ModelLedger
+from sreops.ports.store.notices import Delivery, Overdue, Telling
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
 from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
@@ -38,6 +39,7 @@ __all__ = [
     "Changes",
     "Clock",
     "Containers",
+    "Delivery",
     "EndedIncident",
     "EventLog",
     "ExtraTools",
@@ -50,11 +52,13 @@ __all__ = [
     "Logs",
     "Metrics",
     "ModelLedger",
+    "Overdue",
     "Prober",
     "Spool",
     "SpoolState",
     "StoredRecord",
     "Subscription",
+    "Telling",
     "TicketOp",
     "ToolSpec",
     "UnreadableEvent",

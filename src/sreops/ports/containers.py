@@ -45,8 +45,11 @@ class Containers(Protocol):
         """Return what this tag means now; None where the engine has no such image (any more)."""
         ...
 
-    async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:
-        """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first."""
+    async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
+        """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
+
+        ``stop_timeout_s`` is how long it may take to stop; None: as long as the container itself says.
+        """
         ...
 
     async def start(self, container_id: str, *, timeout_s: float) -> None:

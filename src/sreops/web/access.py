@@ -2,13 +2,11 @@
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,6 +14,7 @@ from starlette.responses import Response
 from sreops.ports import Clock
 from sreops.settings import Settings
 from sreops.web.answers import Refusal
+from sreops.web.origin import asked_by_own_page, asked_name, is_loopback
 
 SESSION_COOKIE: Final = "sreops_session"
 SESSION_TTL: Final = timedelta(hours=12)
@@ -82,17 +81,12 @@ class Access:
     def check_same_origin(self, request: Request) -> None:
         """Raise Refusal(403) where a browser says that another site's page sent this change.
 
-        Browsers send Sec-Fetch-Site (only over TLS and to loopback) or at least Origin with every POST; who sends
-        neither is no browser, and then there must be no cookie that a browser would have added.
+        Who says nothing of it is no browser, and then there must be no cookie that a browser would have added.
         """
         if request.method in _SAFE_METHODS:
             return
-        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-        if site is not None:
-            same = site in ("same-origin", "none")
-        elif origin is not None:
-            same = _netloc(origin) == request.headers.get("host", "").lower()
-        else:
+        same = asked_by_own_page(request)
+        if same is None:
             same = SESSION_COOKIE not in request.cookies
         if not same:
             raise Refusal(403, "this change was asked for by a page of another site", "use the page of sreops itself")
@@ -102,8 +96,8 @@ class Access:
 
         (DNS rebinding: to the browser such a page would be of the same origin.)
         """
-        name = _hostname(request.headers.get("host", ""))
-        if self._any_host or name in ("", "localhost", self._host.lower()) or _loopback(name):
+        name = asked_name(request)
+        if self._any_host or name in ("", self._host.lower()) or is_loopback(name):
             return
         raise Refusal(
             403,
@@ -160,26 +154,3 @@ class Access:
             return False
         until = claim.partition(".")[0]  # ours, since the signature holds
         return int(until) > self._clock.now().timestamp() and given not in self._signed_out
-
-
-def _netloc(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _hostname(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return "?"
-
-
-def _loopback(name: str) -> bool:
-    if name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -24,6 +24,7 @@ from sreops.ports import Clock, EventLog, LogRecord
 from sreops.settings import Settings
 from sreops.telemetry import ALERTS, REQUESTS_REFUSED, log
 from sreops.web.credentials import WebhookCredentials
+from sreops.web.origin import asked_by_own_page, asked_name, is_loopback, name_of_url
 
 ALERTS_ACCEPTED: Final = "alerts.accepted"
 ALERTS_REFUSED: Final = "alerts.refused"
@@ -143,6 +144,8 @@ class _Bridge:
         self._context = context
         self._webhook = context.settings.webhook
         self._credentials = WebhookCredentials(self._webhook)
+        self._any_host = context.settings.allow_anonymous
+        self._names = {context.settings.host.lower(), name_of_url(context.settings.public_url or "")} - {""}
         self._in_flight = 0
         self._accepted_log = _AcceptedLog()
 
@@ -164,6 +167,8 @@ class _Bridge:
         return self._accepted(parsed)
 
     async def _take(self, request: Request) -> ParsedWebhook:
+        if not self._credentials.required:
+            self._check_sender(request)
         shown = not self._credentials.required or self._credentials.accept_authorization(request.headers)
         if not shown and not self._credentials.may_sign(request.headers):
             raise self._unauthorized()
@@ -183,6 +188,29 @@ class _Bridge:
             except EventLogRefused as exc:  # not expected: parsing keeps events far below the limit
                 raise _Refusal(413, f"the event log takes none of {len(records)} events: {exc}") from exc
         return parsed
+
+    def _check_sender(self, request: Request) -> None:
+        """Raise _Refusal(403) for what a page in somebody's browser could send us; only where nothing else proves who.
+
+        A plain form of any page may post text/plain to 127.0.0.1, and a page whose name is made to point here (DNS
+        rebinding) may post anything: but by that name.
+        """
+        name = asked_name(request)
+        if not (self._any_host or name in self._names or is_loopback(name)):
+            raise _Refusal(
+                403,
+                f"POST /alerts has no credentials and answers to this machine's own names only, not {name[:100]!r}: "
+                "set SREOPS_WEBHOOK__TOKEN and send it, or set SREOPS_PUBLIC_URL to the address that senders use",
+            )
+        if asked_by_own_page(request) is False:
+            raise _Refusal(403, "this was sent by a page of another site, and POST /alerts has no credentials")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise _Refusal(
+                403,
+                f"POST /alerts has no credentials and takes application/json only, not {kind[:100]!r}: "
+                "set SREOPS_WEBHOOK__TOKEN and send it, or send Content-Type: application/json",
+            )
 
     async def _read_body(self, request: Request) -> bytes:
         limit = self._webhook.max_body_bytes
@@ -215,6 +243,8 @@ class _Bridge:
                 default_tier=self._context.settings.default_tier,
                 take_test_alerts=self._webhook.take_test_alerts,
                 max_alerts=self._webhook.max_alerts,
+                service_labels=self._context.settings.service_labels,
+                may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous,
             )
         except PayloadRejected as exc:
             raise _Refusal(exc.status, str(exc)) from exc
@@ -229,7 +259,8 @@ class _Bridge:
             log.warning(ALERT_REJECTED, index=one.index, reason=one.reason)
         self._accepted_log.add(**counts, rejected=len(parsed.rejected))
         rejected = [{"index": one.index, "reason": one.reason} for one in parsed.rejected]
-        return JSONResponse({"status": "accepted", **counts, "rejected": rejected}, status_code=202)
+        body = {"status": "accepted", **counts, "rejected": rejected, "notes": list(parsed.notes)}
+        return JSONResponse(body, status_code=202)
 
     def _unauthorized(self) -> _Refusal:
         return _Refusal(401, "no valid credentials", {"WWW-Authenticate": self._credentials.challenge})

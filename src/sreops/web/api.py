@@ -130,7 +130,8 @@ class _Api:
             limit=whole_number(request, "limit", 50, least=1, most=MAX_PAGE),
             cursor=query.get("cursor") or None,
         )
-        return answer({"items": [incident.public() for incident in found], "next": following})
+        now = self._context.clock.now()
+        return answer({"items": [incident.public(now) for incident in found], "next": following})
 
     async def incident(self, request: Request) -> Response:
         incident = await self._store.incident(request.path_params["incident_id"])
@@ -143,7 +144,7 @@ class _Api:
             self._store.approval(incident.id, incident.episode),
         )
         return answer(
-            incident.public()
+            incident.public(self._context.clock.now())
             | {
                 "events": [event.model_dump(mode="json") | {"disposition": how} for event, how in events],
                 "events_total": max(incident.event_count, len(events)),

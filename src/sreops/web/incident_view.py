@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.subject import in_words as subject_in_words
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.record import Record, RecordKind
@@ -104,6 +105,7 @@ class IncidentView:
     """All that the template of one incident needs."""
 
     incident: Incident
+    subject: str  # who it is, what tells it from its namesakes, and why it was taken
     now: datetime
     stages: Sequence[Stage]
     lines: Sequence[Line]
@@ -150,6 +152,7 @@ def view_incident(
     looked = _last_look(records, incident.episode_at)
     return IncidentView(
         incident=incident,
+        subject=subject_in_words(incident.subject),
         now=now,
         stages=_stages(incident, records),
         lines=[_line(record) for record in records],

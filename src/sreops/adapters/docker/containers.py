@@ -22,7 +22,7 @@ from sreops.adapters.docker.states import (
 )
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
 from sreops.domain.evidence.peers import PROJECT_LABEL
-from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid
+from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, TargetAmbiguous
 from sreops.ports import Health
 from sreops.settings import DockerSettings
 
@@ -58,17 +58,18 @@ class DockerContainers:
     async def find(self, name: str, *, timeout_s: float) -> ContainerState | None:
         """Return the container of exactly this name, else the only one of this Compose service; else None.
 
-        Several of one Compose service raise EngineRefused that names them: which one is meant is for a person.
+        Several of one Compose service raise TargetAmbiguous that names them: which one is meant is for a person.
         """
         if not _NAME.fullmatch(name):
             return None  # no container can have this name, and nothing of it reaches the engine
         deadline = time.monotonic() + timeout_s
         found = await self._called(name, deadline)
         if len(found) > 1:
-            names = ", ".join(sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])[:10])
-            raise EngineRefused(
-                f"docker: {len(found)} containers are of Compose service {name} ({names}): "
-                "name one of them with the runbook's params.container"
+            choice = sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])
+            raise TargetAmbiguous(
+                f"docker: {len(found)} containers are of Compose service {name} ({', '.join(choice[:10])}): "
+                "name one of them with the runbook's params.container",
+                choice,
             )
         container_id = found[0].get("Id") if found else None
         if not isinstance(container_id, str):
@@ -183,13 +184,15 @@ class DockerContainers:
             raise EngineUnavailable(f"docker: GET /{path}: the answer is not an image")
         return state
 
-    async def restart(self, container_id: str, *, stop_timeout_s: int, timeout_s: float) -> None:
+    async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
+
+        ``stop_timeout_s`` None leaves the container its own: a ``t`` would outrank it, and kill it in its last write.
 
         A 500 is OutcomeUnknown: the engine stops before it starts, and only the start may have failed.
         """
         path = f"containers/{_full_id(container_id)}/restart"
-        params = {"t": str(stop_timeout_s)}
+        params = {} if stop_timeout_s is None else {"t": str(stop_timeout_s)}
         answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
         _expect(answer, "restart", 204)
 

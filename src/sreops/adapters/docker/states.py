@@ -16,7 +16,7 @@ from sreops.domain.text.redaction import one_line
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
 COMPOSE_SERVICE_LABEL, COMPOSE_ONEOFF_LABEL = SERVICE_LABEL, ONEOFF_LABEL
 COMPOSE_CONFIG_LABEL = "com.docker.compose.config-hash"
-DEFAULT_STOP_TIMEOUT_S = 10.0
+_NS = 1_000_000_000
 _HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
 _FAILED = frozenset({"failed", "rejected", "orphaned"})
 _HEALTH_LOG_ENTRIES = 5
@@ -51,7 +51,7 @@ def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
         finished_at=moment(state.get("FinishedAt")),
         labels=labels,
         restart_policy=_text(_part(host, "RestartPolicy").get("Name")),
-        stop_timeout_s=float(stop_timeout_s) if stop_timeout_s is not None else DEFAULT_STOP_TIMEOUT_S,
+        stop_timeout_s=float(stop_timeout_s) if stop_timeout_s is not None else None,
         memory_limit_bytes=_whole(host.get("Memory")) or None,
         swarm_service=labels.get(SWARM_SERVICE_LABEL),
         image_id=_text(shown.get("Image")),
@@ -98,6 +98,7 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
     ended = [_part(task, "Status") for task in mine if _part(task, "Status").get("State") in _FAILED]
     failed_at = [at for status in ended if (at := moment(status.get("Timestamp"))) is not None]
     replicas = replicas_of(spec)
+    grace_ns = _whole(_part(_part(spec, "TaskTemplate"), "ContainerSpec").get("StopGracePeriod"))
     return ServiceState(
         id=service_id,
         name=name,
@@ -105,6 +106,7 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
         running=running,
         labels=labels_of(spec.get("Labels")),
         failed_at=tuple(sorted(failed_at)),
+        stop_timeout_s=grace_ns / _NS if grace_ns is not None else None,
     )
 
 

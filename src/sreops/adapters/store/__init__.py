@@ -13,6 +13,8 @@ from sreops.adapters.store.dispatch import Dispatch
 from sreops.adapters.store.inbox import Inbox
 from sreops.adapters.store.ledger import Ledger
 from sreops.adapters.store.model_calls import ModelCalls
+from sreops.adapters.store.notices import Notices
+from sreops.adapters.store.people import People
 from sreops.adapters.store.reading import Reading
 from sreops.adapters.store.records import Records
 from sreops.adapters.store.retention import Retention
@@ -35,6 +37,8 @@ class SqlIncidentStore(
     Tickets,
     Turns,
     ModelCalls,
+    Notices,
+    People,
     Records,
     Retention,
     Reading,

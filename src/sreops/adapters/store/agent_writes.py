@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.leases import Part, held, incident_row
+from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
@@ -15,6 +16,7 @@ from sreops.adapters.store.tables import endings, evidence, incidents
 from sreops.adapters.store.tickets import queue
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.records.notice import of_change
 from sreops.ports import Changes, Lease
 
 _UPDATE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))
@@ -22,7 +24,10 @@ _ENDING_OF = (endings.c.incident_id == bindparam("of_incident")) & (endings.c.ep
 _FORGET_ENDING, _ENDING = Prepared(delete(endings).where(_ENDING_OF)), Prepared(insert(endings))
 _EVIDENCE_OF = (evidence.c.incident_id == bindparam("of_incident")) & (evidence.c.id == bindparam("of_id"))
 _EVIDENCE_AGAIN, _EVIDENCE = Prepared(update(evidence).where(_EVIDENCE_OF)), Prepared(insert(evidence))
-_FIXED = {"id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"}
+_FIXED = {
+    *("id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"),
+    *("cleared_at", "acknowledged_by", "acknowledged_at", "closed", "given_back", "feedback"),
+}
 WRITABLE = frozenset(Incident.model_fields) - _FIXED
 """Fields that a step may write; the others belong to correlation and to the ledger."""
 
@@ -70,9 +75,16 @@ def _write_incident(
     values = incident.model_dump(mode="json", include=set(WRITABLE))
     values |= {"ended_at": incident.ended_at, "all_resolved_at": incident.all_resolved_at}
     values |= _waiting(row, incident.status, now)
+    notice = of_change(current, incident)
+    if notice is not None and notice.kind.asks and incident.acknowledged_by is not None:
+        # who knew of what was before does not know of this
+        incident = incident.model_copy(update={"acknowledged_by": None, "acknowledged_at": None})
+        values |= {"acknowledged_by": None, "acknowledged_at": None}
     _UPDATE.run(connection, of_incident=row.id, **values)
     if incident.status.ended:
         _write_ending(connection, incident)
+    if notice is not None:
+        put_out(connection, notice, now)
     return incident
 
 

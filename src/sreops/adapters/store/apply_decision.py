@@ -9,14 +9,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from sreops.adapters.store.leases import incident_row
+from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell_all
+from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import inbox, incident_alerts, incidents, work
 from sreops.adapters.store.tickets import queue, queue_line
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.correlation import Correlation, Disposition, ended_at_of
-from sreops.domain.incidents.incident import INCIDENT_NAMESPACE, IncidentStatus, Reason, incident_id_of
+from sreops.domain.incidents.incident import INCIDENT_NAMESPACE, Incident, IncidentStatus, Reason, incident_id_of
+from sreops.domain.records.notice import came_back, cleared
 from sreops.domain.records.record import Thought
 from sreops.errors import NotFound
 from sreops.ports import TicketOp
@@ -118,6 +122,7 @@ def _open(
             episode=1,
             status=IncidentStatus.investigating.value,
             service=event.service,
+            subject=event.subject.model_dump(mode="json"),
             alertname=event.alertname,
             severity=event.severity.value,
             tier=event.tier.value,
@@ -165,7 +170,8 @@ def _attach(
     connection: Connection, incident: Row[Any], event: AlertEvent, decision: Correlation, now: datetime
 ) -> None:
     if _fires(connection, incident.id, event):
-        _update(connection, incident, all_resolved_at=None, resolve_proven=True)
+        _update(connection, incident, all_resolved_at=None, resolve_proven=True, cleared_at=None)
+    _learn_scope(connection, incident, event)
     if decision.storm is not None:
         told = {**(incident.decision or {}), "storm": {"shared": decision.storm}}
         _update(connection, incident, decision=told)
@@ -177,7 +183,9 @@ def _attach(
 
 def _refire(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
     _fires(connection, incident.id, event)
-    _begin_anew(connection, incident, now, all_resolved_at=None, resolve_proven=True)
+    _learn_scope(connection, incident, event)
+    begin_anew(connection, incident, now, all_resolved_at=None, resolve_proven=True, cleared_at=None)
+    put_out(connection, came_back(_as_it_is(connection, incident.id), event, _ended_as(incident)), now)
 
 
 def _requeue(connection: Connection, incident: Row[Any], event: AlertEvent, _: Correlation, now: datetime) -> None:
@@ -185,7 +193,7 @@ def _requeue(connection: Connection, incident: Row[Any], event: AlertEvent, _: C
     alert = incident_alerts.c
     alerts = connection.execute(select(alert.ended_at, alert.proven).where(alert.incident_id == incident.id)).all()
     over = bool(alerts) and all(row.ended_at is not None for row in alerts)
-    _begin_anew(
+    begin_anew(
         connection,
         incident,
         now,
@@ -194,7 +202,8 @@ def _requeue(connection: Connection, incident: Row[Any], event: AlertEvent, _: C
     )
 
 
-def _begin_anew(connection: Connection, incident: Row[Any], now: datetime, **alerts: object) -> None:
+def begin_anew(connection: Connection, incident: Row[Any], now: datetime, **changes: object) -> None:
+    """Begin the incident's next episode, which is worked on from its first node."""
     _update(
         connection,
         incident,
@@ -209,7 +218,10 @@ def _begin_anew(connection: Connection, incident: Row[Any], now: datetime, **ale
         decision=None,
         waited_us=0,
         waiting_since=None,
-        **alerts,
+        acknowledged_by=None,
+        acknowledged_at=None,
+        closed=None,
+        **changes,
     )
     connection.execute(
         update(work)
@@ -228,8 +240,12 @@ def _resolve(
         .where(alert.incident_id == incident.id, alert.fingerprint == event.fingerprint)
         .values(ended_at=ended_at_of(event), proven=event.proves_recovery, last_event_id=event.event_id)
     )
+    if decision.all_resolved:
+        _update(connection, incident, cleared_at=ended_at_of(event))
     if incident.ended_at is not None:
         if incident.status == IncidentStatus.escalated.value:
+            if decision.all_resolved:
+                put_out(connection, cleared(_as_it_is(connection, incident.id)), now)
             still = "" if decision.all_resolved else " Others still fire."
             _note(connection, incident, event, f"Alert **{event.alertname}** was resolved.{still}", now)
         return
@@ -265,8 +281,24 @@ def _fires(connection: Connection, incident_id: str, event: AlertEvent) -> bool:
     return True
 
 
+def _learn_scope(connection: Connection, incident: Row[Any], event: AlertEvent) -> None:
+    """Add what an alert says of the incident's subject: of another's, as in a storm, nothing."""
+    known = Subject.model_validate(incident.subject or {"name": incident.service})
+    if (learnt := known.joined_by(event.subject)) != known:
+        _update(connection, incident, subject=learnt.model_dump(mode="json"))
+
+
 def _update(connection: Connection, incident: Row[Any], **values: object) -> None:
     connection.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+
+
+def _as_it_is(connection: Connection, incident_id: str) -> Incident:
+    [incident] = incidents_of(connection, [incident_row(connection, incident_id)])
+    return incident
+
+
+def _ended_as(incident: Row[Any]) -> str:
+    return "closed by a person" if incident.closed else incident.resolution or incident.reason or incident.status
 
 
 def _member(event: AlertEvent) -> str:

@@ -4,13 +4,14 @@ A person resets it by resuming automation (``POST /api/automation/resume``), whe
 failed before counts no more. The switch's audited record says who and why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, and_, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, false, or_, select
 
 from sreops.adapters.store.automation import pause_state_of
-from sreops.adapters.store.columns import EPOCH
+from sreops.adapters.store.columns import EPOCH, PlainText
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, endings
 from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
@@ -18,12 +19,28 @@ from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 _FAR_BACK = 50  # the breaker opens at three; more than this makes no difference
 
 
-def _endings(touched: Column[str]) -> Prepared:
+def touched(names: int, standings: int) -> ColumnElement[bool]:
+    """Return the condition that an effect was done to one of so many targets.
+
+    By standing identity; rows of 0.1 have none, and match by any name. Concatenation keeps an index of all their
+    empty ones out of it: the index by name reads what is needed.
+    """
+    one_of = [bindparam(f"name_{number}", type_=PlainText()) for number in range(names)]
+    of_0_1 = (effects.c.standing + "") == ""
+    by_standing = [bindparam(f"standing_{number}", type_=PlainText()) for number in range(standings)]
+    return or_(
+        effects.c.standing.in_(by_standing) if by_standing else false(),
+        and_(effects.c.target.in_(one_of), of_0_1),
+        and_(effects.c.service.in_(one_of), of_0_1),
+    )
+
+
+def _endings(done_to: ColumnElement[bool]) -> Prepared:
     """Return the query of how the episodes ended in which something was done to or by one thing, newest first.
 
     From the effects to their endings, because of endings there are many more: most end without an effect.
     """
-    of = select(effects.c.incident_id, effects.c.episode).where(touched == bindparam("of_name")).distinct().subquery()
+    of = select(effects.c.incident_id, effects.c.episode).where(done_to).distinct().subquery()
     return Prepared(
         select(endings.c.status, endings.c.verification)
         .join(of, and_(of.c.incident_id == endings.c.incident_id, of.c.episode == endings.c.episode))
@@ -33,16 +50,30 @@ def _endings(touched: Column[str]) -> Prepared:
     )
 
 
-_OF_SERVICE, _OF_RUNBOOK = _endings(effects.c.service), _endings(effects.c.runbook_id)
+_OF_SERVICE = _endings(effects.c.service == bindparam("of_name"))
+_OF_RUNBOOK = _endings(effects.c.runbook_id == bindparam("of_name"))
 
 
-def failures_in_a_row(connection: Connection, service: str, runbook_id: str) -> int:
-    """Return the failures since the last success or reset, on the service or the runbook, whichever is more."""
+@cache
+def _of_target(names: int) -> Prepared:
+    return _endings(touched(names, 1))
+
+
+def failures_in_a_row(
+    connection: Connection,
+    service: str,
+    runbook_id: str,
+    names: Collection[str] = (),
+    standings: Collection[str] = (),
+) -> int:
+    """Return the failures since the last success or reset: on the service, the runbook, a target; the most of them."""
     switch = pause_state_of(connection)
     since = EPOCH if switch["paused"] or switch["at"] is None else switch["at"]
+    named = {f"name_{number}": name for number, name in enumerate(sorted(names))}
     return max(
         _count(_OF_SERVICE.all(connection, of_name=service, since=since)),
         _count(_OF_RUNBOOK.all(connection, of_name=runbook_id, since=since)),
+        *(_count(_of_target(len(named)).all(connection, standing_0=one, since=since, **named)) for one in standings),
     )
 
 

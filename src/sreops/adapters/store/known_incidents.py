@@ -55,9 +55,10 @@ class Known:
         self._look_up(events)
 
     def of(self, event: AlertEvent) -> list[KnownIncident]:
-        """Return what ``domain/incidents/correlation.py`` asks for, newest first: of the service, those open or recently ended.
+        """Return what ``domain/incidents/correlation.py`` asks for, newest first.
 
-        Those with the fingerprint or the event's id come of whatever age.
+        Of the service, those that are open or have recently ended; those with the fingerprint or the event's id
+        come of whatever age.
         """
         ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(event.service)))
         own = incident_id_of(event)

@@ -1,14 +1,14 @@
 """The effects ledger: the intent before, the outcome after, and the last guards between them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from sreops.adapters.store.automation import pause_state_of
-from sreops.adapters.store.breaker import failures_in_a_row
+from sreops.adapters.store.breaker import failures_in_a_row, touched
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.prepared import Prepared
@@ -18,6 +18,7 @@ from sreops.adapters.store.tables import effects, incidents
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.records.record import Action
 from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
+from sreops.domain.remediation.standing import Touched, concerns
 from sreops.errors import EffectBlocked, NotFound
 from sreops.ports import Lease
 
@@ -36,7 +37,9 @@ _BY_ID, _INTENT, _OUTCOME = (
     Prepared(update(effects).where(_MINE)),
 )
 _ACTING = Prepared(
-    select(incidents.c.id, incidents.c.service, effects.c.service.label("touched"), effects.c.target)
+    select(
+        incidents.c.id, incidents.c.service, effects.c.service.label("touched"), effects.c.target, effects.c.standing
+    )
     .join(effects, and_(effects.c.incident_id == incidents.c.id, effects.c.episode == incidents.c.episode))
     .where(incidents.c.ended_at.is_(None), incidents.c.id != bindparam("but"))
 )
@@ -52,6 +55,7 @@ class Ledger(Part):
         limits: PolicyLimits,
         *,
         now: datetime,
+        cooldown_s: float = 0.0,
         doubted_resolve_at: datetime | None = None,
     ) -> Effect:
         """Write the intent with its snapshot, and its audited action; return it as stored."""
@@ -63,12 +67,12 @@ class Ledger(Part):
             there = _effect_of_step(connection, effect)
             if there is not None:
                 return effect_of(there)
-            _guard(connection, effect, limits, doubted_resolve_at)
+            _guard(connection, effect, limits, now, cooldown_s, doubted_resolve_at)
             values = effect.model_dump(mode="json", exclude={"outcome", "outcome_at"})
             values |= {"intent_at": effect.intent_at, "outcome": None, "outcome_at": None}
             _INTENT.run(connection, **values)
             stored = _stored(connection, effect.incident_id, effect.effect_id)
-            data = {"snapshot": stored.snapshot, "runbook_id": stored.runbook_id}
+            data = {"snapshot": stored.snapshot, "runbook_id": stored.runbook_id, "standing": stored.standing}
             audit(connection, stored.incident_id, _action(stored, "intent", "", data), now, self._audit_key)
             return stored
 
@@ -103,48 +107,72 @@ class Ledger(Part):
         return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
 
     async def policy_facts(
-        self, incident_id: str, service: str, runbook_id: str, *, now: datetime, targets: Sequence[str] = ()
+        self,
+        incident_id: str,
+        service: str,
+        runbook_id: str,
+        *,
+        now: datetime,
+        targets: Sequence[str] = (),
+        standings: Sequence[str] = (),
     ) -> PolicyFacts:
         """Return recent automation facts; effects of this incident's running episode are not counted.
 
-        An effect is of a service where it was done for it or to it: ten services that suffer from one database
-        must not restart it ten times.
+        What was done to a target counts for whoever would do it again: ten services that suffer from one database
+        must not restart it ten times, whatever each of them calls it.
         """
         names = {service, *targets}
 
         def facts(connection: Connection) -> PolicyFacts:
             pause = pause_state_of(connection)
             episode = incident_row(connection, incident_id).episode
-            [others] = _others(len(names)).all(
-                connection,
-                of_incident=incident_id,
-                of_episode=episode,
-                since=moment(micros(now) - _HOUR_US),
-                **{f"name_{number}": name for number, name in enumerate(sorted(names))},
-            )
+            others = _others(connection, incident_id, episode, service, names, standings, now)
             acting = _acting(connection, incident_id)
             return PolicyFacts(
                 paused=pause["paused"],
                 paused_why=_why_paused(pause) if pause["paused"] else "",
                 last_effect_at=others.newest,
                 effects_last_hour=others.lately,
-                running_now=len(acting),
-                service_busy=any(names & touched for touched in acting.values()),
-                failures_in_a_row=failures_in_a_row(connection, service, runbook_id),
+                running_now=len({other for other, _ in acting}),
+                service_busy=any(concerns({service}, names, standings, one) for _, one in acting),
+                failures_in_a_row=failures_in_a_row(connection, service, runbook_id, names, standings),
             )
 
         return await self._db.read(facts)
 
 
+def _others(
+    connection: Connection,
+    incident_id: str,
+    episode: int,
+    service: str,
+    names: Collection[str],
+    standings: Collection[str],
+    now: datetime,
+) -> Row[Any]:
+    """Return when the newest effect for or to these was, and how many there were lately, but by this episode."""
+    named = {f"name_{number}": name for number, name in enumerate(sorted(names))}
+    standing = {f"standing_{number}": one for number, one in enumerate(sorted(standings))}
+    [found] = _done_to(len(named), len(standing)).all(
+        connection,
+        of_incident=incident_id,
+        of_episode=episode,
+        of_service=service,
+        since=moment(micros(now) - _HOUR_US),
+        **named,
+        **standing,
+    )
+    return found
+
+
 @cache
-def _others(names: int) -> Prepared:
-    """Return the query of what was done for or to so many names, but by this incident's running episode."""
-    one_of: list[BindParameter[str]] = [bindparam(f"name_{number}") for number in range(names)]
+def _done_to(names: int, standings: int) -> Prepared:
+    """Return the query of what was done for or to so many names and standing identities; ``concerns`` in SQL."""
     of_episode = and_(effects.c.incident_id == bindparam("of_incident"), effects.c.episode == bindparam("of_episode"))
     lately = case((effects.c.intent_at > bindparam("since"), 1))
     return Prepared(
         select(func.max(effects.c.intent_at).label("newest"), func.count(lately).label("lately")).where(
-            or_(effects.c.service.in_(one_of), effects.c.target.in_(one_of)), ~of_episode
+            or_(effects.c.service == bindparam("of_service"), touched(names, standings)), ~of_episode
         )
     )
 
@@ -160,7 +188,14 @@ def _stored(connection: Connection, incident_id: str, effect_id: str) -> Effect:
     return effect_of(row)
 
 
-def _guard(connection: Connection, effect: Effect, limits: PolicyLimits, doubted_resolve_at: datetime | None) -> None:
+def _guard(
+    connection: Connection,
+    effect: Effect,
+    limits: PolicyLimits,
+    now: datetime,
+    cooldown_s: float,
+    doubted_resolve_at: datetime | None,
+) -> None:
     """Look again at what may have changed since policy decided; raise EffectBlocked."""
     pause = pause_state_of(connection)
     if pause["paused"]:
@@ -171,26 +206,33 @@ def _guard(connection: Connection, effect: Effect, limits: PolicyLimits, doubted
     if incident.all_resolved_at is not None and incident.all_resolved_at != doubted_resolve_at:
         raise EffectBlocked([f"resolved: no alert of the incident fires since {incident.all_resolved_at.isoformat()}"])
     acting = _acting(connection, effect.incident_id)
-    mine = {effect.service, effect.target, incident.service}
-    busy = sorted((other, *sorted(mine & touched)) for other, touched in acting.items() if mine & touched)
+    subjects, standings = {effect.service, incident.service}, {effect.standing} - {""}
+    names = {*subjects, effect.target, str(effect.snapshot.get("name") or effect.target)}
+    busy = [(other, one) for other, one in acting if concerns(subjects, names, standings, one)]
     if busy:
-        raise EffectBlocked([f"incident {busy[0][0]} is remediating {busy[0][1]} now"])
-    if len(acting) >= limits.max_concurrent_effects:
+        other, one = min(busy)
+        raise EffectBlocked([f"incident {other} is remediating {one.target} now"])
+    for subject in subjects:
+        others = _others(connection, effect.incident_id, effect.episode, subject, names, standings, now)
+        if others.newest is not None and (now - others.newest).total_seconds() < cooldown_s:
+            raise EffectBlocked([f"{effect.target} was remediated at {others.newest.isoformat()}: it cools down"])
+    running = len({other for other, _ in acting})
+    if running >= limits.max_concurrent_effects:
         raise EffectBlocked(
-            [f"{len(acting)} remediations run at once, the most that is allowed is {limits.max_concurrent_effects}"],
+            [f"{running} remediations run at once, the most that is allowed is {limits.max_concurrent_effects}"],
             wait=True,
         )
 
 
-def _acting(connection: Connection, but: str) -> dict[str, set[str]]:
-    """Return the other incidents between their first intent and their end, with the services and targets touched.
+def _acting(connection: Connection, but: str) -> list[tuple[str, Touched]]:
+    """Return the other incidents between their first intent and their end, with what they touch and for whom.
 
     An open incident with an effect in its running episode is one, whatever its status says: the intent is
     committed before the status may be.
     """
-    found: dict[str, set[str]] = {}
+    found = []
     for row in _ACTING.all(connection, but=but):
-        found.setdefault(row.id, {row.service}).update((row.touched, row.target))
+        found += [(row.id, Touched(of, row.target, row.standing)) for of in dict.fromkeys((row.service, row.touched))]
     return found
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts
 from sreops.domain.incidents.correlation import KnownIncident
-from sreops.domain.incidents.incident import Effect, Incident
+from sreops.domain.incidents.incident import Effect, Incident, Resolution
 from sreops.domain.incidents.storms import storm_of
 from sreops.domain.records.record import Record
 from sreops.errors import StoreUnavailable
@@ -66,6 +66,10 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
         fields = row._asdict()
         fields["fingerprints"] = tuple(alert.fingerprint for alert in alerts[row.id])
         fields["effects"] = tuple(effect_of(effect) for effect in done[row.id])
+        if fields["subject"] is None:
+            del fields["subject"]
+        if row.closed is not None:
+            fields["resolution"] = Resolution.closed
         found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored
     return found
 

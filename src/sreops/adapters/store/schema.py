@@ -46,7 +46,46 @@ def _to_4(connection: Connection) -> None:
     connection.exec_driver_sql(f"CREATE INDEX ix_work_sleeping ON work (due_at) WHERE {is_not}")
 
 
-UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4)
+def _to_5(connection: Connection) -> None:
+    """People: what they are told and who has been, and what they said of an incident."""
+    for column in ("cleared_at BIGINT", "acknowledged_by TEXT", "acknowledged_at BIGINT", *_SAID_BY_PEOPLE):
+        connection.exec_driver_sql(f"ALTER TABLE incidents ADD COLUMN {column}")
+    on_sqlite = connection.dialect.name == "sqlite"
+    key = "INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT" if on_sqlite else "BIGSERIAL PRIMARY KEY"
+    connection.exec_driver_sql(
+        f"CREATE TABLE notices (seq {key}, notice_id TEXT NOT NULL UNIQUE, "
+        "incident_id TEXT NOT NULL REFERENCES incidents (id), episode INTEGER NOT NULL, kind TEXT NOT NULL, "
+        'severity TEXT NOT NULL, "at" BIGINT NOT NULL, facts TEXT NOT NULL, planned_at BIGINT, message TEXT, '
+        "quiet TEXT)"
+    )
+    connection.exec_driver_sql("CREATE INDEX ix_notices_unplanned ON notices (planned_at, seq)")
+    connection.exec_driver_sql("CREATE INDEX ix_notices_incident ON notices (incident_id, seq)")
+    of_notice = "INTEGER" if on_sqlite else "BIGINT"
+    connection.exec_driver_sql(
+        f"CREATE TABLE deliveries (seq {key}, notice_seq {of_notice} NOT NULL REFERENCES notices (seq), "
+        "incident_id TEXT NOT NULL REFERENCES incidents (id), channel TEXT NOT NULL, digest BOOLEAN NOT NULL, "
+        "due_at BIGINT NOT NULL, attempts INTEGER NOT NULL, attempt_id TEXT, claimed_by TEXT, claimed_until BIGINT, "
+        "done_at BIGINT, outcome TEXT, error TEXT, UNIQUE (notice_seq, channel))"
+    )
+    connection.exec_driver_sql("CREATE INDEX ix_deliveries_undone ON deliveries (done_at, due_at)")
+    connection.exec_driver_sql("CREATE INDEX ix_deliveries_incident ON deliveries (incident_id)")
+
+
+_SAID_BY_PEOPLE = ("closed TEXT", "given_back TEXT", "feedback TEXT")
+
+
+def _to_6(connection: Connection) -> None:
+    """Effects are found by what their target is, whatever it was called."""
+    connection.exec_driver_sql("ALTER TABLE effects ADD COLUMN standing TEXT NOT NULL DEFAULT ''")
+    connection.exec_driver_sql("CREATE INDEX ix_effects_standing ON effects (standing, intent_at)")
+
+
+def _to_7(connection: Connection) -> None:
+    """Who is unwell, with what tells namesakes apart."""
+    connection.exec_driver_sql("ALTER TABLE incidents ADD COLUMN subject TEXT")
+
+
+UPGRADES: tuple[Callable[[Connection], None], ...] = (_to_2, _to_3, _to_4, _to_5, _to_6, _to_7)
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 
 

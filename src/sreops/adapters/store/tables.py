@@ -76,6 +76,13 @@ incidents = Table(
     Column("decision", Json),
     Column("waited_us", BigInteger, nullable=False, default=0),  # awaiting approval, waits that are over
     Column("waiting_since", Moment),  # the running wait
+    Column("cleared_at", Moment),  # when its last alert was resolved, whatever became of the incident
+    Column("acknowledged_by", PlainText),
+    Column("acknowledged_at", Moment),
+    Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
+    Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
+    Column("feedback", Json),  # {by, right, cause, component, at}: the latest
+    Column("subject", Json),  # NULL: opened by a version that knew services only
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
@@ -180,9 +187,11 @@ effects = Table(
     Column("outcome", PlainText),
     Column("outcome_at", Moment),
     Column("detail", PlainText, nullable=False),
+    Column("standing", PlainText, nullable=False, default="", server_default=""),  # empty: 0.1 wrote it
     UniqueConstraint("incident_id", "episode", "step"),
     Index("ix_effects_service", "service", "intent_at"),
     Index("ix_effects_target", "target", "intent_at"),
+    Index("ix_effects_standing", "standing", "intent_at"),
     Index("ix_effects_runbook", "runbook_id"),
 )
 
@@ -244,6 +253,47 @@ records = Table(
     Index("ix_records_incident", "incident_id", "kind", "seq"),
     Index("ix_records_unpublished", "published", "seq"),
     sqlite_autoincrement=True,  # a sequence number is an SSE id: it must never come twice
+)
+
+notices = Table(
+    "notices",  # what people are to be told: written with the state that it tells, once for each state
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("notice_id", PlainText, nullable=False, unique=True),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("episode", Integer, nullable=False),
+    Column("kind", PlainText, nullable=False),
+    Column("severity", PlainText, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("facts", Json, nullable=False),
+    Column("planned_at", Moment),  # when it was worded and given to its channels
+    Column("message", Json),  # as it was worded then
+    Column("quiet", PlainText),  # why nobody is told
+    Index("ix_notices_unplanned", "planned_at", "seq"),
+    Index("ix_notices_incident", "incident_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",  # a notice on its way to one channel
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("notice_seq", ForeignKey("notices.seq"), nullable=False),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("channel", PlainText, nullable=False),
+    Column("digest", Boolean, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("attempt_id", PlainText),  # the sending that it is, or was last, a part of
+    Column("claimed_by", PlainText),  # the replica that is sending it, until claimed_until
+    Column("claimed_until", Moment),
+    Column("done_at", Moment),
+    Column("outcome", PlainText),  # sent, given_up, dropped
+    Column("error", PlainText),
+    UniqueConstraint("notice_seq", "channel"),
+    Index("ix_deliveries_undone", "done_at", "due_at"),
+    Index("ix_deliveries_incident", "incident_id"),
+    sqlite_autoincrement=True,
 )
 
 turns = Table(

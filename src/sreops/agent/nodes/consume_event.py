@@ -37,7 +37,8 @@ def put_back(pairs: Pairs) -> AlertEvent | None:
 async def consume_event(visit: Visit) -> State:
     """Read the incident's events; an episode after the first is a refire, which goes to a person.
 
-    Where a person has put its event back from the dead letter, it is worked on as if for the first time.
+    Where a person has put its event back from the dead letter, or given the incident back, it is worked on as if for
+    the first time.
     """
     pairs = await visit.pairs()
     mine = [event for event, _ in of_episode(pairs)]
@@ -63,7 +64,7 @@ async def consume_event(visit: Visit) -> State:
             f"too many incidents at once: alerts that share {in_words(storm)} are gathered here, "
             "and none of them is analysed or remediated by itself",
         )
-    elif visit.incident.episode > 1 and again is None:
+    elif visit.incident.episode > 1 and again is None and visit.incident.rerun_by is None:
         state["outcome"] = escalated(
             Reason.refired,
             "it fires again after the incident was closed as resolved; it is not remediated a second time",

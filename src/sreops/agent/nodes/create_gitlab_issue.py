@@ -8,17 +8,20 @@ from sreops.domain.incidents.storms import storm_of
 from sreops.domain.records import handover
 from sreops.ports import TicketOp
 
+_PUT_BACK = "A person has put its alert back from the dead letter"
+
 
 def opening_op(visit: Visit) -> TicketOp:
     """Return the ticket write that begins this episode: create, or reopen after a refire."""
     incident, event = visit.incident, visit.event
-    if visit.state.get("put_back"):
+    if visit.state.get("put_back") or incident.rerun_by:
+        whose = f"{incident.rerun_by} has given it back" if incident.rerun_by else _PUT_BACK
         return TicketOp(
             op_id=f"{incident.id}:{incident.episode}:reopen",
             incident_id=incident.id,
             kind="reopen",
             body={
-                "note": "A person has put its alert back from the dead letter: it is worked on again.",
+                "note": f"{whose}: it is worked on again.",
                 "remove_labels": ["sreops-resolved", "sreops-escalated"],
             },
         )

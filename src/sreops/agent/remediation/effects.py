@@ -7,18 +7,21 @@ from typing import Any
 from sreops.agent.remediation.life import target_pulse
 from sreops.agent.remediation.permission import limits_of
 from sreops.agent.remediation.recovery import ended_meanwhile
-from sreops.agent.remediation.targets import Target, find_target, unfit
+from sreops.agent.remediation.targets import Target, find_target, grace_of, unfit
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit, escalated, waiting
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Reason
 from sreops.domain.remediation.effects import settle
+from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.remediation.stopping import waited_for_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, LeaseLost, OutcomeUnknown
 from sreops.telemetry import EFFECTS, log
 
 _SHORTEST_HOLD_UP_S = 5.0
+_SHARE_OF_A_RUN = 0.8
 UNDO_STEPS = 1000
 """Ledger step numbers from here on are undo steps: 1000 + the step that is undone."""
 
@@ -39,6 +42,7 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
             intent,
             limits_of(visit.tools.settings),
             now=visit.now(),
+            cooldown_s=plan.cooldown_s,
             doubted_resolve_at=visit.doubted_resolve_at,
         )
     except EffectBlocked as exc:
@@ -64,10 +68,9 @@ async def go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> 
 
 def _intent(visit: Visit, plan: Plan, index: int, step: PlannedStep, target: Target) -> Effect:
     snapshot = target.snapshot()
-    if step.action is StepAction.restart_container:
-        snapshot["stop_timeout_s"] = visit.tools.settings.docker.stop_timeout_s
-    elif step.action is StepAction.start_container:
-        snapshot["stop_timeout_s"] = 0.0
+    default_s = visit.tools.settings.docker.stop_timeout_s
+    snapshot["stop_timeout_s"] = waited_for_s(grace_of(step, target, default_s))
+    snapshot["own_stop_timeout"] = target.stop_timeout_s is not None
     return Effect(
         effect_id=f"{visit.incident.id}:{visit.incident.episode}:{index}",
         incident_id=visit.incident.id,
@@ -79,6 +82,7 @@ def _intent(visit: Visit, plan: Plan, index: int, step: PlannedStep, target: Tar
         runbook_id=plan.runbook_id,
         snapshot=snapshot,
         intent_at=visit.now(),
+        standing=standing_identity(target),
     )
 
 
@@ -115,9 +119,12 @@ async def _command(visit: Visit, step: PlannedStep, effect: Effect) -> None:
     _refuse_when_late(visit, effect)
     target_id = effect.snapshot["id"]
     if step.action is StepAction.restart_container:
-        await containers.restart(
-            target_id, stop_timeout_s=settings.stop_timeout_s, timeout_s=settings.stop_timeout_s + settings.timeout_s
-        )
+        grace_s = float(effect.snapshot["stop_timeout_s"])
+        # a ``t`` outranks the container's own StopTimeout: it is said only for those that say nothing
+        said = None if effect.snapshot["own_stop_timeout"] else settings.stop_timeout_s
+        # what takes longer than a run may is settled by looking: the engine goes on without us
+        longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
+        await containers.restart(target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s))
     elif step.action is StepAction.start_container:
         await containers.start(target_id, timeout_s=settings.timeout_s)
     else:
@@ -135,7 +142,8 @@ async def settle_by_looking(visit: Visit, plan: Plan, step: PlannedStep, effect:
     try:
         seen = await _see(visit, step, effect)
     except (EngineUnavailable, EngineRefused) as exc:
-        if now < effect.intent_at + timedelta(seconds=settings.stop_timeout_s + settings.settle_margin_s + 60):
+        grace_s = float(effect.snapshot.get("stop_timeout_s", settings.stop_timeout_s))
+        if now < effect.intent_at + timedelta(seconds=grace_s + settings.settle_margin_s + 60):
             return waiting(now + timedelta(seconds=2), "settling")
         why = f"the engine does not answer, so what became of it can't be known: {exc}"
         return await _write_outcome(visit, step, effect, EffectOutcome.unknown, why)

@@ -24,7 +24,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
         visit.incident.service,
         plan.runbook_id,
         now=visit.now(),
-        targets=[target.name for target in targets],
+        targets=sorted({name for target in targets for name in (target.name, *target.aliases)}),
+        standings=sorted({target.standing for target in targets if target.standing}),
     )
     decision = decide(
         PolicyInput(

@@ -3,8 +3,10 @@
 from sreops.agent.context import Tools
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.policy import TargetFacts
+from sreops.domain.remediation.standing import names_of, standing_identity
+from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
-from sreops.errors import EngineRefused, EngineUnavailable
+from sreops.errors import EngineRefused, EngineUnavailable, TargetAmbiguous
 
 Target = ContainerState | ServiceState
 
@@ -30,14 +32,36 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
     for step in plan.steps:
         if not step.action.disruptive:
             continue
+        choice: tuple[str, ...] = ()
         try:
             seen = await find_target(tools, step)
+        except TargetAmbiguous as exc:
+            choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
-        facts.append(TargetFacts(name=step.target, found=seen is not None, labels=seen.labels if seen else {}))
+        facts.append(
+            TargetFacts(
+                name=step.target,
+                found=seen is not None,
+                labels=seen.labels if seen else {},
+                stop_grace_s=grace_of(step, seen, tools.settings.docker.stop_timeout_s) if seen else 0.0,
+                standing=standing_identity(seen) if seen else "",
+                aliases=names_of(seen) if seen else frozenset(),
+                choice=choice,
+            )
+        )
     return tuple(facts), trouble
+
+
+def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
+    """Return how long this step lets the target take to stop; 0 where it stops nothing."""
+    if step.action is StepAction.start_container:
+        return 0.0
+    if isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
+        return 0.0
+    return stop_grace_s(seen, default_s)
 
 
 def unfit(step: PlannedStep, seen: Target | None) -> str:

@@ -6,6 +6,8 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from sreops.domain.alerts.subject import Subject, subject_as_sent
+
 RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries"})
 """Grafana states these in ``grafana_state_reason`` when a resolve says nothing about recovery."""
 
@@ -58,7 +60,8 @@ class AlertEvent(BaseModel):
     escalate_threshold: float = 0.7
     tier: Tier
     severity: Severity
-    service: str
+    service: str  # the subject's name
+    subject: Subject = Field(default_factory=lambda fields: subject_as_sent(fields["service"], fields["labels"]))
     values: dict[str, float] | None = None
     group_key: str = ""
     dashboard_url: str = Field("", alias="dashboardURL")

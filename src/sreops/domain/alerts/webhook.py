@@ -7,7 +7,8 @@ received_at`` and finds their incident by fingerprint.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -30,10 +31,9 @@ from sreops.domain.alerts.fields import (
     web_url,
 )
 from sreops.domain.alerts.routing import severity_of, tier_of
+from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
+from sreops.domain.alerts.subject_labels import OUTRIGHT
 from sreops.errors import PayloadRejected, RecordUnreadable
-
-SERVICE_LABELS: Final = ("container", "service", "service_name", "compose_service", "app", "job", "instance")
-"""The label that names the service: the first of these that is there."""
 
 DEFAULT_THRESHOLD: Final = 0.7
 
@@ -41,7 +41,7 @@ DEFAULT_THRESHOLD: Final = 0.7
 _LABELS = MapLimits(max_count=128, max_name_chars=256, max_value_chars=4096, max_bytes=128 * 1024)
 _ANNOTATIONS = MapLimits(max_count=64, max_name_chars=256, max_value_chars=16_384, max_bytes=256 * 1024)
 _LABELS_FIRST = frozenset(
-    {*SERVICE_LABELS, "alertname", "severity", "tier", "agent_action", "runbook_id", "escalate_threshold"}
+    {*SERVICE_LABELS, OUTRIGHT, "alertname", "severity", "tier", "agent_action", "runbook_id", "escalate_threshold"}
 )
 _ANNOTATIONS_FIRST = frozenset({"grafana_state_reason", "summary", "description"})
 _MAX_ENTRIES = 50_000  # beyond it not even one line of refusal each is affordable
@@ -50,6 +50,10 @@ _MAX_NAME_CHARS = 256
 _MAX_KEY_BYTES = 2000  # PostgreSQL indexes no more than 2,704; what the bridge takes is far shorter
 _KEYS = ("event_id", "fingerprint", "service")
 _MAX_GROUP_KEY_CHARS = 4096
+_LOWERED = (
+    "tier autonomous, read as supervised, because POST /alerts has no credentials and anybody could have sent it: "
+    "set SREOPS_WEBHOOK__TOKEN (or SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS=true)"
+)
 _TEST_GROUP_KEY = '{alertname="TestAlert", instance="Grafana"}'
 _STATUS = {
     "firing": AlertStatus.firing,
@@ -69,11 +73,15 @@ class Rejected:
 
 @dataclass(frozen=True)
 class ParsedWebhook:
-    """What a payload held: every one of its alerts is in exactly one of the three."""
+    """What a payload held: every one of its alerts is in exactly one of the three.
+
+    ``notes`` says in words, for the answer, what a newcomer would wonder about.
+    """
 
     events: tuple[AlertEvent, ...]
     skipped: int
     rejected: tuple[Rejected, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def queued(self) -> int:
@@ -98,6 +106,9 @@ class _Frame:
     received_at: datetime
     default_tier: Tier
     take_test_alerts: bool
+    service_labels: Sequence[str]
+    may_be_autonomous: bool
+    told: Counter[str]  # notes for the answer, with how many alerts each is about
 
 
 def parse_webhook(
@@ -108,17 +119,22 @@ def parse_webhook(
     default_tier: Tier = Tier.supervised,
     take_test_alerts: bool = False,
     max_alerts: int = 2000,
+    service_labels: Sequence[str] = (),
+    may_be_autonomous: bool = True,
 ) -> ParsedWebhook:
     """Turn a decoded JSON body into events; ``mint`` makes the event ids.
 
-    Field by field after reference/grafana-webhook.md: a bad one becomes a warning on its event. Skipped are
-    alerts of tier ``human_only`` and Grafana's TestAlert. Rejected are entries that nothing identifies, that
-    have no status, and those beyond ``max_alerts``. Raises PayloadRejected (422 naming the field; 413 for an
-    absurd number of entries), and nothing else, whatever the payload.
+    Field by field as Grafana's and Alertmanager's documentation describe it: a bad one becomes a warning on its
+    event. Skipped are alerts of tier ``human_only`` and Grafana's TestAlert. Rejected are entries that nothing
+    identifies, that have no status, and those beyond ``max_alerts``. ``service_labels`` replaces SERVICE_LABELS.
+    Raises PayloadRejected (422 naming the field; 413 for an absurd number of entries), and nothing else, whatever
+    the payload. Where ``may_be_autonomous`` is false, because nothing proves who sends, the tier autonomous is read
+    as supervised, with a warning and a note.
     """
     alerts = _alerts_of(payload)
     assert isinstance(payload, dict)
-    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts)
+    order = tuple(service_labels) or SERVICE_LABELS
+    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts, order, may_be_autonomous)
     events: list[AlertEvent] = []
     rejected: list[Rejected] = []
     skipped = 0
@@ -133,7 +149,8 @@ def parse_webhook(
             rejected.append(Rejected(index, outcome))
         else:
             events.append(outcome)
-    return ParsedWebhook(tuple(events), skipped, tuple(rejected))
+    notes = tuple(f"{count} of {len(alerts)} alerts: {what}" for what, count in frame.told.items())
+    return ParsedWebhook(tuple(events), skipped, tuple(rejected), notes)
 
 
 def _alerts_of(payload: object) -> list[object]:
@@ -155,7 +172,14 @@ def _alerts_of(payload: object) -> list[object]:
     return alerts
 
 
-def _frame(payload: dict[str, object], received_at: datetime, default_tier: Tier, take_test_alerts: bool) -> _Frame:
+def _frame(
+    payload: dict[str, object],
+    received_at: datetime,
+    default_tier: Tier,
+    take_test_alerts: bool,
+    service_labels: Sequence[str],
+    may_be_autonomous: bool,
+) -> _Frame:
     group_key = clean(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
     grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "state"))
@@ -168,6 +192,9 @@ def _frame(payload: dict[str, object], received_at: datetime, default_tier: Tier
         received_at=received_at,
         default_tier=default_tier,
         take_test_alerts=take_test_alerts,
+        service_labels=service_labels,
+        may_be_autonomous=may_be_autonomous,
+        told=Counter(),
     )
 
 
@@ -202,13 +229,14 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
     is_test = frame.is_test or (labels.get("alertname") == "TestAlert" and labels.get("instance") == "Grafana")
     if is_test and not frame.take_test_alerts:
         return None
-    tier = _tier(labels, frame.default_tier, notes)
+    tier = _tier(labels, frame, notes)
     if tier is Tier.human_only:
         return None
     all_annotations = text_map(raw.get("annotations"), "annotations", notes)
     annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
     threshold = labels.get("escalate_threshold", "").strip()
+    subject = _subject(labels, frame, fingerprint, notes)
     return AlertEvent.trusted(
         {
             "schema_version": 1,
@@ -229,7 +257,8 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
             else DEFAULT_THRESHOLD,
             "tier": tier,
             "severity": _severity(labels, annotations, notes),
-            "service": _service(labels, frame.alertname, fingerprint, notes),
+            "service": subject.name,
+            "subject": subject,
             "values": numbers(raw.get("values"), "values", notes),
             "group_key": frame.group_key,
             "dashboard_url": web_url(raw.get("dashboardURL"), "dashboardURL", notes),
@@ -257,12 +286,17 @@ def _fingerprint(value: object, labels: dict[str, str], notes: Notes) -> str | N
     return hashlib.sha256(json_text(text or labels).encode()).hexdigest()[:32]
 
 
-def _tier(labels: dict[str, str], default: Tier, notes: Notes) -> Tier:
+def _tier(labels: dict[str, str], frame: _Frame, notes: Notes) -> Tier:
     text = labels.get("tier", "").strip()
     tier = tier_of(text) if text else None
     if text and tier is None:
-        notes.add("labels.tier", f"unknown, read as {default.value}")
-    return tier or default
+        notes.add("labels.tier", f"unknown, read as {frame.default_tier.value}")
+    tier = tier or frame.default_tier
+    if tier is Tier.autonomous and not frame.may_be_autonomous:
+        notes.add("tier", "autonomous, read as supervised: it was sent without credentials")
+        frame.told[_LOWERED] += 1
+        return Tier.supervised
+    return tier
 
 
 def _severity(labels: dict[str, str], annotations: dict[str, str], notes: Notes) -> Severity:
@@ -275,16 +309,14 @@ def _severity(labels: dict[str, str], annotations: dict[str, str], notes: Notes)
     return severity or Severity.info
 
 
-def _service(labels: dict[str, str], shared_alertname: str, fingerprint: str, notes: Notes) -> str:
-    for name in (*SERVICE_LABELS, "alertname"):
-        if value := labels.get(name, "").strip():
-            return shorten(value, _MAX_NAME_CHARS)
-    if shared_alertname:
-        notes.add("service", "no label names it, the group's alertname taken")
-        return shorten(shared_alertname, _MAX_NAME_CHARS)
-    # not one name for all of these: strangers would become one incident
-    notes.add("service", "no label and no alertname names it, the fingerprint taken")
-    return fingerprint
+def _subject(labels: dict[str, str], frame: _Frame, fingerprint: str, notes: Notes) -> Subject:
+    alertname = labels.get("alertname", "").strip() or frame.alertname
+    # not one name for all that have none: strangers would become one incident
+    subject = subject_of(labels, alertname or fingerprint, frame.service_labels)
+    if subject.kind is SubjectKind.rule and not labels.get("alertname", "").strip():
+        taken = "the group's alertname" if alertname else "the fingerprint"
+        notes.add("service", f"no label and no alertname names it, {taken} taken")
+    return subject
 
 
 def _times(
@@ -328,4 +360,12 @@ def read_event(value: bytes) -> AlertEvent:
     # a NUL stands in JSON as its escape only; an escaped backslash before u0000 is none, which the second look tells
     if b"\\u0000" in value and b"\\u0000" in event_json(event).replace(b"\\\\", b""):
         raise RecordUnreadable("not an event of schema 1: a text holds NUL, which no store of ours can keep")
-    return event.model_copy(update=times)
+    return event.model_copy(update=times | _as_we_read_it(event))
+
+
+def _as_we_read_it(event: AlertEvent) -> dict[str, object]:
+    """Return who is unwell by an event of an older sreops, which may have taken the exporter for the patient."""
+    if "subject" in event.model_fields_set:
+        return {}
+    subject = subject_of(event.labels, event.alertname)
+    return {} if subject.kind is SubjectKind.rule else {"service": subject.name, "subject": subject}

@@ -95,9 +95,10 @@ class ContainerState(BaseModel):
     """A container as the engine describes it, less what may hold secrets (no environment).
 
     ``health`` is ``healthy|unhealthy|starting`` or None where it has no health check.
-    ``stop_timeout_s`` is how long the engine waits before it kills on restart. ``image_id`` is the digest of the
-    image that it was made from; ``config`` a digest of how it was made (command, mounts, limits, names of variables).
-    ``networks`` are those that a user made, by name (``peers.user_networks``).
+    ``stop_timeout_s`` is how long it asks to be waited for before it is killed (-1: for ever; None: it says nothing).
+    ``image_id`` is the digest of the image that it was made from; ``config`` a digest of how it was made (command,
+    mounts, limits, names of variables). ``networks`` are those that a user made, by name (``peers.user_networks``);
+    ``engine`` is the name that the settings give the engine that holds it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,12 +118,13 @@ class ContainerState(BaseModel):
     finished_at: datetime | None = None
     labels: dict[str, str] = {}
     restart_policy: str = ""
-    stop_timeout_s: float = 10.0
+    stop_timeout_s: float | None = None
     memory_limit_bytes: int | None = None
     swarm_service: str | None = None
     image_id: str = ""
     config: str = ""
     networks: tuple[str, ...] = ()
+    engine: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
@@ -132,7 +134,6 @@ class ContainerState(BaseModel):
             "status": self.status,
             "started_at": self.started_at.isoformat() if self.started_at else None,
             "restart_count": self.restart_count,
-            "stop_timeout_s": self.stop_timeout_s,
             "image": self.image,
             "image_id": self.image_id,
             "config": self.config,
@@ -173,7 +174,7 @@ class ImageState(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A Swarm service: its id, declared and running replicas, and labels.
+    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none).
 
     ``failed_at`` is when tasks of it failed, of those that the engine still remembers (five a replica), ascending.
     """
@@ -185,6 +186,8 @@ class ServiceState(BaseModel):
     running: int
     labels: dict[str, str] = {}
     failed_at: tuple[datetime, ...] = ()
+    stop_timeout_s: float | None = None
+    engine: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""

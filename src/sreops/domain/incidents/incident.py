@@ -1,13 +1,16 @@
 """Incidents: one episode of one service being unwell, from opening to its end."""
 
 import uuid
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sreops.domain.alerts.alert import AlertEvent, Severity, Tier
+from sreops.domain.alerts.subject import Subject
+from sreops.domain.incidents.needs import need_of
 
 INCIDENT_NAMESPACE = uuid.UUID("6f1f6c1e-0c6e-5d39-9a55-6f5d0c1c0a11")
 
@@ -34,6 +37,7 @@ class Resolution(StrEnum):
     fixed = "fixed"
     recovered = "recovered"
     false_alarm = "false_alarm"
+    closed = "closed"  # by a person
 
 
 class Reason(StrEnum):
@@ -88,6 +92,7 @@ class Effect(BaseModel):
     """One disruptive step on one target, as the ledger holds it.
 
     ``snapshot`` is the target before the step: container id, StartedAt, RestartCount, state, replicas.
+    ``standing`` is the target's standing identity; empty where 0.1 wrote the row.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -104,6 +109,7 @@ class Effect(BaseModel):
     outcome: EffectOutcome | None = None
     outcome_at: AwareDatetime | None = None
     detail: str = ""
+    standing: str = ""
 
 
 class Incident(BaseModel):
@@ -116,6 +122,8 @@ class Incident(BaseModel):
     resolution: Resolution | None = None
     reason: Reason | None = None
     service: str
+    # as its first alert was read, with the scope of all its alerts; what an older sreops opened has a name only
+    subject: Subject = Field(default_factory=lambda fields: Subject(name=fields["service"]))
     alertname: str
     severity: Severity
     tier: Tier
@@ -137,24 +145,45 @@ class Incident(BaseModel):
     resolve_proven: bool = True  # False: resolved only because a rule was edited, paused or deleted
     decision: dict[str, Any] | None = None  # analysis, plan, policy verdict and hand-over, for people
     effects: tuple[Effect, ...] = ()
+    cleared_at: AwareDatetime | None = None  # when its last alert was resolved, whatever became of the incident
+    acknowledged_by: str | None = None
+    acknowledged_at: AwareDatetime | None = None
+    closed: dict[str, Any] | None = None  # a person closed it: {by, was, cause, reason, at}
+    given_back: dict[str, Any] | None = None  # a person gave it back to automation: {by, reason, at, episode}
+    feedback: dict[str, Any] | None = None  # what a person says of the cause: {by, right, cause, component, at}
+
+    @property
+    def absorbed_by(self) -> str | None:
+        """The storm incident that has absorbed this one, which is told and counted there."""
+        storm = (self.decision or {}).get("storm") or {}
+        return storm.get("id")
+
+    @property
+    def rerun_by(self) -> str | None:
+        """Who has begun the running episode by giving the incident back to automation."""
+        back = self.given_back or {}
+        return str(back["by"]) if back.get("episode") == self.episode else None
 
     @property
     def thread_id(self) -> str:
         """The LangGraph thread of the running episode."""
         return f"{self.id}:{self.episode}"
 
-    def public(self) -> dict[str, Any]:
-        """Return the incident as the API shows it (design §3)."""
+    def public(self, now: datetime) -> dict[str, Any]:
+        """Return the incident as the API shows it at ``now`` (design §3)."""
         data = self.model_dump(
             mode="json",
             include={
-                "id", "status", "resolution", "reason", "service", "alertname", "severity", "tier",
+                "id", "status", "resolution", "reason", "service", "subject", "alertname", "severity", "tier",
                 "fingerprints", "event_count", "opened_at", "ended_at", "analyst", "analyst_why",
                 "root_cause", "category", "confidence", "runbook_id", "plan_hash", "verification", "issue", "episode",
+                "cleared_at", "acknowledged_by", "acknowledged_at", "closed", "feedback",
             },
         )  # fmt: skip
         if not self.status.ended:
             data["reason"] = None  # a storm incident has it from its beginning
+        need = need_of(self, now)
+        data["needs"] = need.value if need else None
         data["effects"] = [
             effect.model_dump(
                 mode="json",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, Tier
+from sreops.domain.remediation.stopping import stop_too_long
 from sreops.domain.runbooks.runbook import Autonomy
 from sreops.domain.text.patterns import PatternInvalid, glob_matches
 
@@ -20,12 +21,21 @@ class Verdict(StrEnum):
 
 
 class TargetFacts(BaseModel):
-    """A target as policy sees it; ``found`` False: the engine knows no such container or service."""
+    """A target as policy sees it; ``found`` False: the engine knows no such container or service.
+
+    ``standing`` is its standing identity, ``aliases`` the names by which the engine knows it, ``choice`` the
+    candidates where several have this name. ``stop_grace_s`` is how long the step lets it take to stop (infinite:
+    for ever; 0: the step stops nothing).
+    """
 
     model_config = ConfigDict(frozen=True)
     name: str
     found: bool
     labels: dict[str, str] = {}
+    stop_grace_s: float = 0.0
+    standing: str = ""
+    aliases: frozenset[str] = frozenset()
+    choice: tuple[str, ...] = ()
 
 
 class PolicyFacts(BaseModel):
@@ -205,7 +215,12 @@ def _targets(given: PolicyInput) -> list[str]:
         return ["the plan names no target"]
     reasons = []
     for target in given.targets:
-        if not target.found:
+        if target.choice:
+            reasons.append(
+                f"target {target.name!r} may mean any of {', '.join(target.choice)}: a person chooses; the runbook's "
+                "params.container names one, and an alert's labels (Compose project, Swarm stack, host) tell them apart"
+            )
+        elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
         elif not target_allowed(target, given.limits.targets):
             reasons.append(
@@ -227,6 +242,7 @@ def _asks(given: PolicyInput) -> list[str]:
     age_s = (given.now - given.event_received_at).total_seconds()
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
+    reasons += [why for target in given.targets if (why := stop_too_long(target.name, target.stop_grace_s))]
     return reasons
 
 

@@ -4,17 +4,15 @@ Three witnesses: the runbook's conditions, the target's life (``life``), and the
 """
 
 import math
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import SeriesSet
 from sreops.domain.incidents.incident import VerificationResult
 from sreops.domain.remediation.life import LifeVerdict, Prospect, Pulse, Vital, since_effect, since_resolve
+from sreops.domain.runbooks.condition import COMPARE, parse_condition
 from sreops.domain.runbooks.runbook import Condition
 
 
@@ -70,28 +68,7 @@ class Judgement(BaseModel):
     again_at: AwareDatetime | None = None  # when the target's life will be long enough to judge
 
 
-Comparison = Literal["<", "<=", ">", ">=", "==", "!="]
 History = Sequence[tuple[datetime, Look]]
-
-_CONDITION = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)\s*", re.ASCII)
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
-
-
-def parse_condition(text: str) -> tuple[Comparison, float]:
-    """Read a comparison such as ``"< 0.01"``; raises ValueError that says what one looks like."""
-    found = _CONDITION.fullmatch(text) if len(text) <= 64 else None
-    if not found or not math.isfinite(float(found[2])):
-        raise ValueError(
-            f"{text[:64]!r} is not a comparison; write one of < <= > >= == != and a number, as in '< 0.01'"
-        )
-    return cast(Comparison, found[1]), float(found[2])
 
 
 def read_condition(condition: Condition, answer: SeriesSet | None, why: str = "") -> Reading:
@@ -109,7 +86,7 @@ def read_condition(condition: Condition, answer: SeriesSet | None, why: str = ""
     reading = reading.model_copy(update={"values": values})
     if answer.partial:
         return reading.model_copy(update={"why": "the answer is partial: " + ("; ".join(answer.notes) or "cut")})
-    if offenders := [value for value in values if not _COMPARE[compare](value, limit)]:
+    if offenders := [value for value in values if not COMPARE[compare](value, limit)]:
         said = f"{len(offenders)} of {len(latest)} series: {offenders[0]:g} is not {compare} {limit:g}"
         return reading.model_copy(update={"holds": False, "why": said})
     if not latest:

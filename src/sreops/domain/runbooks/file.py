@@ -5,7 +5,7 @@ from typing import Any
 
 from ruamel.yaml.nodes import Node
 
-from sreops.domain.remediation.verification import parse_condition
+from sreops.domain.runbooks.condition import parse_condition
 from sreops.domain.runbooks.runbook import Autonomy, Condition, Runbook, Step, StepAction, When
 from sreops.domain.runbooks.template import promql_faults, template_faults, url_faults
 from sreops.domain.runbooks.yaml_nodes import Faults, Reader, compose, line_of

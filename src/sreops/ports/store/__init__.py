@@ -10,6 +10,8 @@ from sreops.ports.store.dispatch import Dispatch
 from sreops.ports.store.effect_ledger import EffectLedger
 from sreops.ports.store.intake import Intake
 from sreops.ports.store.model_ledger import ModelLedger
+from sreops.ports.store.notices import Notices
+from sreops.ports.store.people import People
 from sreops.ports.store.reading import Reading
 from sreops.ports.store.records import Records
 from sreops.ports.store.retention import Retention
@@ -30,6 +32,8 @@ class IncidentStore(
     Turns,
     Retention,
     ModelLedger,
+    Notices,
+    People,
     Protocol,
 ):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.

@@ -29,8 +29,8 @@ class AgentWrites(Protocol):
     async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> Incident:
         """Apply ``changes`` in one transaction; return the incident as it is then.
 
-        Action records are chained (``domain/records/audit.py``). ``changes.incident`` keys are fields of Incident (status,
-        resolution, reason, ended_at, …, decision). Evidence replaces that of the same id. Ticket ops are inserted
-        once per ``op_id``.
+        Action records are chained (``domain/records/audit.py``). ``changes.incident`` keys are fields of Incident
+        (status, resolution, reason, ended_at, …, decision). Evidence replaces that of the same id.
+        Ticket ops are inserted once per ``op_id``.
         """
         ...

@@ -13,11 +13,19 @@ class EffectLedger(Protocol):
     """Every effect on the world is written before it is done, and once."""
 
     async def policy_facts(
-        self, incident_id: str, service: str, runbook_id: str, *, now: datetime, targets: Sequence[str] = ()
+        self,
+        incident_id: str,
+        service: str,
+        runbook_id: str,
+        *,
+        now: datetime,
+        targets: Sequence[str] = (),
+        standings: Sequence[str] = (),
     ) -> PolicyFacts:
         """Return recent automation facts; effects of this incident's running episode are not counted.
 
-        Those of the service and of ``targets``, whoever's incident it was.
+        Those for the service and to the targets, whoever's incident it was: by their standing identities, and rows
+        of 0.1, which has none, by the names in ``targets``.
         """
         ...
 
@@ -28,13 +36,14 @@ class EffectLedger(Protocol):
         limits: PolicyLimits,
         *,
         now: datetime,
+        cooldown_s: float = 0.0,
         doubted_resolve_at: datetime | None = None,
     ) -> Effect:
         """Write the intent with its snapshot, and its audited action; return it as stored.
 
-        The same (incident, episode, step) a second time returns the first one unchanged. In the same
-        transaction: automation paused, alerts all resolved meanwhile, another incident of the service
-        remediating → EffectBlocked; too many remediations at once → EffectBlocked(wait=True).
+        The same (incident, episode, step) a second time returns the first one unchanged. In the same transaction:
+        automation paused, alerts all resolved meanwhile, another incident of the service or target remediating, or
+        one that did so within ``cooldown_s`` → EffectBlocked; too many remediations at once → EffectBlocked(wait=True).
         ``doubted_resolve_at``: a resolve of that time does not block, since who fired the alert contradicts it.
         """
         ...

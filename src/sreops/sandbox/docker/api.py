@@ -208,12 +208,14 @@ class _Pages:
         return Response(status_code=204 if began else 304)
 
     async def stop(self, request: Request) -> Response:
-        container, grace_s = self._container(request), _grace(request)
+        container = self._container(request)
+        grace_s = _grace(request, container)
         ended = await self._engine.finish(self._engine.stop(container, grace_s))
         return Response(status_code=204 if ended else 304)
 
     async def restart(self, request: Request) -> Response:
-        container, grace_s = self._container(request), _grace(request)
+        container = self._container(request)
+        grace_s = _grace(request, container)
         try:
             await self._engine.finish(self._engine.restart(container, grace_s))
         except StartFailed as exc:
@@ -248,10 +250,11 @@ class _Pages:
         return StreamingResponse(exit_code(), media_type="application/json")
 
 
-def _grace(request: Request) -> float:
+def _grace(request: Request, container: Container) -> float:
     text = request.query_params.get("t") or ""
     if not text:
-        return DEFAULT_STOP_S
+        own_s = container.stop_timeout_s
+        return DEFAULT_STOP_S if own_s is None else float(own_s) if own_s >= 0 else float("inf")
     if not re.fullmatch(r"-?\d+", text):
         raise EngineError(400, f'strconv.Atoi: parsing "{text}": invalid syntax')
     return float(text) if int(text) >= 0 else float("inf")

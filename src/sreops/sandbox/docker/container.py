@@ -92,6 +92,8 @@ class Container:
     restart_policy: str = "unless-stopped"
     tty: bool = False
     network: str = "shop_default"
+    stop_timeout_s: int | None = None
+    """What it asks for by itself; None: it says nothing, and the engine waits for 10 s."""
     created_ns: int = 0
     id: str = ""
     status: Literal["created", "running", "restarting", "exited"] = "created"
@@ -220,7 +222,7 @@ class Container:
                 "Cmd": ["/app/run"],
                 "Labels": dict(self.labels),
                 "Tty": self.tty,
-                "StopTimeout": 10,
+                **({} if self.stop_timeout_s is None else {"StopTimeout": self.stop_timeout_s}),
                 **({"Healthcheck": {"Test": ["CMD", "/app/healthy"]}} if self.healthcheck else {}),
             },
             "NetworkSettings": network,

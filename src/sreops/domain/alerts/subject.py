@@ -1,0 +1,326 @@
+"""The subject of an alert: who is unwell, read from its labels by one declared table. Pure.
+
+Alerts carry the labels of whoever scraped or computed them, so the order is not enough: what an exporter says about
+others comes before what the scraper says about the exporter (design §2 "Event"; which tool labels how is told in
+``docs/labels.md``).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sreops.domain.alerts.exporters import (
+    CONTAINER_EXPORTERS,
+    HOST_EXPORTERS,
+    POD_EXPORTERS,
+    TARGET_EXPORTERS,
+    exporter_of,
+)
+from sreops.domain.alerts.subject_labels import (
+    KIND_OF,
+    OURS,
+    OUTRIGHT,
+    SCOPE_LABELS,
+    SCOPE_NAMES,
+    SERVICE_LABELS,
+    SubjectKind,
+)
+
+__all__ = ["SERVICE_LABELS", "Subject", "SubjectKind", "subject_as_sent", "subject_of"]
+
+
+class Subject(BaseModel):
+    """Who is unwell; ``scope`` tells namesakes apart, ``read_from`` says in words where the name was found."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+    name: str
+    kind: SubjectKind = SubjectKind.workload
+    scope: dict[str, str] = {}
+    read_from: str = Field("", alias="from")
+
+    def joined_by(self, other: "Subject") -> "Subject":
+        """Return this subject with what another alert says of the same one: the scope is the union, the first wins."""
+        if other.name != self.name or other.scope.keys() <= self.scope.keys():
+            return self
+        return self.model_copy(update={"scope": other.scope | self.scope})
+
+
+_SCRAPED: Final = frozenset({"namespace", "pod", "container", "service", "job", "instance", "endpoint"})
+"""What a scraper says of whom it scrapes; where the series has one of its own, that becomes ``exported_…``."""
+_NAMES_NOBODY: Final = re.compile(
+    r"(?:|\[no value\]|<no value>|<nil>|null|none|-|(?-i:POD))\Z|unknown_service", re.IGNORECASE
+)
+_MAX_NAME_CHARS: Final = 256
+_MAX_SCOPE: Final = 32
+_SHOWN_CHARS: Final = 60
+# a pod of a Deployment or CronJob (…-7d9c5b8f4-x2kqz), and one of a DaemonSet or Job, whose alphabet has no vowels
+_POD_HASH: Final = re.compile(r"-(?:(?=[a-z]*[0-9])[a-z0-9]{6,10}-[a-z0-9]{5}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
+_SWARM_TASK: Final = re.compile(r"(?P<service>.+)\.(?:[0-9]+|[a-z0-9]{25})\.[a-z0-9]{25}\Z")
+_CRON_RUN: Final = re.compile(r"-[0-9]{8,10}\Z")  # the minute that a CronJob's Job was made for
+_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.")
+_PORT: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:/]+):[0-9]{1,5}\Z")
+_UNIT: Final = re.compile(r".*\.(?:service|socket|timer|mount|scope|slice|target|device|path|swap)\Z")
+_JOB_OF_TWO: Final = re.compile(r"(?P<namespace>[^/\s]+)/(?P<name>[^/\s]+)\Z")
+_PROBE_JOB: Final = re.compile(r"integrations/(?:blackbox|snmp|ping)/(?P<target>\S.*)\Z")
+
+
+_SPEAK: Final = frozenset({"job", "service", "app", "container", "service_name", "instance"})
+_EXPORTED: Final = frozenset(f"exported_{name}" for name in _SCRAPED)
+_SAYS: Final = {key: frozenset({f"exported_{names[0]}", *names}) for key, names in SCOPE_LABELS.items()}
+
+
+@lru_cache(maxsize=8)
+def _ranks(order: tuple[str, ...]) -> Mapping[str, int]:
+    """Return the place of each label that may name a subject: even where it is ``exported_``, which comes first."""
+    ranks: dict[str, int] = {}
+    for place, label in enumerate(dict.fromkeys(name.replace(".", "_") for name in (*order, "rulename"))):
+        ranks |= {f"exported_{label}": 2 * place, label: 2 * place + 1}
+    return ranks
+
+
+_RANKS: Final = _ranks(SERVICE_LABELS)
+
+
+def subject_of(labels: Mapping[str, str], alertname: str, order: Sequence[str] = SERVICE_LABELS) -> Subject:
+    """Return who is unwell by these labels; ``order`` replaces SERVICE_LABELS (``SREOPS_SERVICE_LABELS``).
+
+    Where nobody is named it is the alert's rule, with all its labels as scope, so that a repeat finds itself and
+    strangers don't meet. ``alertname`` is used then, and may come from the group.
+    """
+    return _Reading(labels).subject(alertname, order)
+
+
+def in_words(subject: Subject) -> str:
+    """Say for people who the subject is, what tells it apart, and why it was taken."""
+    scope = ", ".join(f"{name}={value}" for name, value in sorted(subject.scope.items()))
+    kind = subject.kind.value.replace("_", " ")
+    return (
+        f"{kind} {subject.name}" + (f" ({scope})" if scope else "") + f", from {subject.read_from or 'an older sreops'}"
+    )
+
+
+def subject_as_sent(service: str, labels: Mapping[str, str]) -> Subject:
+    """Return the subject of an event that names a service and no subject, as an older sreops sends it."""
+    found = subject_of(labels, labels.get("alertname", ""))
+    if found.name == service:
+        return found
+    reading = _Reading(labels)
+    scope = reading.scope(SubjectKind.workload, "")
+    return Subject(name=service, scope=scope, read_from="the service that an older sreops read")
+
+
+class _Reading:
+    """One alert's labels, each name in its canonical spelling, and who speaks in them."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self._labels = labels
+        self._values: Mapping[str, str] = labels
+        if "." in "".join(labels):  # UTF-8 names of Prometheus 3 and OpenTelemetry
+            spelled = sorted(labels, key=lambda name: "." not in name)
+            self._values = {name.replace(".", "_"): labels[name] for name in spelled}  # of two, the plain spelling
+        self._clash = not _EXPORTED.isdisjoint(self._values)
+        self._declared = False
+        self._speaker, self._speaks = self._who_speaks()
+
+    def subject(self, alertname: str, order: Sequence[str]) -> Subject:
+        if name := self._name(OUTRIGHT):
+            return self._made(name, SubjectKind.workload, OUTRIGHT, "")
+        self._declared = order is not SERVICE_LABELS
+        ranks = _ranks(tuple(order)) if self._declared else _RANKS
+        hosts_from = ranks.get("exported_node", len(ranks))
+        itself = self._exporter_itself()
+        for rank, candidate in sorted((ranks[name], name) for name in self._values if name in ranks):
+            if itself is not None and rank >= hosts_from:
+                return itself
+            name = self._name(candidate)
+            canonical = candidate if rank % 2 else candidate.removeprefix("exported_")
+            if name and (found := self._named(candidate, canonical, name)):
+                return found
+        if itself is not None:
+            return itself
+        if (job := self._value("job")) and (probed := _PROBE_JOB.match(job)):
+            return self._made(probed["target"], SubjectKind.target, "job", "")
+        words = "the alert's name: no label names anybody"
+        return Subject(name=_short(alertname), kind=SubjectKind.rule, scope=self._rest(), read_from=words)
+
+    def _named(self, label: str, canonical: str, name: str) -> Subject | None:
+        """Return the subject that this label names, or None where it names nobody."""
+        if canonical in _SCRAPED and self._is_the_exporters(label, canonical, name):
+            return None
+        if canonical in ("service_name", "app", "app_kubernetes_io_name") and exporter_of(name):
+            return None
+        kind = KIND_OF.get(canonical, SubjectKind.workload)
+        if canonical == "name" and not self._declared and not self._name_is_a_container(name):
+            return None
+        why = f", because {self._speaks} speaks about others" if self._speaks else ""
+        if canonical == "pod":
+            name = _POD_HASH.sub("", name)
+        elif canonical == "job_name":
+            name = _CRON_RUN.sub("", name)
+        elif canonical == "instance":
+            name, kind = self._instance(name)
+        elif canonical == "job" and (two := _JOB_OF_TWO.match(name)):
+            return self._made(two["name"], kind, label, why, {"namespace": two["namespace"]})
+        elif kind is SubjectKind.container and (service := self._swarm_service(name)):
+            name, kind = service, SubjectKind.swarm_service
+        return self._made(name, kind, label, why)
+
+    def _swarm_service(self, container: str) -> str | None:
+        """Return the service of a Swarm task's container: SERVICE.SLOT.TASK, which is another for each task."""
+        for label in ("container_label_com_docker_swarm_service_name", "swarm_service"):
+            service = self._name(label)
+            if service and container.startswith(f"{service}."):
+                return service
+        task = _SWARM_TASK.match(container)
+        return task["service"] if task else None
+
+    def _exporter_itself(self) -> Subject | None:
+        """Return the exporter where its own container is spoken of: it stands there, and nobody was scraped."""
+        container = self._name("container")
+        if not container or any(label in self._values for label in ("job", "instance", "pod", "endpoint")):
+            return None
+        return self._made(container, SubjectKind.container, "container", "")
+
+    def _made(
+        self, name: str, kind: SubjectKind, label: str, why: str, scope: Mapping[str, str] | None = None
+    ) -> Subject:
+        read_from = f"label {self._spelled(label)}{why}"
+        whole = {**(scope or {}), **self.scope(kind, label)}
+        return Subject(name=_short(name), kind=kind, scope=whole, read_from=read_from)
+
+    def scope(self, kind: SubjectKind, label: str) -> dict[str, str]:
+        """Return what tells this subject from its namesakes."""
+        found = {}
+        for key, names in SCOPE_LABELS.items():
+            if _SAYS[key].isdisjoint(self._values):
+                continue
+            if key == "host" and kind in (SubjectKind.host, SubjectKind.target, SubjectKind.swarm_service):
+                continue  # it is the host itself, or lives on several
+            if key == "namespace" and self._namespace_is_the_exporters(kind):
+                names = ("exported_namespace",)  # the others say where the exporter lives
+            for name in (f"exported_{names[0]}", *names):
+                if name != label and (value := self._name(name)):
+                    found[key] = _short(value)
+                    break
+        if "host" not in found and kind in (SubjectKind.container, SubjectKind.compose_service):
+            found |= self._host_of_the_exporter()
+        return found
+
+    def _rest(self) -> dict[str, str]:
+        """Return every label that may tell this alert from another of its rule."""
+        scope = self.scope(SubjectKind.rule, "")
+        told = set(scope.values())
+        for name in sorted(self._values):
+            if len(scope) == _MAX_SCOPE:
+                break
+            if name in OURS or name.startswith("__") or not (value := self._value(name)):
+                continue
+            if name not in SCOPE_NAMES or _short(value) not in told:
+                scope.setdefault(name, _short(value))
+        return scope
+
+    def _who_speaks(self) -> tuple[str | None, str]:
+        """Return the kind of exporter that speaks here, and the label that says so."""
+        if _SPEAK.isdisjoint(self._values):
+            return None, ""
+        for label in ("job", "service", "app", "container", "service_name"):
+            value = self._value(label)
+            if value and (known := exporter_of(value, job=label == "job")):
+                return known, f"{self._spelled(label)}={value[:_SHOWN_CHARS]}"
+        instance = self._value("instance")
+        if instance and not _URL.match(instance) and (known := exporter_of(_host(instance))):
+            return known, f"instance={instance[:_SHOWN_CHARS]}"
+        return None, ""
+
+    def _is_the_exporters(self, label: str, canonical: str, value: str) -> bool:
+        """Whether a label that a scraper sets speaks of the exporter itself, and so of nobody."""
+        if label != canonical:  # exported_…: what the series said by itself
+            return canonical != "instance" and exporter_of(value, job=canonical == "job") is not None
+        if self._clash and f"exported_{canonical}" not in self._values:
+            return True  # the scraper kept its own labels: all of these are of whom it scraped
+        if canonical == "instance":
+            if self._speaker in TARGET_EXPORTERS:
+                return exporter_of(_host(value)) is not None and not _URL.match(value)
+            return self._speaker is not None and self._speaker not in HOST_EXPORTERS
+        if canonical in ("pod", "container") and self._speaker is not None and self._pod_is_the_exporters():
+            return True
+        known = exporter_of(value, job=canonical == "job")
+        if known is None:
+            return False
+        spoken_about = canonical in ("container", "pod") and self._speaker in POD_EXPORTERS and known != self._speaker
+        return not spoken_about
+
+    def _pod_is_the_exporters(self) -> bool:
+        pod = self._value("pod")
+        if not pod:
+            return False
+        if exporter_of(pod) is not None and exporter_of(pod) == self._speaker:
+            return True
+        return any(
+            (value := self._value(label)) and exporter_of(value) == self._speaker and pod.startswith(f"{value}-")
+            for label in ("job", "service", "app")
+        )
+
+    def _namespace_is_the_exporters(self, kind: SubjectKind) -> bool:
+        if self._clash:
+            return self._value("exported_namespace") is not None
+        beside = self._speaker is not None and self._speaker not in POD_EXPORTERS and self._pod_is_the_exporters()
+        return beside or (self._speaker is not None and kind in (SubjectKind.host, SubjectKind.target))
+
+    def _name_is_a_container(self, name: str) -> bool:
+        """Whether ``name`` is a container's: cAdvisor's other labels, or an exporter of containers, stand beside it."""
+        if self._speaker == "kubelet" or self._value("pod") or _UNIT.match(name):
+            return False  # the runtime's own name of a pod's container; a systemd unit
+        if self._speaker in CONTAINER_EXPORTERS:
+            return True
+        if self._speaker in HOST_EXPORTERS:
+            return False
+        if any(label.startswith("container_label_") for label in self._values):
+            return True
+        cgroup = self._value("id") or ""
+        return "image" in self._values or (cgroup.startswith("/") and ("docker" in cgroup or "libpod" in cgroup))
+
+    def _instance(self, value: str) -> tuple[str, SubjectKind]:
+        if _URL.match(value) or self._speaker in TARGET_EXPORTERS:
+            return value, SubjectKind.target
+        return _host(value), SubjectKind.host
+
+    def _host_of_the_exporter(self) -> dict[str, str]:
+        """Return the engine's host where an exporter of containers is scraped by its host's name."""
+        instance = self._value("instance")
+        if self._speaker not in CONTAINER_EXPORTERS or not instance or _URL.match(instance) or self._clash:
+            return {}
+        host = _host(instance)
+        is_name = re.fullmatch(r"(?![0-9a-f]{12}\Z)(?=[^.]*[a-zA-Z])[a-zA-Z0-9.-]+", host) is not None
+        return {"host": host} if is_name and host != "localhost" and exporter_of(host) is None else {}
+
+    def _value(self, name: str) -> str | None:
+        """Return the label's value, or None where it is not there or names nobody."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        value = value.strip()
+        return None if _NAMES_NOBODY.match(value) else value
+
+    def _name(self, label: str) -> str | None:
+        """Return the value as a name: without the slash that Docker's API begins a container's with."""
+        value = self._value(label)
+        return value.removeprefix("/") or None if value else None
+
+    def _spelled(self, label: str) -> str:
+        if label in self._labels:
+            return label
+        return next((name for name in self._labels if name.replace(".", "_") == label), label)
+
+
+def _host(instance: str) -> str:
+    """Return the host of ``host:port``, and whatever else as it is."""
+    found = _PORT.match(instance)
+    return found["host"].strip("[]") if found else instance
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_NAME_CHARS else text[: _MAX_NAME_CHARS - 1] + "…"

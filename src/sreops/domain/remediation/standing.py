@@ -1,0 +1,59 @@
+"""The standing identity of a target: what stays the same through restarts, recreations and every name for it. Pure.
+
+An alert may say ``payments``, a runbook ``shop-payments-1``: the engine knows that both are the Compose service
+``payments`` of project ``shop``. What was done to a target is counted by that, since names as strings would let one
+container be restarted twice within a second. A container's id is none: it changes at every recreate.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import quote
+
+from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
+
+
+class Touched(NamedTuple):
+    """What an effect was done for (``subject``) and to; ``standing`` is empty where 0.1 wrote the row."""
+
+    subject: str
+    target: str
+    standing: str = ""
+
+
+def standing_identity(target: ContainerState | ServiceState) -> str:
+    """Return engine and Swarm service, or Compose project and service, or the container's name.
+
+    Every part is quoted, so that no label can make one target look like another.
+    """
+    if isinstance(target, ServiceState):
+        return _joined(target.engine, "swarm", target.name)
+    if target.swarm_service:
+        return _joined(target.engine, "swarm", target.swarm_service)
+    project, service = target.labels.get(PROJECT_LABEL), target.labels.get(SERVICE_LABEL)
+    if project and service and target.labels.get(ONEOFF_LABEL, "False") == "False":
+        return _joined(target.engine, "compose", project, service)
+    return _joined(target.engine, "container", target.name)
+
+
+def names_of(target: ContainerState | ServiceState) -> frozenset[str]:
+    """Return the names under which the engine knows it: 0.1 wrote down one of them, or the alert's own."""
+    if isinstance(target, ServiceState):
+        return frozenset({target.name})
+    service = target.labels.get(SERVICE_LABEL)
+    return frozenset(name for name in (target.name, service, target.swarm_service) if name)
+
+
+def concerns(subjects: Iterable[str], names: Iterable[str], standings: Iterable[str], other: Touched) -> bool:
+    """Say whether an effect was done for one of these subjects, or to one of these targets.
+
+    Two targets whose standing identities are known and differ are two, even where they are called the same.
+    """
+    if other.standing in standings and other.standing:
+        return True
+    named = {*subjects, *names}
+    return other.subject in subjects or (not other.standing and (other.target in named or other.subject in named))
+
+
+def _joined(engine: str, *parts: str) -> str:
+    return "/".join(quote(part, safe="") for part in (f"docker:{engine}" if engine else "docker", *parts))

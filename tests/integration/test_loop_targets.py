@@ -1,0 +1,80 @@
+"""How the agent treats its targets: as long to stop as they wish, each once whatever it is called, some never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from loop_scene import loop_scene
+
+from sreops.domain.incidents.incident import EffectOutcome, Resolution
+from sreops.sandbox.docker.container import Container
+from sreops.sandbox.shop.service import ShopService
+from sreops.sandbox.world import World
+
+Patch = pytest.MonkeyPatch
+
+
+class Flushing:
+    """A service that needs its time to write what it holds before it ends."""
+
+    def __init__(self, service: ShopService, stop_s: float) -> None:
+        self._service, self._stop_s = service, stop_s
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._service, name)
+
+    def stop_seconds(self) -> float | None:
+        return self._stop_s
+
+
+def leaking() -> World:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak("payments", full_in_s=-20, fills_in_s=600)
+    return world
+
+
+def payments(world: World) -> Container:
+    container = world.engine.find("payments")
+    assert container is not None
+    return container
+
+
+async def test_a_container_has_the_time_to_stop_that_it_asks_for(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_DOCKER__TIMEOUT_S="2") as it:
+        container = payments(world)
+        container.stop_timeout_s = 30
+        container.process = Flushing(it.world.shop.services["payments"], stop_s=4.0)  # type: ignore[assignment]  # by __getattr__
+        await it.fire()
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed
+        [effect] = incident.effects
+        assert (effect.outcome, effect.detail) == (EffectOutcome.succeeded, ""), "our time-outs follow the container's"
+        signals = [one.attributes.get("signal") for one in world.engine.events if one.action == "kill"]
+        assert signals == ["15"], "it was asked, and not killed"
+
+
+@pytest.mark.parametrize("own_s", [601, -1])
+async def test_what_may_take_too_long_to_stop_is_for_a_person_to_decide(
+    tmp_path: Path, monkeypatch: Patch, own_s: int
+) -> None:
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        payments(world).stop_timeout_s = own_s
+        await it.fire()
+        incident = await it.reaches("awaiting_approval")
+        assert "stop" in str((incident.decision or {})["policy"]["reasons"])
+        assert it.starts() == 1
+
+
+async def test_one_container_under_two_names_is_restarted_once(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        payments(world).name = "shop-payments-1"
+        sure = {"runbook_id": "restart-on-memory", "escalate_threshold": "0"}
+        await it.fire("payments", **sure)
+        await it.fire("shop-payments-1", **sure)
+        for name in ("payments", "shop-payments-1"):
+            await it.ended(name)
+        assert it.starts() == 2, "the shop's opening, and one restart"
