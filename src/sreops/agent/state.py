@@ -32,6 +32,7 @@ class State(TypedDict, total=False):
     approval_why: list[str]
     step: int
     step_began: str | None  # when the running step was first visited
+    proof: list[str]  # what bore the cause out besides log text when the plan began to act
     baseline: dict[str, Any]  # the Look before the first effect
     answer_lost: str  # what became of the engine's answer to the running step, for the outcome's detail
     acted_at: str | None  # when the last effect had ended

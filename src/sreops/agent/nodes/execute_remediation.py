@@ -45,7 +45,7 @@ async def execute_remediation(visit: Visit) -> State:
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     """Look again right before an effect: policy, age, and whether it is needed at all."""
     approved = visit.state.get("approval") == "approved"
-    verdict, trouble = await ask_policy(visit, plan, approved=approved)
+    verdict, trouble, proof = await ask_policy(visit, plan, approved=approved, begun=not first)
     if verdict.verdict is Verdict.deny:
         return State(outcome=escalated(Reason.policy_denied, "; ".join([*verdict.reasons, trouble]).strip("; ")))
     if verdict.verdict is Verdict.needs_approval:
@@ -65,4 +65,4 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
         return State(outcome=escalated(Reason.already_healthy, why))
     if visit.incident.status is not IncidentStatus.remediating:
         await visit.write({"status": IncidentStatus.remediating})
-    return State(baseline=baseline.model_dump(mode="json"), wait_until=None)
+    return State(baseline=baseline.model_dump(mode="json"), proof=list(proof), wait_until=None)

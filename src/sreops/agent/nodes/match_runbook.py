@@ -37,7 +37,7 @@ async def match_runbook(visit: Visit) -> State:
         return State(
             outcome=escalated(Reason.policy_denied, f"runbook {selection.runbook.id} can't be made concrete: {exc}")
         )
-    verdict, trouble = await ask_policy(visit, plan, approved=False)
+    verdict, trouble, _ = await ask_policy(visit, plan, approved=False)
     reasons = [*verdict.reasons, *([trouble] if trouble else [])]
     decision |= {
         "plan": plan.model_dump(mode="json"),

@@ -48,7 +48,7 @@ async def subject_pulses(visit: Visit) -> Sequence[Pulse]:
         found = [pulse_of(seen.name, seen, await _events(tools, seen)) for seen in there]
         if found:
             return [pulse for pulse in found if pulse is not None]
-        was_there = bool(seen_as) or bool(await _events_of(tools, service))
+        was_there = bool(seen_as) or bool(await events_of(tools, service))
     except SreopsError as exc:
         log.warning("agent.target_unseen", target=service, error=str(exc))
         return [unseen(service, str(exc))]
@@ -72,10 +72,10 @@ async def _names_seen(visit: Visit) -> Sequence[str]:
 
 
 async def _events(tools: Tools, seen: ContainerState | ServiceState | None) -> Sequence[ContainerEvent]:
-    return await _events_of(tools, seen.name) if isinstance(seen, ContainerState) else ()
+    return await events_of(tools, seen.name) if isinstance(seen, ContainerState) else ()
 
 
-async def _events_of(tools: Tools, name: str) -> Sequence[ContainerEvent]:
+async def events_of(tools: Tools, name: str) -> Sequence[ContainerEvent]:
     """Return the engine's events of the last hour; none where it does not tell: StartedAt and RestartCount do then."""
     assert tools.containers is not None
     now = tools.clock.now()

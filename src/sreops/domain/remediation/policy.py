@@ -82,6 +82,7 @@ class PolicyInput(BaseModel):
     limits: PolicyLimits
     event_received_at: AwareDatetime
     approved: bool = False  # a person has approved exactly this plan
+    second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
 
 
 class Wishes(BaseModel):
@@ -132,7 +133,8 @@ def decide(given: PolicyInput) -> PolicyDecision:
     asks = _asks(given)
     if asks and not given.approved:
         return PolicyDecision(verdict=Verdict.needs_approval, reasons=tuple(asks))
-    reasons = [f"a person approved this plan ({ask})" for ask in asks] or ["tier and runbook are autonomous"]
+    alone = f"tier and runbook are autonomous; besides log text: {'; '.join(given.second_proof)}"
+    reasons = [f"a person approved this plan ({ask})" for ask in asks] or [alone]
     waits = _waits(given)
     return PolicyDecision(verdict=Verdict.allow, reasons=(*reasons, *waits), wait=bool(waits))
 
@@ -240,6 +242,11 @@ def _asks(given: PolicyInput) -> list[str]:
     if (wish := _wish(given)) not in ("investigate", "remediate"):
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
     age_s = (given.now - given.event_received_at).total_seconds()
+    if not given.second_proof:
+        reasons.append(
+            "nothing but text speaks for the cause, which anyone can write: no engine state or event, series or "
+            "health check of the target itself, since its last start, bears it out"
+        )
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
     reasons += [why for target in given.targets if (why := stop_too_long(target.name, target.stop_grace_s))]
