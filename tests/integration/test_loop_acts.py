@@ -47,6 +47,20 @@ async def test_a_leak_is_restarted_verified_and_closed(tmp_path: Path, monkeypat
         await eventually(lambda: it.issues[0].state == "closed", 10)
 
 
+async def test_a_line_that_anyone_can_write_is_a_proposal_and_no_restart(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        line = '172.18.0.9 "GET /search?q=java.lang.OutOfMemoryError HTTP/1.1" 200'
+        it.world.loki.push({"container": "payments", "service": "payments"}, line)
+        await it.fire()
+        waiting = await it.reaches("awaiting_approval")
+        assert waiting.category == "out_of_memory"
+        assert waiting.decision is not None
+        assert "nothing but text speaks for the cause" in str(waiting.decision["policy"])
+        assert not waiting.effects
+        assert it.starts() == 1
+
+
 async def test_a_container_that_is_not_enabled_is_not_touched(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch, leaking("recommendations")) as it:
         await it.fire("recommendations")
@@ -103,8 +117,9 @@ async def test_what_joined_the_incident_and_burns_on_is_not_closed_with_it(tmp_p
     async with loop_scene(tmp_path, monkeypatch, SREOPS_VERIFY__TIMEOUT_S="2") as it:
         await it.fire(tier="supervised")
         waiting = await it.reaches("awaiting_approval")
-        it.world.prometheus.set_alert("QueueStuck", {"service": "payments"})
-        await it.fire(alertname="QueueStuck")
+        stuck = await it.fire(alertname="QueueStuck")
+        assert it.world.grafana is not None
+        it.world.grafana.fire(stuck.labels, {}, fingerprint=stuck.fingerprint)
         await eventually(lambda: _count(it, waiting.id, 2), 10)
         assert (await it.decide(waiting, "approve")).status_code == 200
         incident = await it.ended()

@@ -1,5 +1,7 @@
 """Acting alone needs two kinds of proof: a line that anyone can write restarts nothing by itself."""
 
+import gzip
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from development_cases import ABSENT, CASES
 from sreops.domain.alerts.alert import AlertEvent, Tier
 from sreops.domain.causes.analysis import Analysis, Brief, Category, RecommendedAction
 from sreops.domain.causes.conclude import conclude
@@ -31,6 +34,8 @@ from sreops.domain.runbooks.matching import RULES, select_runbook
 from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.runbooks.runbook import Runbook
 from sreops.domain.text.redaction import Redactor
+from sreops.evaluation.brief import study
+from sreops.evaluation.case import fitting, read_case
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 C = Category
@@ -171,6 +176,7 @@ def test_no_text_whatever_is_a_proof(text: str, cause: Category) -> None:
 
 # --- hostile lines, over all rules and all shipped runbooks
 
+WITH_LOGS = ("holmesgpt", "kubernaut", "opensre", "rcb")
 SAID = (
     "java.lang.OutOfMemoryError: Java heap space", "FATAL ERROR: JavaScript heap out of memory",
     "fatal error: runtime: out of memory", "Out of memory: Killed process 1 (java)", "OOMKilled", "MemoryError",
@@ -239,3 +245,21 @@ def test_no_hostile_line_acts_alone_over_all_rules_and_runbooks() -> None:
             assert verdict(chosen, tuple(proof.told for proof in found)) is not Verdict.allow, line
             believed += verdict(chosen, ("if it were proven",)) is Verdict.allow and analysis is by_rules
     assert believed > 50, "the lines must be such as the rules fall for, else this shows nothing"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=ABSENT)
+@pytest.mark.timeout(600)
+def test_no_recorded_case_makes_a_fooled_analyst_act_alone_on_its_text() -> None:
+    healthy, proposed = suspected(health="healthy"), 0
+    for path in sorted(file for name in WITH_LOGS for file in (CASES / name).glob("*.json.gz")):
+        _, case, _ = read_case(json.loads(gzip.decompress(path.read_bytes())))
+        brief = study(case, fitting(case, [])).brief
+        told = Evidence(id="E0", kind=EvidenceKind.logs, source="loki", finding="", text="")
+        for analysis in (conclude(brief), *fooled(brief.evidence[0] if brief.evidence else told)):
+            chosen = select_runbook(RUNBOOKS, (alert(),), analysis, RULES, brief.evidence).runbook
+            if chosen is None:
+                continue
+            found = proofs(analysis.category, healthy, brief.evidence, now=NOW, max_age_s=900)
+            assert verdict(chosen, tuple(proof.told for proof in found)) is not Verdict.allow, path
+            proposed += verdict(chosen, ("if it were proven",)) is Verdict.allow
+    assert proposed > 100, "a fooled analyst proposes plenty"
