@@ -28,6 +28,7 @@ RUN groupadd --gid 10001 sreops \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin sreops \
     && install --directory --owner=10001 --group=10001 --mode=0750 /data
 COPY --from=build /opt/sreops /opt/sreops
+COPY runbooks.yaml /etc/sreops/runbooks.yaml
 ENV PATH=/opt/sreops/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -36,7 +37,7 @@ ENV PATH=/opt/sreops/bin:$PATH \
     SREOPS_DATA_DIR=/data \
     SREOPS_RUNBOOKS=/etc/sreops/runbooks.yaml
 # Beyond loopback sreops refuses to start without credentials: SREOPS_WEBHOOK__TOKEN and SREOPS_API_TOKEN.
-# /etc/sreops/runbooks.yaml is yours to mount; where there is none, the packaged runbooks are used.
+# /etc/sreops/runbooks.yaml is yours to mount over.
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

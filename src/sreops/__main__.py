@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sreops import __version__
+from sreops.domain.text.printable import printable
 from sreops.errors import AlreadyRunning, RunbooksInvalid, SettingsInvalid, SreopsError, StoreUnavailable
 
+_LINES = "\n\t"
 GOOD, FOUND_WRONG, USED_WRONG = 0, 1, 2
 
 
@@ -72,16 +74,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except (SettingsInvalid, RunbooksInvalid) as exc:
         what = "settings" if isinstance(exc, SettingsInvalid) else "runbooks"
-        print(f"sreops: the {what} are wrong:", *[f"  {line}" for line in exc.problems], sep="\n", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        problems = [f"  {printable(line)}" for line in exc.problems]
+        print(f"sreops: the {what} are wrong:", *problems, sep="\n", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return USED_WRONG
     except AlreadyRunning as exc:
-        print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        print(f"sreops: {printable(str(exc), kept=_LINES)}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return USED_WRONG
     except StoreUnavailable as exc:
-        print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        print(f"sreops: {printable(str(exc), kept=_LINES)}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return FOUND_WRONG if exc.retryable else USED_WRONG  # a damaged database is for a person to mend or move
     except SreopsError as exc:
-        print(f"sreops: {exc}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        print(f"sreops: {printable(str(exc), kept=_LINES)}", file=sys.stderr)  # noqa: T201  # the command line's own voice
         return FOUND_WRONG
     except KeyboardInterrupt:
         return 130

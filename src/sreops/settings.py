@@ -1,13 +1,16 @@
 """Settings: the one reader of the environment (prefix ``SREOPS_``, nested by ``__``, ``.env`` read)."""
 
 import os
+import re
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     Field,
     SecretStr,
     StringConstraints,
@@ -15,36 +18,29 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from sreops.domain.alerts.alert import Tier
 from sreops.domain.model.cost import PRICES, Price
 from sreops.errors import SettingsInvalid
+from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
+from sreops.setting_values import Brokers, EngineAddress, HttpUrl, NamedFile, Names, OptionalFile, OptionalSecret
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
 os.environ |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}  # noqa: TID251  # written, not read
 
 
-def _commas(value: object) -> object:
-    """Read ``a,b`` as a list; JSON arrays and Python sequences pass through."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.strip("[] ").replace('"', "").split(",") if part.strip())
-    return value
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
-OptionalUrl = Annotated[str | None, BeforeValidator(_empty_is_none)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
-
-
 class KafkaSettings(BaseModel):
     """The event log on Kafka or Redpanda; empty ``bootstrap_servers`` means the embedded log."""
 
-    bootstrap_servers: str = ""
+    bootstrap_servers: Brokers = ""
     group_id: str = "sreops"
     client_id: str = "sreops"
     partitions: int = Field(6, ge=1)
@@ -54,40 +50,40 @@ class KafkaSettings(BaseModel):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     sasl_username: str = ""
     sasl_password: OptionalSecret = None
-    ssl_cafile: Path | None = None
-    ssl_certfile: Path | None = None
-    ssl_keyfile: Path | None = None
+    ssl_cafile: OptionalFile = None
+    ssl_certfile: OptionalFile = None
+    ssl_keyfile: OptionalFile = None
     request_timeout_s: float = Field(5.0, gt=0)
 
 
 class LokiSettings(BaseModel):
     """Loki, direct; ``tenant`` is sent as X-Scope-OrgID."""
 
-    url: OptionalUrl = None
+    url: HttpUrl = None
     tenant: str = ""
     username: str = ""
     password: OptionalSecret = None
     token: OptionalSecret = None
     timeout_s: float = Field(10.0, gt=0)
     max_lines: int = Field(5000, ge=1, le=5000)
-    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)
 
 
 class PrometheusSettings(BaseModel):
     """Prometheus, direct."""
 
-    url: OptionalUrl = None
+    url: HttpUrl = None
     username: str = ""
     password: OptionalSecret = None
     token: OptionalSecret = None
     timeout_s: float = Field(10.0, gt=0)
-    max_response_bytes: int = Field(16 * 1024 * 1024, ge=1024)
+    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)
 
 
 class GrafanaSettings(BaseModel):
     """Grafana: data source proxy where no direct URL is set, and its alertmanager for the alert's state."""
 
-    url: OptionalUrl = None
+    url: HttpUrl = None
     token: OptionalSecret = None
     loki_uid: str = ""
     prometheus_uid: str = ""
@@ -97,7 +93,7 @@ class GrafanaSettings(BaseModel):
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
-    url: OptionalUrl = None
+    url: HttpUrl = None
     token: OptionalSecret = None
     project: str = ""
     oncall_user: str = "platform-oncall"
@@ -108,7 +104,7 @@ class GitLabSettings(BaseModel):
 class DockerSettings(BaseModel):
     """The one container engine that sreops may act on; none is discovered."""
 
-    host: OptionalUrl = None
+    host: EngineAddress = None
     timeout_s: float = Field(30.0, gt=0)
     stop_timeout_s: int = Field(10, ge=0)
     settle_margin_s: float = Field(15.0, ge=0)
@@ -119,7 +115,7 @@ class LLMSettings(BaseModel):
     """The model; without a key the rule analyst answers."""
 
     api_key: OptionalSecret = None
-    base_url: OptionalUrl = None
+    base_url: HttpUrl = None
     model: str = "claude-sonnet-5-5"
     timeout_s: float = Field(60.0, gt=0)  # of silence: an answer that keeps coming has time until the deadline
     deadline_s: float = Field(150.0, gt=0)  # of one incident's analysis, its questions and retries included
@@ -152,7 +148,7 @@ class McpServer(BaseModel):
 
     command: tuple[str, ...] = ()
     env: dict[str, SecretStr] = {}
-    url: OptionalUrl = None
+    url: HttpUrl = None
     token: OptionalSecret = None
     tools: tuple[str, ...] = ()
     timeout_s: float = Field(20.0, gt=0)
@@ -264,23 +260,39 @@ class RetentionSettings(BaseModel):
     batch: int = Field(100, ge=1, le=10_000)
 
 
+_ENV_FILE = ".env"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,6})?|inf|nan")
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, without what Kubernetes puts there for a Service of our name (``SREOPS_PORT=tcp://…``)."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return a setting's value as pydantic-settings does, or none where the variable is not meant as one."""
+        value, key, is_complex = super().get_field_value(field, field_name)
+        injected = isinstance(value, str) and put_there_by_kubernetes(f"SREOPS_{field_name}", value)
+        return (None if injected else value), key, is_complex
+
+
 class Settings(BaseSettings):
-    """Every setting of sreops; see README for the table."""
+    """Every setting of sreops."""
 
     model_config = SettingsConfigDict(
         env_prefix="SREOPS_",
         env_nested_delimiter="__",
-        env_file=".env",
+        env_file=_ENV_FILE,
         extra="ignore",
         populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
-    public_url: OptionalUrl = None  # where people reach it: for links, and a name by which it answers
+    public_url: HttpUrl = None  # where people reach it: for links, and a name by which it answers
     data_dir: Path = Path("data")
-    runbooks: Path = Path("runbooks.yaml")
+    runbooks: NamedFile = Field(Path("runbooks.yaml"), validate_default=False)  # absent and not named: the packaged
     database_url: str = ""
+    trusted_proxies: Names = ()  # addresses and networks: their X-Forwarded-For and -Proto are believed
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
@@ -313,6 +325,18 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     anthropic_api_key: OptionalSecret = Field(None, validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the environment as pydantic-settings does, but for what others put there."""
+        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
+
     @field_validator("default_tier", mode="before")
     @classmethod
     def _tier(cls, value: object) -> object:
@@ -320,12 +344,21 @@ class Settings(BaseSettings):
         text = str(value).strip().lower().replace("-", "_").removeprefix("tier_").removeprefix("tier")
         return aliases.get(text, text)
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one, strict=False)
+            except ValueError as exc:
+                raise ValueError(f"{one!r} is no address and no network such as 10.0.0.0/8") from exc
+        return value
+
     @field_validator("roles")
     @classmethod
     def _known_roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = set(value) - {"bridge", "worker"}
-        if unknown or not value:
-            raise ValueError(f"roles are 'bridge' and 'worker'; got {','.join(sorted(unknown)) or 'none'}")
+        if not value or set(value) - {"bridge", "worker"}:
+            raise ValueError("roles are 'bridge' and 'worker', one or both, separated by a comma")
         return value
 
     @property
@@ -335,19 +368,44 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the environment and ``.env``; raise SettingsInvalid that names variable, value and cure."""
+    """Read the environment and ``.env``; raise SettingsInvalid that names every wrong variable and its cure.
+
+    A variable with our prefix that is no setting is wrong too: what somebody meant to set would stay unset. No value
+    is told, since it may be a secret in the wrong place, but numbers.
+    """
+    problems: list[str] = []
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]  # overrides are validated by pydantic itself
+        problems += _names(with_env_file=overrides.get("_env_file", _ENV_FILE) is not None).problems
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # overrides are validated by pydantic itself
     except ValidationError as exc:
-        problems = []
-        for error in exc.errors():
-            place = "__".join(str(part) for part in error["loc"]).upper()
-            name = place if place.startswith("ANTHROPIC") else f"SREOPS_{place}"
-            problems.append(f"{name}={error['input']!r}: {error['msg']}")
-        raise SettingsInvalid(problems) from exc
+        raise SettingsInvalid([*problems, *(_told(error) for error in exc.errors(include_url=False))]) from exc
     except SettingsError as exc:  # a group that is set as a whole must be JSON; the value may hold a secret
         group = [*str(exc).split('"'), "?"][1].upper()
         cure = f"set its parts as SREOPS_{group}__NAME, or the whole as a JSON object"
-        raise SettingsInvalid([f"SREOPS_{group}: can't be read as JSON; {cure}"]) from exc
+        raise SettingsInvalid([*problems, f"SREOPS_{group}: can't be read as JSON; {cure}"]) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsInvalid([f".env: can't be read: {exc}; write it as UTF-8 text, NAME=value a line"]) from exc
+    if problems:
+        raise SettingsInvalid(problems)
+    return settings
+
+
+def passed_over() -> tuple[str, ...]:
+    """Return a sentence for each variable that begins like a setting and was passed over on purpose."""
+    return _names(with_env_file=True).warnings
+
+
+def _names(*, with_env_file: bool) -> NamesRead:
+    read = [read_names(os.environ, Settings)]  # noqa: TID251  # the one reader of the environment
+    if with_env_file and Path(_ENV_FILE).is_file():
+        read.append(read_names(dotenv_values(_ENV_FILE, encoding="utf-8"), Settings, origin=_ENV_FILE))
+    problems = tuple(problem for one in read for problem in one.problems)
+    return NamesRead(problems, tuple(warning for one in read for warning in one.warnings))
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    place = "__".join(str(part) for part in error["loc"]).upper()
+    name = place if place.startswith("ANTHROPIC") else f"SREOPS_{place}"
+    given = str(error["input"])
+    shown = f"={given}" if _NUMBER.fullmatch(given) else ""
+    return f"{name}{shown}: {error['msg'].removeprefix('Value error, ')}"

@@ -22,6 +22,17 @@ ALERTS = Counter("sreops_alerts_total", "Alerts received, by outcome.", ["outcom
 REQUESTS_REFUSED = Counter(
     "sreops_webhook_refused_total", "Webhook requests refused, by HTTP status.", ["status"], registry=REGISTRY
 )
+CONNECTIONS_REFUSED = Counter(
+    "sreops_connections_refused_total", "Connections that were cut off, by reason.", ["reason"], registry=REGISTRY
+)
+"""reason: too_many, too_many_of_address, head_timeout, head_too_large, body_timeout, malformed."""
+CONNECTIONS_UNPROVEN = Gauge(
+    "sreops_connections_unproven", "Open connections on which nothing was accepted so far.", registry=REGISTRY
+)
+CREDENTIALS_REFUSED = Counter(
+    "sreops_credentials_refused_total", "Wrong credentials, by where they were shown.", ["where"], registry=REGISTRY
+)
+"""where: api, sign_in, alerts."""
 INTAKE = Counter("sreops_intake_total", "Records read from the event log, by outcome.", ["outcome"], registry=REGISTRY)
 """outcome: taken, duplicate, unreadable, poisonous."""
 CORRELATED = Counter(
@@ -91,7 +102,7 @@ _QUIET = {
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
     "httpcore": logging.WARNING,
-    "uvicorn": logging.WARNING,
+    "uvicorn": logging.ERROR,  # its warnings are what strangers send; web/connections.py counts that
     "asyncio": logging.WARNING,
     "aiosqlite": logging.WARNING,
 }

@@ -127,6 +127,23 @@ class DispatchSuite:
         assert [effect.outcome for effect in await store.effects(old.incident_id, 1)] == [None]
         await store.finish(new)
 
+    async def test_starts_after_a_run_that_died_are_counted_by_its_checkpoint(
+        self, store: SqlIncidentStore, another: Opener
+    ) -> None:
+        lease = await at_work(store)
+        assert lease.starts == 0
+        for number, (place, start) in enumerate([("c1", 2), ("c1", 3), ("c2", 2), ("c2", 3), ("c2", 4)], start=1):
+            lapsed = lease
+            lease = await claimed(await another(), now=at(31 * number), owner=f"w{number}")  # the last owner is dead
+            assert await store.begin_again(lease, place=place) == start
+            with pytest.raises(LeaseLost):
+                await store.begin_again(lapsed, place=place)
+        await store.park(lease, wake_at=at(200), timer="poll")
+        lease = await claimed(store, now=at(200))
+        assert lease.starts == 0, "it came to an end of a lease: whatever died before is over"
+        lease = await claimed(store, now=at(231), owner="x")
+        assert await store.begin_again(lease, place="c2") == 2
+
     async def test_a_lapsed_lease_that_nobody_took_still_writes(self, store: SqlIncidentStore) -> None:
         lease = await at_work(store)
         await store.write(lease, Changes(thoughts=[Thought(node="n", text="slow")]), now=at(300))

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 import pytest
-from store_scene import T0, Opener, alert, always, at, at_work, ended, opened
+from store_scene import T0, Opener, alert, always, at, at_work, cleared, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
@@ -283,6 +283,23 @@ class ReadingSuite:
         await ended(store, await at_work(store, "cart", now=at(20)), now=at(21))
         found = await store.history("payments", before=at(35), limit=2)
         assert [incident.ended_at for incident in found] == [at(25), at(15)]
+
+    async def test_what_is_with_people_counts_as_firing_until_its_last_alert_has_resolved(
+        self, store: SqlIncidentStore
+    ) -> None:
+        lease, other = await at_work(store), await at_work(store, "orders", now=at(1))
+        handed_over = {"status": "escalated", "reason": "low_confidence", "resolution": None, "verification": None}
+        assert await store.still_firing(limit=10) == []  # what is worked on is not with people
+        await ended(store, lease, now=at(2), **handed_over)
+        await ended(store, other, now=at(2), **handed_over)
+        first, second = (await store.events(lease.incident_id))[0][0], alert(fingerprint="another", starts_at=at(3))
+        await store.correlate(second, always("attach", lease.incident_id), now=at(3))
+        await store.correlate(cleared(first), always("resolve", lease.incident_id), now=at(4))
+        assert [one.id for one in await store.still_firing(limit=10)] == [other.incident_id, lease.incident_id]
+        assert [one.id for one in await store.still_firing(limit=1)] == [other.incident_id]
+        last = always("resolve", lease.incident_id, all_resolved=True)
+        await store.correlate(cleared(second), last, now=at(5))
+        assert [one.id for one in await store.still_firing(limit=10)] == [other.incident_id]
 
     async def test_endings_are_counted_by_how(self, store: SqlIncidentStore) -> None:
         await ended(store, await at_work(store, "a"), now=at(1))

@@ -25,9 +25,10 @@ from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import LogRecord
 from sreops.settings import Settings, WebhookSettings
 from sreops.telemetry import REGISTRY
-from sreops.web import alerts as endpoint
+from sreops.web import alert_bodies
 from sreops.web.alerts import AlertsContext, alerts_routes, read_traceparent
 from sreops.web.credentials import WebhookCredentials
+from sreops.web.guesses import Guesses
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
@@ -75,13 +76,15 @@ class Bridge:
         default_tier: str = "supervised",
         wall: Callable[[], datetime] = lambda: NOW,
         whole: dict[str, Any] | None = None,
+        guesses: Guesses | None = None,
         **webhook: Any,
     ):
         self.log = MemoryLog()
         # the environment of whoever runs the tests must not configure them
         told = {"default_tier": default_tier, **(whole or {})}
         settings = Settings(_env_file=None, webhook=WebhookSettings(**webhook), **told)
-        options = {} if mint is None else {"mint": mint}
+        options: dict[str, Any] = {} if mint is None else {"mint": mint}
+        options["guesses"] = guesses or Guesses()
         context = AlertsContext(event_log=self.log, settings=settings, clock=FakeClock(), wall=wall, **options)
         app = Starlette(routes=alerts_routes(context))
         transport = httpx.ASGITransport(app=app)  # raises what the app raises: a 500 fails the test loudly
@@ -149,8 +152,7 @@ async def test_both_spellings_and_both_methods_are_answered_without_a_redirect(p
     assert answer.status_code == 202
 
 
-async def test_the_log_tells_the_first_request_at_once_and_those_of_the_second_after_it_together(monkeypatch):
-    monkeypatch.setattr(endpoint, "ACCEPTED_LOG_S", 0.3)
+async def test_the_log_tells_the_first_request_at_once_and_those_of_the_second_after_it_together():
     bridge = Bridge()
     with capture_logs() as told:
 
@@ -292,7 +294,7 @@ async def test_a_strange_content_length_is_no_500(length):
 
 
 async def test_a_body_that_does_not_arrive_is_a_503(monkeypatch):
-    monkeypatch.setattr(endpoint, "BODY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(alert_bodies, "BODY_TIMEOUT_S", 0.01)
     bridge = Bridge()
 
     async def stalls() -> AsyncIterator[bytes]:
@@ -333,6 +335,92 @@ async def test_too_many_requests_in_flight_are_a_503_and_room_comes_back():
     assert first.result().status_code == 202
     assert (await bridge.post(b"not json")).status_code == 400
     assert (await bridge.post(payload(alert()))).status_code == 202
+
+
+class Held:
+    """A body whose sender takes all the time that it is given."""
+
+    def __init__(self, first: bytes = b"{") -> None:
+        self.begun = asyncio.Event()
+        self._first = first
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+async def hold(bridge: Bridge, group: asyncio.TaskGroup, count: int, **options: Any) -> list[asyncio.Task[Any]]:
+    """Send that many bodies that do not come to their end, one after the other."""
+    held = []
+    for _ in range(count):
+        body = Held(**options)
+        held.append(group.create_task(bridge.post(body, headers={"X-Grafana-Alerting-Signature": "00"})))
+        await body.begun.wait()
+    return held
+
+
+async def test_who_only_names_the_signature_takes_no_room_from_those_who_sign():
+    bridge = Bridge(hmac_secret="k", max_in_flight=1)
+    async with asyncio.TaskGroup() as group:
+        held = await hold(bridge, group, 10)
+        for _ in range(3):
+            assert (await bridge.post(BODY, headers=signed(BODY))).status_code == 202
+        for one in held:
+            one.cancel()
+
+
+async def test_of_too_many_bodies_without_proof_the_oldest_goes(monkeypatch):
+    monkeypatch.setattr(alert_bodies, "STRANGERS", 3)
+    bridge = Bridge(hmac_secret="k", retry_after_s=7)
+    async with asyncio.TaskGroup() as group:
+        held = await hold(bridge, group, 4)
+        pushed = await held[0]
+        assert (pushed.status_code, pushed.headers["retry-after"]) == (503, "7")
+        assert (await bridge.post(BODY, headers=signed(BODY))).status_code == 202
+        assert (await held[1]).status_code == 503
+        assert not held[2].done()
+        for one in held[2:]:
+            one.cancel()
+
+
+async def test_bodies_without_proof_share_a_budget_of_bytes(monkeypatch):
+    monkeypatch.setattr(alert_bodies, "STRANGERS_BYTES", 3000)
+    bridge = Bridge(hmac_secret="k", max_body_bytes=1500)
+    async with asyncio.TaskGroup() as group:
+        held = await hold(bridge, group, 3, first=b" " * 1100)
+        assert (await held[0]).status_code == 503
+        assert (await bridge.post(BODY, headers=signed(BODY))).status_code == 202
+        assert not held[2].done()
+        for one in held[1:]:
+            one.cancel()
+
+
+async def test_a_large_signed_body_is_verified_too():
+    bridge = Bridge(hmac_secret="k")
+    large = BODY.ljust(600_000)
+    assert (await bridge.post(large, headers=signed(large))).status_code == 202
+    assert (await bridge.post(large, headers=signed(BODY))).status_code == 401
+
+
+async def test_wrong_credentials_are_counted_told_and_answered_slower_and_the_right_ones_are_not():
+    waited: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+
+    bridge = Bridge(guesses=Guesses(pause=pause), token="right")
+    before = count("sreops_credentials_refused_total", where="alerts")
+    with capture_logs() as told:
+        for _ in range(13):
+            assert (await bridge.post(payload(alert()), headers={AUTH: "Bearer wrong"})).status_code == 401
+        assert (await bridge.post(payload(alert()), headers={AUTH: "Bearer right"})).status_code == 202
+        lines = [one for one in told if one["event"] == "web.credentials_wrong"]
+    assert waited == [1.0] * 3
+    assert count("sreops_credentials_refused_total", where="alerts") == before + 13
+    assert 1 <= len(lines) <= 3
+    assert lines[0]["latest_address"] == "127.0.0.1"
+    assert "wrong" not in str([list(one.values()) for one in lines]).replace("web.credentials_wrong", "")
 
 
 # --- credentials ---------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ import pytest
 
 from contract.containers_suite import ContainersContract, T
 from servers.dockerd import Dockerd
-from sreops.adapters.docker import DockerContainers
+from servers.ports import free_port
+from sreops.adapters.docker import DockerContainers, OwnPlace
+from sreops.domain.remediation.protection import OwnAddress, why_protected
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown
 from sreops.settings import DockerSettings
 
@@ -147,6 +149,40 @@ class TestDockerd(ContainersContract):
         seen = await containers.inspect(container_id, timeout_s=T)
         assert seen is not None
         assert (seen.stop_timeout_s, seen.image, seen.restart_policy) == (7.0, "busybox:test", "no")
+
+    async def test_sreops_itself_and_what_it_stands_on_are_told_from_strangers(
+        self, scene: DockerdScene, name: str, dockerd: Dockerd
+    ) -> None:
+        network, port = f"{name}_ops", free_port()
+        own_id = await scene.run(f"{name}-sreops", network=network)
+        database = await scene.run(f"{name}-db", network=network)
+        namesake = await scene.run(f"{name}-db2", network=f"{name}_shop")
+        published = {"NetworkMode": "bridge", "PortBindings": {"9092/tcp": [{"HostPort": str(port)}]}}
+        broker = await asyncio.to_thread(
+            dockerd.run_container, "busybox:test", ["sleep", "600"], name=f"{name}-broker", host_config=published
+        )
+        scene.made.append(broker)
+        networks = dockerd.inspect(database)["NetworkSettings"]["Networks"]
+        by_name = OwnAddress(what="the database", setting="DB", host=f"{name}-db", port=5432)
+        by_address = OwnAddress(what="the database", setting="DB", host=networks[network]["IPAddress"], port=5432)
+        by_port = OwnAddress(what="the broker", setting="MQ", host="localhost", port=port)
+
+        async def protected(place: OwnPlace) -> dict[str, bool]:
+            containers = DockerContainers(DockerSettings(host=scene.host), place)
+            us = await containers.ourselves(timeout_s=T)
+            found = [await containers.inspect(one, timeout_s=T) for one in (own_id, database, namesake, broker)]
+            await containers.close()
+            return {one.name.removeprefix(f"{name}-"): bool(why_protected(one, us)) for one in found if one}
+
+        nobody = {"sreops": False, "db": False, "db2": False, "broker": False}
+        on_host = {"hostname": "ops1", "ids": frozenset[str]()}
+        assert await protected(OwnPlace(**on_host)) == nobody
+        for addresses, what in (((by_name,), "db"), ((by_address,), "db"), ((by_port,), "broker")):
+            assert await protected(OwnPlace(addresses, **on_host)) == nobody | {what: True}
+        inside = {"hostname": own_id[:12], "ids": frozenset({own_id})}
+        us_and_ours = nobody | {"sreops": True, "db": True}
+        assert await protected(OwnPlace((by_name,), **inside)) == us_and_ours
+        assert await protected(OwnPlace((by_port,), **inside)) == nobody | {"sreops": True}, "its own loopback"
 
     async def test_what_a_container_writes_while_it_stops_as_it_wishes_is_not_lost(
         self, scene: DockerdScene, containers: DockerContainers, name: str, dockerd: Dockerd

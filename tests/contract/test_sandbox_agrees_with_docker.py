@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from sreops.sandbox.clock import WallClock
+from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.server import Server
@@ -82,7 +83,7 @@ async def test_the_same_requests_get_the_same_answers(dockerd: Dockerd, tmp_path
     real_transport = httpx.AsyncHTTPTransport(uds=str(dockerd.socket))
     ours_transport = httpx.AsyncHTTPTransport(uds=str(tmp_path / "ours.sock"))
     async with (
-        Server(engine.app, path=tmp_path / "ours.sock"),
+        Server(docker_api(engine), path=tmp_path / "ours.sock"),
         httpx.AsyncClient(transport=real_transport, base_url="http://docker", timeout=30) as real_client,
         httpx.AsyncClient(transport=ours_transport, base_url="http://docker", timeout=30) as our_client,
     ):

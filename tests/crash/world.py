@@ -23,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servers.sreops import Sreops
 from sreops.sandbox.clock import WallClock
+from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.gitlab import GitLab, Issue
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Exposed, Prometheus
 from sreops.sandbox.server import Server as SandboxServer
 
@@ -129,14 +131,14 @@ class World:
         self.engine = DockerEngine(clock)
         self.gitlab = GitLab(TOKEN, PROJECT, notes_per_minute=100_000)
         self.prometheus = Prometheus(clock, scrape_interval_s=0.25)
-        self.engine_gate = Gate(self.engine.app)
+        self.engine_gate = Gate(docker_api(self.engine))
         self.gitlab_gate = Gate(self.gitlab.app)
         self._processes: dict[str, Idle] = {}
         self._broken = broken or self._not_restarted
         self._servers = {
             "docker": SandboxServer(self.engine_gate, path=directory / "docker.sock"),
             "gitlab": SandboxServer(self.gitlab_gate),
-            "prometheus": SandboxServer(self.prometheus.app),
+            "prometheus": SandboxServer(prometheus_api(self.prometheus)),
         }
         self.prometheus.add_target("crash", "world", self._exposed)
         self.prometheus.add_rule("ServiceBroken", "service_broken > 0.5")

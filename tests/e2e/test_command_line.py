@@ -31,6 +31,7 @@ def sreops(*arguments: str, directory: Path, **settings: str) -> subprocess.Comp
     ("settings", "names"),
     [
         ({"SREOPS_PORT": "many"}, "SREOPS_PORT"),
+        ({"SREOPS_LOKI_URL": "http://loki:3100"}, "SREOPS_LOKI__URL"),
         ({"SREOPS_CONCURRENCY": "0"}, "SREOPS_CONCURRENCY"),
         ({"SREOPS_DEFAULT_TIER": "bold"}, "SREOPS_DEFAULT_TIER"),
         ({"SREOPS_ROLES": "bridge,king"}, "SREOPS_ROLES"),
@@ -129,10 +130,76 @@ def test_check_is_content_where_nothing_is_configured(tmp_path: Path) -> None:
     assert "SREOPS_GITLAB__URL" in done.stdout
 
 
-def test_audit_verify_of_an_empty_store_finds_nothing_wrong(tmp_path: Path) -> None:
-    done = sreops("audit", "verify", directory=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "nothing wrong" in done.stdout
+def test_audit_verify_finds_nothing_wrong_only_where_there_is_something_to_look_at(tmp_path: Path) -> None:
+    nowhere = sreops("audit", "verify", directory=tmp_path)
+    assert nowhere.returncode == 1
+    assert "there is no such database" in nowhere.stdout
+    assert not (tmp_path / "data").exists(), "a mistyped folder is not made"
+    assert sreops("check", directory=tmp_path).returncode == 0  # makes it
+    empty = sreops("audit", "verify", directory=tmp_path)
+    assert empty.returncode == 0, empty.stderr
+    assert "nothing wrong" in empty.stdout
+    unknown = sreops("audit", "verify", "no-such-incident", directory=tmp_path)
+    assert unknown.returncode == 1
+    assert "no-such-incident" in unknown.stderr + unknown.stdout
+    assert "nothing wrong" not in unknown.stdout
+
+
+@pytest.mark.parametrize("command", [("check",), ("runbooks", "lint"), ("serve",)])
+def test_runbooks_that_are_named_and_not_there_are_never_replaced_by_others(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "runbooks.yaml").write_text("version: 1\nrunbooks: []\n")
+    done = sreops(*command, directory=tmp_path, SREOPS_RUNBOOKS="runbook.yaml")
+    assert done.returncode == 2, done.stdout
+    assert "did you mean runbooks.yaml?" in done.stderr
+    assert "nothing wrong" not in done.stdout
+
+
+def test_lint_of_a_file_that_is_not_there_finds_it_wrong(tmp_path: Path) -> None:
+    done = sreops("runbooks", "lint", "nowhere.yaml", directory=tmp_path)
+    assert done.returncode == 1
+    assert "nowhere.yaml: there is no such file" in done.stdout
+
+
+def test_a_slip_in_a_name_stops_every_command_and_what_is_passed_over_is_told(tmp_path: Path) -> None:
+    done = sreops("check", directory=tmp_path, SREOPS_LOKI_URL="http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "SREOPS_LOKI_URL: there is no such setting; did you mean SREOPS_LOKI__URL?" in done.stderr
+    told = sreops("check", directory=tmp_path, SREOPS_PORT="tcp://10.0.0.1:8080")
+    assert told.returncode == 0, told.stderr
+    assert "SREOPS_PORT was set by Kubernetes" in told.stdout
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+
+
+def test_replay_prints_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    labels = {"alertname": f"Down{ESCAPES}", "service": f"web{ESCAPES}", "severity": "warning", "x": "[bold]"}
+    alert = {"status": "firing", "labels": labels, "annotations": {"summary": f"s{ESCAPES}"}, "fingerprint": "1"}
+    body = {"version": "4", "status": "firing", "alerts": [alert, {"status": ESCAPES, "labels": ESCAPES}]}
+    done = sreops("replay", str(payload(tmp_path, body)), directory=tmp_path)
+    assert "Down" in done.stdout
+    assert not [char for char in done.stdout + done.stderr if not char.isprintable() and char != "\n"]
+
+
+def test_check_tells_no_password_of_an_address(tmp_path: Path) -> None:
+    at = "user:swordfish@127.0.0.1:9"
+    places = {
+        "SREOPS_LOKI__URL": f"http://{at}",
+        "SREOPS_PROMETHEUS__URL": f"http://{at}",
+        "SREOPS_GRAFANA__URL": f"http://{at}",
+        "SREOPS_GITLAB__URL": f"http://{at}",
+        "SREOPS_GITLAB__TOKEN": "t",
+        "SREOPS_GITLAB__PROJECT": "a/b",
+        "SREOPS_DOCKER__HOST": f"tcp://{at}",
+        "SREOPS_LLM__BASE_URL": f"http://{at}",
+        "SREOPS_LLM__API_KEY": "k",
+    }
+    done = sreops("check", directory=tmp_path, **places)
+    assert done.returncode == 1
+    assert "127.0.0.1:9" in done.stdout
+    assert "swordfish" not in done.stdout + done.stderr
 
 
 def test_an_unknown_command_is_used_wrong(tmp_path: Path) -> None:

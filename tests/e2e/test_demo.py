@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,17 @@ def test_three_incidents_are_fixed_approved_and_handed_over(tmp_path: Path) -> N
     assert "Traceback" not in done.stdout + done.stderr
     assert time.monotonic() - began < ROOM_FOR_A_BUSY_MACHINE_S
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
+
+
+def test_a_port_where_somebody_listens_is_refused_and_nothing_is_sent_there(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as another:
+        another.setblocking(False)
+        done = demo("--port", str(another.getsockname()[1]), directory=tmp_path)
+        with pytest.raises(BlockingIOError):
+            another.accept()
+    assert done.returncode == 2, done.stdout
+    assert "can't listen there" in done.stderr
+    assert "leave --port out" in done.stderr
 
 
 def test_asking_for_the_model_without_a_key_is_a_sentence(tmp_path: Path) -> None:

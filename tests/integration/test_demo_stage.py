@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,11 +14,34 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from servers.waiting import eventually
+from sreops.commands.demo import Keys, is_ours
 from sreops.commands.demo_acts import Stage
 from sreops.sandbox.server import Server
 from sreops.sandbox.world import World
 
 THOUGHTS = [{"seq": seq, "node": "verify_success", "at": "", "text": f"thought {seq}"} for seq in (3, 4, 7)]
+
+
+class Listener:
+    """Somebody who answers on the port: a sreops that takes this token, or one that takes everybody."""
+
+    def __init__(self, token: str | None) -> None:
+        self._taken = token
+        self.app = Starlette(routes=[Route("/api/incidents", self.incidents)])
+
+    async def incidents(self, request: Request) -> JSONResponse:
+        given = request.headers.get("authorization", "")
+        let_in = self._taken is None or given == f"Bearer {self._taken}"
+        return JSONResponse({"items": []}, 200 if let_in else 401)
+
+
+@pytest.mark.parametrize(("whose", "expected"), [("ours", True), ("another", False), ("anybody's", False)])
+async def test_the_demo_acts_only_on_the_sreops_that_knows_its_random_token(whose: str, expected: bool) -> None:
+    keys = Keys()
+    assert keys.api != Keys().api != keys.webhook
+    listener = Listener({"ours": keys.api, "another": Keys().api, "anybody's": None}[whose])
+    async with Server(listener.app) as server, httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+        assert await is_ours(client, keys) is expected
 
 
 class Slow:

@@ -250,8 +250,15 @@ async def test_a_runbook_label_that_names_nothing_is_a_mistake_to_mend(tmp_path:
         assert (await it.ended()).reason is Reason.unknown_runbook
 
 
+def filling() -> World:
+    """A world in which a service leaks, is nearly full, and is not ill yet."""
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak("payments", full_in_s=60, fills_in_s=600)
+    return world
+
+
 async def test_an_alert_resolved_before_anything_was_done_ends_as_recovered(tmp_path: Path, monkeypatch: Patch) -> None:
-    async with loop_scene(tmp_path, monkeypatch) as it:
+    async with loop_scene(tmp_path, monkeypatch, filling()) as it:
         alert = await it.fire(tier="supervised")
         await it.reaches("awaiting_approval")
         await it.resolve(alert)
@@ -407,10 +414,23 @@ async def test_a_swarm_service_is_scaled_and_scaled_back_where_it_does_not_help(
 
 
 async def _feed(world: World, service: Service, *, helps: bool) -> None:
+    """Let the queue be long, and its one replica take all the CPU that it may."""
+    own = {"service": "queue"}
+    begun_s = world.clock.time() - 400
+    for second in range(400):
+        _work(world, begun_s, begun_s + second)
     while True:
         depth = 2.0 if helps and service.replicas == 3 else 50.0
-        world.prometheus.record("queue_depth", {"service": "queue"}, depth)
+        world.prometheus.record("queue_depth", own, depth)
+        _work(world, begun_s, world.clock.time())
         await asyncio.sleep(0.2)
+
+
+def _work(world: World, begun_s: float, at_s: float) -> None:
+    own = {"service": "queue"}
+    world.prometheus.record("container_cpu_usage_seconds_total", own, 0.99 * (at_s - begun_s), at_s)
+    for name in ("container_spec_cpu_quota", "container_spec_cpu_period"):
+        world.prometheus.record(name, own, 100_000.0, at_s)
 
 
 async def test_logs_metrics_and_the_alerts_state_come_through_grafana_where_no_direct_url_is_set(

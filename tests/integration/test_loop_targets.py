@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from loop_scene import loop_scene
 
-from sreops.domain.incidents.incident import EffectOutcome, Resolution
+from sreops.domain.incidents.incident import EffectOutcome, Reason, Resolution
 from sreops.sandbox.docker.container import Container
+from sreops.sandbox.server import Server
 from sreops.sandbox.shop.service import ShopService
 from sreops.sandbox.world import World
 
@@ -78,3 +80,31 @@ async def test_one_container_under_two_names_is_restarted_once(tmp_path: Path, m
         for name in ("payments", "shop-payments-1"):
             await it.ended(name)
         assert it.starts() == 2, "the shop's opening, and one restart"
+
+
+async def test_what_carries_the_protecting_label_is_never_touched(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_POLICY__TARGETS="*") as it:
+        container = payments(world)
+        container.labels = {**container.labels, "sreops.protect": "true"}
+        await it.fire()
+        incident = await it.ended()
+        assert incident.reason is Reason.policy_denied
+        assert "never acted upon: its label sreops.protect=true" in str(incident.decision)
+        assert it.starts() == 1
+
+
+async def test_the_proxy_of_the_engines_socket_is_never_touched(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = leaking()
+    async with Server(world.engine.app) as proxy:
+        port = urlsplit(proxy.url).port
+        assert port is not None
+        host = f"tcp://127.0.0.1:{port}"
+        async with loop_scene(tmp_path, monkeypatch, world, SREOPS_POLICY__TARGETS="*", SREOPS_DOCKER__HOST=host) as it:
+            payments(world).ports = {port: 2375}
+            await it.fire()
+            incident = await it.ended()
+            assert incident.reason is Reason.policy_denied
+            why = "it is the proxy of the engine's socket of sreops (SREOPS_DOCKER__HOST leads to it"
+            assert why in str(incident.decision)
+            assert it.starts() == 1

@@ -157,7 +157,7 @@ async def a_worker(
 ) -> AsyncIterator[Worker]:
     """Yield a worker that does not run yet; ``worker`` are its settings, ``store`` wraps the real one."""
     told = {"retry_s": 0.01, "idle_poll_s": 0.02, **worker}
-    settings = Settings(_env_file=None, data_dir=directory, worker=told, runbooks=directory / "none.yaml")
+    settings = Settings(_env_file=None, data_dir=directory, worker=told)
     real = SqlIncidentStore(directory / "sreops.db")
     log = EmbeddedEventLog(directory / "events.db")
     await real.open()

@@ -207,10 +207,15 @@ def test_the_image_is_one_process_that_is_not_root() -> None:
     assert SERVICES["payments"]["image"] == made.bases[0]
 
 
+def test_the_runbooks_that_the_image_names_are_in_it() -> None:
+    assert f"COPY runbooks.yaml {image().env['SREOPS_RUNBOOKS']}\n" in (ROOT / "Dockerfile").read_text()
+
+
 def test_the_image_refuses_to_serve_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in settings_of(image().env).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SREOPS_RUNBOOKS", str(ROOT / "runbooks.yaml"))  # the file that the image holds at its path
     with pytest.raises(SettingsInvalid) as refused:
         guard_exposure(Settings())
     assert len(refused.value.problems) == 2

@@ -28,6 +28,7 @@ class _Store:
     def __init__(self) -> None:
         self.leases = [lease(1), lease(2)]
         self.parked: list[int] = []
+        self.begun_again: list[int] = []
         self.done = asyncio.Event()
 
     async def claim(self, owner: str, **_: Any) -> list[Lease]:
@@ -41,6 +42,10 @@ class _Store:
 
     async def release(self, lease: Lease) -> None: ...
 
+    async def begin_again(self, lease: Lease, *, place: str) -> int:
+        self.begun_again.append(lease.token)
+        return 2
+
     async def park(self, lease: Lease, **_: Any) -> None:
         self.parked.append(lease.token)
         self.done.set()
@@ -50,6 +55,9 @@ class _Runner:
     def __init__(self) -> None:
         self.running = 0
         self.at_once = 0
+
+    async def place(self, lease: Lease) -> str:
+        return "c1"
 
     async def advance(self, lease: Lease, control: RunControl) -> Step:
         self.running += 1
@@ -83,3 +91,4 @@ async def test_two_runs_of_one_incident_never_overlap() -> None:
             await store.done.wait()
     assert store.parked == [2]
     assert runner.at_once == 1
+    assert store.begun_again == [1], "a lease of ours that lapsed is no process that died"

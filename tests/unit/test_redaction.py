@@ -83,6 +83,29 @@ SECRETS += [
     ("GET /u?mail=bob.smith%40example.com", "bob.smith"),
 ]
 
+# A value of letters only reads like prose, and is it only after a name that a sentence may hold ("invalid token: …").
+SECRETS += [
+    (text, "swordfish")
+    for text in (
+        "password: swordfish",
+        "Password : swordfish",
+        "the passphrase: swordfish",
+        "passwd: swordfish",
+        "pwd: swordfish",
+        "Kennwort: swordfish",
+        "token=swordfish",
+        "token => swordfish",
+        "db_token: swordfish",
+        "db-token: swordfish",
+        "db.token: swordfish",
+        '"token": swordfish',
+        "'token': swordfish",
+        "token:\n  swordfish",
+        "--token swordfish",
+        "--password swordfish",
+    )
+]
+
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS)
 def test_secrets_and_personal_data_are_masked(text, secret):
@@ -113,6 +136,8 @@ def test_secrets_and_personal_data_are_masked(text, secret):
         "DE89370400440532013001 fails its check digits",
         "status 200 200 404 500 302",
         "the secret is out",
+        "the secret: nobody knows it",
+        "credential: unknown",
     ],
 )
 def test_what_is_no_secret_stays(text):

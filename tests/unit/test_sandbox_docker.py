@@ -11,6 +11,7 @@ import pytest
 from aiodocker.exceptions import DockerError
 
 from sreops.sandbox.clock import WallClock
+from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.container import Container
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.process import Idle
@@ -20,7 +21,7 @@ from sreops.sandbox.server import Server
 class Engine(DockerEngine):
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(WallClock(), **options)
-        self.server = Server(self.app, path=path)
+        self.server = Server(docker_api(self), path=path)
 
     def web(self) -> Container:
         labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "sreops.enable": "true"}

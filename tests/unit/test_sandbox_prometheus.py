@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from sreops.sandbox.clock import ManualClock
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Exposed, Prometheus, TargetDown
 
 
@@ -34,7 +35,7 @@ def prometheus(clock: ManualClock) -> Prometheus:
 
 @pytest.fixture
 async def client(prometheus: Prometheus) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(prometheus.app)
+    transport = httpx.ASGITransport(prometheus_api(prometheus))
     async with httpx.AsyncClient(transport=transport, base_url="http://prometheus") as client:
         yield client
 

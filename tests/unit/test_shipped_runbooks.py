@@ -17,6 +17,7 @@ from sreops.domain.runbooks.matching import offered, select_runbook
 from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.runbooks.runbook import Autonomy, Condition, Runbook
 from sreops.sandbox.clock import ManualClock
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Prometheus
 
 FILE = Path(__file__).parents[2] / "runbooks.yaml"
@@ -124,7 +125,7 @@ class World:
                 self.prometheus.record("http_requests_total", labels, per_15_s * step, self.now - ago)
 
     async def read(self, condition: Condition) -> Reading:
-        transport = httpx.ASGITransport(app=self.prometheus.app)
+        transport = httpx.ASGITransport(app=prometheus_api(self.prometheus))
         async with httpx.AsyncClient(transport=transport, base_url="http://prometheus.test") as client:
             answer = await client.get("/api/v1/query", params={"query": condition.promql, "time": self.now})
         assert answer.status_code == 200, answer.text

@@ -49,6 +49,16 @@ def test_it_shows_the_plan_with_its_templates_filled_in(
     assert "other" not in told
 
 
+def test_it_prints_nothing_that_a_terminal_obeys(
+    tmp_path: Path, runbooks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    escapes = "\x1b]0;owned\x07\x1b[2J\u202e\r"
+    assert simulated(tmp_path, runbooks, pod="pay-1", alertname=f"HighMemory{escapes}", service=f"s{escapes}") == 0
+    told = capsys.readouterr().out
+    assert r"\x1b[2J" in told
+    assert not [char for char in told if not char.isprintable() and char != "\n"]
+
+
 def test_a_plan_that_can_not_be_made_is_found_wrong(
     tmp_path: Path, runbooks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

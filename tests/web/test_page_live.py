@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from contract.store_scene import fresh_store
+from contract.store_scene import alert, always, cleared, fresh_store, from_topic
 from servers import installed
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.evidence.evidence import Evidence
@@ -181,6 +181,14 @@ async def test_where_no_model_was_asked_nothing_is_said_of_one(site: Site, store
     assert await watched.page.locator(".usage").count() == 0
 
 
+async def _resolve(store: SqlIncidentStore, lease: Any) -> None:
+    """Let the incident's alert end, as the bridge and correlation would write it."""
+    firing = (await store.events(lease.incident_id))[0][0]
+    ended = cleared(firing, received_at=now())
+    await store.take_in([from_topic(ended, offset=1)], now=now())
+    await store.correlate(ended, always("resolve", lease.incident_id, all_resolved=True), now=now())
+
+
 async def _down() -> Health:
     return Health("down", HOSTILE, HOSTILE)
 
@@ -246,10 +254,78 @@ async def test_a_person_approves_while_thoughts_arrive_and_loses_no_typing(site:
     await think(store, lease, "await_approval", "still waiting", now())
     await expect(page.locator("#log li").last).to_contain_text("still waiting")
     assert await page.locator(".approval [name=reason]").input_value() == "memory is full, restart is fine"
-    await page.get_by_role("button", name="Approve this plan").click()
+    await page.get_by_role("button", name="Approve").click()
+    await expect(page.locator(".confirm")).to_contain_text("restart container payments")
+    assert (await store.approval(lease.incident_id, 1)).decision is None, "what disrupts is confirmed first"
+    await page.get_by_role("button", name="Approve").click()
     await expect(page.locator(".decided")).to_contain_text("approved by ada")
     approval = await store.approval(lease.incident_id, 1)
     assert (approval.decision, approval.by, approval.reason) == ("approved", "ada", "memory is full, restart is fine")
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_enter_in_a_field_decides_nothing(site: Site, store, script: bool):
+    lease = await awaiting(store, now())
+    url, watched = await site(context={"java_script_enabled": script})
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    for label in ("Who", "Why"):
+        field = page.get_by_label(label).last
+        await field.fill("ada")
+        await field.press("Enter")
+        await field.press("Control+Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Approve")).to_be_focused()
+    assert not [asked for asked in watched.requests if asked.endswith("/decision")]
+    assert (await store.approval(lease.incident_id, 1)).decision is None
+
+
+async def test_by_keyboard_alone_a_plan_is_rejected_and_another_approved_after_a_second_look(site: Site, store):
+    rejected, approved = await awaiting(store, now(), "orders"), await awaiting(store, now(), "payments")
+    url, watched = await site()
+    page = watched.page
+    await page.goto(f"{url}/incidents/{rejected.incident_id}")
+    await page.get_by_label("Who").last.focus()
+    await page.keyboard.type("ada")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("it drains by itself")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".decided")).to_contain_text("rejected by ada")
+    await page.goto(f"{url}/incidents/{approved.incident_id}")
+    await page.get_by_label("Why").last.focus()
+    await page.keyboard.type("the heap is full")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".confirm")).to_be_visible()
+    await page.keyboard.press("Enter")  # a second press of the same key, a moment later
+    assert (await store.approval(approved.incident_id, 1)).decision is None
+    await page.get_by_role("button", name="Approve").press("Enter")
+    await expect(page.locator(".decided")).to_contain_text("approved by ada")
+
+
+async def test_nothing_is_wrong_is_said_only_where_nothing_fires_and_nothing_waits(site: Site, store):
+    lease = await escalated(store, now())
+    url, watched = await site()
+    page = watched.page
+    await page.goto(url)
+    await live(page)
+    assert "Nothing is wrong" not in await page.locator("main").inner_text()
+    await expect(page.locator("[data-live=handed-over] .row")).to_contain_text("ledger")
+    await _resolve(store, lease)
+    await page.reload()
+    await expect(page.locator("[data-live=open]")).to_contain_text("Nothing is wrong")
+    await expect(page.locator("[data-live=ended] .row")).to_contain_text("ledger")
+    assert await page.locator("[data-live=handed-over] .row").count() == 0
+
+
+async def test_an_alert_that_nobody_looked_at_yet_is_not_nothing(site: Site, store):
+    await store.take_in([from_topic(alert("web", received_at=now()))], now=now())
+    url, watched = await site()
+    await watched.page.goto(url)
+    await expect(watched.page.locator("[data-live=open]")).to_contain_text("1 alert waits")
+    assert "Nothing is wrong" not in await watched.page.locator("main").inner_text()
 
 
 async def test_a_decision_that_comes_too_late_is_told_on_the_page(site: Site, store):

@@ -23,6 +23,7 @@ from sreops.domain.runbooks.file import load_runbooks
 from sreops.ports import Changes, Health, Lease, LogRecord, SpoolState
 from sreops.settings import Settings
 from sreops.web.application import build_web
+from sreops.web.connections import Connections
 from sreops.web.context import WebContext
 
 _FILE = Path(__file__).parents[2] / "runbooks.yaml"
@@ -71,6 +72,7 @@ class Scene:
     store: SqlIncidentStore
     clock: Any
     checks: dict[str, Callable[[], Awaitable[Health]]] = field(default_factory=dict)
+    paused: list[float] = field(default_factory=list)  # how long wrong credentials were held back, each
 
 
 def scene(
@@ -86,6 +88,11 @@ def scene(
     """Build the application."""
     log = FakeLog(log_name)
     all_checks = {"event_log": log.health, "store": store.health, **(checks or {})}
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
     context = WebContext(
         settings=Settings(_env_file=None, **settings),
         clock=clock,
@@ -96,16 +103,28 @@ def scene(
         missing=missing or {},
         version="0.1.0",
         spool=spool,
+        pause=pause,
     )
-    return Scene(context, build_web(context), log, store, clock, dict(all_checks))
+    return Scene(context, build_web(context), log, store, clock, dict(all_checks), paused)
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Starlette, stopping: asyncio.Event) -> AsyncIterator[str]:
-    """Serve on a free port of loopback; yield the base URL."""
+async def serving(
+    app: Starlette, stopping: asyncio.Event, *, connections: Connections | None = None, **options: Any
+) -> AsyncIterator[str]:
+    """Serve on a free port of loopback; yield the base URL. ``options`` are uvicorn's."""
     AppStatus.should_exit = False
+    if connections is not None:
+        options["http"] = connections.protocol()
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=3
+        app,
+        host="127.0.0.1",
+        port=0,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        **options,
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext

@@ -1,18 +1,27 @@
 """The room for HTTP: one client per dependency, with a deadline, a byte cap, few retries, and text before JSON."""
 
 import asyncio
-import json
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import stamina
 from pydantic import SecretStr
 
+from sreops.adapters.answers import (
+    ENCODING_ASKED,
+    MAX_ERROR_BYTES,
+    Turns,
+    encoding_fault,
+    is_dense,
+    read_aside,
+    read_json,
+)
+from sreops.domain.text.unicode import whole
+from sreops.domain.text.urls import without_userinfo
 from sreops.errors import Unavailable
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
@@ -23,7 +32,11 @@ _SHOWN_CHARS = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer as text; ``cut`` says that it was longer than the byte cap and the rest was not read."""
+    """A whole answer as text.
+
+    ``cut`` says that it was longer than the byte cap and the rest was not read, or that it may hold more values than
+    are read.
+    """
 
     status: int
     text: str
@@ -50,11 +63,12 @@ class Answer:
     def json(self) -> Any:
         """Parse the body; raises ValueError where it is not JSON (HTML, half an answer, nested beyond reason)."""
         if self.cut:
-            raise ValueError("the body was cut at the byte cap")
-        try:
-            return json.loads(self.text)
-        except RecursionError as exc:
-            raise ValueError("nested too deeply") from exc
+            raise ValueError("the body was cut: it is too long")
+        return read_json(self.text)
+
+    async def parsed(self) -> Any:
+        """Parse the body like ``json``, off the loop where it is large."""
+        return await read_aside(len(self.text), self.json)
 
 
 class _Retried(Exception):
@@ -93,7 +107,7 @@ class HttpRoom:
         username: str = "",
         password: SecretStr | None = None,
         headers: Mapping[str, str] | None = None,
-        max_response_bytes: int = 16 * 1024 * 1024,
+        max_response_bytes: int = 8 * 1024 * 1024,
         attempts: int = 3,
         verify: ssl.SSLContext | bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -103,7 +117,7 @@ class HttpRoom:
         self._unavailable = unavailable
         self._max_response_bytes = max_response_bytes
         self._attempts = attempts
-        sent = {"Accept-Encoding": "identity", "User-Agent": "sreops", **(headers or {})}
+        sent = {"Accept-Encoding": ENCODING_ASKED, "User-Agent": "sreops", **(headers or {})}
         if token is not None:
             sent["Authorization"] = f"Bearer {token.get_secret_value()}"
         self._client = httpx.AsyncClient(
@@ -119,11 +133,7 @@ class HttpRoom:
     @property
     def shown_url(self) -> str:
         """The base URL without credentials that somebody may have put into it."""
-        try:
-            parts = urlsplit(self.base_url)
-        except ValueError:
-            return "(a URL that cannot be read)"
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return without_userinfo(self.base_url)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -209,17 +219,25 @@ class HttpRoom:
             timeout=httpx.Timeout(max(0.01, left_s)),
         )
         response = await self._client.send(request, stream=True)
+        most_bytes = self._max_response_bytes
+        if response.status_code >= 300:
+            most_bytes = min(most_bytes, MAX_ERROR_BYTES)
+        received, turns = bytearray(), Turns()
         try:
-            received = bytearray()
-            async for chunk in response.aiter_bytes():
+            fault = encoding_fault(response.headers)
+            if fault is not None:
+                raise httpx.DecodingError(fault, request=request)
+            async for chunk in response.aiter_raw():
                 received += chunk
-                if len(received) > self._max_response_bytes:
+                if len(received) > most_bytes:
                     break
+                await turns.give()
         finally:
             await response.aclose()
-        cut = len(received) > self._max_response_bytes
-        text = bytes(received[: self._max_response_bytes]).decode("utf-8", "replace")
-        return Answer(response.status_code, text, {k.lower(): v for k, v in response.headers.items()}, cut)
+        cut = len(received) > most_bytes
+        text = whole(received[:most_bytes].decode("utf-8", "replace"))
+        headers = {name.lower(): whole(value) for name, value in response.headers.items()}
+        return Answer(response.status_code, text, headers, cut or is_dense(text))
 
     def _failed(self, method: str, path: str, why: str, exc: Exception) -> Unavailable:
         ADAPTER_ERRORS.labels(self._adapter, type(exc).__name__).inc()
@@ -236,6 +254,8 @@ class HttpRoom:
 def _reason(exc: Exception) -> str:
     if isinstance(exc, httpx.ConnectError):
         return f"cannot connect ({exc})"
+    if isinstance(exc, httpx.DecodingError):
+        return str(exc)
     if isinstance(exc, httpx.RemoteProtocolError):
         return f"the answer broke off or was not HTTP ({exc})"
     return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__

@@ -19,8 +19,11 @@ from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent, Tool
 
+from sreops.adapters.bounded_http import HEADERS, hooks
 from sreops.domain.text.patterns import glob_matches
 from sreops.domain.text.redaction import clean, one_line
+from sreops.domain.text.unicode import whole
+from sreops.domain.text.urls import without_userinfo_in
 from sreops.errors import QueryRefused, SreopsError, ToolUnavailable
 from sreops.ports import Health, ToolSpec
 from sreops.settings import McpServer, McpSettings
@@ -32,6 +35,8 @@ MAX_DESCRIPTION = 1_000
 MAX_ARGUMENT_CHARS = 10_000
 MAX_SCHEMA_CHARS = 8_000
 MAX_RESULT_CHARS = 200_000
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of one answer over HTTP, and of one line of a server that is a child process."""
 KEPT_S = 300.0
 _MAX_NAME = 64
 _PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
@@ -145,7 +150,8 @@ async def _client(server: McpServer) -> AsyncIterator[Client]:
 
 def _http(headers: dict[str, str], timeout_s: float) -> httpx2.AsyncClient:
     """Build the client; in a thread, because it reads the CA certificates from disk."""
-    return httpx2.AsyncClient(headers=headers, timeout=timeout_s, follow_redirects=False)
+    bounded = hooks(MAX_ANSWER_BYTES)
+    return httpx2.AsyncClient(headers=HEADERS | headers, timeout=timeout_s, follow_redirects=False, event_hooks=bounded)
 
 
 def _translated(where: str, exc: BaseException, timeout_s: float) -> BaseException:
@@ -157,8 +163,8 @@ def _translated(where: str, exc: BaseException, timeout_s: float) -> BaseExcepti
     if isinstance(exc, TimeoutError):
         return ToolUnavailable(f"{where} did not answer within {timeout_s:g} s")
     if isinstance(exc, MCPError):
-        return QueryRefused(f"{where} refused: {one_line(str(exc), 300)}")
-    return ToolUnavailable(f"{where} can't be used: {one_line(repr(exc), 300)}")
+        return QueryRefused(f"{where} refused: {one_line(without_userinfo_in(str(exc)), 300)}")
+    return ToolUnavailable(f"{where} can't be used: {one_line(without_userinfo_in(repr(exc)), 300)}")
 
 
 def allowed(server: McpServer, tool: Tool) -> bool:
@@ -217,5 +223,5 @@ def _text(result: CallToolResult) -> str:
     if not parts and result.structured_content is not None:
         parts = [json.dumps(result.structured_content, ensure_ascii=False, default=str)]
     left_out = sum(not isinstance(part, TextContent) for part in result.content)
-    text = clean("\n".join(parts)[:MAX_RESULT_CHARS])
+    text = clean(whole("\n".join(parts)[:MAX_RESULT_CHARS]))
     return text + (f"\n[{left_out} parts that are no text were left out]" if left_out else "")

@@ -53,6 +53,11 @@ class Runner:
         waits = f", which waits ({snapshot.interrupts[0].value['timer']})" if snapshot.interrupts else ""
         return f"in {', '.join(task.name for task in snapshot.tasks)}{waits}"
 
+    async def place(self, lease: Lease) -> str:
+        """Return the name of the episode's last checkpoint; empty before the first."""
+        snapshot = await self._graph.aget_state({"configurable": {"thread_id": f"{lease.incident_id}:{lease.episode}"}})
+        return str(snapshot.config.get("configurable", {}).get("checkpoint_id", ""))
+
     async def advance(self, lease: Lease, control: RunControl) -> Step:
         """Start, resume or continue the episode's thread; raise what a node raised."""
         config: Any = {

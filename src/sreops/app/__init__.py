@@ -12,7 +12,7 @@ from sreops.app.event_log import build_event_log, build_spool
 from sreops.app.lifespan import running
 from sreops.app.parts import Parts, build_parts
 from sreops.app.process import Running
-from sreops.app.runbooks import packaged_runbooks, read_runbooks
+from sreops.app.runbooks import configured_runbooks, packaged_runbooks, read_runbooks
 from sreops.app.store import build_store, open_store
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "build_parts",
     "build_spool",
     "build_store",
+    "configured_runbooks",
     "model_text",
     "open_analyst",
     "open_store",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sreops.adapters.docker import DockerContainers
+from sreops.adapters.docker import DockerContainers, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
@@ -14,7 +14,8 @@ from sreops.agent.tickets import TicketDesk
 from sreops.app.analysts import build_analysts, build_extra_tools
 from sreops.app.assembly import Assembly, Check, Closer
 from sreops.app.observability import build_observability
-from sreops.app.runbooks import read_runbooks
+from sreops.app.own_addresses import own_addresses
+from sreops.app.runbooks import configured_runbooks
 from sreops.ports import Containers, EventLog, Health, Issues
 from sreops.settings import Settings
 from sreops.telemetry import log
@@ -37,7 +38,7 @@ def build_parts(
 ) -> Parts:
     """Build every adapter that the settings ask for."""
     clock = clock or SteadyClock()
-    runbooks, shown = read_runbooks(settings.runbooks)
+    runbooks, shown = configured_runbooks(settings)
     log.info("runbooks.loaded", path=shown, count=len(runbooks))
     assembly = Assembly()
     assembly.built("event_log", event_log.health)
@@ -89,6 +90,6 @@ def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
     if not settings.docker.host:
         assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
         return None
-    containers = DockerContainers(settings.docker)
+    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)))
     assembly.built("docker", containers.health, containers.close)
     return containers

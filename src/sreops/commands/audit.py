@@ -2,9 +2,8 @@
 
 import asyncio
 
-from rich.console import Console
-
 from sreops.app import open_store
+from sreops.commands.terminal import Terminal
 from sreops.domain.records.audit import verify_chain
 from sreops.domain.records.record import Record
 from sreops.settings import load_settings
@@ -13,14 +12,19 @@ _PAGE = 500
 
 
 def verify(incident_id: str | None) -> int:
-    """Print every break in the chains; exit status 0 good, 1 found wrong."""
+    """Print every break in the chains; exit status 0 good, 1 found wrong, or nothing to look at where it was named."""
     return asyncio.run(_verify(incident_id))
 
 
 async def _verify(incident_id: str | None) -> int:
     settings = load_settings()
     key = settings.audit_key.get_secret_value().encode() if settings.audit_key else None
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Terminal()
+    file = settings.data_dir / "sreops.db"
+    if not settings.database_url and not file.is_file():
+        # opening it would make an empty one, in which nothing is wrong
+        terminal.say(f"{file}: there is no such database; set SREOPS_DATA_DIR to the folder that sreops writes to")
+        return 1
     chains: dict[str, list[Record]] = {}
     async with open_store(settings) as store:
         after = 0
@@ -28,11 +32,13 @@ async def _verify(incident_id: str | None) -> int:
             for record in page:
                 chains.setdefault(record.incident_id, []).append(record)
             after = page[-1].seq
+        if incident_id is not None and not chains:
+            await store.incident(incident_id)  # raises NotFound, which the command line tells
     broken = 0
     for owner, records in sorted(chains.items()):
         for problem in verify_chain(records, key):
             broken += 1
-            console.print(f"{owner}: {problem}", markup=False)
+            terminal.say(f"{owner}: {problem}")
     total = sum(len(records) for records in chains.values())
-    console.print(f"{total} action records in {len(chains)} chains: {broken or 'nothing'} wrong", markup=False)
+    terminal.say(f"{total} action records in {len(chains)} chains: {broken or 'nothing'} wrong")
     return 1 if broken else 0

@@ -5,11 +5,14 @@ from collections.abc import Awaitable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sreops.app import build_event_log, build_parts, open_store
+from sreops.app.exposure import weak_credentials
 from sreops.commands.serve import guard_exposure
+from sreops.commands.terminal import Terminal, shown
 from sreops.ports import Health
-from sreops.settings import Settings, load_settings
+from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging
 
 _DEADLINE_S = 15.0
@@ -22,20 +25,18 @@ def run() -> int:
     configure_logging("error", settings.log_format)
     guard_exposure(settings)
     found = asyncio.run(_look(settings))
-    console = Console(highlight=False)
+    terminal = Terminal(Console(highlight=False))
     table = Table(box=None, pad_edge=False)
     for column in ("part", "state", "what was found", "cure"):
         table.add_column(column, overflow="fold")
     for name, health in found.items():
-        table.add_row(name, f"[{_STYLE[health.status]}]{health.status}[/]", _plain(health.detail), _plain(health.cure))
-    console.print(table)
+        table.add_row(name, Text(health.status, _STYLE[health.status]), shown(health.detail), shown(health.cure))
+    terminal.console.print(table)
+    for sentence in (*passed_over(), *weak_credentials(settings)):
+        terminal.say(f"warning: {sentence}")
     down = [name for name, health in found.items() if health.status == "down"]
-    console.print(f"not answering: {', '.join(down)}" if down else "everything that is configured answers")
+    terminal.say(f"not answering: {', '.join(down)}" if down else "everything that is configured answers")
     return 1 if down else 0
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 async def _look(settings: Settings) -> dict[str, Health]:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sreops.app import build_event_log
 from sreops.domain.alerts.routing import DEAD_LETTER
+from sreops.domain.text.printable import printable
 from sreops.errors import EventLogUnavailable, PayloadRejected, SettingsInvalid
 from sreops.ports import EventLog, StoredRecord
 from sreops.settings import Settings, load_settings
@@ -56,7 +57,9 @@ async def _requeue(ids: Sequence[str], everything: bool) -> int:
         for letter in chosen:
             refused += not await _put_back(console, settings, event_log, letter)
     for wanted in missing:
-        console.print(f"{_printable(wanted)}: there is no such dead letter; `sreops dead-letter list` shows them")
+        console.print(
+            f"{printable(wanted)}: there is no such dead letter; `sreops dead-letter list` shows them", markup=False
+        )
     console.print(f"{len(chosen) - refused} put back", markup=False)
     return 1 if missing or refused else 0
 
@@ -65,11 +68,11 @@ async def _put_back(console: Console, settings: Settings, event_log: EventLog, l
     try:
         record = put_back(letter)
     except PayloadRejected as exc:
-        console.print(_printable(str(exc)), markup=False)
+        console.print(printable(str(exc)), markup=False)
         return False
     if record.topic not in settings.worker.topics:
         console.print(
-            f"{_printable(letter.id)}: nobody would take it from {_printable(record.topic)}: "
+            f"{printable(letter.id)}: nobody would take it from {printable(record.topic)}: "
             "it is not one of SREOPS_WORKER__TOPICS",
             markup=False,
         )
@@ -77,7 +80,7 @@ async def _put_back(console: Console, settings: Settings, event_log: EventLog, l
     # the record before its mark: where the second fails, the letter is shown as still to be put back
     await event_log.append([record], timeout_s=settings.ack_timeout_s)
     await event_log.append(mark_put_back([letter], datetime.now(UTC)), timeout_s=settings.ack_timeout_s)
-    console.print(f"{_printable(letter.id)}: put back on {_printable(record.topic)}", markup=False)
+    console.print(f"{printable(letter.id)}: put back on {printable(record.topic)}", markup=False)
     return True
 
 
@@ -119,12 +122,7 @@ def _tell(console: Console, letter: Letter) -> None:
     if letter.frame:
         told.append(f"    at {letter.frame}")
     for line in told:
-        console.print(_printable(line), markup=False)
-
-
-def _printable(text: str) -> str:
-    """Return text that moves no cursor and colours nothing: keys and errors hold what senders wrote."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+        console.print(printable(line), markup=False)
 
 
 def _console() -> Console:

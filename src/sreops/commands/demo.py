@@ -7,10 +7,13 @@ of Loki, Prometheus, Grafana, GitLab and the Docker Engine on loopback.
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -41,13 +44,13 @@ def run(*, stay: bool, model: bool, docker: bool, port: int) -> int:
         raise SettingsInvalid(["--model needs ANTHROPIC_API_KEY (or SREOPS_LLM__API_KEY) to be set"])
     if key is not None and not model:
         console.print("[dim]A model key is set: `--model` lets Claude analyse; the rules do so now.[/]")
-    extra: dict[str, str] = {}
+    extra = {"SREOPS_PORT": str(free_port(port))}
     if model and key is not None:
         extra["SREOPS_LLM__API_KEY"] = key.get_secret_value()
-    return asyncio.run(_play(console, extra, stay=stay, docker=docker, port=port))
+    return asyncio.run(_play(console, extra, stay=stay, docker=docker))
 
 
-async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docker: bool, port: int) -> int:
+async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docker: bool) -> int:
     # a faster pulse than a real Prometheus has, so that a cure shows within seconds
     world = World(claude=False, scrape_interval_s=1.0, window="10s")
     fall_ill(world)
@@ -61,10 +64,15 @@ async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docke
 
             hospital = await stack.enter_async_context(hospital_for(world, console))
             extra = {**extra, "SREOPS_DOCKER__HOST": hospital.host}
-        url = await stack.enter_async_context(_sreops(world, directory, extra, port))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False))
-        console.print(f"The page: [bold cyan]{url}/[/]\n")
-        stage = Stage(world=world, console=console, client=client, url=url, hospital=hospital)
+        keys = Keys()
+        url = await stack.enter_async_context(_sreops(world, directory, extra, keys))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, headers=keys.of_people, timeout=10, trust_env=False)
+        )
+        console.print(f"The page: [bold cyan]{url}/[/], and its API token: [bold]{keys.api}[/]\n")
+        stage = Stage(
+            world=world, console=console, client=client, url=url, hospital=hospital, sender_headers=keys.of_senders
+        )
         telling = asyncio.create_task(stage.tell())
         try:
             played = await acts(stage, only_first=docker)
@@ -78,32 +86,64 @@ async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docke
         return 1 if missing else 0
 
 
+@dataclass(frozen=True)
+class Keys:
+    """The credentials of one demo: random, so that nobody else's sreops takes its alerts and approvals."""
+
+    webhook: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    api: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+
+    @property
+    def of_senders(self) -> Mapping[str, str]:
+        """The headers that an alert comes with."""
+        return {"Authorization": f"Bearer {self.webhook}"}
+
+    @property
+    def of_people(self) -> Mapping[str, str]:
+        """The headers that the API is asked with."""
+        return {"Authorization": f"Bearer {self.api}"}
+
+
+def free_port(wanted: int) -> int:
+    """Return the port, or any free one for 0; raises SettingsInvalid where somebody listens there already."""
+    if not 0 <= wanted <= 65535:
+        raise SettingsInvalid([f"--port {wanted}: a port is a number from 1 to 65535"])
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as exc:
+            cure = "give another, or leave --port out for any free one"
+            raise SettingsInvalid([f"--port {wanted}: can't listen there: {exc.strerror}; {cure}"]) from exc
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextlib.asynccontextmanager
-async def _sreops(world: World, directory: Path, extra: Mapping[str, str], port: int) -> AsyncIterator[str]:
+async def _sreops(world: World, directory: Path, extra: Mapping[str, str], keys: Keys) -> AsyncIterator[str]:
     """Start `python -m sreops` against the world, and end it afterwards."""
     runbooks = directory / "runbooks.yaml"
     # the shipped runbooks, with rates over ten seconds instead of a minute: the demo's Prometheus scrapes each second
     runbooks.write_text(packaged_runbooks().replace("[1m]", "[10s]"), encoding="utf-8")
-    port = port or _free_port()
     kept = {name: value for name, value in _environment().items() if not name.startswith(("SREOPS_", "ANTHROPIC_"))}
     environment = {
         **kept,
         **_PACE,
         **world.settings(),
-        "SREOPS_PORT": str(port),
         "SREOPS_DATA_DIR": str(directory / "data"),
         "SREOPS_RUNBOOKS": str(runbooks),
-        "SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS": "true",
+        "SREOPS_WEBHOOK__TOKEN": keys.webhook,
+        "SREOPS_API_TOKEN": keys.api,
         **extra,
     }
+    url = f"http://127.0.0.1:{extra['SREOPS_PORT']}"
     log_path = directory / "sreops.log"
     with log_path.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sreops", cwd=directory, env=environment, stdout=output, stderr=output
         )
     try:
-        await _ready(f"http://127.0.0.1:{port}", process, log_path)
-        yield f"http://127.0.0.1:{port}"
+        await _ready(url, keys, process, log_path)
+        yield url
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
@@ -118,26 +158,26 @@ def _environment() -> dict[str, str]:
     return dict(os.environ)  # noqa: TID251  # handed on to the child process, nothing is read from it
 
 
-def _free_port() -> int:
-    import socket  # noqa: PLC0415  # only here
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _ready(url: str, process: asyncio.subprocess.Process, log_path: Path) -> None:
+async def _ready(url: str, keys: Keys, process: asyncio.subprocess.Process, log_path: Path) -> None:
+    """Wait until ours answers; another one that took the port meanwhile does not know our token."""
     async with httpx.AsyncClient(base_url=url, timeout=2, trust_env=False) as client:
         for _ in range(int(_READY_S / 0.1)):
             with contextlib.suppress(httpx.HTTPError):
-                if (await client.get("/readyz")).status_code == 200:
+                ready = (await client.get("/readyz")).status_code == 200
+                if ready and await is_ours(client, keys):
                     return
             if process.returncode is not None:
                 break
             await asyncio.sleep(0.1)
     said = await asyncio.to_thread(log_path.read_text, errors="replace")
     raise SreopsError(f"sreops did not become ready within {_READY_S:g} s; it said:\n{said[-3000:]}")
+
+
+async def is_ours(client: httpx.AsyncClient, keys: Keys) -> bool:
+    """Say whether who listens takes our random token, and nobody without it."""
+    known = await client.get("/api/incidents", headers=keys.of_people)
+    stranger = await client.get("/api/incidents")
+    return (known.status_code, stranger.status_code) == (200, 401)
 
 
 def _summary(console: Console, played: list[Act], url: str) -> list[str]:

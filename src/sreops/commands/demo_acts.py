@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from sreops.domain.text.printable import printable
 from sreops.sandbox.webhook import FiredAlert
 from sreops.sandbox.world import World
 
@@ -78,6 +79,7 @@ class Stage:
     client: httpx.AsyncClient
     url: str
     hospital: Hospital | None = None
+    sender_headers: Mapping[str, str] = field(default_factory=dict)
     _told: set[int] = field(default_factory=set)
 
     async def tell(self) -> None:
@@ -103,13 +105,17 @@ class Stage:
         line = Text(f"{str(thought.get('at', ''))[11:19]}  ", style="dim")
         line.append(f"{node:<20} ", style=_COLOURS.get(node, ""))
         text = " ".join(str(thought.get("text", "")).split())
-        line.append(text if len(text) <= 220 else text[:219] + "…")
+        line.append(printable(text) if len(text) <= 220 else printable(text[:219]) + "…")
         self.console.print(line)
 
     async def fire(self, alert: FiredAlert) -> None:
         """Send the alert as Grafana would; a refusal ends the demo."""
-        answer = await self.world.fire(alert, f"{self.url}/alerts")
+        answer = await self.world.fire(alert, f"{self.url}/alerts", self.sender_headers)
         answer.raise_for_status()
+
+    async def resolve(self, alert: FiredAlert) -> None:
+        """Send the alert's end as Grafana would."""
+        await self.world.resolve(alert, f"{self.url}/alerts", self.sender_headers)
 
     async def incident(self, service: str) -> dict[str, Any]:
         """Return the newest incident of a service with its details, or nothing."""
@@ -178,7 +184,7 @@ async def _leak(stage: Stage) -> Act:
     act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
     if stage.hospital is not None:
         act.promise("one restart in the real engine", await stage.hospital.restarts() == 1)
-    await stage.world.resolve(alert, f"{stage.url}/alerts")
+    await stage.resolve(alert)
     return act
 
 
@@ -203,7 +209,7 @@ async def _approval(stage: Stage) -> Act:
     act.promise("exactly one restart", [e["outcome"] for e in found.get("effects", ())] == ["succeeded"])
     act.promise("the incident resolved", found.get("resolution") == "fixed")
     act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
-    await stage.world.resolve(alert, f"{stage.url}/alerts")
+    await stage.resolve(alert)
     return act
 
 

@@ -6,14 +6,12 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from rich.console import Console
-
 from sreops.app import Running, running
+from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.records.handover import closing
-from sreops.domain.text.redaction import clean
 from sreops.errors import PayloadRejected
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
 from sreops.telemetry import configure_logging
@@ -24,16 +22,16 @@ _LOOK_EVERY_S = 0.1
 
 def run(payload: Path, *, timeout_s: float) -> int:
     """Replay the file; exit status 0 when every incident came to its end, 1 when not, or the payload is wrong."""
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Terminal()
     settings = load_settings()
     configure_logging("error", settings.log_format)
     try:
         body = json.loads(payload.read_bytes())
-    except (OSError, ValueError) as exc:
-        console.print(f"{payload}: can't be read as JSON: {exc}", markup=False)
+    except (OSError, ValueError, RecursionError) as exc:
+        terminal.say(f"{payload}: can't be read as JSON: {exc}")
         return 1
     with tempfile.TemporaryDirectory(prefix="sreops-replay-") as directory:
-        return asyncio.run(_replay(harmless(settings, Path(directory)), body, console, timeout_s))
+        return asyncio.run(_replay(harmless(settings, Path(directory)), body, terminal, timeout_s))
 
 
 def harmless(settings: Settings, directory: Path) -> Settings:
@@ -51,7 +49,7 @@ def harmless(settings: Settings, directory: Path) -> Settings:
     )
 
 
-async def _replay(settings: Settings, body: object, console: Console, timeout_s: float) -> int:
+async def _replay(settings: Settings, body: object, terminal: Terminal, timeout_s: float) -> int:
     async with running(settings) as app:
         try:
             parsed = parse_webhook(
@@ -64,15 +62,15 @@ async def _replay(settings: Settings, body: object, console: Console, timeout_s:
                 service_labels=settings.service_labels,
             )
         except PayloadRejected as exc:
-            console.print(f"the bridge would answer {exc.status}: {exc}", markup=False)
+            terminal.say(f"the bridge would answer {exc.status}: {exc}")
             return 1
         for rejection in parsed.rejected:
-            console.print(f"alert {rejection.index} would be rejected: {rejection.reason}", markup=False)
+            terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
         for event in parsed.events:
-            console.print(clean(f"{event.alertname}: {in_words(event.subject)}"), markup=False)
+            terminal.say(f"{event.alertname}: {in_words(event.subject)}")
         await _inject(app, parsed.events)
-        ended = await _follow(app, len(parsed.events), console, timeout_s)
-        await _tell(app, console)
+        ended = await _follow(app, len(parsed.events), terminal, timeout_s)
+        await _tell(app, terminal)
         return 0 if ended else 1
 
 
@@ -84,13 +82,13 @@ async def _inject(app: Running, events: tuple[AlertEvent, ...]) -> None:
         await app.parts.event_log.append(critical, timeout_s=app.settings.ack_timeout_s)
 
 
-async def _follow(app: Running, count: int, console: Console, timeout_s: float) -> bool:
+async def _follow(app: Running, count: int, terminal: Terminal, timeout_s: float) -> bool:
     """Print thoughts as they come; return whether every incident ended in time."""
     store, after, deadline = app.parts.store, 0, asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         for record in await store.records(after=after, kind="thought"):
             after = record.seq
-            console.print(f"{record.body.get('node', ''):>20}  {record.body.get('text', '')}", markup=False)
+            terminal.say(f"{record.body.get('node', ''):>20}  {' '.join(str(record.body.get('text', '')).split())}")
         backlog = await store.backlog(now=app.parts.tools.clock.now())
         incidents, _ = await store.incidents(limit=200)
         taken = sum(incident.event_count for incident in incidents)
@@ -99,16 +97,16 @@ async def _follow(app: Running, count: int, console: Console, timeout_s: float) 
         if app.broken.is_set():
             return False
         await asyncio.sleep(_LOOK_EVERY_S)
-    console.print(f"not at its end after {timeout_s:g} s", markup=False)
+    terminal.say(f"not at its end after {timeout_s:g} s")
     return False
 
 
-async def _tell(app: Running, console: Console) -> None:
+async def _tell(app: Running, terminal: Terminal) -> None:
     incidents, _ = await app.parts.store.incidents(limit=200)
     for incident in incidents:
         evidence = await app.parts.store.evidence(incident.id)
         outcome = {"end": incident.status.value, "resolution": incident.resolution, "reason": incident.reason}
         decision = incident.decision or {}
         account = decision.get("handover") or closing(incident, {**outcome, "why": ""}, evidence, decision, {})
-        console.rule(f"{incident.service}: {incident.alertname}")
-        console.print(account, markup=False)
+        terminal.title(f"{incident.service}: {incident.alertname}")
+        terminal.block(account)

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
-from sreops.app import read_runbooks
+from sreops.app import configured_runbooks, read_runbooks
+from sreops.commands.terminal import Terminal
 from sreops.errors import RunbooksInvalid
 from sreops.settings import load_settings
 
 
 def lint(file: Path | None) -> int:
     """Print what is wrong with the file, or that nothing is; exit status 0 good, 1 found wrong."""
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Terminal()
     try:
-        runbooks, path = read_runbooks(file or load_settings().runbooks, packaged_fallback=file is None)
+        runbooks, path = read_runbooks(file, packaged_fallback=False) if file else configured_runbooks(load_settings())
     except RunbooksInvalid as exc:
         for problem in exc.problems:
-            console.print(problem, markup=False)
+            terminal.say(problem)
         return 1
-    console.print(f"{path}: {len(runbooks)} runbooks, nothing wrong", markup=False)
+    terminal.say(f"{path}: {len(runbooks)} runbooks, nothing wrong")
     return 0

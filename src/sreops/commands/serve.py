@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,38 +15,51 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from sreops.app import Running, running
+from sreops.app.exposure import beyond_loopback, weak_credentials
 from sreops.errors import SettingsInvalid
-from sreops.settings import Settings, load_settings
+from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging, log
+from sreops.web.connections import Connections
 
+SETTING_PASSED_OVER = "settings.variable_passed_over"
 _KEEP_ALIVE_S = 15
 _SWITCH_S = 0.0005  # Python's 5 ms is how long a thread at the database waits for a busy loop, at every statement
 _YOUNG_OBJECTS = 20_000  # Python's 700 are a fraction of one request, all of it still in use: a sixth of the time
+_OPEN_FILES = 65_536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CREDENTIAL_WEAK = "sreops.credential_weak"
 
 
 def run() -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
+    for sentence in passed_over():
+        log.warning(SETTING_PASSED_OVER, detail=sentence)
     guard_exposure(settings)
+    for told in weak_credentials(settings):
+        log.warning(CREDENTIAL_WEAK, detail=told)
     tune_interpreter()
     # uvicorn's choice: uvloop where there is one, with which a bridge takes half as many alerts again
-    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto").get_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()) as runner:
         return runner.run(_serve(settings))
 
 
 def tune_interpreter() -> None:
-    """Set what the interpreter gets wrong for a loop with threads at the database, that makes many small objects."""
+    """Set what interpreter and system get wrong for a loop of many small objects, connections and database threads."""
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()  # what has been imported stays: not to be looked through at every full collection
     gc.set_threshold(_YOUNG_OBJECTS)
+    # a crowd of connections needs a file each, until those without proof are cut off: the usual 1,024 are soon used up
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def guard_exposure(settings: Settings) -> None:
     """Refuse to listen beyond loopback without credentials; raises SettingsInvalid with the cure."""
-    if settings.host in _LOOPBACK or settings.host.startswith("127.") or settings.allow_anonymous:
+    if not beyond_loopback(settings) or settings.allow_anonymous:
         return
     problems = []
     if not settings.webhook.configured and "bridge" in settings.roles:  # without that role it is not there
@@ -88,16 +102,20 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 async def _serve_until_told(app: Running, listener: socket.socket) -> None:
+    trusted = app.settings.trusted_proxies
     server = uvicorn.Server(
         uvicorn.Config(
             app.web,
+            http=Connections(trusted_proxies=trusted).protocol(),
+            ws="none",  # an upgraded connection would leave the limits
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=max(1, int(app.settings.shutdown_grace_s)),
-            proxy_headers=False,
+            proxy_headers=bool(trusted),
+            forwarded_allow_ips=list(trusted),
         )
     )
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # the signals are ours: uvicorn would raise them again

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
-from sreops.app import read_runbooks
+from sreops.app import configured_runbooks, read_runbooks
+from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
@@ -26,13 +25,13 @@ def simulate(payload: Path, *, file: Path | None, cause: str, logs: Sequence[str
     ``cause`` and ``logs`` stand for what an analysis would find; without a cause every runbook is shown that an
     analyst would be offered for the alert. Confidence, policy and the state of the world are not part of it.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    terminal = Terminal()
     settings = load_settings()
-    runbooks, path = read_runbooks(file or settings.runbooks, packaged_fallback=file is None)
+    runbooks, path = read_runbooks(file, packaged_fallback=False) if file else configured_runbooks(settings)
     try:
         body = json.loads(payload.read_bytes())
     except (OSError, ValueError, RecursionError) as exc:
-        console.print(f"{payload}: can't be read as JSON: {exc}", markup=False)
+        terminal.say(f"{payload}: can't be read as JSON: {exc}")
         return 2
     try:
         parsed = parse_webhook(
@@ -43,12 +42,12 @@ def simulate(payload: Path, *, file: Path | None, cause: str, logs: Sequence[str
             take_test_alerts=True,
         )
     except PayloadRejected as exc:
-        console.print(f"the bridge would answer {exc.status}: {exc}", markup=False)
+        terminal.say(f"the bridge would answer {exc.status}: {exc}")
         return 1
-    console.print(f"{path}: {len(runbooks)} runbooks", markup=False)
+    terminal.say(f"{path}: {len(runbooks)} runbooks")
     for rejection in parsed.rejected:
-        console.print(f"alert {rejection.index} would be rejected: {rejection.reason}", markup=False)
-    good = [_one(console, event, runbooks, cause, logs) for event in parsed.events if _fires(event)]
+        terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
+    good = [_one(terminal, event, runbooks, cause, logs) for event in parsed.events if _fires(event)]
     return 0 if all(good) and not parsed.rejected else 1
 
 
@@ -56,23 +55,24 @@ def _fires(event: AlertEvent) -> bool:
     return event.status is AlertStatus.firing
 
 
-def _one(console: Console, event: AlertEvent, runbooks: Sequence[Runbook], cause: str, logs: Sequence[str]) -> bool:
-    console.print(f"\n{event.alertname} on {event.service} ({event.severity}, tier {event.tier})", markup=False)
+def _one(terminal: Terminal, event: AlertEvent, runbooks: Sequence[Runbook], cause: str, logs: Sequence[str]) -> bool:
+    terminal.say("")
+    terminal.say(f"{event.alertname} on {event.service} ({event.severity}, tier {event.tier})")
     chosen, why = _chosen(event, runbooks, cause, logs)
     if not chosen:
-        console.print(f"  {why}", markup=False)
+        terminal.say(f"  {why}")
         return event.runbook_id is None  # a label that names nothing is a mistake; no match is not
     good = True
     for runbook in chosen:
-        console.print(f"  {runbook.id}: {why}", markup=False)
+        terminal.say(f"  {runbook.id}: {why}")
         try:
             plan = make_plan(runbook, event)
         except PlanRefused as exc:
-            console.print(f"    can't be made concrete: {exc}", markup=False)
+            terminal.say(f"    can't be made concrete: {exc}")
             good = False
             continue
         for line in _lines(plan):
-            console.print(f"    {line}", markup=False)
+            terminal.say(f"    {line}")
     return good
 
 

@@ -4,17 +4,13 @@ Adapters implement them; app wires them. Every adapter raises only errors of ``e
 it is given (``timeout_s``). Others import from here, not from the rooms.
 """
 
-from sreops.ports.alert_states import AlertStates
 from sreops.ports.analyst import Analyst, AnalystAnswer
-from sreops.ports.change_notes import ChangeNotes
-from sreops.ports.clock import Clock
-from sreops.ports.containers import Containers
+from sreops.ports.containers import Containers, Prober
 from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
-from sreops.ports.health import Health
+from sreops.ports.health import Clock, Health
 from sreops.ports.issues import Issues
-from sreops.ports.logs import Logs
-from sreops.ports.metrics import Metrics
-from sreops.ports.prober import Prober
+from sreops.ports.logs import ChangeNotes, Logs
+from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes

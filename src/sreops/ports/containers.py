@@ -1,10 +1,11 @@
-"""The container engine."""
+"""The container engine, and the HTTP checks of runbooks."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.remediation.protection import Ourselves
 from sreops.ports.health import Health
 
 
@@ -45,6 +46,10 @@ class Containers(Protocol):
         """Return what this tag means now; None where the engine has no such image (any more)."""
         ...
 
+    async def ourselves(self, *, timeout_s: float) -> Ourselves:
+        """Return what sreops knows of its own place: what is never a target follows from it."""
+        ...
+
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
 
@@ -66,4 +71,12 @@ class Containers(Protocol):
 
     async def health(self) -> Health:
         """Say whether the engine answers."""
+        ...
+
+
+class Prober(Protocol):
+    """HTTP checks that runbooks name."""
+
+    async def status(self, url: str, *, timeout_s: float) -> int | None:
+        """GET without following redirects; the status, or None where nothing answered."""
         ...

@@ -1,7 +1,8 @@
-"""What a check of anything outside the process says."""
+"""What a check of anything outside the process says, and the clock."""
 
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -11,3 +12,11 @@ class Health:
     status: Literal["up", "down", "not_configured"]
     detail: str = ""
     cure: str = ""
+
+
+class Clock(Protocol):
+    """The one source of ``now``."""
+
+    def now(self) -> datetime:
+        """Return aware UTC."""
+        ...

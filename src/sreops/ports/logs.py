@@ -1,8 +1,9 @@
-"""Where logs are queried."""
+"""Where logs are queried, and where people note what they changed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from sreops.domain.evidence.changes import NotedChange
 from sreops.domain.evidence.evidence import LogLines, Window
 from sreops.ports.health import Health
 
@@ -32,4 +33,12 @@ class Logs(Protocol):
 
     async def health(self) -> Health:
         """Say whether it answers."""
+        ...
+
+
+class ChangeNotes(Protocol):
+    """Where people and pipelines note what they changed (Grafana's annotations)."""
+
+    async def noted(self, window: Window, *, timeout_s: float) -> Sequence[NotedChange]:
+        """Return the notes of the window, newest first; not only those of changes."""
         ...

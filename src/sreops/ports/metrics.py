@@ -1,9 +1,10 @@
-"""Where metrics are queried."""
+"""Where metrics and the states of alerts are queried."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import SeriesSet, Window
 from sreops.ports.health import Health
 
@@ -25,4 +26,12 @@ class Metrics(Protocol):
 
     async def health(self) -> Health:
         """Say whether it answers."""
+        ...
+
+
+class AlertStates(Protocol):
+    """Where the alert's own state is asked: Prometheus' ALERTS, Grafana's alertmanager."""
+
+    async def firing(self, event: AlertEvent, *, timeout_s: float) -> bool | None:
+        """Say whether this very alert fires now; None where nobody who answers knows it."""
         ...

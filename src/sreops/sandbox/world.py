@@ -22,10 +22,12 @@ import httpx
 from sreops.sandbox import webhook
 from sreops.sandbox.claude import Claude
 from sreops.sandbox.clock import Clock, WallClock
+from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.gitlab import GitLab
 from sreops.sandbox.grafana.server import DataSource, Grafana, GrafanaAlert
 from sreops.sandbox.loki.server import Loki
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
 from sreops.sandbox.shop.shop import Shop
@@ -67,7 +69,7 @@ class World:
         self.claude = Claude(API_KEY, clock=self.clock) if claude else None
         sources = {
             "loki": DataSource("loki", self.loki.app),
-            "prometheus": DataSource("prometheus", self.prometheus.app),
+            "prometheus": DataSource("prometheus", prometheus_api(self.prometheus)),
         }
         self.grafana = Grafana(TOKEN, sources, clock=self.clock) if grafana else None
         self.shop = Shop(self.clock, self.loki, self.prometheus, self.engine, window=window, seed=seed)
@@ -84,16 +86,15 @@ class World:
     async def start(self) -> Self:
         """Open the shop and serve everything."""
         self._directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="sreops-sandbox-"))
-        apps: dict[str, Loki | Prometheus] = {"loki": self.loki, "prometheus": self.prometheus}
         optional: dict[str, GitLab | Claude | Grafana | None] = {
             "gitlab": self.gitlab,
             "claude": self.claude,
             "grafana": self.grafana,
         }
-        self.servers = {name: Server(part.app) for name, part in apps.items()}
+        self.servers = {"loki": Server(self.loki.app), "prometheus": Server(prometheus_api(self.prometheus))}
         self.servers |= {name: Server(part.app) for name, part in optional.items() if part is not None}
         if self._docker:
-            self.servers["docker"] = Server(self.engine.app, path=self._directory / "docker.sock")
+            self.servers["docker"] = Server(docker_api(self.engine), path=self._directory / "docker.sock")
         # The half hour that is filled in takes half a second of computing, which must not hold up the loop.
         await asyncio.to_thread(self.shop.open, self._past_s)
         try:

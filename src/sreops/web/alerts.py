@@ -6,13 +6,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic_core import from_json
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -23,20 +24,19 @@ from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
 from sreops.ports import Clock, EventLog, LogRecord
 from sreops.settings import Settings
 from sreops.telemetry import ALERTS, REQUESTS_REFUSED, log
+from sreops.web.alert_bodies import AlertBodies
+from sreops.web.connections import tell_accepted
 from sreops.web.credentials import WebhookCredentials
+from sreops.web.guesses import Guesses
 from sreops.web.origin import asked_by_own_page, asked_name, is_loopback, name_of_url
+from sreops.web.tally import Tally
 
 ALERTS_ACCEPTED: Final = "alerts.accepted"
 ALERTS_REFUSED: Final = "alerts.refused"
 ALERT_REJECTED: Final = "alerts.alert_rejected"
 
-BODY_TIMEOUT_S: Final = 10.0
-"""Seconds for the whole body to arrive: Grafana gives up after 30, so an answer must still reach it."""
-
-ACCEPTED_LOG_S: Final = 1.0
-"""Seconds between two lines of what was accepted: one for each request took a seventh of the bridge's time."""
-
 _LOGGED_REJECTIONS: Final = 5
+_LARGE_BYTES: Final = 256 * 1024
 _COUNTED: Final = {outcome: ALERTS.labels(outcome=outcome) for outcome in ("queued", "resolved", "skipped", "rejected")}
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -68,6 +68,7 @@ class AlertsContext:
     clock: Clock
     mint: Callable[[], str] = _new_event_id
     wall: Callable[[], datetime] = _wall
+    guesses: Guesses = field(default_factory=Guesses)
 
 
 class _Refusal(Exception):
@@ -115,28 +116,6 @@ def _decoded(body: bytes) -> Any:
         raise _Refusal(400, f"the body is not JSON: {exc}") from exc
 
 
-class _AcceptedLog:
-    """Says what was accepted: the first request at once, those of the second that follows in one line after it."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, int] = {}
-        self._waits = False
-
-    def add(self, **counts: int) -> None:
-        for name, count in counts.items():
-            self._sums[name] = self._sums.get(name, 0) + count
-        self._sums["requests"] = self._sums.get("requests", 0) + 1
-        if not self._waits:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._waits = bool(self._sums)
-        if self._sums:
-            told, self._sums = self._sums, {}
-            log.info(ALERTS_ACCEPTED, **told)
-            asyncio.get_running_loop().call_later(ACCEPTED_LOG_S, self._tell)
-
-
 class _Bridge:
     """The endpoint and the count of requests in flight."""
 
@@ -147,38 +126,67 @@ class _Bridge:
         self._any_host = context.settings.allow_anonymous
         self._names = {context.settings.host.lower(), name_of_url(context.settings.public_url or "")} - {""}
         self._in_flight = 0
-        self._accepted_log = _AcceptedLog()
+        self._bodies = AlertBodies(self._webhook.max_body_bytes)
+        self._accepted_tally = Tally(ALERTS_ACCEPTED, log.info)
+        self._refused_tally = Tally(ALERTS_REFUSED, log.warning)
 
     async def answer(self, request: Request) -> Response:
         try:
-            if self._in_flight >= self._webhook.max_in_flight:
-                raise self._later(f"{self._in_flight} requests are in flight already")
-            self._in_flight += 1
-            try:
-                parsed = await self._take(request)
-            finally:
-                self._in_flight -= 1
+            parsed = await self._take(request)
         except _Refusal as refusal:
             ALERTS.labels(outcome="refused").inc()
             REQUESTS_REFUSED.labels(status=str(refusal.status)).inc()
-            log.warning(ALERTS_REFUSED, status=refusal.status, reason=str(refusal))
+            self._refused_tally.add({"requests": 1}, status=refusal.status, reason=str(refusal))
             body = {"status": "refused", "error": str(refusal)}
             return JSONResponse(body, status_code=refusal.status, headers=refusal.headers)
         return self._accepted(parsed)
 
     async def _take(self, request: Request) -> ParsedWebhook:
+        """Read, prove, keep. Only what is proven, or needs no proof and is complete, counts as in flight."""
+        if self._in_flight >= self._webhook.max_in_flight:
+            raise self._later(f"{self._in_flight} requests are in flight already")
         if not self._credentials.required:
             self._check_sender(request)
-        shown = not self._credentials.required or self._credentials.accept_authorization(request.headers)
-        if not shown and not self._credentials.may_sign(request.headers):
-            raise self._unauthorized()
-        body = await self._read_body(request)
-        received_at = self._context.clock.now()
-        if not shown:
-            clocks = (received_at, self._context.wall())
-            if not self._credentials.accept_signature(request.headers, body, *clocks):
-                raise self._unauthorized()
-        parsed = self._parse(body, received_at)
+        proven = self._credentials.accept_authorization(request.headers)
+        if not proven and self._credentials.required and not self._credentials.may_sign(request.headers):
+            raise await self._unauthorized(request)
+        if proven:
+            with self._slot():
+                return await self._keep(request, await self._read(request, proven=True))
+        body = await self._read(request, proven=False)
+        if self._credentials.required:
+            clocks = (self._context.clock.now(), self._context.wall())
+            if not await self._signed(request, body, clocks):
+                raise await self._unauthorized(request)
+        with self._slot():
+            return await self._keep(request, body)
+
+    async def _signed(self, request: Request, body: bytes, clocks: tuple[datetime, ...]) -> bool:
+        verify = partial(self._credentials.accept_signature, request.headers, body, *clocks)
+        # a stranger may send millions of bytes, and the loop is everybody's
+        return await asyncio.to_thread(verify) if len(body) > _LARGE_BYTES else verify()
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._in_flight >= self._webhook.max_in_flight:
+            raise self._later(f"{self._in_flight} requests are in flight already")
+        self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+
+    async def _read(self, request: Request, *, proven: bool) -> bytes:
+        try:
+            return await self._bodies.read(request, proven=proven)
+        except PayloadRejected as exc:
+            if exc.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise self._later(str(exc)) from exc
+            raise _Refusal(exc.status, str(exc)) from exc
+
+    async def _keep(self, request: Request, body: bytes) -> ParsedWebhook:
+        parsed = self._parse(body, self._context.clock.now())
+        tell_accepted(request.scope)
         records = to_records(parsed.events, read_traceparent(request.headers))
         if records:
             try:
@@ -212,28 +220,6 @@ class _Bridge:
                 "set SREOPS_WEBHOOK__TOKEN and send it, or send Content-Type: application/json",
             )
 
-    async def _read_body(self, request: Request) -> bytes:
-        limit = self._webhook.max_body_bytes
-        too_large = _Refusal(413, f"the body is over {limit} bytes (SREOPS_WEBHOOK__MAX_BODY_BYTES)")
-        declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
-            raise too_large
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > limit:
-                        raise too_large
-                    chunks.append(chunk)
-        except TimeoutError as exc:
-            # not 408: Alertmanager repeats a 5xx and drops what got a 4xx
-            raise self._later(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from exc
-        except ClientDisconnect as exc:
-            raise _Refusal(400, "the sender hung up before the body was complete") from exc
-        return b"".join(chunks)
-
     def _parse(self, body: bytes, received_at: datetime) -> ParsedWebhook:
         try:
             return parse_webhook(
@@ -257,12 +243,14 @@ class _Bridge:
                 _COUNTED[outcome].inc(count)
         for one in parsed.rejected[:_LOGGED_REJECTIONS]:
             log.warning(ALERT_REJECTED, index=one.index, reason=one.reason)
-        self._accepted_log.add(**counts, rejected=len(parsed.rejected))
+        self._accepted_tally.add({"requests": 1, **counts, "rejected": len(parsed.rejected)})
         rejected = [{"index": one.index, "reason": one.reason} for one in parsed.rejected]
         body = {"status": "accepted", **counts, "rejected": rejected, "notes": list(parsed.notes)}
         return JSONResponse(body, status_code=202)
 
-    def _unauthorized(self) -> _Refusal:
+    async def _unauthorized(self, request: Request) -> _Refusal:
+        if self._credentials.shown(request.headers):
+            await self._context.guesses.wrong("alerts", request)
         return _Refusal(401, "no valid credentials", {"WWW-Authenticate": self._credentials.challenge})
 
     def _later(self, message: str) -> _Refusal:

@@ -16,6 +16,7 @@ from sreops.web.alerts import AlertsContext, alerts_routes
 from sreops.web.answers import RETRY_AFTER_S, Refusal, refused
 from sreops.web.api import api_routes
 from sreops.web.context import WebContext
+from sreops.web.guesses import Guesses
 from sreops.web.health import Checks, health_routes
 from sreops.web.pages import Pages
 from sreops.web.security import SecurityHeaders
@@ -27,7 +28,8 @@ REQUEST_FAILED = "web.request_failed"
 
 def build_web(context: WebContext) -> Starlette:
     """Return the ASGI application; ``/alerts`` is there only with the role ``bridge``."""
-    access = Access(context.settings, context.clock)
+    guesses = Guesses(pause=context.pause)
+    access = Access(context.settings, context.clock, context.store, guesses)
     checks = Checks(context)
     pages = Pages(context, access, checks)
     routes: list[Route] = [
@@ -38,7 +40,9 @@ def build_web(context: WebContext) -> Starlette:
         *pages.routes(),
     ]
     if "bridge" in context.settings.roles:
-        bridge = AlertsContext(event_log=context.event_log, settings=context.settings, clock=context.clock)
+        bridge = AlertsContext(
+            event_log=context.event_log, settings=context.settings, clock=context.clock, guesses=guesses
+        )
         routes = [*alerts_routes(bridge), *routes]
 
     async def failed(request: Request, exc: Exception) -> Response:

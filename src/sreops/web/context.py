@@ -16,7 +16,7 @@ class WebContext:
     ``checks`` are the bounded checks behind ``/health``, by name; ``missing`` names what is not configured,
     with its cure. ``wake`` is set when a decision makes an incident due; ``stopping`` ends event streams;
     ``spool`` says, without I/O, what waits in the spool where there is one; ``ready`` says whether the process
-    still takes alerts (false while it shuts down).
+    still takes alerts (false while it shuts down). ``pause`` holds back answers to wrong credentials (seconds).
     """
 
     settings: Settings
@@ -30,6 +30,7 @@ class WebContext:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     version: str = ""
     spool: Callable[[], SpoolState] | None = None
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def ready(self) -> bool:
         """Whether new alerts are taken."""

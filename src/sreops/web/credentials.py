@@ -61,6 +61,10 @@ class WebhookCredentials:
                 return False
         return False
 
+    def shown(self, headers: Mapping[str, str]) -> bool:
+        """Say whether anything was shown at all: a guess, where it is wrong."""
+        return "authorization" in headers or self.may_sign(headers)
+
     def may_sign(self, headers: Mapping[str, str]) -> bool:
         """Say whether reading the body can still bring a valid signature."""
         return bool(self._hmac_secret) and self._signature_header in headers

@@ -170,7 +170,7 @@ def health_routes(context: WebContext, access: Access, checks: Checks) -> list[R
     async def health(request: Request) -> Response:
         report = await checks.report()
         shown: dict[str, Any] = {"status": report.status, "kafka": report.kafka}
-        if access.allows(request):
+        if await access.allows(request):
             shown |= {
                 "checks": {name: _shown(one) for name, one in report.checks.items()},
                 "backlog": _waiting(report, context.clock.now()),

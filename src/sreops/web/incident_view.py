@@ -10,6 +10,7 @@ from sreops.domain.alerts.subject import in_words as subject_in_words
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.record import Record, RecordKind
+from sreops.domain.runbooks.runbook import StepAction
 from sreops.ports import Approval
 from sreops.web.account import Block, blocks
 from sreops.web.model_usage import Usage, usage_of
@@ -79,6 +80,7 @@ class Step:
     action: str
     target: str
     params: str
+    disruptive: bool = True
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,11 @@ class IncidentView:
     decidable: bool
     last_seq: int = 0
     cited: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def disrupts(self) -> str:
+        """What the plan does to what runs, in short; empty where it only looks."""
+        return ", ".join(f"{step.action} {step.target}" for step in self.steps if step.disruptive)
 
 
 def view_incident(
@@ -257,7 +264,9 @@ def _piece(piece: Evidence, cited: bool) -> Piece:
 def _step(step: Mapping[str, Any]) -> Step:
     params = mapping_in(step, "params")
     shown = ", ".join(f"{name} {value}" for name, value in params.items() if name != "container")
-    return Step(action=words(text_in(step, "action")), target=text_in(step, "target"), params=shown)
+    name = text_in(step, "action")
+    looks_only = name in set(StepAction) and not StepAction(name).disruptive
+    return Step(action=words(name), target=text_in(step, "target"), params=shown, disruptive=not looks_only)
 
 
 def _last_look(records: Sequence[Record], since: datetime) -> Mapping[str, Any]:

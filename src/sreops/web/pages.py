@@ -83,15 +83,19 @@ class Pages:
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _) = await asyncio.gather(
+        (still_open, more), (latest, _), handed_over = await asyncio.gather(
             self._store.incidents(status="open", limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
+            self._store.still_firing(limit=SHOWN_OPEN + 1),
         )
-        ended = [incident for incident in latest if incident.status.ended][:SHOWN_ENDED]
+        firing = {incident.id for incident in handed_over}
+        over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
         return {
             "still_open": still_open,
             "more_open": more is not None,
-            "ended": ended,
+            "handed_over": handed_over[:SHOWN_OPEN],
+            "more_handed_over": len(handed_over) > SHOWN_OPEN,
+            "ended": over[:SHOWN_ENDED],
             "last_seq": newest[-1].seq if newest else 0,
         }
 
@@ -119,6 +123,10 @@ class Pages:
             raise Refusal(422, "decision: neither approve nor reject", "use the buttons of the page")
         try:
             body = validated(DecisionBody, form, "fill in who you are and why")
+            if wish == "approve" and form.get("confirmed") != body.plan_hash:
+                view = await self._view(request)
+                if view.decidable and view.disrupts and view.approval and view.approval.plan_hash == body.plan_hash:
+                    return await self._show("incident.html", view=view, form=form, confirming=True)
             await decide(self._context, incident_id, body, approve=wish == "approve")
         except (Refusal, DecisionConflict) as exc:
             problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)

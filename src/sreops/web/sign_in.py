@@ -1,4 +1,4 @@
-"""Signing in to the page: the token is shown once, and a signed cookie stands for it from then on."""
+"""Signing in to the page: the token is shown once, and a random cookie stands for it from then on."""
 
 import re
 from http import HTTPStatus
@@ -14,7 +14,6 @@ from sreops.web.answers import Refusal, read_form
 from sreops.web.pages import Pages
 
 SIGNED_IN: Final = "sign_in.succeeded"
-SIGN_IN_FAILED: Final = "sign_in.failed"
 
 _OUR_PAGE: Final = re.compile(r"/(incidents/[A-Za-z0-9-]+)?")
 
@@ -30,12 +29,11 @@ def sign_in_routes(access: Access, pages: Pages) -> list[Route]:
         form = await read_form(request)
         address = request.client.host if request.client else ""
         try:
-            session = access.sign_in(form.get("token", ""), address)
+            session = await access.sign_in(form.get("token", ""), request)
         except Refusal as refusal:
             return pages.sign_in(request, problem=f"{refusal}: {refusal.cure}", refusal=refusal)
         target = after_sign_in(form.get("next", ""))
         if session is None:
-            log.warning(SIGN_IN_FAILED, address=address)
             return pages.sign_in(request, problem="This is not the API token.", target=target)
         log.info(SIGNED_IN, address=address)
         response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
@@ -52,7 +50,7 @@ def sign_in_routes(access: Access, pages: Pages) -> list[Route]:
 
     async def sign_out(request: Request) -> Response:
         access.check_same_origin(request)
-        access.sign_out(request)
+        await access.sign_out(request)
         response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
         return response

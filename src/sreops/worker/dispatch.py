@@ -21,6 +21,7 @@ from sreops.ports import Lease
 from sreops.telemetry import log
 from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
+from sreops.worker.lost_runs import LostRuns
 
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
@@ -29,6 +30,7 @@ _APART_S = 0.01  # between two beginnings: about what an incident takes of the p
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 GRAPH_HUNG = "dispatch.graph_hung"
+GRAPH_KILLS = "dispatch.graph_kills_process"
 GRAPH_FAILED = "dispatch.graph_failed"
 LEASE_GONE = "dispatch.lease_gone"
 LEASE_LET_GO = "dispatch.lease_let_go"
@@ -53,6 +55,7 @@ class Dispatch:
         self._limits: dict[str, asyncio.Timeout] = {}  # by incident, while its graph runs
         self._draining = False
         self._asks_model = any(analyst.name != "rules" for analyst in tools.analysts)
+        self._lost_runs = LostRuns(runner, tools.store, self._settings.max_attempts)
         self._beginning = asyncio.Lock()
         self._began_at = 0.0  # by the loop's clock, the last one
 
@@ -101,7 +104,7 @@ class Dispatch:
             await asyncio.wait(self._running)
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> None:
-        free = self._tools.settings.concurrency - len(self._running)
+        free = self._tools.settings.concurrency - len(self._running) + self._lost_runs.waiting
         if free <= 0:
             return
         leases = await self._tools.store.claim(
@@ -128,7 +131,7 @@ class Dispatch:
             task.cancel()
         log.warning(LEASE_TAKEN_OVER, incident_id=lease.incident_id)
         await asyncio.wait(lapsed)
-        await self._work(lease, control)
+        await self._work(lease, control, was_ours=True)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
@@ -143,12 +146,15 @@ class Dispatch:
             pass
         self._wake.clear()
 
-    async def _work(self, lease: Lease, control: RunControl) -> None:
+    async def _work(self, lease: Lease, control: RunControl, *, was_ours: bool = False) -> None:
         with structlog.contextvars.bound_contextvars(incident_id=lease.incident_id, service=lease.service):
             try:
                 if lease.woken_by == "start" and self._asks_model:
                     await self._turn()
-                await self._advance(lease, control)
+                if lease.woken_by == "takeover" and not was_ours:
+                    await self._advance_lost(lease, control)
+                else:
+                    await self._advance(lease, control)
             except LeaseLost as exc:
                 log.warning("dispatch.lease_lost", error=str(exc))
             except asyncio.CancelledError:
@@ -174,6 +180,20 @@ class Dispatch:
             async with asyncio.timeout(_LET_GO_S):
                 await self._tools.store.release(lease)
                 log.info(LEASE_LET_GO)
+
+    async def _advance_lost(self, lease: Lease, control: RunControl) -> None:
+        """Go on with what another process left, unless it has died over this too often."""
+        async with self._lost_runs.begun_again(lease) as may_run:
+            if may_run:
+                await self._advance(lease, control)
+                return
+            times = self._settings.max_attempts
+            log.error(GRAPH_KILLS, times=times)
+            why = (
+                f"the process died {times} times in a row while this incident stood {await self._where(lease)}, so it "
+                "is not begun once more: what it does there may be what kills it (memory, most often)"
+            )
+            await self._give_up(lease, Reason.internal_error, why)
 
     async def _advance(self, lease: Lease, control: RunControl) -> None:
         store = self._tools.store

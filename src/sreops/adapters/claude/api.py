@@ -5,6 +5,7 @@ Answers are streamed: a long one takes minutes, and only a stream tells one that
 
 import asyncio
 import contextlib
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -17,14 +18,20 @@ import httpx2
 from anthropic import AsyncAnthropic
 from pydantic import SecretStr
 
+from sreops.adapters.answers import Turns
+from sreops.adapters.bounded_http import HEADERS, AnswerTooLong, hooks
 from sreops.domain.text.redaction import one_line
-from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
+from sreops.domain.text.unicode import whole
+from sreops.domain.text.urls import without_userinfo
+from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid, SreopsError
 from sreops.settings import LLMSettings
 
 BASE_URL = "https://api.anthropic.com"
 _AGAIN_LATER = frozenset({408, 409, 429})
-MOST_BYTES = 16_000_000
-"""Of one answer; the longest that may be asked for takes about a fifth of it as events."""
+MOST_BYTES = 8_000_000
+"""Of one stream of events; the longest answer that may be asked for takes about 3 MB."""
+MOST_PLAIN_BYTES = 2_000_000
+"""Of an answer that is no stream."""
 _OUT_OF_ORDER = (TypeError, AttributeError, LookupError, AssertionError, RuntimeError)
 """What the SDK's own code stumbles over where a stream's events are not those of a message, in its order."""
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -69,7 +76,7 @@ class Api:
     @property
     def shown(self) -> str:
         """What is asked, and where, for people."""
-        return f"model {self._settings.model} at {self._settings.base_url or BASE_URL}"
+        return f"model {self._settings.model} at {without_userinfo(self._settings.base_url or BASE_URL)}"
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -90,7 +97,11 @@ class Api:
             max_retries=0,  # ours are counted, and bounded
             timeout=self._settings.timeout_s,
             # evidence goes where the setting says, and nowhere that a proxy or gateway points to
-            http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                follow_redirects=False,
+                headers=HEADERS,
+                event_hooks=hooks(MOST_BYTES, max_plain_bytes=MOST_PLAIN_BYTES),
+            ),
         )
 
     async def message(self, request: dict[str, Any], *, timeout_s: float, silence_s: float) -> str:
@@ -110,18 +121,19 @@ class Api:
             # a gateway that does not stream, or something else altogether: what it is shows when it is read
             return (await response.aread()).decode("utf-8", "replace")
         message = None
+        turns = Turns()
         try:
             async for _ in stream:
                 message = stream.current_message_snapshot if message is None else message
-                if response.num_bytes_downloaded > MOST_BYTES:
-                    raise AnalystRefused(f"{self.shown} sent more than {MOST_BYTES} bytes in one answer")
+                await turns.give()
         except _OUT_OF_ORDER as exc:
             raise AnalystRefused(f"{self.shown} streamed what is no message: {one_line(repr(exc))}") from exc
         if message is None:
             return ""
         if message.stop_reason is None:
             raise Lost(f"{self.shown} broke its answer off: the stream ended before the message did")
-        return message.to_json(indent=None)
+        # its own to_json refuses half a character, which a stream that breaks a pair over two events leaves behind
+        return whole(json.dumps(message.to_dict(mode="python"), ensure_ascii=False, default=str))
 
     async def model(self, name: str, *, timeout_s: float) -> Any:
         """Return what the API says about a model."""
@@ -134,32 +146,42 @@ class Api:
         try:
             async with asyncio.timeout(timeout_s):
                 yield
-        except TimeoutError as exc:
-            raise Lost(f"{self.shown} did not answer within {round(timeout_s, 1):g} s") from exc
-        except anthropic.APITimeoutError as exc:
+        # ValueError: the SDK refuses some requests by itself, and undecodable bodies.
+        except (TimeoutError, anthropic.AnthropicError, httpx2.HTTPError, httpx2.StreamError, ValueError) as exc:
+            raise self._meaning(exc, timeout_s, silence_s) from exc
+
+    def _meaning(self, exc: Exception, timeout_s: float, silence_s: float) -> SreopsError:
+        if isinstance(exc, TimeoutError):
+            return Lost(f"{self.shown} did not answer within {round(timeout_s, 1):g} s")
+        if isinstance(exc, anthropic.APIConnectionError):  # a time-out is one too
+            return self._unconnected(exc, silence_s)
+        if isinstance(exc, anthropic.APIStatusError):
+            return self._status(exc)
+        if isinstance(exc, AnswerTooLong):
+            return AnalystRefused(f"{self.shown} sent too much: {exc}")
+        if isinstance(exc, httpx2.TimeoutException):
+            return Lost(f"{self.shown} fell silent for {round(silence_s, 1):g} s in its answer")
+        if isinstance(exc, httpx2.HTTPError):  # the body broke off after the SDK had handed the response over
+            return Lost(f"{self.shown} broke its answer off: {one_line(str(exc))}")
+        return AnalystRefused(f"{self.shown} gave an answer that can't be read: {one_line(str(exc))}")
+
+    def _unconnected(self, exc: anthropic.APIConnectionError, silence_s: float) -> SreopsError:
+        cause = exc.__cause__
+        if isinstance(cause, AnswerTooLong | httpx2.DecodingError):
+            return AnalystRefused(f"{self.shown} gave an answer that is not read: {cause}")
+        if isinstance(exc, anthropic.APITimeoutError):
             told = f"{self.shown} did not answer within {round(silence_s, 1):g} s"
-            if isinstance(exc.__cause__, _NEVER_SENT):
-                raise AnalystUnavailable(told) from exc
-            raise Lost(told) from exc
-        except anthropic.APIConnectionError as exc:
-            told = f"{self.shown} can't be reached: {one_line(str(exc.__cause__ or exc))}"
-            if isinstance(exc.__cause__, _NEVER_SENT):
-                raise AnalystUnavailable(told) from exc
-            raise Lost(told) from exc
-        except anthropic.APIStatusError as exc:
-            said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
-            if exc.status_code < 300:  # an error in the middle of the stream: what was written is paid for
-                raise Lost(f"{self.shown} broke its answer off: {one_line(exc.message)}") from exc
-            if _worth_again(exc):
-                raise Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc)) from exc
-            raise (TooLong if _too_long(exc) else AnalystRefused)(said, status=exc.status_code) from exc
-        except httpx2.TimeoutException as exc:
-            raise Lost(f"{self.shown} fell silent for {round(silence_s, 1):g} s in its answer") from exc
-        except httpx2.HTTPError as exc:  # the body broke off after the SDK had handed the response over
-            raise Lost(f"{self.shown} broke its answer off: {one_line(str(exc))}") from exc
-        except (anthropic.AnthropicError, ValueError) as exc:
-            # ValueError: the SDK refuses some requests by itself, and undecodable bodies.
-            raise AnalystRefused(f"{self.shown} gave an answer that can't be read: {one_line(str(exc))}") from exc
+        else:
+            told = f"{self.shown} can't be reached: {one_line(str(cause or exc))}"
+        return (AnalystUnavailable if isinstance(cause, _NEVER_SENT) else Lost)(told)
+
+    def _status(self, exc: anthropic.APIStatusError) -> SreopsError:
+        said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
+        if exc.status_code < 300:  # an error in the middle of the stream: what was written is paid for
+            return Lost(f"{self.shown} broke its answer off: {one_line(exc.message)}")
+        if _worth_again(exc):
+            return Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc))
+        return (TooLong if _too_long(exc) else AnalystRefused)(said, status=exc.status_code)
 
 
 def _worth_again(exc: anthropic.APIStatusError) -> bool:

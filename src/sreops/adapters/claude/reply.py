@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from sreops.adapters.answers import mended
 from sreops.domain.causes.analysis import Analysis
 from sreops.domain.model.cost import TokenCount
 from sreops.domain.text.redaction import clean, one_line
@@ -85,7 +86,7 @@ def read_reply(text: str) -> Reply:
     if len(text) > MAX_ANSWER_CHARS:
         raise Unusable(f"the model's answer is {len(text)} characters long; {MAX_ANSWER_CHARS} are read")
     try:
-        reply = Reply.model_validate_json(text)
+        reply = Reply.model_validate_json(mended(text))
         for block in reply.content:
             (ToolUse if block.get("type") == "tool_use" else _Block).model_validate(block)
     except ValidationError as exc:
@@ -118,7 +119,7 @@ def read_analysis(reply: Reply, evidence_ids: frozenset[str]) -> Analysis:
     check_end(reply)
     text = reply.text
     try:
-        found = Analysis.model_validate_json(text)
+        found = Analysis.model_validate_json(mended(text))
         analysis = Analysis(
             **{
                 **found.model_dump(),

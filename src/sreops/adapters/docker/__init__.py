@@ -1,5 +1,6 @@
 """The Docker engine: the one place from which sreops acts on the world."""
 
 from sreops.adapters.docker.containers import DockerContainers
+from sreops.adapters.docker.ourselves import OwnPlace
 
-__all__ = ["DockerContainers"]
+__all__ = ["DockerContainers", "OwnPlace"]

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sreops.adapters.docker.engine import Engine, EngineAnswer
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, EngineAnswer
 from sreops.adapters.docker.events import ACTIONS, read_events
 from sreops.adapters.docker.listing import around, names_of
 from sreops.adapters.docker.log_frames import log_lines
+from sreops.adapters.docker.ourselves import OwnPlace
 from sreops.adapters.docker.states import (
     COMPOSE_ONEOFF_LABEL,
     COMPOSE_SERVICE_LABEL,
@@ -22,6 +23,7 @@ from sreops.adapters.docker.states import (
 )
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
 from sreops.domain.evidence.peers import PROJECT_LABEL
+from sreops.domain.remediation.protection import Ourselves
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, TargetAmbiguous
 from sreops.ports import Health
 from sreops.settings import DockerSettings
@@ -44,12 +46,13 @@ _IMAGE = re.compile(
 class DockerContainers:
     """Implements ports.Containers over the one engine that ``SREOPS_DOCKER__HOST`` names; connects when first used."""
 
-    def __init__(self, settings: DockerSettings) -> None:
+    def __init__(self, settings: DockerSettings, place: OwnPlace | None = None) -> None:
         if not settings.host:
             raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
         self._engine = Engine(settings.host)
         self._timeout_s = settings.timeout_s
         self._peer_labels = settings.peer_labels
+        self._place = place or OwnPlace()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -138,7 +141,7 @@ class DockerContainers:
         answer = await self._engine.ask("GET", path, params=params, timeout_s=deadline - time.monotonic())
         config = shown.get("Config")
         tty = isinstance(config, dict) and config.get("Tty") is True
-        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since)
+        lines, torn = await asyncio.to_thread(log_lines, answer.body, tty=tty, since=since, most=max(1, limit))
         notes = []
         if len(lines) >= limit:
             notes.append(f"only the newest {limit} lines were asked for")
@@ -183,6 +186,32 @@ class DockerContainers:
         if state is None:
             raise EngineUnavailable(f"docker: GET /{path}: the answer is not an image")
         return state
+
+    async def ourselves(self, *, timeout_s: float) -> Ourselves:
+        """Return what sreops knows of its own place: what is never a target follows from it."""
+        place = self._place
+        addresses = await place.resolved()
+        engine_ips = await place.ips_of(self._engine.name) if self._engine.name else frozenset()
+        own = await self._own_container(timeout_s)
+        ips = frozenset(ip for address in addresses for ip in address.ips) | engine_ips
+        here = await asyncio.to_thread(place.of_this_machine, ips)
+        local = not self._engine.name or own is not None or bool(engine_ips & here)
+        on_host = own is None or own.reach.on_host_network
+        return Ourselves(
+            ids=await place.container_ids(),
+            hostname=place.hostname,
+            container=own,
+            addresses=addresses,
+            # a socket proxy's address is a container's, no host's
+            host_ips=(here if local and on_host else frozenset()) | (frozenset() if own else engine_ips),
+            engine_is_local=local,
+        )
+
+    async def _own_container(self, timeout_s: float) -> ContainerState | None:
+        for container_id in await self._place.container_ids():
+            if (own := await self.inspect(container_id, timeout_s=timeout_s)) is not None:
+                return own
+        return None
 
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
@@ -288,12 +317,12 @@ class DockerContainers:
     async def _look_up(self, path: str, timeout_s: float) -> tuple[Any] | None:
         """Return the JSON at a path (which may be null); None where the engine knows no such thing."""
         try:
-            answer = await self._engine.ask("GET", path, timeout_s=timeout_s)
+            answer = await self._engine.ask("GET", path, timeout_s=timeout_s, max_bytes=MAX_INSPECT_BYTES)
         except EngineRefused as exc:
             if exc.status == 404:
                 return None
             raise
-        return (self._engine.read_json(f"GET /{path}", answer),)
+        return (await self._engine.parsed(f"GET /{path}", answer),)
 
     async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
         return await self._get("containers/json", filters, timeout_s, {"all": "1"})
@@ -303,7 +332,7 @@ class DockerContainers:
     ) -> list[dict[str, Any]]:
         asked = {**(params or {}), "filters": json.dumps(filters)}
         answer = await self._engine.ask("GET", path, params=asked, timeout_s=timeout_s)
-        shown = self._engine.read_json(f"GET /{path}", answer)
+        shown = await self._engine.parsed(f"GET /{path}", answer)
         if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
             raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
         return shown

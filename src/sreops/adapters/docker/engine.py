@@ -25,13 +25,18 @@ import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
+from sreops.adapters.answers import ENCODING_ASKED, MAX_ERROR_BYTES, Turns, encoding_fault, read_aside, read_json
 from sreops.domain.text.redaction import one_line
+from sreops.domain.text.urls import without_userinfo, without_userinfo_in
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
 NEWEST_API = (1, 52)
 """The newest Engine API whose shapes we have read; a newer engine is asked to speak this one."""
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Of lists, logs and events."""
+MAX_INSPECT_BYTES = 1024 * 1024
+"""Of the answer about one thing: dozens of them are asked for at the same time."""
 ENGINE_FAILED = "engine.request_failed"
 _CONNECT_S = 5.0
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
@@ -42,6 +47,19 @@ _LATER = frozenset({408, 425, 429})  # 4xx that say "not now", and that nothing 
 
 class _Redirected(aiohttp.ClientError):
     """An answer that wanted to send us elsewhere; the engine never does, a login page in front of it may."""
+
+
+class _Unreadable(aiohttp.ClientError):
+    """An answer in an encoding that was not asked for, or an error that no engine gives."""
+
+
+class _Refusal(aiohttp.ClientError):
+    """A complete answer of 400 or more; ``message`` is the engine's, or the beginning of what came."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -60,8 +78,10 @@ class Engine:
     """
 
     def __init__(self, host: str) -> None:
-        self.host = host
+        self.shown = without_userinfo(host)
         self._url, self._socket = _address(host)
+        self.name = "" if self._socket else urlsplit(host).hostname or ""
+        """The host's name where it is reached over the network."""
         self._docker: Docker | None = None
         self._session: aiohttp.ClientSession | None = None
         self._connecting = asyncio.Lock()
@@ -93,6 +113,7 @@ class Engine:
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         acts: bool = False,
+        max_bytes: int = MAX_BODY_BYTES,
     ) -> EngineAnswer:
         """Send one request and return its answer below 400; ``acts`` says that it changes the world."""
         deadline = time.monotonic() + timeout_s
@@ -103,7 +124,9 @@ class Engine:
             if left_s <= 0:
                 raise EngineUnavailable(f"docker: {method} {path}: nothing was sent, {timeout_s:g} s were over before")
             try:
-                return await self._send(docker, method, path, params or {}, data, left_s, acts=acts)
+                return await self._send(
+                    docker, method, path, params or {}, data, left_s, acts=acts, max_bytes=max_bytes
+                )
             except EngineRefused as exc:
                 # The engine was replaced by another version while we ran: nothing was done, so agree anew.
                 if attempt == 2 or exc.status != 400 or "client version" not in str(exc):
@@ -115,16 +138,20 @@ class Engine:
     def read_json(self, what: str, answer: EngineAnswer) -> Any:
         """Parse an answer to a request that looks; raises EngineUnavailable where it is not JSON."""
         if answer.cut:
-            raise self._unreadable(what, answer, f"the answer is longer than {MAX_BODY_BYTES} bytes")
+            raise self._unreadable(what, answer, f"the answer is longer than {len(answer.body)} bytes")
         try:
-            return json.loads(answer.body)
-        except (ValueError, RecursionError) as exc:
-            raise self._unreadable(what, answer, "the answer is not JSON") from exc
+            return read_json(answer.body.decode("utf-8", "replace"))
+        except ValueError as exc:
+            raise self._unreadable(what, answer, f"the answer is not JSON ({exc})") from exc
+
+    async def parsed(self, what: str, answer: EngineAnswer) -> Any:
+        """Parse like ``read_json``, off the loop where the answer is large."""
+        return await read_aside(len(answer.body), self.read_json, what, answer)
 
     def _unreadable(self, what: str, answer: EngineAnswer, why: str) -> EngineUnavailable:
         ADAPTER_ERRORS.labels("docker", "unreadable").inc()
         return EngineUnavailable(
-            f"docker: {what} at {self.host}: {why} (status {answer.status}: {shown(answer.body)}); "
+            f"docker: {what} at {self.shown}: {why} (status {answer.status}: {shown(answer.body)}); "
             "check that SREOPS_DOCKER__HOST is the engine"
         )
 
@@ -144,6 +171,8 @@ class Engine:
                 trace_configs=[tracing],
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
+                headers={"Accept-Encoding": ENCODING_ASKED},
+                middlewares=(_bounded,),
             )
             self._docker = Docker(url=self._url, connector=connector, session=self._session)
         return self._docker
@@ -166,6 +195,7 @@ class Engine:
         *,
         acts: bool,
         versioned: bool = True,
+        max_bytes: int = MAX_INSPECT_BYTES,
     ) -> EngineAnswer:
         began = time.monotonic()
         what = f"{method} /{path}"
@@ -178,7 +208,7 @@ class Engine:
                 ) as response,
             ):
                 try:
-                    return await _read(response)
+                    return await _read(response, max_bytes)
                 finally:
                     response.close()
         # aiodocker lets these through, or makes them itself of an error answer that it can't read
@@ -191,15 +221,19 @@ class Engine:
             ADAPTER_SECONDS.labels("docker").observe(time.monotonic() - began)
 
     def _meaning(self, what: str, exc: Exception, left_s: float, *, acts: bool) -> SreopsError:
-        where = f"docker: {what} at {self.host}"
-        if isinstance(exc, DockerError) and exc.status != 900:
-            return _answered(where, exc.status, str(exc.message), acts=acts)
+        where = f"docker: {what} at {self.shown}"
+        if isinstance(exc, _Refusal):
+            return _answered(where, exc.status, exc.message, acts=acts)
         cause = exc.__context__ if isinstance(exc, DockerError) else exc
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {_cure(cause)}")
         if isinstance(cause, aiohttp.InvalidURL | _Redirected):
-            return EngineRefused(f"{where}: {_reason(cause)}; check SREOPS_DOCKER__HOST")
-        why = f"no answer within {left_s:g} s" if isinstance(cause, TimeoutError) else _broken(cause)
+            told = without_userinfo_in(_reason(cause))
+            return EngineRefused(f"{where}: {told}; check SREOPS_DOCKER__HOST")
+        if isinstance(cause, _Unreadable):
+            why = str(cause)
+        else:
+            why = f"no answer within {left_s:g} s" if isinstance(cause, TimeoutError) else _broken(cause)
         if acts:
             return OutcomeUnknown(f"{where}: {why}; it may be done or under way: look before doing anything again")
         return EngineUnavailable(f"{where}: {why}")
@@ -251,12 +285,44 @@ async def _refuse_redirect(
     raise _Redirected(f"it answered with a redirect ({params.response.status}), which no engine does")
 
 
-async def _read(response: aiohttp.ClientResponse) -> EngineAnswer:
-    body = bytearray()
+async def _bounded(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Let no answer through whose body could not be read within bounds: aiodocker reads errors whole."""
+    response = await handler(request)
+    try:
+        fault = encoding_fault({"content-encoding": ", ".join(response.headers.getall("Content-Encoding", []))})
+        if fault is not None:
+            raise _Unreadable(fault)
+        if response.status >= 400:
+            told = await _read(response, MAX_ERROR_BYTES)
+            raise _Refusal(response.status, _message(told, response.headers.get("content-type", "")))
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
+def _message(answer: EngineAnswer, content_type: str) -> str:
+    """Return the engine's own words of an error, or a proxy's before it."""
+    text = answer.body.decode("utf-8", "replace")
+    if content_type != "application/json":
+        return text
+    try:
+        told = read_json(text)
+    except ValueError:
+        told = None
+    message = told.get("message") if isinstance(told, dict) else None
+    if not isinstance(message, str):
+        raise _Unreadable(f"the error (status {answer.status}) is not one of a Docker engine: {shown(text)}")
+    return message
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> EngineAnswer:
+    body, turns = bytearray(), Turns()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            return EngineAnswer(response.status, bytes(body[:MAX_BODY_BYTES]), cut=True)
+        await turns.give()
+        if len(body) > max_bytes:
+            return EngineAnswer(response.status, bytes(body[:max_bytes]), cut=True)
     return EngineAnswer(response.status, bytes(body))
 
 
@@ -269,7 +335,7 @@ def _address(host: str) -> tuple[str, str | None]:
         scheme = "http" if parts.scheme == "tcp" else parts.scheme
         return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}", None
     raise SettingsInvalid(
-        [f"SREOPS_DOCKER__HOST={host!r}: write unix:///var/run/docker.sock, tcp://host:port or https://host:port"]
+        ["SREOPS_DOCKER__HOST: write unix:///var/run/docker.sock, tcp://host:port or https://host:port"]
     )
 
 

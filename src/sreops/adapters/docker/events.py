@@ -4,11 +4,12 @@ Source: MB:api/swagger.yaml (SystemEvents, EventMessage), daemon/events/filter.g
 prefixes, so names are compared once more; ``health_status`` in the filter on events makes that one take prefixes too.
 """
 
-import json
+from collections import deque
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sreops.adapters.answers import read_json
 from sreops.domain.evidence.evidence import ContainerEvent
 from sreops.domain.text.redaction import one_line
 
@@ -17,6 +18,8 @@ ACTIONS = (
     "health_status",
 )  # fmt: skip
 """Each check of a container's health writes three more (exec_create, exec_start, exec_die), which nobody needs."""
+MOST = 10_000
+"""Events that are kept of one answer, the newest."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_NS = 253_402_300_799 * 10**9  # the year 9999
 
@@ -27,12 +30,12 @@ def read_events(body: bytes, names: Collection[str], *, cut: bool) -> list[Conta
     Raises ValueError for a line that is no event; of a body that was ``cut`` the last line may be half of one.
     """
     lines = [line for line in body.splitlines() if line.strip()]
-    found: list[ContainerEvent] = []
+    found: deque[ContainerEvent] = deque(maxlen=MOST)
     for line in lines[: -1 if cut else None]:
         try:
-            shown = json.loads(line)
-        except RecursionError as exc:
-            raise ValueError("a line is too deeply nested") from exc
+            shown = read_json(line.decode("utf-8", "replace"))
+        except ValueError as exc:
+            raise ValueError(f"a line is no event: {exc}") from exc
         found += [one for one in _event(shown) if one.name in names]
     return sorted(found, key=lambda one: one.at)
 

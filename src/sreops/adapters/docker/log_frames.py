@@ -9,14 +9,15 @@ from datetime import datetime
 
 from sreops.adapters.docker.states import moment
 from sreops.domain.evidence.evidence import LogLine
+from sreops.domain.text.unicode import whole
 
 MAX_LINE_CHARS = 8_192
 _STREAMS = {1: "stdout", 2: "stderr"}
 _HEAD_BYTES = 8
 
 
-def log_lines(raw: bytes, *, tty: bool, since: datetime) -> tuple[list[LogLine], bool]:
-    """Return the lines, oldest first, and whether the end was torn off in a frame.
+def log_lines(raw: bytes, *, tty: bool, since: datetime, most: int) -> tuple[list[LogLine], bool]:
+    """Return the lines, oldest first, the newest ``most`` of each stream, and whether the end was torn off in a frame.
 
     A line without a readable time takes that of the line before it (``since`` for the first).
     """
@@ -28,7 +29,7 @@ def log_lines(raw: bytes, *, tty: bool, since: datetime) -> tuple[list[LogLine],
         for stream, payload, whole in _frames(raw):
             torn = torn or not whole
             texts.setdefault(stream, bytearray()).extend(payload)
-    lines = [line for stream, text in texts.items() for line in _dated(bytes(text), stream, since)]
+    lines = [line for stream, text in texts.items() for line in _dated(bytes(text), stream, since, most)]
     lines.sort(key=lambda line: line.at)  # stable: order within a stream holds
     return lines, torn
 
@@ -44,14 +45,17 @@ def _frames(raw: bytes) -> Iterator[tuple[str, bytes, bool]]:
         yield "stdout", b"", False
 
 
-def _dated(raw: bytes, stream: str, since: datetime) -> Iterator[LogLine]:
+def _dated(raw: bytes, stream: str, since: datetime, most: int) -> Iterator[LogLine]:
     at = since
-    for line in raw.split(b"\n"):
+    # what is before is neither split nor kept: an engine may send more than it was asked for
+    lines = raw.rstrip(b"\n").rsplit(b"\n", most)
+    for line in lines[-most:]:
         if not line.strip():
             continue
         stamp, _, rest = line.partition(b" ")
         found = moment(stamp.decode("ascii", "replace"))
         if found is not None:
             at = found
-        text = (rest if found is not None else line).decode("utf-8", "replace").rstrip("\r")
+        kept = (rest if found is not None else line)[: 4 * MAX_LINE_CHARS]  # a character has four bytes at most
+        text = whole(kept.decode("utf-8", "replace").rstrip("\r"))
         yield LogLine(at=at, text=text[:MAX_LINE_CHARS], labels={"stream": stream})

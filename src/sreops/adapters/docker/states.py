@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from sreops.adapters.docker.reach import container_reach, service_reach
 from sreops.domain.evidence.evidence import ContainerState, ImageState, ServiceState
 from sreops.domain.evidence.peers import ONEOFF_LABEL, SERVICE_LABEL, user_networks
 from sreops.domain.text.redaction import one_line
@@ -57,6 +58,7 @@ def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
         image_id=_text(shown.get("Image")),
         config=_config_digest(config, host, shown.get("Mounts")),
         networks=networks_of(shown),
+        reach=container_reach(shown),
     )
 
 
@@ -104,9 +106,12 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
         name=name,
         replicas=replicas if replicas is not None else len(own),
         running=running,
-        labels=labels_of(spec.get("Labels")),
+        # a task's container carries those of its ContainerSpec
+        labels=labels_of(_part(_part(spec, "TaskTemplate"), "ContainerSpec").get("Labels"))
+        | labels_of(spec.get("Labels")),
         failed_at=tuple(sorted(failed_at)),
         stop_timeout_s=grace_ns / _NS if grace_ns is not None else None,
+        reach=service_reach(shown),
     )
 
 

@@ -3,23 +3,47 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, StoredRecord
-
-if TYPE_CHECKING:
-    from sreops.adapters.event_log.embedded import EmbeddedEventLog
 
 CURE = (
     "Free disk space, or point SREOPS_DATA_DIR at a directory that can be written; a damaged file must be moved away."
 )
 
 
+class ReadableLog(Protocol):
+    """What a subscription needs of the log; every read and write raises EventLogUnavailable."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the log was stopped."""
+        ...
+
+    def leads(self, subscription: "EmbeddedSubscription") -> bool:
+        """Say whether this subscription is the one that reads for its group."""
+        ...
+
+    async def read(
+        self, group: str, starts: dict[str, int], topics: Sequence[str], limit: int, max_bytes: int | None = None
+    ) -> list[StoredRecord]:
+        """Return up to ``limit`` records from each topic's start (its committed offset where there is none)."""
+        ...
+
+    async def save(self, group: str, ends: dict[str, int]) -> None:
+        """Save where the group goes on in each topic."""
+        ...
+
+    async def count(self, group: str, starts: dict[str, int], topics: Sequence[str]) -> int:
+        """Count the records that wait from each topic's start on."""
+        ...
+
+
 class EmbeddedSubscription:
     """Reading of some topics for one group; the first topic's records come before the others'."""
 
-    def __init__(self, event_log: "EmbeddedEventLog", topics: Sequence[str], group: str) -> None:
+    def __init__(self, event_log: ReadableLog, topics: Sequence[str], group: str) -> None:
         self.group = group
         self._log = event_log
         self._topics = tuple(topics)

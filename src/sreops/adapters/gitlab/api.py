@@ -49,7 +49,7 @@ class GitLabApi:
             url,
             unavailable=IssuesUnavailable,
             token=settings.token,
-            max_response_bytes=32 * 1024 * 1024,
+            max_response_bytes=16 * 1024 * 1024,
             attempts=attempts,
             transport=transport,
         )
@@ -107,7 +107,7 @@ class GitLabApi:
         if not answer.ok:
             raise self._refusal(method, path, answer)
         try:
-            return answer.json(), answer
+            return await answer.parsed(), answer
         except ValueError as exc:
             raise self._room.unavailable(path, answer, "the answer is not JSON") from exc
 

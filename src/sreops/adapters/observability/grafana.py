@@ -67,7 +67,7 @@ class Grafana:
                 status=answer.status,
             )
         try:
-            return answer.json()
+            return await answer.parsed()
         except ValueError as exc:
             raise self._room.unavailable(path, answer, f"the answer is not JSON ({exc})") from exc
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from sreops.adapters.answers import read_aside
 from sreops.adapters.http import Answer, HttpRoom
 from sreops.domain.evidence.evidence import LogLine, LogLines, Window
 from sreops.domain.text.quoting import logql_filters, logql_selector
@@ -85,12 +86,13 @@ class LokiLogs:
             if left_s <= 0:
                 raise LogsUnavailable(f"loki: {query}: the deadline passed while asking for smaller answers")
             answer = await self._query_range(query, window, wanted, left_s)
-            if answer.cut:
-                note = f"the answer was over {self._settings.max_response_bytes} bytes: only the newest lines were read"
+            if answer.cut and answer.ok:
+                limit = self._settings.max_response_bytes
+                note = f"the answer was over {limit} bytes, or too dense: only the newest lines were read"
                 if note not in notes:
                     notes.append(note)
                 if wanted == 1:
-                    notes.append("a single line is over the byte cap: it was left out")
+                    notes.append("a single line is more than is read: it was left out")
                     return LogLines(query=query, lines=(), partial=True, notes=tuple(notes))
                 wanted = max(1, wanted // _SHRINK)
                 continue
@@ -99,7 +101,7 @@ class LokiLogs:
                 notes.append(f"Loki gives at most {allowed} lines a query")
                 wanted = allowed
                 continue
-            return self._read_lines(query, answer, wanted, notes)
+            return await read_aside(len(answer.text), self._read_lines, query, answer, wanted, notes)
 
     async def _query_range(self, query: str, window: Window, limit: int, timeout_s: float) -> Answer:
         params = [
@@ -144,7 +146,8 @@ class LokiLogs:
     async def _labels(self, params: list[tuple[str, str]], timeout_s: float) -> frozenset[str]:
         path = f"{_API}/labels"
         answer = await self._room.request("GET", path, params=params, timeout_s=timeout_s)
-        names = self._body(path, answer, "labels").get("data")  # absent where there is no stream at all
+        body = await read_aside(len(answer.text), self._body, path, answer, "labels")
+        names = body.get("data")  # absent where there is no stream at all
         if not isinstance(names, list | None):
             raise self._room.unavailable(path, answer, "the answer is JSON, but not a list of labels")
         return frozenset(name for name in names or () if isinstance(name, str))

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from sreops.adapters.answers import read_aside
 from sreops.adapters.http import Answer, HttpRoom
 from sreops.domain.evidence.evidence import Series, SeriesSet, Window
 from sreops.domain.text.quoting import promql_selector
@@ -101,6 +102,9 @@ class PrometheusMetrics:
         # Prometheus gives up a little before we do, so that the reason arrives instead of a silence.
         form["timeout"] = f"{max(1, round(allowed_s * 900))}ms"
         answer = await self._room.request("POST", path, form=form, timeout_s=allowed_s)
+        return await read_aside(len(answer.text), self._read_series, path, answer, promql, notes)
+
+    def _read_series(self, path: str, answer: Answer, promql: str, notes: tuple[str, ...]) -> SeriesSet:
         body = self._body(path, answer, promql)
         data = body.get("data")
         if not isinstance(data, dict):
@@ -139,14 +143,15 @@ class PrometheusMetrics:
     async def _get(self, path: str, params: list[tuple[str, str]], what: str, timeout_s: float) -> Any:
         allowed_s = min(timeout_s, self._settings.timeout_s)
         answer = await self._room.request("GET", path, params=params, timeout_s=allowed_s)
-        return self._body(path, answer, what).get("data")
+        body = await read_aside(len(answer.text), self._body, path, answer, what)
+        return body.get("data")
 
     def _body(self, path: str, answer: Answer, what: str) -> dict[str, Any]:
         """Judge status and envelope; text comes first, since proxies answer HTML."""
-        if answer.cut:
+        if answer.cut and answer.ok:
             limit = self._settings.max_response_bytes
             raise self._room.unavailable(
-                path, answer, f"{what}: the answer is over {limit} bytes; aggregate, or widen the step"
+                path, answer, f"{what}: the answer is over {limit} bytes, or too dense; aggregate, or widen the step"
             )
         try:
             body = answer.json()

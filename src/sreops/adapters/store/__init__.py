@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sreops.adapters.store.agent_writes import AgentWrites
 from sreops.adapters.store.approvals import Approvals
 from sreops.adapters.store.automation import AUTOMATION, Automation
-from sreops.adapters.store.chores import Turns
+from sreops.adapters.store.chores import Chores
 from sreops.adapters.store.correlation import LONGEST_WINDOW_S, Correlating
 from sreops.adapters.store.database import Database
 from sreops.adapters.store.dispatch import Dispatch
@@ -18,6 +18,7 @@ from sreops.adapters.store.people import People
 from sreops.adapters.store.reading import Reading
 from sreops.adapters.store.records import Records
 from sreops.adapters.store.retention import Retention
+from sreops.adapters.store.sessions import Sessions
 from sreops.adapters.store.tickets import Tickets
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ class SqlIncidentStore(
     Approvals,
     Automation,
     Tickets,
-    Turns,
+    Chores,
     ModelCalls,
     Notices,
     People,
+    Sessions,
     Records,
     Retention,
     Reading,

@@ -163,6 +163,8 @@ def _begins(episode: int, now: datetime) -> dict[str, Any]:
         "lease_until": None,
         "attempts": 0,
         "last_error": None,
+        "starts": 0,
+        "started_from": None,
     }
 
 

@@ -1,4 +1,4 @@
-"""Turns: chores that one replica at a time does for all of them."""
+"""Chores: chores that one replica at a time does for all of them."""
 
 from datetime import datetime, timedelta
 
@@ -8,7 +8,7 @@ from sreops.adapters.store.leases import Part
 from sreops.adapters.store.tables import turns
 
 
-class Turns(Part):
+class Chores(Part):
     """Taking a turn, and giving it up."""
 
     async def take_turn(self, name: str, owner: str, *, now: datetime, lease_s: float) -> bool:

@@ -135,7 +135,19 @@ class Dispatch(Part):
             attempts=row.attempts,
             woken_by=woken_by,
             opened_at=row.opened_at,
+            starts=row.starts,
         )
+
+    async def begin_again(self, lease: Lease, *, place: str) -> int:
+        """Count a start after a run that ended without a word; return which start from this place it is."""
+
+        def begin(connection: Connection) -> int:
+            row = held(connection, lease)
+            starts = int(row.starts) + 1 if row.started_from == place else 2
+            _OF_INCIDENT.run(connection, of_incident=lease.incident_id, starts=starts, started_from=place)
+            return starts
+
+        return await self._db.write(begin)
 
     async def renew(self, leases: Sequence[Lease], *, now: datetime, lease_s: float) -> Sequence[Lease]:
         """Renew; return those that are still ours."""
@@ -211,7 +223,8 @@ class Dispatch(Part):
 
     @staticmethod
     def _end_lease(connection: Connection, lease: Lease, **values: object) -> None:
-        _OF_INCIDENT.run(connection, of_incident=lease.incident_id, lease_owner=None, lease_until=None, **values)
+        ended = {"lease_owner": None, "lease_until": None, "starts": 0, "started_from": None}
+        _OF_INCIDENT.run(connection, of_incident=lease.incident_id, **ended, **values)
 
     async def next_wake(self) -> datetime | None:
         """Return when the next sleeping incident is due, or None."""

@@ -6,13 +6,23 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, exists, func, insert, or_, select, update
 
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
-from sreops.adapters.store.tables import endings, evidence, heartbeat, inbox, incidents, records, tickets, work
+from sreops.adapters.store.tables import (
+    endings,
+    evidence,
+    heartbeat,
+    inbox,
+    incident_alerts,
+    incidents,
+    records,
+    tickets,
+    work,
+)
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
@@ -78,6 +88,17 @@ class Reading(Part):
             return incidents_of(connection, rows[:limit]), _cursor(last.opened_at, last.id) if last else None
 
         return await self._db.read(page)
+
+    async def still_firing(self, *, limit: int) -> Sequence[Incident]:
+        """Return incidents that were handed to people and of which not every alert has resolved, newest first."""
+        fires = exists().where(incident_alerts.c.incident_id == incidents.c.id, incident_alerts.c.ended_at.is_(None))
+        query = (
+            select(incidents)
+            .where(incidents.c.status == IncidentStatus.escalated, fires)
+            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .limit(max(1, min(limit, MAX_PAGE)))
+        )
+        return await self._db.read(lambda connection: incidents_of(connection, connection.execute(query).all()))
 
     async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
         """Return the incident's events with their dispositions, oldest first; the ``newest`` of them, or all."""

@@ -155,6 +155,9 @@ work = Table(
     Column("token", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("last_error", PlainText),
+    # of a run that was begun after one that ended without a word: how often from that checkpoint; 0 otherwise
+    Column("starts", Integer, nullable=False, default=0, server_default=text("0")),
+    Column("started_from", PlainText),
     # True: a claim has found it due, so that those which are can be walked in their order. A claim that comes first
     # sets it; whatever makes the work due later, or never, clears it. Only a hint: claims read due_at as well.
     Column("ready", Boolean, nullable=False, default=False, server_default=false()),
@@ -320,4 +323,44 @@ model_calls = Table(
     Column("took_us", BigInteger),
     Index("ix_model_calls_incident", "incident_id"),
     Index("ix_model_calls_at", "at"),
+)
+
+sessions = Table(
+    "sessions",  # browsers that have signed in; signing out deletes the row
+    metadata,
+    Column("key", PlainText, primary_key=True),  # SHA-256 of the cookie
+    Column("account", PlainText, nullable=False),
+    Column("role", PlainText, nullable=False),
+    Column("proven_by", PlainText, nullable=False),
+    Column("made_with", PlainText, nullable=False),
+    Column("began_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_sessions_expires", "expires_at"),
+    Index("ix_sessions_account", "account"),
+)
+
+sign_ins = Table(
+    "sign_ins",  # browsers that were sent to the OpenID Connect provider and are not back
+    metadata,
+    Column("state", PlainText, primary_key=True),
+    Column("browser", PlainText, nullable=False),  # SHA-256 of its cookie
+    Column("nonce", PlainText, nullable=False),
+    Column("verifier", PlainText, nullable=False),
+    Column("target", PlainText, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("ix_sign_ins_expires", "expires_at"),
+)
+
+api_tokens = Table(
+    "api_tokens",  # of persons and services; revoked ones stay, for the account of who did what
+    metadata,
+    Column("token_id", PlainText, primary_key=True),
+    Column("key", PlainText, nullable=False, unique=True),  # SHA-256 of the token
+    Column("name", PlainText, nullable=False),
+    Column("account", PlainText, nullable=False),
+    Column("role", PlainText, nullable=False),
+    Column("created_by", PlainText, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
 )

@@ -7,8 +7,7 @@ from sreops.agent.analysis_thread import aside
 from sreops.agent.evidence.scope import Scene
 from sreops.domain.evidence.evidence import LogLines, Window
 from sreops.domain.evidence.neighbours import Neighbour, near_labels
-from sreops.domain.suspects.heard import comparable
-from sreops.domain.suspects.trace_flow import Line
+from sreops.domain.suspects.trace_flow import Line, comparable
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 

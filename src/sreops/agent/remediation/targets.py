@@ -3,6 +3,7 @@
 from sreops.agent.context import Tools
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.policy import TargetFacts
+from sreops.domain.remediation.protection import why_protected
 from sreops.domain.remediation.standing import names_of, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
@@ -33,8 +34,10 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
         if not step.action.disruptive:
             continue
         choice: tuple[str, ...] = ()
+        protected = ""
         try:
             seen = await find_target(tools, step)
+            protected = await _why_protected(tools, seen)
         except TargetAmbiguous as exc:
             choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
@@ -50,9 +53,16 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
                 standing=standing_identity(seen) if seen else "",
                 aliases=names_of(seen) if seen else frozenset(),
                 choice=choice,
+                protected=protected,
             )
         )
     return tuple(facts), trouble
+
+
+async def _why_protected(tools: Tools, seen: Target | None) -> str:
+    if tools.containers is None or seen is None:
+        return ""
+    return why_protected(seen, await tools.containers.ourselves(timeout_s=tools.settings.docker.timeout_s))
 
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:

@@ -10,6 +10,8 @@ from itertools import islice
 from typing import TypeGuard
 from urllib.parse import urlsplit
 
+from sreops.domain.text.unicode import whole
+
 _MAX_NOTES = 20
 _SHOWN_CHARS = 60
 _MAX_URL_CHARS = 4096
@@ -34,7 +36,7 @@ class Notes:
     def add(self, field: str, what: str) -> None:
         """Note that ``field`` (untrusted text, shortened here) was ``what``."""
         if len(self._lines) < _MAX_NOTES:
-            self._lines.append(f"{shorten(clean(field), _SHOWN_CHARS)}: {what}")
+            self._lines.append(f"{shorten(whole(field), _SHOWN_CHARS)}: {what}")
         else:
             self._more += 1
 
@@ -53,20 +55,6 @@ class MapLimits:
     max_bytes: int
 
 
-def clean(text: str) -> str:
-    """Return the text without NULs and lone surrogates, so that UTF-8, JSON and PostgreSQL can hold it."""
-    if "\x00" in text:
-        text = text.replace("\x00", "\ufffd")
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # by way of UTF-16 a pair that arrived as two escapes becomes its character; what is left over is replaced
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 def shorten(text: str, chars: int) -> str:
     """Return at most ``chars`` characters, the last one an ellipsis where something was cut."""
     return text if len(text) <= chars else text[: chars - 1] + "…"
@@ -75,7 +63,7 @@ def shorten(text: str, chars: int) -> str:
 def text_of(value: object) -> str | None:
     """Return clean text of a JSON scalar, or None for null, lists, objects and numbers without a short form."""
     if isinstance(value, str):
-        return clean(value)
+        return whole(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -209,7 +197,7 @@ def web_url(value: object, field: str, notes: Notes) -> str:
     if isinstance(value, str) and len(value) <= _MAX_URL_CHARS and _PLAIN_URL.fullmatch(value):
         return value
     if isinstance(value, str) and len(value) <= _MAX_URL_CHARS and _URL.fullmatch(value):
-        address = clean(value)
+        address = whole(value)
         try:
             if urlsplit(address).hostname:
                 return address

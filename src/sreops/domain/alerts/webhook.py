@@ -20,7 +20,6 @@ from sreops.domain.alerts.fields import (
     MapLimits,
     Notes,
     bounded,
-    clean,
     fraction,
     json_text,
     numbers,
@@ -33,6 +32,7 @@ from sreops.domain.alerts.fields import (
 from sreops.domain.alerts.routing import severity_of, tier_of
 from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
 from sreops.domain.alerts.subject_labels import OUTRIGHT
+from sreops.domain.text.unicode import whole
 from sreops.errors import PayloadRejected, RecordUnreadable
 
 DEFAULT_THRESHOLD: Final = 0.7
@@ -180,7 +180,7 @@ def _frame(
     service_labels: Sequence[str],
     may_be_autonomous: bool,
 ) -> _Frame:
-    group_key = clean(key) if isinstance(key := payload.get("groupKey"), str) else ""
+    group_key = whole(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
     grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "state"))
     return _Frame(
@@ -203,7 +203,7 @@ def _shared_alertname(payload: dict[str, object]) -> str:
         labels = payload.get(field)
         name = labels.get("alertname") if isinstance(labels, dict) else None
         if isinstance(name, str) and name.strip():
-            return clean(name).strip()
+            return whole(name).strip()
     return ""
 
 
@@ -350,7 +350,7 @@ def read_event(value: bytes) -> AlertEvent:
     except ValidationError as exc:
         faults = exc.errors(include_url=False, include_input=False, include_context=False)
         told = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'record'}: {fault['msg']}" for fault in faults[:5])
-        raise RecordUnreadable(f"not an event of schema 1: {shorten(clean(told), 500)}") from exc
+        raise RecordUnreadable(f"not an event of schema 1: {shorten(whole(told), 500)}") from exc
     except OverflowError as exc:
         raise RecordUnreadable("not an event of schema 1: a time lies outside the calendar") from exc
     if long := [name for name in _KEYS if len(getattr(event, name).encode("utf-8", "replace")) > _MAX_KEY_BYTES]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from sreops.domain.evidence.reach import Reach
+
 
 class EvidenceKind(StrEnum):
     """What sort of thing a piece of evidence is."""
@@ -125,6 +127,7 @@ class ContainerState(BaseModel):
     config: str = ""
     networks: tuple[str, ...] = ()
     engine: str = ""
+    reach: Reach = Reach()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
@@ -188,6 +191,7 @@ class ServiceState(BaseModel):
     failed_at: tuple[datetime, ...] = ()
     stop_timeout_s: float | None = None
     engine: str = ""
+    reach: Reach = Reach()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""

@@ -23,9 +23,9 @@ class Verdict(StrEnum):
 class TargetFacts(BaseModel):
     """A target as policy sees it; ``found`` False: the engine knows no such container or service.
 
-    ``standing`` is its standing identity, ``aliases`` the names by which the engine knows it, ``choice`` the
-    candidates where several have this name. ``stop_grace_s`` is how long the step lets it take to stop (infinite:
-    for ever; 0: the step stops nothing).
+    ``protected`` says why it is never acted upon, if so. ``standing`` is its standing identity, ``aliases`` the names
+    by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
+    the step lets it take to stop (infinite: for ever; 0: the step stops nothing).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +36,7 @@ class TargetFacts(BaseModel):
     standing: str = ""
     aliases: frozenset[str] = frozenset()
     choice: tuple[str, ...] = ()
+    protected: str = ""
 
 
 class PolicyFacts(BaseModel):
@@ -224,6 +225,8 @@ def _targets(given: PolicyInput) -> list[str]:
             )
         elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
+        elif target.protected:
+            reasons.append(f"target {target.name!r} is never acted upon: {target.protected}")
         elif not target_allowed(target, given.limits.targets):
             reasons.append(
                 f"target {target.name!r} is not allowed: give the container the label sreops.enable=true, "

@@ -15,12 +15,16 @@ from itertools import chain
 
 import numpy as np
 
+from sreops.domain.evidence.evidence import LogLines
 from sreops.domain.evidence.log_mining import mask
 
 Line = tuple[float, str, str]
 """``(epoch seconds, service, text)``."""
 Step = tuple[str, str]
 """``(service, place in its code)``."""
+
+MOST_CHARS = 2_000
+"""Of one line: the ids and the place in the code stand near its beginning."""
 
 _TRACE = re.compile(r"(?i)\b(?:trace|request|correlation)[_-]?id\b[\"']?\s{0,3}[:=]\s{0,3}[\"']?([0-9a-f-]{8,64})\b")
 _SPAN = re.compile(r"(?i)\bspan[_-]?id\b[\"']?\s{0,3}[:=]\s{0,3}[\"']?([0-9a-f-]{8,64})\b")
@@ -208,3 +212,22 @@ def _waits(
             waits[service] += score * share * called
             best[service] = max(best.get(service, (0.0, "")), (score, told[pair]))
     return dict(waits), {service: sentence for service, (_, sentence) in best.items()}
+
+
+def comparable(found: Mapping[str, LogLines]) -> list[Line]:
+    """Return the lines by time, for the comparison of before with since; none where only one service has any.
+
+    A source that was cut gives its newest lines only. Before its oldest one nothing is known of that service: were the
+    others' older lines kept, its steps would seem to be new since the trouble.
+    """
+    logged = {service: lines for service, lines in found.items() if lines.lines}
+    if len(logged) < 2:
+        return []
+    whole_from = max((one.lines[0].at for one in logged.values() if one.partial), default=None)
+    lines = [
+        (line.at.timestamp(), service, line.text[:MOST_CHARS])
+        for service, one in logged.items()
+        for line in one.lines
+        if whole_from is None or line.at >= whole_from
+    ]
+    return sorted(lines, key=lambda line: line[0])

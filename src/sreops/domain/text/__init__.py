@@ -1,1 +1,1 @@
-"""Text from outside: quoting, redaction, patterns."""
+"""Text from outside: quoted, masked, matched and shown without harm."""

@@ -185,7 +185,8 @@ class Redactor:
 def _is_prose(name: str) -> bool:
     """Say whether a name may stand in a sentence, such as "invalid token: unexpected EOF"; no compound does."""
     bare = name.rstrip(" \t\r\n\\")
-    return bare.endswith(":") and "pass" not in bare.lower() and not any(mark in bare for mark in "_-.\"'\n")
+    is_compound = any(mark in bare for mark in "_-.\"'") or "\n" in name
+    return bare.endswith(":") and not is_compound and not any(word in bare.lower() for word in patterns.PASSWORDS)
 
 
 class Redactors:

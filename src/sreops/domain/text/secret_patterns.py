@@ -25,6 +25,9 @@ _VALUE = (
     + r"|[\"'][^\"'\n]{1,2000}+\Z)"
 )
 
+PASSWORDS = ("pass", "pwd", "kennwort")
+"""What stands in a password's name: after it, unlike after "token" or "secret", a word is no prose."""
+
 PLAIN_VALUES = frozenset({"none", "null", "true", "false", "undefined", "redacted", "invalid", "expired", "missing"})
 
 WHOLE: tuple[tuple[str, re.Pattern[str]], ...] = (

@@ -6,7 +6,7 @@ from sreops.ports.health import Health
 from sreops.ports.store.agent_writes import AgentWrites
 from sreops.ports.store.approvals import Approvals
 from sreops.ports.store.automation import Automation
-from sreops.ports.store.dispatch import Dispatch
+from sreops.ports.store.dispatch import Chores, Dispatch
 from sreops.ports.store.effect_ledger import EffectLedger
 from sreops.ports.store.intake import Intake
 from sreops.ports.store.model_ledger import ModelLedger
@@ -15,8 +15,8 @@ from sreops.ports.store.people import People
 from sreops.ports.store.reading import Reading
 from sreops.ports.store.records import Records
 from sreops.ports.store.retention import Retention
+from sreops.ports.store.sessions import Sessions
 from sreops.ports.store.tickets import Tickets
-from sreops.ports.store.turns import Turns
 
 
 class IncidentStore(
@@ -29,11 +29,12 @@ class IncidentStore(
     Tickets,
     Reading,
     Records,
-    Turns,
+    Chores,
     Retention,
     ModelLedger,
     Notices,
     People,
+    Sessions,
     Protocol,
 ):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.

@@ -15,7 +15,8 @@ class Lease:
 
     ``token`` grows with every claim (a fencing token). ``attempts`` counts failures in a row.
     ``woken_by`` is ``start``, ``timer``, ``resolved``, ``decision`` or ``takeover`` (the last owner vanished).
-    ``opened_at`` is when the episode began.
+    ``opened_at`` is when the episode began. ``starts`` counts runs in a row that were begun from one checkpoint and
+    ended without a word, the first of them not counted where only one did.
     """
 
     incident_id: str
@@ -25,6 +26,7 @@ class Lease:
     attempts: int
     woken_by: str
     opened_at: datetime | None = None
+    starts: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class Dispatch(Protocol):
 
     async def renew(self, leases: Sequence[Lease], *, now: datetime, lease_s: float) -> Sequence[Lease]:
         """Renew; return those that are still ours."""
+        ...
+
+    async def begin_again(self, lease: Lease, *, place: str) -> int:
+        """Count a start after a run that ended without a word (its process died), before the graph runs.
+
+        Return which start from this ``place`` (a checkpoint's name) it is, the first being the one that died there.
+        Any end of a lease begins the count anew.
+        """
         ...
 
     async def park(self, lease: Lease, *, wake_at: datetime, timer: str) -> None:
@@ -99,4 +109,16 @@ class Dispatch(Protocol):
 
     async def ended_counts(self) -> Mapping[tuple[str, str], int]:
         """Count ended incidents by (status, resolution or reason)."""
+        ...
+
+
+class Chores(Protocol):
+    """Whose turn it is at a chore."""
+
+    async def take_turn(self, name: str, owner: str, *, now: datetime, lease_s: float) -> bool:
+        """Take or keep the turn at a chore for ``lease_s``; False while another owner has it."""
+        ...
+
+    async def end_turn(self, name: str, owner: str) -> None:
+        """Give the turn up; a no-op where it is not ours."""
         ...

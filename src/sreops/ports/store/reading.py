@@ -27,6 +27,10 @@ class Reading(Protocol):
         """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``."""
         ...
 
+    async def still_firing(self, *, limit: int) -> Sequence[Incident]:
+        """Return incidents that were handed to people and of which not every alert has resolved, newest first."""
+        ...
+
     async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
         """Return the incident's events with their dispositions, oldest first; the ``newest`` of them, or all."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sreops.sandbox.docker.container import Container, Version
+from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.filters import (
     CONTAINER_KEYS,
     BadFilter,
@@ -23,12 +24,8 @@ from sreops.sandbox.docker.filters import (
     parse_filters,
 )
 from sreops.sandbox.docker.process import StartFailed
-from sreops.sandbox.docker.services import service_routes
-
-if TYPE_CHECKING:
-    from sreops.sandbox.docker.engine import DockerEngine
-
 from sreops.sandbox.docker.reply import EngineError, error, flag, reply
+from sreops.sandbox.docker.services import service_routes
 from sreops.sandbox.docker.streams import events, logs, stats
 
 _VERSIONED = re.compile(r"/v(\d+)\.(\d+)(/.*)")
@@ -38,13 +35,8 @@ DEFAULT_STOP_S = 10.0
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def error_body(status: int) -> tuple[bytes, str]:
-    """Report an injected error as the engine reports its own."""
-    return json.dumps({"message": f"sandbox fault: {status}"}).encode(), "application/json"
-
-
-def api(engine: DockerEngine) -> ASGIApp:
-    """Build the HTTP API over an engine, with and without the version in front of the path."""
+def docker_api(engine: DockerEngine) -> ASGIApp:
+    """Build the HTTP API over an engine and its faults, with and without the version in front of the path."""
     pages = _Pages(engine)
     one = "/containers/{id:path}"
     routes = [
@@ -77,7 +69,7 @@ def api(engine: DockerEngine) -> ASGIApp:
             scope = {**scope, "path": path, "raw_path": path.encode(), "state": {"version": version}}
         await app(scope, receive, send)
 
-    return versioned
+    return engine.faults.wrap(versioned)
 
 
 def _version_of(path: str, newest: Version) -> tuple[Version, str]:

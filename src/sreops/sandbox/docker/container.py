@@ -92,6 +92,8 @@ class Container:
     restart_policy: str = "unless-stopped"
     tty: bool = False
     network: str = "shop_default"
+    ports: Mapping[int, int] = field(default_factory=dict)
+    """The host's ports that lead to it, each with its own."""
     stop_timeout_s: int | None = None
     """What it asks for by itself; None: it says nothing, and the engine waits for 10 s."""
     created_ns: int = 0
@@ -146,6 +148,9 @@ class Container:
             }
         }
 
+    def _bindings(self) -> dict[str, Any]:
+        return {f"{own}/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(port)}] for port, own in self.ports.items()}
+
     def summary(self, now_ns: int, version: Version) -> dict[str, Any]:
         """Return it as an entry of ``/containers/json``."""
         entry: dict[str, Any] = {
@@ -193,7 +198,11 @@ class Container:
         }
         if self.health is not None:
             state["Health"] = self.health.shown()
-        network: dict[str, Any] = {"Networks": self._networks(), "Ports": {}, "SandboxID": ""}
+        network: dict[str, Any] = {
+            "Networks": self._networks(),
+            "Ports": self._bindings() if self.running else {},
+            "SandboxID": "",
+        }
         if version < (1, 52):
             network |= {"IPAddress": self._ip(), "Gateway": "172.18.0.1" if self.running else "", "MacAddress": ""}
         return {
@@ -212,6 +221,7 @@ class Container:
                 "Memory": self.memory_limit,
                 "NanoCpus": 0,
                 "NetworkMode": self.network,
+                "PortBindings": self._bindings(),
                 "RestartPolicy": {"Name": self.restart_policy, "MaximumRetryCount": 0},
                 "LogConfig": {"Type": "json-file", "Config": {}},
             },

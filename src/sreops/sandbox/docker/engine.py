@@ -1,6 +1,6 @@
 """A Docker Engine for the sandbox: containers that start, stop, crash and turn unhealthy.
 
-``app`` is its HTTP API (``docker_api``), to be served on a unix socket. An operation that was begun is finished
+``docker_api`` is its HTTP API, to be served on a unix socket. An operation that was begun is finished
 even when the client goes away, as the real daemon does.
 """
 
@@ -12,10 +12,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from starlette.types import ASGIApp
-
 from sreops.sandbox.clock import Clock
-from sreops.sandbox.docker.api import api, error_body
 from sreops.sandbox.docker.container import (
     Container,
     Health,
@@ -27,6 +24,7 @@ from sreops.sandbox.docker.container import (
 )
 from sreops.sandbox.docker.event import Event
 from sreops.sandbox.docker.process import Process, StartFailed
+from sreops.sandbox.docker.reply import fault_body
 from sreops.sandbox.docker.swarm import Service, Swarm
 from sreops.sandbox.faults import Faults
 
@@ -67,7 +65,7 @@ class Image:
 
 
 class DockerEngine:
-    """The engine: ``add`` containers, then serve ``app``; ``faults`` breaks its API.
+    """The engine: ``add`` containers, then serve its ``docker_api``; ``faults`` breaks that.
 
     ``min_version`` and ``max_version`` are the API versions that it takes. With ``swarm`` it is a manager.
     """
@@ -90,8 +88,7 @@ class DockerEngine:
         self.events: deque[Event] = deque(maxlen=1000)
         self.happened = asyncio.Event()
         """Set, and replaced by a new one, at every event."""
-        self.faults = Faults(error_body)
-        self.app: ASGIApp = self.faults.wrap(api(self))
+        self.faults = Faults(fault_body)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._next_pid = 4000
 

@@ -17,6 +17,11 @@ class EngineError(Exception):
         super().__init__(message)
 
 
+def fault_body(status: int) -> tuple[bytes, str]:
+    """Report an injected fault as the engine reports its own."""
+    return json.dumps({"message": f"sandbox fault: {status}"}).encode(), "application/json"
+
+
 def reply(body: Any) -> Response:
     """Answer 200 with JSON."""
     return Response(json.dumps(body, ensure_ascii=False).encode() + b"\n", media_type="application/json")

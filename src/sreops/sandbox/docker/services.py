@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.filters import labels_match, parse_filters
 from sreops.sandbox.docker.reply import EngineError, reply
 from sreops.sandbox.docker.swarm import SERVICE_KEYS, TASK_KEYS, OutOfSequence, Service, Swarm
-
-if TYPE_CHECKING:
-    from sreops.sandbox.docker.engine import DockerEngine
 
 NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '

@@ -6,19 +6,16 @@ import asyncio
 import json
 import struct
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from sreops.sandbox.clock import NS
 from sreops.sandbox.docker.container import Container, LogLine, rfc3339
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.event import Event
 from sreops.sandbox.docker.filters import labels_match, parse_filters
 from sreops.sandbox.docker.reply import EngineError, flag, reply
-
-if TYPE_CHECKING:
-    from sreops.sandbox.docker.engine import DockerEngine
-    from sreops.sandbox.docker.event import Event
 
 EVENT_KEYS = frozenset({"container", "event", "image", "label", "scope", "type"})
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"

@@ -6,19 +6,21 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from sreops.sandbox.matchers import Matcher
 from sreops.sandbox.prometheus.params import ApiError, check_timeout, read_duration, read_query, read_time, within_limit
+from sreops.sandbox.prometheus.reply import STATUS, format_value
 from sreops.sandbox.prometheus.rules import iso
 from sreops.sandbox.prometheus.series import LOOKBACK_S, Series
+from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.promql.engine import Engine
 from sreops.sandbox.promql.operators import ExecutionError
 from sreops.sandbox.promql.parser import parse_selector
@@ -26,32 +28,12 @@ from sreops.sandbox.promql.tokens import PromQLError
 from sreops.sandbox.promql.tree import Kind, Selector, Text
 from sreops.sandbox.request_params import Params, read_params
 
-if TYPE_CHECKING:
-    from sreops.sandbox.prometheus.server import Prometheus
-
 MAX_POINTS = 11_000
-_STATUS = {"bad_data": 400, "execution": 422, "timeout": 503, "internal": 500, "unavailable": 503, "not_found": 404}
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def error_body(status: int) -> tuple[bytes, str]:
-    """Report an injected error in Prometheus's own envelope."""
-    kind = next((name for name, code in _STATUS.items() if code == status), "internal")
-    body = {"status": "error", "errorType": kind, "error": f"sandbox fault: {status}"}
-    return json.dumps(body).encode(), "application/json"
-
-
-def format_value(value: float) -> str:
-    """Return a sample's value as Go's ``FormatFloat(v, 'f', -1, 64)`` writes it."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
-
-
-def api(prometheus: Prometheus) -> Starlette:
-    """Build the HTTP API over a Prometheus."""
+def prometheus_api(prometheus: Prometheus) -> ASGIApp:
+    """Build the HTTP API over a Prometheus and its faults."""
     pages = _Pages(prometheus)
     both = ["GET", "POST"]
     routes = [
@@ -69,7 +51,7 @@ def api(prometheus: Prometheus) -> Starlette:
         Route("/-/healthy", pages.healthy, methods=["GET"]),
     ]
     handlers: Mapping[Any, Any] = {ApiError: _api_error, HTTPException: _no_such_page}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return prometheus.faults.wrap(Starlette(routes=routes, exception_handlers=handlers))
 
 
 class _Pages:
@@ -236,7 +218,7 @@ def _success(data: Any, infos: list[str] | None = None) -> Response:
 
 async def _api_error(_request: Request, exc: ApiError) -> Response:
     body = {"status": "error", "errorType": exc.kind, "error": str(exc)}
-    return Response(json.dumps(body), _STATUS.get(exc.kind, 500), media_type="application/json")
+    return Response(json.dumps(body), STATUS.get(exc.kind, 500), media_type="application/json")
 
 
 async def _no_such_page(_request: Request, exc: HTTPException) -> Response:

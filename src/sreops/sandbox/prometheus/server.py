@@ -2,7 +2,7 @@
 
 ``record`` puts single samples in; ``add_target`` registers a source, which ``scrape`` (or ``run``, at every
 interval) samples with the ``job`` and ``instance`` labels, ``up``, and stale markers of the real one. The HTTP
-side is in ``prometheus_api``.
+side is ``prometheus_api``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from starlette.types import ASGIApp
-
 from sreops.sandbox.clock import Clock
 from sreops.sandbox.faults import Faults
-from sreops.sandbox.prometheus.api import api, error_body
+from sreops.sandbox.prometheus.reply import fault_body
 from sreops.sandbox.prometheus.rules import Alert, AlertRule, AlertState, record
 from sreops.sandbox.prometheus.series import STALE, SeriesStore
 from sreops.sandbox.promql.operators import ExecutionError
@@ -45,7 +43,7 @@ class Target:
 
 
 class Prometheus:
-    """Prometheus in a process: ``app`` is its HTTP API, ``faults`` breaks it, ``store`` holds the samples."""
+    """Prometheus in a process, served by ``prometheus_api``; ``faults`` breaks that, ``store`` holds the samples."""
 
     def __init__(self, clock: Clock, *, scrape_interval_s: float = 15.0) -> None:
         self.clock = clock
@@ -56,8 +54,7 @@ class Prometheus:
         """Type and help per metric, for ``/api/v1/metadata``."""
         self._targets: list[Target] = []
         self._manual: dict[tuple[tuple[str, str], ...], Alert] = {}
-        self.faults = Faults(error_body)
-        self.app: ASGIApp = self.faults.wrap(api(self))
+        self.faults = Faults(fault_body)
 
     def record(self, name: str, labels: Mapping[str, str], value: float, ts: float | None = None) -> None:
         """Add one sample, now or at ``ts`` (unix seconds)."""

@@ -27,8 +27,8 @@ function replace(region) {
   const name = region.dataset.live;
   const there = document.querySelector(`[data-live="${CSS.escape(name)}"]`);
   if (!there || lastHtml.get(name) === region.outerHTML) return;
-  const typing = there.contains(document.activeElement) && document.activeElement.matches("input, button");
-  const filled = [...there.querySelectorAll("input:not([type=hidden]):not([data-remember])")].some((one) => one.value);
+  const typing = there.contains(document.activeElement) && document.activeElement.matches("input, textarea, button");
+  const filled = [...there.querySelectorAll("input:not([type=hidden]):not([data-remember]), textarea")].some((one) => one.value);
   const same = there.dataset.version !== undefined && there.dataset.version === region.dataset.version;
   if ("keep" in there.dataset && (same || (region.dataset.version === undefined && (typing || filled || there.open)))) return;
   lastHtml.set(name, region.outerHTML);

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from sreops.domain.evidence.evidence import LogLine, LogLines, Window
 from sreops.domain.evidence.neighbours import near_labels
-from sreops.domain.suspects.heard import MOST_CHARS, comparable
 from sreops.domain.suspects.live import ranking_evidence, suspect
+from sreops.domain.suspects.trace_flow import MOST_CHARS, comparable
 from sreops.domain.text.redaction import Redactor
 
 ALERT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)

@@ -1,0 +1,110 @@
+"""What a setting's value may be: addresses, files that must be there, lists with commas, secrets.
+
+No message holds the value itself: it may be a secret that was put into the wrong variable.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+
+def _commas(value: object) -> object:
+    """Read ``a,b`` as a list; JSON arrays and Python sequences pass through."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.strip("[] ").replace('"', "").split(",") if part.strip())
+    return value
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+def _http_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    _check_address(value, ("http", "https"), "http://HOST:PORT or https://HOST")
+    return value
+
+
+def _engine_address(value: str | None) -> str | None:
+    if value is None:
+        return None
+    forms = "unix:///var/run/docker.sock, tcp://HOST:PORT or https://HOST:PORT"
+    if value.startswith("unix:"):
+        parts = urlsplit(value)
+        if parts.netloc or not parts.path.startswith("/"):
+            raise ValueError(f"a socket is named by its whole path; write {forms}")
+        return value
+    _check_address(value, ("tcp", "http", "https"), forms)
+    return value
+
+
+def _check_address(value: str, schemes: tuple[str, ...], forms: str) -> None:
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # reading the port finds one that is no number
+    except ValueError as exc:
+        raise ValueError(f"its host or port can't be read; write {forms}") from exc
+    if parts.scheme not in schemes:
+        raise ValueError(f"it begins with none of {', '.join(f'{one}://' for one in schemes)}; write {forms}")
+    if not host:
+        raise ValueError(f"it names no host; write {forms}")
+    if not value.isprintable() or " " in value:
+        raise ValueError(f"it holds blanks or characters that no address has; write {forms}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"it holds a query or a fragment, which is lost when a path is added; write {forms}")
+
+
+def _brokers(value: str) -> str:
+    for part in filter(None, (one.strip() for one in value.split(","))):
+        try:
+            parts = urlsplit(f"//{part}")
+            right = parts.hostname and (parts.port or 1) > 0 and parts.netloc == part and " " not in part
+        except ValueError:
+            right = False
+        if not right or "@" in part:
+            raise ValueError("brokers are HOST:PORT, separated by commas, without a scheme before them")
+    return value
+
+
+def _file_that_is_there(value: Path | None) -> Path | None:
+    if value is None or (value.exists() and not value.is_dir()):
+        return value
+    if value.is_dir():
+        raise ValueError(f"{value} is a folder, and a file is wanted")
+    raise ValueError(f"there is no file {value}{_near(value)}")
+
+
+def _near(path: Path) -> str:
+    """Say which file beside it was probably meant, or that the folder itself is missing."""
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent} either"
+    beside = [one.name for one in path.parent.iterdir() if one.is_file()]
+    meant = difflib.get_close_matches(path.name, beside, n=1)
+    return f"; did you mean {path.parent / meant[0]}?" if meant else ""
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
+"""Words, separated by commas."""
+
+HttpUrl = Annotated[str | None, BeforeValidator(_empty_is_none), AfterValidator(_http_url)]
+"""``http://`` or ``https://`` with a host, else None."""
+
+EngineAddress = Annotated[str | None, BeforeValidator(_empty_is_none), AfterValidator(_engine_address)]
+"""A container engine's socket or address, else None."""
+
+Brokers = Annotated[str, AfterValidator(_brokers)]
+"""Kafka's bootstrap servers; empty: none."""
+
+NamedFile = Annotated[Path, AfterValidator(_file_that_is_there)]
+"""A file that must be there where somebody names it; a default need not be."""
+
+OptionalFile = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterValidator(_file_that_is_there)]
+"""A file that must be there where one is named."""
+
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
+"""A secret; empty: none."""
