@@ -114,7 +114,7 @@ def test_a_series_bears_out_only_the_cause_that_it_shows() -> None:
         assert proven(cause, suspected(), memory(0.97)) == expected
 
 
-@pytest.mark.parametrize("cause", [C.deadlock, C.connection_pool_exhausted, C.unhealthy])
+@pytest.mark.parametrize("cause", [C.out_of_memory, C.deadlock, C.connection_pool_exhausted, C.unhealthy])
 def test_a_failing_health_check_bears_out_that_it_is_stuck(cause: Category) -> None:
     assert proven(cause, suspected(health="unhealthy")) == [ProofKind.health]
     assert proven(cause, suspected(health="healthy")) == []

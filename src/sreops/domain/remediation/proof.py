@@ -19,9 +19,10 @@ from sreops.domain.evidence.evidence import ContainerEvent, Evidence, EvidenceKi
 ABNORMAL = 0.6
 """The strength from which a sign is taken for abnormal: below it are values that healthy services have as well."""
 _BEARS_OUT: dict[Category, frozenset[Category]] = {
-    Category.out_of_memory: frozenset({Category.memory_leak}),
+    # a process whose allocations fail, or that is stuck, does not answer its health check
+    Category.out_of_memory: frozenset({Category.memory_leak, Category.unhealthy}),
     Category.memory_leak: frozenset({Category.out_of_memory}),
-    Category.deadlock: frozenset({Category.unhealthy}),  # a process that is stuck does not answer its health check
+    Category.deadlock: frozenset({Category.unhealthy}),
     Category.connection_pool_exhausted: frozenset({Category.unhealthy}),
     Category.process_exited: frozenset({Category.out_of_memory, Category.crash_loop}),
     Category.crash_loop: frozenset({Category.out_of_memory, Category.process_exited}),
