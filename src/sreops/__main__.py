@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     lint = books.add_parser("lint", help="check a runbooks file")
     lint.add_argument("file", nargs="?", type=Path, help="default: SREOPS_RUNBOOKS")
+    books.add_parser("schema", help="print the JSON Schema of the file, for editors")
     what_if = books.add_parser("simulate", help="show what the runbooks would do about the alerts of a payload")
     what_if.add_argument("payload", type=Path, metavar="PAYLOAD.json")
     what_if.add_argument("--file", type=Path, help="runbooks; default: SREOPS_RUNBOOKS")
@@ -57,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
     export = closed.add_parser("export", help="write an ended incident as a case that eval reads")
     export.add_argument("incident_id", metavar="ID")
     export.add_argument("--out", type=Path, default=Path("cases"), metavar="DIR", help="default: cases")
+    tell = commands.add_parser("notify", help="work on the channels where people are told").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    tell.add_parser("test", help="send a test message to every channel of SREOPS_NOTIFY__URLS")
     letters = commands.add_parser("dead-letter", help="work on what could not be processed").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -112,7 +117,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "runbooks":
             from sreops.commands import runbooks
 
-            return runbooks.lint(arguments.file)
+            return runbooks.schema() if arguments.what == "schema" else runbooks.lint(arguments.file)
         case "replay":
             from sreops.commands import replay
 
@@ -125,6 +130,10 @@ def _run(arguments: argparse.Namespace) -> int:
             from sreops.commands import incidents
 
             return incidents.export(arguments.incident_id, out=arguments.out)
+        case "notify":
+            from sreops.commands import notify
+
+            return notify.test()
         case "dead-letter":
             from sreops.commands import dead_letter
 

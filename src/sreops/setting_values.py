@@ -11,12 +11,25 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from sreops.domain.alerts.alert import Severity
+from sreops.domain.alerts.severity import severity_of
+
 
 def _commas(value: object) -> object:
     """Read ``a,b`` as a list; JSON arrays and Python sequences pass through."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.strip("[] ").replace('"', "").split(",") if part.strip())
     return value
+
+
+def _severities(value: object) -> object:
+    """Read ``critical,warning`` as severities, in any of their spellings."""
+    words = _commas(value)
+    if not isinstance(words, tuple | list):
+        return words
+    if not words:
+        raise ValueError("name at least one of critical, warning, info, separated by commas")
+    return [severity_of(str(word)) or word for word in words]
 
 
 def _empty_is_none(value: object) -> object:
@@ -108,3 +121,6 @@ OptionalFile = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterVali
 
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 """A secret; empty: none."""
+
+Severities = Annotated[tuple[Severity, ...], NoDecode, BeforeValidator(_severities)]
+"""Severities, separated by commas; at least one."""

@@ -1,5 +1,6 @@
 """Settings: the one reader of the environment (prefix ``SREOPS_``, nested by ``__``, ``.env`` read)."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from dotenv import dotenv_values
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
@@ -22,16 +25,30 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 
-from sreops.domain.alerts.alert import Tier
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.routing import WORK_ON, tier_of
+from sreops.domain.alerts.severity import severity_of
+from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
+from sreops.domain.records.channel import ChannelRule
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
-from sreops.setting_values import Brokers, EngineAddress, HttpUrl, NamedFile, Names, OptionalFile, OptionalSecret
+from sreops.setting_values import (
+    Brokers,
+    EngineAddress,
+    HttpUrl,
+    NamedFile,
+    Names,
+    OptionalFile,
+    OptionalSecret,
+    Severities,
+)
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
 os.environ |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}  # noqa: TID251  # written, not read
@@ -180,7 +197,6 @@ class WebhookSettings(BaseModel):
     hmac_tolerance_s: float = Field(300.0, gt=0)
     max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024)
     max_in_flight: int = Field(64, ge=1)
-    max_alerts: int = Field(2000, ge=1)
     retry_after_s: int = Field(5, ge=1)
     take_test_alerts: bool = False
     anonymous_autonomous: bool = False  # without credentials, may an alert's tier be autonomous?
@@ -230,6 +246,49 @@ class EvidenceSettings(BaseModel):
     excerpt_chars: int = Field(12_000, ge=500)
 
 
+def _channels(value: object) -> object:
+    """Read Apprise URLs that are separated by spaces, or a JSON list of ``{"url", "severity", "needs"}``."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith(("[", "{")):
+        return tuple({"url": url} for url in value.split())
+    try:
+        read = json.loads(value)
+    except ValueError as exc:
+        raise ValueError(f"is no JSON list of channels: {exc.__class__.__name__} at {exc}") from None
+    return tuple({"url": one} if isinstance(one, str) else one for one in (read if isinstance(read, list) else [read]))
+
+
+class NotifyChannel(BaseModel):
+    """Where people are told; ``severity`` and ``needs`` narrow what (``domain/records/channel.py``)."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    url: SecretStr
+    severity: str | tuple[str, ...] | None = None
+    needs: str | tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        _ = self.rule
+        return self
+
+    @property
+    def rule(self) -> ChannelRule:
+        """What it takes."""
+        return ChannelRule.read(self.severity, self.needs)
+
+
+class NotifySettings(BaseModel):
+    """How people are told."""
+
+    urls: Annotated[tuple[NotifyChannel, ...], NoDecode, BeforeValidator(_channels)] = ()
+    grace_s: float = Field(0.0, ge=0)  # quiet for what heals within
+    digest_s: float = Field(3600.0, ge=1)  # what is not told at once
+    timeout_s: float = Field(20.0, gt=0)  # of one sending
+    memory_mb: int = Field(512, ge=128)  # of one sending's process
+    give_up_s: float = Field(24 * 3600.0, gt=0)  # a receiver that takes nothing for so long is not tried again
+
+
 class WorkerSettings(BaseModel):
     """Leases, retries and limits of the worker (seconds)."""
 
@@ -241,7 +300,6 @@ class WorkerSettings(BaseModel):
     max_run_s: float = Field(300.0, gt=0)
     max_inbox_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     idle_poll_s: float = Field(0.5, gt=0)
-    topics: Names = ("sre-critical", "sre-warning")
 
 
 class RetentionSettings(BaseModel):
@@ -296,6 +354,8 @@ class Settings(BaseSettings):
     roles: Names = ("bridge", "worker")
     concurrency: int = Field(8, ge=1)
     default_tier: Tier = Tier.supervised
+    default_severity: Severity = Severity.warning  # of an alert that says none, or none that is understood
+    work_on: Severities = WORK_ON  # the rest is recorded
     service_labels: Names = ()  # which labels may name the subject, instead of our own order
     dry_run: bool = False
     allow_anonymous: bool = False
@@ -323,6 +383,7 @@ class Settings(BaseSettings):
     evidence: EvidenceSettings = EvidenceSettings()
     worker: WorkerSettings = WorkerSettings()
     retention: RetentionSettings = RetentionSettings()
+    notify: NotifySettings = NotifySettings()
     anthropic_api_key: OptionalSecret = Field(None, validation_alias=AliasChoices("ANTHROPIC_API_KEY"))
 
     @classmethod
@@ -340,9 +401,12 @@ class Settings(BaseSettings):
     @field_validator("default_tier", mode="before")
     @classmethod
     def _tier(cls, value: object) -> object:
-        aliases = {"0": "autonomous", "1": "supervised", "2": "human_only"}
-        text = str(value).strip().lower().replace("-", "_").removeprefix("tier_").removeprefix("tier")
-        return aliases.get(text, text)
+        return (tier_of(value) or value) if isinstance(value, str) else value
+
+    @field_validator("default_severity", mode="before")
+    @classmethod
+    def _severity(cls, value: object) -> object:
+        return (severity_of(value) or value) if isinstance(value, str) else value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -360,6 +424,17 @@ class Settings(BaseSettings):
         if not value or set(value) - {"bridge", "worker"}:
             raise ValueError("roles are 'bridge' and 'worker', one or both, separated by a comma")
         return value
+
+    def reading_rules(self, *, take_test_alerts: bool | None = None, may_be_autonomous: bool = True) -> ReadingRules:
+        """Return how webhooks are read."""
+        return ReadingRules(
+            default_tier=self.default_tier,
+            default_severity=self.default_severity,
+            service_labels=self.service_labels,
+            work_on=self.work_on,
+            take_test_alerts=self.webhook.take_test_alerts if take_test_alerts is None else take_test_alerts,
+            may_be_autonomous=may_be_autonomous,
+        )
 
     @property
     def llm_api_key(self) -> SecretStr | None:
@@ -409,3 +484,18 @@ def _told(error: Mapping[str, Any]) -> str:
     given = str(error["input"])
     shown = f"={given}" if _NUMBER.fullmatch(given) else ""
     return f"{name}{shown}: {error['msg'].removeprefix('Value error, ')}"
+
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def environment_of_children(ca_file: Path | None = None) -> dict[str, str]:
+    """Return the environment of a process that we start: none of our settings, but how to reach the world."""
+    names = (*_PASSED_ON, *_PROXIES, *(name.upper() for name in _PROXIES))
+    found = {name: os.environ[name] for name in names if name in os.environ}  # noqa: TID251  # this is the one reader
+    if ca_file is not None:
+        found |= {"SSL_CERT_FILE": str(ca_file), "REQUESTS_CA_BUNDLE": str(ca_file)}
+    if "SSL_CERT_FILE" in found:  # requests knows only its own name for it
+        found.setdefault("REQUESTS_CA_BUNDLE", found["SSL_CERT_FILE"])
+    return found

@@ -19,6 +19,14 @@ REGISTRY = CollectorRegistry()
 
 ALERTS = Counter("sreops_alerts_total", "Alerts received, by outcome.", ["outcome"], registry=REGISTRY)
 """outcome: queued, resolved, skipped, rejected (in an accepted request), refused (whole request)."""
+ALERTS_TRUNCATED = Counter(
+    "sreops_alerts_truncated_total", "Alerts that senders left out of their own groups.", registry=REGISTRY
+)
+ALERTS_RECORDED = Counter(
+    "sreops_alerts_recorded_total", "Firing alerts recorded and not worked on, by reason.", ["reason"],
+    registry=REGISTRY,
+)  # fmt: skip
+"""reason: severity (SREOPS_WORK_ON), tier (unknown)."""
 REQUESTS_REFUSED = Counter(
     "sreops_webhook_refused_total", "Webhook requests refused, by HTTP status.", ["status"], registry=REGISTRY
 )
@@ -91,6 +99,25 @@ BACKLOG = Gauge(
     "sreops_backlog", "What waits: inbox, ready, running, waiting, open, outbox, tickets.", ["what"], registry=REGISTRY
 )
 BACKLOG_AGE = Gauge("sreops_backlog_age_seconds", "Age of the oldest waiting thing.", ["what"], registry=REGISTRY)
+NOTICES = Counter(
+    "sreops_notices_total", "What people are told, by kind and outcome.", ["kind", "outcome"], registry=REGISTRY
+)
+"""outcome: planned (for at least one channel), quiet (nobody is told)."""
+DELIVERIES = Counter(
+    "sreops_deliveries_total", "Messages to a channel, by service and outcome.", ["service", "outcome"],
+    registry=REGISTRY,
+)  # fmt: skip
+"""outcome: sent, failed (it comes again), given_up."""
+DELIVERY_SECONDS = Histogram(
+    "sreops_delivery_seconds",
+    "From the state that is told to its message at the receiver; digests not counted.",
+    buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200),
+    registry=REGISTRY,
+)
+DELIVERIES_WAIT = Gauge("sreops_deliveries_waiting", "Messages that are due and not sent yet.", registry=REGISTRY)
+NEEDS_PERSON = Gauge(
+    "sreops_incidents_needing_person", "Incidents that need a person, by what they need.", ["needs"], registry=REGISTRY
+)
 PRUNED = Counter(
     "sreops_pruned_total", "Deleted because old or too much: incidents, inbox, threads, log_records.", ["what"],
     registry=REGISTRY,

@@ -226,6 +226,32 @@ class EventLogContract:
         async with log.subscribe([names[0]], group=group) as subscription:
             assert [len(one.value) for one in await read(subscription, 2)] == [len(largest.value), len("after")]
 
+    async def test_a_paused_topic_waits_and_the_others_go_on(self, log, names, group):
+        first, second, _ = names
+        await log.append([record(first, "k", "a"), record(second, "k", "b")], timeout_s=APPEND_S)
+        async with log.subscribe([first, second], group=group) as subscription:
+            subscription.pause([second])
+            assert values(await read(subscription, 1)) == ["a"]
+            assert list(await subscription.poll(max_records=10, timeout_s=0.5)) == []
+            subscription.pause([])
+            assert values(await read(subscription, 1)) == ["b"]
+
+    async def test_a_topic_that_was_never_read_may_begin_a_while_back_and_one_that_was_goes_on(self, log, names, group):
+        first, second, _ = names
+        await log.append([record(first, "k", "a"), record(second, "k", "b")], timeout_s=APPEND_S)
+        async with log.subscribe([first], group=group) as subscription:
+            await subscription.commit(await read(subscription, 1))
+        await asyncio.sleep(1.1)  # the records' age is the log's own, in whole milliseconds
+        async with log.subscribe([first, second], group=group, recent_s={first: 0.5, second: 0.5}) as subscription:
+            await log.append([record(first, "k", "c")], timeout_s=APPEND_S)
+            assert values(await read(subscription, 1)) == ["c"]
+            assert list(await subscription.poll(max_records=10, timeout_s=0.5)) == []
+            await log.append([record(second, "k", "d")], timeout_s=APPEND_S)
+            assert values(await read(subscription, 1)) == ["d"]
+        other = f"{group}-other"
+        async with log.subscribe([second], group=other, recent_s={second: 3600.0}) as subscription:
+            assert values(await read(subscription, 2)) == ["b", "d"]
+
     async def test_appending_nothing_is_no_error(self, log):
         await log.append([], timeout_s=APPEND_S)
 

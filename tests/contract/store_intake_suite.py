@@ -11,9 +11,11 @@ from store_scene import T0, Opener, alert, always, at, at_work, claimed, cleared
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.alerts.routing import NotWorkedOn
+from sreops.domain.alerts.subject import SubjectKind, subject_of
 from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.domain.incidents.incident import IncidentStatus, incident_id_of
-from sreops.errors import LeaseLost
+from sreops.errors import LeaseLost, PayloadRejected
 from sreops.ports import Changes, TicketOp
 
 
@@ -26,6 +28,44 @@ class IntakeSuite:
         assert await store.take_in([from_topic(two), from_topic(alert("shop"))], now=at(1)) == 1
         assert [event.service for event in await store.uncorrelated(10)] == ["payments", "cart", "shop"]
         assert await store.take_in([], now=T0) == 0
+
+    async def test_what_is_recorded_only_is_shown_newest_first_and_never_correlated(
+        self, store: SqlIncidentStore
+    ) -> None:
+        told = [alert(f"s{number}") for number in range(5)]
+        why = {told[0].event_id: NotWorkedOn.severity, told[2].event_id: NotWorkedOn.tier} | {
+            told[4].event_id: NotWorkedOn.severity
+        }
+        batch = [from_topic(event, number) for number, event in enumerate(told)]
+        assert await store.take_in(batch, now=T0, recorded=why) == 5
+        assert await store.take_in(batch, now=T0, recorded=why) == 0
+        assert [event.service for event in await store.uncorrelated(10)] == ["s1", "s3"]
+        page, following = await store.recorded(limit=2)
+        assert [(one.event.service, one.reason) for one in page] == [
+            ("s4", NotWorkedOn.severity),
+            ("s2", NotWorkedOn.tier),
+        ]
+        rest, end = await store.recorded(limit=2, cursor=following)
+        assert ([one.event for one in rest], end) == ([told[0]], None)
+        with pytest.raises(PayloadRejected):
+            await store.recorded(limit=2, cursor="x")
+        # and to a sreops that knows nothing of it, it is an event that was handled
+        assert (await store.correlate(told[0], always("open"), now=T0)).disposition is Disposition.stale
+
+    async def test_the_subject_is_kept_and_its_scope_grows_with_what_joins(self, store: SqlIncidentStore) -> None:
+        labels = {"alertname": "A", "container_name": "payments", "compose_project": "shop"}
+        first = alert("payments", subject=subject_of(labels, "A"))
+        opened_ = await store.correlate(first, always("open"), now=T0)
+        assert opened_.incident_id is not None
+        kept = (await store.incident(opened_.incident_id)).subject
+        assert (kept.kind, kept.scope) == (SubjectKind.container, {"compose_project": "shop"})
+        also = subject_of({"service": "payments", "cluster": "eu", "compose_project": "other"}, "A")
+        stranger = subject_of({"service": "cart", "env": "prod"}, "A")
+        for other in (also, stranger):
+            joins = alert(other.name, fingerprint=other.name, subject=other)
+            await store.correlate(joins, always("attach", opened_.incident_id), now=at(1))
+        grown = (await store.incident(opened_.incident_id)).subject
+        assert grown.scope == {"compose_project": "shop", "cluster": "eu"}
 
     async def test_events_come_back_as_they_were(self, store: SqlIncidentStore) -> None:
         hostile = "a\x00b\ud800'; DROP TABLE inbox; --"

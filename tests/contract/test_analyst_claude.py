@@ -521,3 +521,17 @@ async def test_health_names_a_model_that_is_not_there_and_asks_at_most_once_a_mi
         assert len(claude.requests) == 1
         async with analyst_at(server.url, model="claude-mythos-preview") as analyst:
             assert "retired" in (await analyst.health()).detail
+
+
+async def test_a_question_is_answered_from_the_evidence_that_there_is(claude: Claude, analyst: ClaudeAnalyst) -> None:
+    claude.script(Say(json.dumps({"answer": "No: the deploy came later.", "evidence": ["E2", "E99"]})))
+    answer = await analyst.answer(brief(*OOM), "Escalated.", "Was it the deploy? token=hunter2hunter2", timeout_s=5)
+    assert (answer.text, answer.analyst, answer.evidence) == ("No: the deploy came later.", "claude", ("E2",))
+    assert "Was it the deploy?" in prompt(claude)
+    assert "hunter2" not in json.dumps(sent(claude))
+
+
+async def test_an_answer_that_is_none_is_refused(claude: Claude, analyst: ClaudeAnalyst) -> None:
+    claude.script(Say("I think so"))
+    with pytest.raises(AnalystRefused, match="does not fit"):
+        await analyst.answer(brief(*OOM), "", "why?", timeout_s=5)

@@ -10,12 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.store_scene import T0, always, at, fresh_store
+from contract.store_scene import T0, alert, always, at, fresh_store, from_topic
 from sreops.adapters.store import SqlIncidentStore
+from sreops.domain.alerts.alert import Severity
+from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.errors import StoreUnavailable
 from sreops.ports import Changes
 from sreops.web.api import MAX_EVENTS
+from sreops.web.last_webhook import WebhookSeen
 from web.web_scene import PLAN_HASH, FakeClock, Scene, awaiting, escalated, open_incident, remedied, scene
 
 store = pytest.fixture(fresh_store)
@@ -37,6 +40,24 @@ def make(store: SqlIncidentStore) -> Make:
         return made, httpx.AsyncClient(transport=transport, base_url=base_url)
 
     return build
+
+
+async def test_what_is_recorded_only_is_listed_and_on_the_page_with_the_last_webhook(make: Make, store):
+    info = alert("search", severity=Severity.info)
+    await store.take_in([from_topic(info)], now=T0, recorded={info.event_id: NotWorkedOn.severity})
+    made, client = make()
+    made.context.last_webhook.note(WebhookSeen(at(0), "grafana at 10.0.0.9", 202, "1 skipped; <b>a test</b>"))
+    found = (await client.get("/api/recorded")).json()
+    assert found["next"] is None
+    (item,) = found["items"]
+    assert item["received_at"] == info.received_at.isoformat()
+    assert (item["subject"]["name"], item["alertname"], item["severity"]) == ("search", info.alertname, "info")
+    assert item["reason"] == "severity: its severity is not worked on (SREOPS_WORK_ON)"
+    page = (await client.get("/", headers={"accept": "text/html"})).text
+    assert "Recorded, not worked on" in page
+    assert "The last webhook" in page
+    assert "from grafana at 10.0.0.9: 1 skipped; &lt;b&gt;a test&lt;/b&gt;." in page
+    assert (await client.get("/api/recorded", params={"cursor": "x"})).status_code == 422
 
 
 async def test_incidents_are_listed_newest_first_in_pages_and_by_status_and_service(make: Make, store):

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from servers.ports import free_port
+from servers.receivers import http_receiver
+
 
 def sreops(*arguments: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "COVERAGE", "HOME", "LC_"))}
@@ -204,3 +207,16 @@ def test_check_tells_no_password_of_an_address(tmp_path: Path) -> None:
 
 def test_an_unknown_command_is_used_wrong(tmp_path: Path) -> None:
     assert sreops("dance", directory=tmp_path).returncode == 2
+
+
+def test_notify_test_says_of_every_channel_whether_it_took_the_message(tmp_path: Path) -> None:
+    with http_receiver() as receiver:
+        good, gone = receiver.url(), f"json://127.0.0.1:{free_port()}/t0ken4711abc"
+        assert sreops("notify", "test", directory=tmp_path).returncode == 2
+        assert sreops("notify", "test", directory=tmp_path, SREOPS_NOTIFY__URLS="hunter2").returncode == 2
+        assert sreops("notify", "test", directory=tmp_path, SREOPS_NOTIFY__URLS=good).returncode == 0
+        done = sreops("notify", "test", directory=tmp_path, SREOPS_NOTIFY__URLS=f"{good} {gone}")
+        assert done.returncode == 1
+        assert "webhook 2 (127.0.0.1): did not take it" in done.stdout
+        assert "t0ken4711abc" not in done.stdout + done.stderr
+        assert len(receiver.bodies) == 2

@@ -7,6 +7,7 @@ import pytest
 
 from sreops.domain.alerts.alert import Severity, Tier
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.evidence.findings import history
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, IncidentStatus, Reason, Resolution
 from sreops.evaluation.case import read_case
 from sreops.evaluation.export import case_of
@@ -101,3 +102,22 @@ def test_a_false_alarm_asks_for_no_action() -> None:
 def test_an_effect_that_failed_is_no_right_action() -> None:
     failed = incident().effects[0].model_copy(update={"outcome": EffectOutcome.failed})
     assert read_case(case_of(incident(effects=(failed,)), (), []))[2].actions is None
+
+
+def test_what_a_person_says_of_the_cause_outweighs_our_own() -> None:
+    wrong = {"by": "ann", "right": False, "cause": "a deploy of cart", "component": "cart"}
+    case = case_of(incident(feedback=wrong), (), EVIDENCE)
+    assert (case["expected_root_cause"], case["expected_component"]) == ("a deploy of cart", ["cart"])
+    right = {"by": "ann", "right": True, "cause": "", "component": ""}
+    escalated = {"status": IncidentStatus.escalated, "resolution": None, "reason": Reason.no_runbook_matched}
+    case = case_of(incident(feedback=right, **escalated), (), EVIDENCE)
+    assert (case["expected_root_cause"], case["expected_component"]) == ("Memory grows.", ["payments"])
+    closed = {"by": "ann", "was": "false_alarm", "cause": ""}
+    case = case_of(incident(resolution=Resolution.closed, closed=closed), (), EVIDENCE)
+    assert (case["expected_fault_type"], case["expected_action_class"]) == ("false_alarm", [])
+
+
+def test_the_history_of_a_service_says_what_people_found() -> None:
+    closed = {"by": "ann", "was": "fixed", "cause": "the pool was too small"}
+    told = history([incident(resolution=Resolution.closed, closed=closed)], NOW)
+    assert "cause, says ann: the pool was too small" in told.finding

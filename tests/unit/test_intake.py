@@ -11,14 +11,17 @@ from contract.event_log_suite import started
 from servers.waiting import eventually
 from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.routing import INFO, WARNING, NotWorkedOn
 from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition, Windows
 from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogUnavailable, StoreUnavailable
 from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord, UnreadableEvent
+from sreops.telemetry import REGISTRY
 from sreops.worker import dead_letter
 from sreops.worker.copies import Copies
 from sreops.worker.correlation import Correlating
+from sreops.worker.inbox_room import InboxRoom
 from sreops.worker.intake import Intake
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -55,6 +58,8 @@ class Inbox:
 
     def __init__(self):
         self.taken = {}
+        self.recorded = {}
+        self.used_bytes = 0
         self.correlated = []
         self.away = 0
         self.take_away = 0
@@ -62,17 +67,20 @@ class Inbox:
         self.unreadable = []
         self.windows = []
 
-    async def take_in(self, records, *, now):
+    async def take_in(self, records, *, now, recorded=None):
         if self.take_away:
             self.take_away -= 1
             raise StoreUnavailable("the inbox is away")
         before = len(self.taken)
         for one, _ in records:
             self.taken.setdefault(one.event_id, one)
+            if why := (recorded or {}).get(one.event_id):
+                self.recorded[one.event_id] = why
+                self.correlated.append(one.event_id)
         return len(self.taken) - before
 
     async def inbox_bytes(self):
-        return 0
+        return self.used_bytes
 
     async def uncorrelated(self, limit):
         if self.away:
@@ -200,6 +208,50 @@ async def test_events_reach_the_inbox_are_correlated_and_dispatch_is_woken(log, 
     async with running(intake_of(log, store, woken)):
         await eventually(lambda: store.correlated == ["event-0", "event-1", "event-2"])
         assert woken.is_set()
+
+
+async def test_what_is_not_worked_on_is_recorded_with_its_reason_and_a_resolve_of_it_still_finds_its_alert(
+    log, store, woken
+):
+    info = {"severity": Severity.info}
+    told = [
+        event(0).model_copy(update=info),
+        event(1).model_copy(update=info | {"status": AlertStatus.resolved}),
+        event(2).model_copy(update={"tier": Tier.unknown}),
+        event(3),
+    ]
+    before = counted("severity")
+    await log.append([event_record(one) for one in told], timeout_s=5)
+    async with running(intake_of(log, store, woken)):
+        await eventually(lambda: len(store.correlated) == 4)
+    assert store.recorded == {"event-0": NotWorkedOn.severity, "event-2": NotWorkedOn.tier}
+    assert counted("severity") == before + 1
+
+
+def counted(reason):
+    return REGISTRY.get_sample_value("sreops_alerts_recorded_total", {"reason": reason}) or 0.0
+
+
+async def test_a_fuller_inbox_takes_information_no_more_then_warnings_and_critical_until_it_is_full(store):
+    room = InboxRoom(store, 100, 0.0)
+    closed = {}
+    for used in (10, 49, 50, 79, 80, 99):
+        store.used_bytes = used
+        room.take(1000)  # whatever it thought: it must look again
+        await room.wait()
+        closed[used] = room.closed_to()
+    everything = {INFO, WARNING}
+    assert closed == {10: set(), 49: set(), 50: {INFO}, 79: {INFO}, 80: everything, 99: everything}
+
+
+async def test_a_room_that_is_free_again_is_seen(store):
+    room = InboxRoom(store, 100, 0.0)
+    store.used_bytes = 60
+    await room.wait()
+    assert room.closed_to() == {INFO}
+    store.used_bytes = 0
+    await room.wait()
+    assert room.closed_to() == set()
 
 
 async def test_what_was_taken_in_is_committed_and_does_not_come_again(log, store, woken):

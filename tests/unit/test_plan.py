@@ -25,7 +25,7 @@ def event(service: str = "payments", **labels: str) -> AlertEvent:
 
 
 def plan_of(*steps: Step, verify: tuple[Condition, ...] = (), about: AlertEvent | None = None) -> Plan:
-    runbook = Runbook(id="r", when=When(), autonomy=Autonomy.autonomous, steps=steps, verify=verify)
+    runbook = Runbook(id="r", when=When(), autonomy=Autonomy.autonomous, steps=steps or (step(),), verify=verify)
     return make_plan(runbook, about or event())
 
 

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sreops.domain.alerts.alert import Severity, Tier
-from sreops.domain.alerts.routing import ALL_TOPICS, CRITICAL, INFO, WARNING, route, severity_of, tier_of
+from sreops.domain.alerts.routing import (
+    ALL_TOPICS,
+    CRITICAL,
+    INFO,
+    WARNING,
+    NotWorkedOn,
+    not_worked_on,
+    route,
+    tier_of,
+)
+from sreops.domain.alerts.severity import read_severity, severity_of
 
 TABLE = {
     (Tier.autonomous, Severity.critical): CRITICAL,
@@ -36,10 +46,10 @@ def test_the_six_topics_are_those_of_the_design():
 @pytest.mark.parametrize(
     ("severity", "spellings"),
     [
-        (Severity.critical, "critical CRIT P1 p0 sev1 SEV-1 page error severe major high Fatal emergency"),
-        (Severity.warning, "warning warn WARN minor medium P3 p2 sev-2"),
+        (Severity.critical, "critical CRIT P1 p0 sev1 SEV-1 page error severe major high Fatal emergency 1 page"),
+        (Severity.warning, "warning warn WARN minor medium P3 p2 sev-2 ticket Ticket 2"),
         (Severity.info, "info Informational notice low none P5 sev4"),
-        (None, "purple critical-ish warningcritical 17 -"),
+        (None, "purple critical-ish warningcritical 17 4 5 -"),
     ],
 )
 def test_severities_are_read_from_the_spellings_of_the_field(severity, spellings):
@@ -65,3 +75,51 @@ def test_tiers_are_read_from_their_aliases(tier, spellings):
 def test_any_text_is_a_severity_and_a_tier_or_none(text):
     assert severity_of(text) in {None, *Severity}
     assert tier_of(text) in {None, Tier.autonomous, Tier.supervised, Tier.human_only}
+
+
+def bad(labels, annotations=None, default=Severity.warning):
+    return read_severity(labels, annotations or {}, default)
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "severity"),
+    [
+        ({"severity": "critical", "level": "info"}, {}, Severity.critical),
+        ({"priority": "P1"}, {}, Severity.critical),
+        ({"Severity": "Page"}, {}, Severity.critical),
+        ({"severity": "purple", "urgency": "high"}, {}, Severity.critical),
+        ({"criticality": "minor"}, {"severity": "critical"}, Severity.warning),
+        ({"level": "error"}, {}, Severity.warning),
+        ({"level": "info"}, {}, Severity.info),
+        ({"level": "fatal"}, {"severity": "critical"}, Severity.warning),
+        ({}, {"severity": "critical"}, Severity.critical),
+        ({}, {"PRIORITY": "p5"}, Severity.info),
+        ({"severity": "<no value>"}, {"level": "crit"}, Severity.warning),
+    ],
+)
+def test_the_severity_is_the_first_that_is_understood_labels_before_annotations(labels, annotations, severity):
+    assert bad(labels, annotations)[0] is severity
+
+
+@pytest.mark.parametrize("labels", [{}, {"severity": "4"}, {"severity": "purple", "priority": "?"}, {"severity": " "}])
+def test_what_is_missing_or_not_understood_is_the_default_with_a_warning_and_never_information_by_accident(labels):
+    severity, told = bad(labels)
+    assert severity is Severity.warning
+    assert "SREOPS_DEFAULT_SEVERITY" in told[0]
+    assert bad(labels, default=Severity.critical)[0] is Severity.critical
+
+
+def test_a_severity_that_is_read_elsewhere_than_in_its_label_is_told():
+    assert bad({"severity": "critical"})[1] == ()
+    assert bad({"severity": "P1"})[1] == ()
+    assert bad({"priority": "P1"})[1] == ("read from the label priority",)
+    assert bad({"level": "error"})[1] == ("read from the label level, which says warning at most",)
+
+
+def test_what_is_worked_on_follows_the_topic_and_the_rest_has_its_reason():
+    both = (Severity.critical, Severity.warning)
+    assert not_worked_on(Tier.supervised, Severity.critical, both) is None
+    assert not_worked_on(Tier.supervised, Severity.info, both) is NotWorkedOn.severity
+    assert not_worked_on(Tier.unknown, Severity.critical, both) is NotWorkedOn.tier
+    assert not_worked_on(Tier.unknown, Severity.critical, (*both, Severity.info)) is None
+    assert not_worked_on(Tier.autonomous, Severity.warning, (Severity.critical,)) is NotWorkedOn.severity

@@ -99,8 +99,19 @@ def test_a_restart_is_held_back_while_a_migration_runs() -> None:
     assert (found.runbook, found.would_have) == (None, "restart-on-memory")
 
 
+def test_every_cause_that_is_known_has_a_runbook_or_a_guide_with_docs_and_examples() -> None:
+    for category in set(Category) - {Category.unknown}:
+        selection = select_runbook(RUNBOOKS, (event(),), analysis(category), "rules")
+        chosen = selection.runbook.id if selection.runbook else selection.would_have
+        assert chosen, category
+        assert by_id(chosen).docs, category
+    assert len(RUNBOOKS) >= 25
+    assert all(runbook.examples for runbook in RUNBOOKS)
+
+
 def test_all_of_them_are_offered_to_the_model_and_scaling_asks_a_person() -> None:
-    assert [one.id for one in offered(RUNBOOKS, (event(),))] == [runbook.id for runbook in RUNBOOKS]
+    for_a_service = [runbook.id for runbook in RUNBOOKS if runbook.when.subject is None]
+    assert [one.id for one in offered(RUNBOOKS, (event(),))] == for_a_service
     assert by_id("scale-on-overload").autonomy is Autonomy.supervised
     assert {CAUSES[c].action for c in (Category.traffic_overload,)} == {RecommendedAction.scale}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from development_cases import ABSENT, CASES
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.alerts.subject import SubjectKind
-from sreops.domain.alerts.webhook import ParsedWebhook, event_json, parse_webhook, read_event
+from sreops.domain.alerts.webhook import ParsedWebhook, ReadingRules, Webhook, event_json, parse_webhook, read_event
 from sreops.errors import PayloadRejected, RecordUnreadable
 from sreops.ports import MAX_RECORD_BYTES
 
@@ -29,7 +29,7 @@ def minting() -> Callable[[], str]:
 
 
 def parse(payload: object, **options: Any) -> ParsedWebhook:
-    return parse_webhook(payload, received_at=NOW, mint=minting(), **options)
+    return parse_webhook(payload, received_at=NOW, mint=minting(), rules=ReadingRules(**options))
 
 
 def alert(**fields: Any) -> dict[str, Any]:
@@ -271,8 +271,8 @@ def test_without_any_name_the_group_names_the_service_else_the_fingerprint():
 
 @pytest.mark.parametrize(
     ("label", "severity", "with_warning"),
-    [("P1", Severity.critical, False), ("warn", Severity.warning, False), ("purple", Severity.info, True),
-     (None, Severity.info, True)],
+    [("P1", Severity.critical, False), ("warn", Severity.warning, False), ("purple", Severity.warning, True),
+     (None, Severity.warning, True)],
 )  # fmt: skip
 def test_severities_are_normalised_and_unknown_ones_said(label, severity, with_warning):
     event = event_of({"alertname": "A", "severity": label} if label else {"alertname": "A"})
@@ -307,7 +307,6 @@ def test_grafanas_test_alert_is_skipped_unless_it_is_wanted():
     for payload in (by_labels, by_group):
         assert parse(payload).skipped == 1
         assert parse(payload, take_test_alerts=True).queued == 1
-    assert parse(grafana(alert(labels={"alertname": "TestAlert", "instance": "db1"}))).queued == 1
 
 
 def test_the_control_labels_are_read():
@@ -395,13 +394,92 @@ def test_the_worst_texts_still_fit_a_record():
     assert 200_000 < len(event_json(event)) < MAX_RECORD_BYTES * 0.9  # headers and what a dead letter adds need room
 
 
-def test_alerts_beyond_the_limit_are_rejected_one_by_one_and_absurd_numbers_at_once():
-    parsed = parse(grafana(*[alert()] * 5), max_alerts=3)
-    assert parsed.queued == 3
-    assert [one.index for one in parsed.rejected] == [3, 4]
-    with pytest.raises(PayloadRejected) as caught:
-        parse({"alerts": [1] * 50_001})
-    assert caught.value.status == 413
+def test_however_many_alerts_a_body_holds_none_is_left_behind():
+    payload = grafana(*(alert(fingerprint=f"{number:016x}") for number in range(2500)))
+    parsed = parse(payload)
+    assert (parsed.queued, parsed.rejected) == (2500, ())
+
+
+def test_a_body_of_entries_that_are_no_alerts_is_refused_in_a_bounded_answer():
+    parsed = parse({"alerts": [1] * 5000})
+    assert len(parsed.rejected) == 1000
+    assert "4000 further alerts were rejected and are not listed" in parsed.notes
+
+
+def test_a_payload_is_read_a_few_alerts_at_a_time_and_comes_to_the_same():
+    payload = grafana(*(alert(fingerprint=f"{number:016x}") for number in range(5)), 7)
+    webhook = Webhook(payload, received_at=NOW, mint=minting())
+    pieces = []
+    while not webhook.done:
+        pieces.append(webhook.read(2))
+    assert [len(piece) for piece in pieces] == [2, 2, 1]
+    assert tuple(event for piece in pieces for event in piece) == parse(payload).events
+    assert [one.index for one in webhook.rejected] == [5]
+
+
+def test_what_the_sender_cut_off_is_told_on_each_event_and_to_the_sender():
+    parsed = parse(grafana(alert(), truncatedAlerts=12))
+    assert warned(parsed.events[0], "truncatedAlerts")
+    assert any(note.startswith("truncatedAlerts: the sender left out 12 alerts") for note in parsed.notes)
+    assert not warned(only(grafana(alert(), truncatedAlerts=0)), "truncatedAlerts")
+    assert not warned(only(grafana(alert(), truncatedAlerts=True)), "truncatedAlerts")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        grafana(alert(labels={"alertname": "TestAlert", "instance": "Grafana", "service": "payments"})),
+        grafana(alert(), groupKey='{alertname="TestAlert", instance="Grafana"}2026-11-30'),
+        grafana(alert(labels={"alertname": "HighErrorRate"}), groupKey="test-51515151-1796083200"),
+    ],
+)
+def test_grafanas_test_button_opens_nothing_and_is_told_to_have_arrived(payload):
+    parsed = parse(payload)
+    assert (parsed.events, parsed.skipped) == ((), 1)
+    assert "has arrived and opens no incident" in parsed.notes[0]
+    assert parse(payload, take_test_alerts=True).queued == 1
+
+
+@pytest.mark.parametrize("key", ['{}:{alertname="X-12345678-1796083200"}', '{}/{a="b"}:{}', "ours-1-2"])
+def test_what_is_no_test_is_no_test(key):
+    assert parse(grafana(alert(), groupKey=key)).queued == 1
+
+
+def test_alertmanagers_alert_that_is_called_as_grafanas_test_is_taken():
+    payload = {
+        "version": "4",
+        "status": "firing",
+        "groupKey": "{}:{}",
+        "alerts": [alert(labels={"alertname": "TestAlert"})],
+    }
+    assert parse(payload).queued == 1
+
+
+def test_the_sender_is_told_what_is_skipped_recorded_or_read_otherwise():
+    labels = {"alertname": "A", "service": "s"}
+    parsed = parse(
+        grafana(
+            alert(labels=labels | {"tier": "2"}),
+            alert(labels=labels | {"severity": "info"}),
+            alert(labels=labels | {"severity": "info"}, status="resolved"),
+            alert(labels=labels),
+        )
+    )
+    assert (parsed.queued, parsed.resolved, parsed.skipped) == (2, 1, 1)
+    told = "\n".join(parsed.notes)
+    assert "1 of 4 alerts: skipped: tier human_only" in told
+    assert "1 of 4 alerts: recorded and not worked on: its severity is not worked on (SREOPS_WORK_ON)" in told
+    assert "1 of 4 alerts: no severity that is understood, read as warning (SREOPS_DEFAULT_SEVERITY)" in told
+    assert parse(grafana(alert(labels=labels | {"severity": "info"})), work_on=tuple(Severity)).notes == ()
+
+
+def test_an_event_of_an_older_sreops_has_its_subject_read_when_it_comes():
+    sent = json.loads(event_json(event_of({"alertname": "A", "job": "cadvisor", "name": "x", "image": "y"})))
+    older = {name: value for name, value in sent.items() if name != "subject"} | {"service": "cadvisor"}
+    read = read_event(json.dumps(older).encode())
+    assert (read.service, read.subject.name) == ("x", "x")
+    nameless = older | {"labels": {"alertname": "A"}, "service": "payments"}
+    assert read_event(json.dumps(nameless).encode()).service == "payments"
 
 
 def test_a_naive_time_of_reception_is_a_bug():

@@ -227,7 +227,7 @@ class HttpRoom:
             fault = encoding_fault(response.headers)
             if fault is not None:
                 raise httpx.DecodingError(fault, request=request)
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_bytes():  # not encoded: that was looked at
                 received += chunk
                 if len(received) > most_bytes:
                     break

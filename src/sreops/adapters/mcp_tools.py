@@ -101,7 +101,7 @@ class McpTools:
         server = self._servers[server_name]
         async with self._connected(server_name, min(timeout_s, server.timeout_s)) as client:
             result = await client.call_tool(tool, dict(arguments))
-        text = _text(result)
+        text = result_text(result)
         if result.is_error:
             raise QueryRefused(f"{name} says: {one_line(text, 500)}")
         return text
@@ -218,7 +218,8 @@ def _cleaned(value: Any) -> Any:
     return [_cleaned(part) for part in value] if isinstance(value, list) else value
 
 
-def _text(result: CallToolResult) -> str:
+def result_text(result: CallToolResult) -> str:
+    """Return what a tool said as clean text, and how many parts of it were no text."""
     parts = [part.text for part in result.content if isinstance(part, TextContent)]
     if not parts and result.structured_content is not None:
         parts = [json.dumps(result.structured_content, ensure_ascii=False, default=str)]

@@ -2,8 +2,9 @@
 
 from sreops.domain.causes.analysis import Brief
 from sreops.domain.causes.conclude import conclude
+from sreops.domain.records.answering import from_the_record
 from sreops.domain.runbooks.matching import RULES
-from sreops.ports import AnalystAnswer, Health, Inquiry
+from sreops.ports import AnalystAnswer, Answer, Health, Inquiry
 
 
 class RuleAnalyst:
@@ -14,6 +15,11 @@ class RuleAnalyst:
     async def analyze(self, brief: Brief, *, timeout_s: float, inquiry: Inquiry | None = None) -> AnalystAnswer:
         """Conclude from the brief alone; names no runbook, since the runbooks' own patterns match after it."""
         return AnalystAnswer(analysis=conclude(brief))
+
+    async def answer(self, brief: Brief, account: str, question: str, *, timeout_s: float) -> Answer:
+        """Say what the record has about the question, and the conclusion by the fixed signs."""
+        text, cited = from_the_record(question, conclude(brief).root_cause, brief.evidence)
+        return Answer(text, RULES, cited)
 
     async def health(self) -> Health:
         """Say that it could answer: it depends on nothing."""

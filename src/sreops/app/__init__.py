@@ -10,7 +10,8 @@ from sreops.app.analysts import model_text, open_analyst
 from sreops.app.assembly import Check
 from sreops.app.event_log import build_event_log, build_spool
 from sreops.app.lifespan import running
-from sreops.app.parts import Parts, build_parts
+from sreops.app.observability import open_metrics
+from sreops.app.parts import Parts, build_notifier, build_parts
 from sreops.app.process import Running
 from sreops.app.runbooks import configured_runbooks, packaged_runbooks, read_runbooks
 from sreops.app.store import build_store, open_store
@@ -20,12 +21,14 @@ __all__ = [
     "Parts",
     "Running",
     "build_event_log",
+    "build_notifier",
     "build_parts",
     "build_spool",
     "build_store",
     "configured_runbooks",
     "model_text",
     "open_analyst",
+    "open_metrics",
     "open_store",
     "packaged_runbooks",
     "read_runbooks",

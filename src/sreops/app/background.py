@@ -14,6 +14,7 @@ from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app.assembly import Check
 from sreops.app.process import Running
+from sreops.domain.alerts.routing import ALERT_TOPICS, INFO
 from sreops.domain.incidents.correlation import Windows
 from sreops.telemetry import log
 from sreops.worker.copies import Copies
@@ -22,7 +23,11 @@ from sreops.worker.dispatch import Dispatch
 from sreops.worker.forwarding import Forwarding
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
+from sreops.worker.telling import People
 from sreops.worker.upkeep import catch_up_tickets, watch
+
+FIRST_LOOK_BACK_S = 3600.0
+"""So far back a topic that was never read before is read: an upgrade must not tell of last week's information."""
 
 
 @contextlib.asynccontextmanager
@@ -67,13 +72,16 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             append_timeout_s=settings.ack_timeout_s,
         )
         intake = Intake(
-            subscribe=lambda: parts.event_log.subscribe(settings.worker.topics, group=settings.kafka.group_id),
+            subscribe=lambda: parts.event_log.subscribe(
+                ALERT_TOPICS, group=settings.kafka.group_id, recent_s={INFO: FIRST_LOOK_BACK_S}
+            ),
             store=parts.store,
             event_log=parts.event_log,
             clock=parts.tools.clock,
             correlating=correlating,
             append_timeout_s=settings.ack_timeout_s,
             max_inbox_bytes=settings.worker.max_inbox_bytes,
+            work_on=settings.work_on,
         )
         app.reading = intake.health
         copies = Copies(store=parts.store, event_log=parts.event_log, clock=parts.tools.clock, shared=database.shared)
@@ -81,6 +89,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         own(once_ready(app.dispatch.run), "dispatch")
         own(once_ready(copies.run), "copies")
         own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
+        own(once_ready(_people(app, database).run), "people")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")
         if "model" in parts.checks:
@@ -91,6 +100,19 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         for task in app.background:
             task.cancel()
         await asyncio.gather(*app.background, return_exceptions=True)
+
+
+def _people(app: Running, database: ProcessDatabase) -> People:
+    settings = app.settings
+    here = f"http://{settings.host}:{settings.port}" if settings.host in ("127.0.0.1", "localhost") else None
+    return People(
+        store=app.parts.store,
+        notifier=app.parts.notifier,
+        clock=app.parts.tools.clock,
+        settings=settings.notify,
+        public_url=settings.public_url or here,
+        shared=database.shared,
+    )
 
 
 def _retention(app: Running, database: ProcessDatabase) -> Retention:

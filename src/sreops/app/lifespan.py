@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 from sreops import __version__
 from sreops.adapters.database.data_dir import DataDirLock
 from sreops.adapters.database.opening import open_database
+from sreops.agent.question import answer_question
 from sreops.app.background import background_tasks
 from sreops.app.event_log import build_event_log, build_spool, with_spool
 from sreops.app.parts import build_parts
@@ -54,6 +56,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 stopping=stopping,
                 version=__version__,
                 spool=spooled.state if spooled else None,
+                channels={one.name: one.label for one in parts.notifier.channels} if parts.notifier else {},
+                ask=partial(answer_question, parts.tools),
             )
         )
         app = Running(settings=settings, web=web, parts=parts, stopping=stopping, broken=broken, spooled=spooled)

@@ -1,5 +1,7 @@
 """Where logs, metrics and alert states are built: direct, or through Grafana."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sreops.adapters.observability.alert_states import BySource, GrafanaAlertStates, PrometheusAlertStates
@@ -39,6 +41,18 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
         alert_states=BySource(states) if any(states.values()) else None,
         changes=grafana,
     )
+
+
+@asynccontextmanager
+async def open_metrics(settings: Settings) -> AsyncIterator[Metrics | None]:
+    """Open where metrics are asked, for a command; None where nothing is configured."""
+    assembly = Assembly()
+    metrics = build_observability(settings, assembly).metrics
+    try:
+        yield metrics
+    finally:
+        for close in assembly.closers:
+            await close()
 
 
 def _logs(settings: Settings, grafana: Grafana | None, assembly: Assembly) -> Logs | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sreops.adapters.docker import DockerContainers, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
@@ -16,9 +17,10 @@ from sreops.app.assembly import Assembly, Check, Closer
 from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
 from sreops.app.runbooks import configured_runbooks
-from sreops.ports import Containers, EventLog, Health, Issues
+from sreops.ports import Containers, EventLog, Health, Issues, Notifier
 from sreops.settings import Settings
 from sreops.telemetry import log
+from sreops.worker.telling import delivery_health
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Parts:
     checks: Mapping[str, Check]
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
+    notifier: Notifier | None = None
 
 
 def build_parts(
@@ -49,6 +52,11 @@ def build_parts(
     containers = _containers(settings, assembly)
     analysts = build_analysts(settings, store, clock, assembly)
     extra = build_extra_tools(settings, assembly)
+    notifier = build_notifier(settings)
+    if notifier is None:
+        assembly.absent("notify", "SREOPS_NOTIFY__URLS", "nobody is told; the page has to be looked at")
+    else:
+        assembly.built("notify", partial(delivery_health, store, notifier, clock))
     prober = HttpProber()
     assembly.closers.append(prober.aclose)
     tools = Tools(
@@ -74,7 +82,16 @@ def build_parts(
         missing=assembly.missing,
         extra=extra,
     )
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers)
+    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier)
+
+
+def build_notifier(settings: Settings) -> Notifier | None:
+    """Return what sends to people; raises SettingsInvalid for a URL that can't be used."""
+    if not settings.notify.urls:
+        return None
+    from sreops.adapters.notify.apprise import AppriseNotifier  # noqa: PLC0415  # loaded only where it is configured
+
+    return AppriseNotifier(settings.notify, settings.data_dir / "notify")
 
 
 def _issues(settings: Settings, assembly: Assembly) -> Issues | None:

@@ -45,8 +45,11 @@ async def _look(settings: Settings) -> dict[str, Health]:
         await event_log.start()
         parts = build_parts(settings, store, event_log)
         try:
-            names = list(parts.checks)
-            answers = await asyncio.gather(*(_bounded(parts.checks[name]()) for name in names))
+            checks = dict(parts.checks)
+            if parts.notifier is not None:  # what was sent of late says nothing of a URL that was just corrected
+                checks["notify"] = parts.notifier.health
+            names = list(checks)
+            answers = await asyncio.gather(*(_bounded(check()) for check in checks.values()))
         finally:
             for close in (*parts.closers, event_log.stop):
                 await close()

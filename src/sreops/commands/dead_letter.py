@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from sreops.app import build_event_log
-from sreops.domain.alerts.routing import DEAD_LETTER
+from sreops.domain.alerts.routing import ALERT_TOPICS, DEAD_LETTER
 from sreops.domain.text.printable import printable
 from sreops.errors import EventLogUnavailable, PayloadRejected, SettingsInvalid
 from sreops.ports import EventLog, StoredRecord
@@ -70,10 +70,9 @@ async def _put_back(console: Console, settings: Settings, event_log: EventLog, l
     except PayloadRejected as exc:
         console.print(printable(str(exc)), markup=False)
         return False
-    if record.topic not in settings.worker.topics:
+    if record.topic not in ALERT_TOPICS:
         console.print(
-            f"{printable(letter.id)}: nobody would take it from {printable(record.topic)}: "
-            "it is not one of SREOPS_WORKER__TOPICS",
+            f"{printable(letter.id)}: nobody would take it from {printable(record.topic)}: it is no topic of alerts",
             markup=False,
         )
         return False

@@ -56,10 +56,7 @@ async def _replay(settings: Settings, body: object, terminal: Terminal, timeout_
                 body,
                 received_at=app.parts.tools.clock.now(),
                 mint=lambda: str(uuid.uuid4()),
-                default_tier=settings.default_tier,
-                take_test_alerts=True,
-                max_alerts=settings.webhook.max_alerts,
-                service_labels=settings.service_labels,
+                rules=settings.reading_rules(take_test_alerts=True),
             )
         except PayloadRejected as exc:
             terminal.say(f"the bridge would answer {exc.status}: {exc}")

@@ -38,8 +38,7 @@ def simulate(payload: Path, *, file: Path | None, cause: str, logs: Sequence[str
             body,
             received_at=datetime.now(UTC),
             mint=lambda: str(uuid.uuid4()),
-            default_tier=settings.default_tier,
-            take_test_alerts=True,
+            rules=settings.reading_rules(take_test_alerts=True),
         )
     except PayloadRejected as exc:
         terminal.say(f"the bridge would answer {exc.status}: {exc}")

@@ -104,4 +104,20 @@ def _labels(incident: Incident) -> dict[str, Any]:
         "expected_fault_type": fault_type,
         "expected_action_class": actions,
         "label_origin": f"sreops: {incident.status.value}, {end.value if end else 'no reason'}",
+        **_said_by_people(incident),
     }
+
+
+def _said_by_people(incident: Incident) -> dict[str, Any]:
+    """Return the labels that a person gave, by closing it or by judging the cause: they outweigh our own."""
+    if told := incident.feedback:
+        component = str(told.get("component") or (incident.service if told.get("right") else ""))
+        return {
+            "expected_root_cause": incident.root_cause if told.get("right") else told.get("cause") or None,
+            "expected_component": [component] if component else None,
+            "label_origin": "sreops: a person's feedback",
+        }
+    closed = incident.closed or {}
+    if closed.get("was") == "false_alarm":
+        return {"expected_fault_type": "false_alarm", "expected_action_class": []}
+    return {"expected_root_cause": closed["cause"]} if closed.get("cause") else {}

@@ -4,13 +4,14 @@ Adapters implement them; app wires them. Every adapter raises only errors of ``e
 it is given (``timeout_s``). Others import from here, not from the rooms.
 """
 
-from sreops.ports.analyst import Analyst, AnalystAnswer
+from sreops.ports.analyst import Analyst, AnalystAnswer, Answer
 from sreops.ports.containers import Containers, Prober
 from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
 from sreops.ports.health import Clock, Health
 from sreops.ports.issues import Issues
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
+from sreops.ports.notifier import Channel, Notifier, Sending, SendState
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes
@@ -19,6 +20,7 @@ from sreops.ports.store.dispatch import AGEING_S, Backlog, Lease
 from sreops.ports.store.intake import UnreadableEvent
 from sreops.ports.store.model_ledger import ModelLedger
 from sreops.ports.store.notices import Delivery, Overdue, Telling
+from sreops.ports.store.reading import Recorded
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
 from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
@@ -29,10 +31,12 @@ __all__ = [
     "AlertStates",
     "Analyst",
     "AnalystAnswer",
+    "Answer",
     "Approval",
     "Backlog",
     "ChangeNotes",
     "Changes",
+    "Channel",
     "Clock",
     "Containers",
     "Delivery",
@@ -48,8 +52,12 @@ __all__ = [
     "Logs",
     "Metrics",
     "ModelLedger",
+    "Notifier",
     "Overdue",
     "Prober",
+    "Recorded",
+    "SendState",
+    "Sending",
     "Spool",
     "SpoolState",
     "StoredRecord",

@@ -20,6 +20,15 @@ class AnalystAnswer:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a person's question about an incident; ``evidence`` are the ids that it rests on."""
+
+    text: str
+    analyst: str
+    evidence: Sequence[str] = ()
+
+
 class Analyst(Protocol):
     """Who draws the conclusion. ``name`` is ``claude`` or ``rules``."""
 
@@ -27,6 +36,10 @@ class Analyst(Protocol):
 
     async def analyze(self, brief: Brief, *, timeout_s: float, inquiry: Inquiry | None = None) -> AnalystAnswer:
         """Conclude from the brief, and from what ``inquiry`` answers. Raises AnalystUnavailable or AnalystRefused."""
+        ...
+
+    async def answer(self, brief: Brief, account: str, question: str, *, timeout_s: float) -> Answer:
+        """Answer from the brief and from ``account``, which says how it ended. Raises as ``analyze`` does."""
         ...
 
     async def health(self) -> Health:

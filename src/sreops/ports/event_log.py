@@ -1,6 +1,6 @@
 """The event log: records, and who appends and reads them (Kafka, or the embedded log)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +44,10 @@ class Subscription(Protocol):
         """Return the next records in order per key, or none after ``timeout_s``; never raises for a lost broker."""
         ...
 
+    def pause(self, topics: Collection[str]) -> None:
+        """Leave the records of these topics, and of no others, where they are until it is called again."""
+        ...
+
     async def commit(self, records: Sequence[StoredRecord]) -> None:
         """Mark these and everything before them in their partitions as done.
 
@@ -81,8 +85,13 @@ class EventLog(Protocol):
         """
         ...
 
-    def subscribe(self, topics: Sequence[str], *, group: str) -> AbstractAsyncContextManager[Subscription]:
-        """Read the topics as a member of ``group``, from the earliest record that it has not committed."""
+    def subscribe(
+        self, topics: Sequence[str], *, group: str, recent_s: Mapping[str, float] | None = None
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """Read the topics as a member of ``group``, from the earliest record that it has not committed.
+
+        A topic in ``recent_s`` that the group has never read is read from so many seconds back only.
+        """
         ...
 
     async def health(self) -> Health:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,23 +17,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.alerts.routing import route
-from sreops.domain.alerts.webhook import ParsedWebhook, event_json, parse_webhook
+from sreops.domain.alerts.webhook import Webhook, event_json
 from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
 from sreops.ports import Clock, EventLog, LogRecord
 from sreops.settings import Settings
-from sreops.telemetry import ALERTS, REQUESTS_REFUSED, log
+from sreops.telemetry import ALERTS, ALERTS_TRUNCATED, REQUESTS_REFUSED, log
 from sreops.web.alert_bodies import AlertBodies
 from sreops.web.connections import tell_accepted
 from sreops.web.credentials import WebhookCredentials
 from sreops.web.guesses import Guesses
+from sreops.web.last_webhook import LastWebhook, WebhookSeen
 from sreops.web.origin import asked_by_own_page, asked_name, is_loopback, name_of_url
 from sreops.web.tally import Tally
 
 ALERTS_ACCEPTED: Final = "alerts.accepted"
 ALERTS_REFUSED: Final = "alerts.refused"
 ALERT_REJECTED: Final = "alerts.alert_rejected"
+
+ALERTS_AT_ONCE: Final = 200
+"""Alerts that are read and appended before others' requests go on: a few hundredths of a second."""
 
 _LOGGED_REJECTIONS: Final = 5
 _LARGE_BYTES: Final = 256 * 1024
@@ -66,6 +70,7 @@ class AlertsContext:
     event_log: EventLog
     settings: Settings
     clock: Clock
+    last: LastWebhook = field(default_factory=LastWebhook)
     mint: Callable[[], str] = _new_event_id
     wall: Callable[[], datetime] = _wall
     guesses: Guesses = field(default_factory=Guesses)
@@ -78,6 +83,29 @@ class _Refusal(Exception):
         self.status = status
         self.headers = headers
         super().__init__(message)
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A webhook whose events are all durable."""
+
+    webhook: Webhook
+    queued: int
+    resolved: int
+
+    @property
+    def source(self) -> str:
+        return self.webhook.source
+
+    def in_words(self) -> str:
+        counts = {
+            "firing taken": self.queued,
+            "resolved taken": self.resolved,
+            "skipped": self.webhook.skipped,
+            "rejected": self.webhook.refused,
+        }
+        told = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no alerts in it"
+        return "; ".join((told, *self.webhook.notes()))
 
 
 def alerts_routes(context: AlertsContext) -> list[Route]:
@@ -131,17 +159,20 @@ class _Bridge:
         self._refused_tally = Tally(ALERTS_REFUSED, log.warning)
 
     async def answer(self, request: Request) -> Response:
+        at, sender = self._context.clock.now(), request.client.host if request.client else "an unknown sender"
         try:
-            parsed = await self._take(request)
+            taken = await self._take(request)
         except _Refusal as refusal:
             ALERTS.labels(outcome="refused").inc()
             REQUESTS_REFUSED.labels(status=str(refusal.status)).inc()
             self._refused_tally.add({"requests": 1}, status=refusal.status, reason=str(refusal))
+            self._context.last.note(WebhookSeen(at, sender, refusal.status, str(refusal)))
             body = {"status": "refused", "error": str(refusal)}
             return JSONResponse(body, status_code=refusal.status, headers=refusal.headers)
-        return self._accepted(parsed)
+        self._context.last.note(WebhookSeen(at, f"{taken.source} at {sender}", 202, taken.in_words()))
+        return self._accepted(taken)
 
-    async def _take(self, request: Request) -> ParsedWebhook:
+    async def _take(self, request: Request) -> "_Taken":
         """Read, prove, keep. Only what is proven, or needs no proof and is complete, counts as in flight."""
         if self._in_flight >= self._webhook.max_in_flight:
             raise self._later(f"{self._in_flight} requests are in flight already")
@@ -184,18 +215,38 @@ class _Bridge:
                 raise self._later(str(exc)) from exc
             raise _Refusal(exc.status, str(exc)) from exc
 
-    async def _keep(self, request: Request, body: bytes) -> ParsedWebhook:
-        parsed = self._parse(body, self._context.clock.now())
+    async def _keep(self, request: Request, body: bytes) -> "_Taken":
+        try:
+            webhook = Webhook(
+                _decoded(body),
+                received_at=self._context.clock.now(),
+                mint=self._context.mint,
+                rules=self._context.settings.reading_rules(
+                    may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous
+                ),
+            )
+        except PayloadRejected as exc:
+            raise _Refusal(exc.status, str(exc)) from exc
         tell_accepted(request.scope)
-        records = to_records(parsed.events, read_traceparent(request.headers))
-        if records:
-            try:
-                await self._context.event_log.append(records, timeout_s=self._context.settings.ack_timeout_s)
-            except EventLogUnavailable as exc:
-                raise self._later(f"{len(records)} events could not be made durable: {exc}") from exc
-            except EventLogRefused as exc:  # not expected: parsing keeps events far below the limit
-                raise _Refusal(413, f"the event log takes none of {len(records)} events: {exc}") from exc
-        return parsed
+        queued = resolved = 0
+        traceparent = read_traceparent(request.headers)
+        while not webhook.done:
+            events = webhook.read(ALERTS_AT_ONCE)
+            firing = sum(event.status is AlertStatus.firing for event in events)
+            queued, resolved = queued + firing, resolved + len(events) - firing
+            if records := to_records(events, traceparent):
+                await self._append(records)
+            if not webhook.done:
+                await asyncio.sleep(0)  # the next few hundred alerts of one sender wait for everybody else's
+        return _Taken(webhook, queued, resolved)
+
+    async def _append(self, records: Sequence[LogRecord]) -> None:
+        try:
+            await self._context.event_log.append(records, timeout_s=self._context.settings.ack_timeout_s)
+        except EventLogUnavailable as exc:
+            raise self._later(f"{len(records)} events could not be made durable: {exc}") from exc
+        except EventLogRefused as exc:  # not expected: parsing keeps events far below the limit
+            raise _Refusal(413, f"the event log takes none of {len(records)} events: {exc}") from exc
 
     def _check_sender(self, request: Request) -> None:
         """Raise _Refusal(403) for what a page in somebody's browser could send us; only where nothing else proves who.
@@ -220,32 +271,19 @@ class _Bridge:
                 "set SREOPS_WEBHOOK__TOKEN and send it, or send Content-Type: application/json",
             )
 
-    def _parse(self, body: bytes, received_at: datetime) -> ParsedWebhook:
-        try:
-            return parse_webhook(
-                _decoded(body),
-                received_at=received_at,
-                mint=self._context.mint,
-                default_tier=self._context.settings.default_tier,
-                take_test_alerts=self._webhook.take_test_alerts,
-                max_alerts=self._webhook.max_alerts,
-                service_labels=self._context.settings.service_labels,
-                may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous,
-            )
-        except PayloadRejected as exc:
-            raise _Refusal(exc.status, str(exc)) from exc
-
-    def _accepted(self, parsed: ParsedWebhook) -> Response:
-        queued = parsed.queued
-        counts = {"queued": queued, "resolved": len(parsed.events) - queued, "skipped": parsed.skipped}
-        for outcome, count in (*counts.items(), ("rejected", len(parsed.rejected))):
+    def _accepted(self, taken: "_Taken") -> Response:
+        webhook = taken.webhook
+        counts = {"queued": taken.queued, "resolved": taken.resolved, "skipped": webhook.skipped}
+        for outcome, count in (*counts.items(), ("rejected", webhook.refused)):
             if count:
                 _COUNTED[outcome].inc(count)
-        for one in parsed.rejected[:_LOGGED_REJECTIONS]:
+        if webhook.truncated:
+            ALERTS_TRUNCATED.inc(webhook.truncated)
+        for one in webhook.rejected[:_LOGGED_REJECTIONS]:
             log.warning(ALERT_REJECTED, index=one.index, reason=one.reason)
-        self._accepted_tally.add({"requests": 1, **counts, "rejected": len(parsed.rejected)})
-        rejected = [{"index": one.index, "reason": one.reason} for one in parsed.rejected]
-        body = {"status": "accepted", **counts, "rejected": rejected, "notes": list(parsed.notes)}
+        self._accepted_tally.add({"requests": 1, **counts, "rejected": webhook.refused})
+        rejected = [{"index": one.index, "reason": one.reason} for one in webhook.rejected]
+        body = {"status": "accepted", **counts, "rejected": rejected, "notes": list(webhook.notes())}
         return JSONResponse(body, status_code=202)
 
     async def _unauthorized(self, request: Request) -> _Refusal:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, StringConstraints
@@ -11,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sreops.domain.incidents.incident import IncidentStatus
+from sreops.domain.incidents.needs import Need
 from sreops.domain.records.record import RecordKind
-from sreops.ports import Approval
+from sreops.ports import Approval, Recorded, Telling
 from sreops.telemetry import log
 from sreops.web.access import Access
 from sreops.web.answers import Refusal, answer, read_json
@@ -29,6 +31,7 @@ MAX_EVENTS: Final = 500
 """Of one incident's alerts, the newest; ``events_total`` says how many there are (a storm holds thousands)."""
 
 _MAX_SEQ = 2**63 - 1
+_NEEDS: Mapping[str, tuple[Need, ...]] = {"person": tuple(Need), **{need.value: (need,) for need in Need}}
 _STATUSES = ("open", *(status.value for status in IncidentStatus))
 
 Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -56,6 +59,7 @@ def api_routes(context: WebContext, access: Access) -> list[Route]:
     gets: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
         "/api/incidents": api.incidents,
         "/api/incidents/{incident_id}": api.incident,
+        "/api/recorded": api.recorded,
         "/api/audit": api.audit,
         "/api/runbooks": api.runbooks,
         "/api/automation": api.automation,
@@ -103,6 +107,26 @@ def approval_json(approval: Approval) -> dict[str, Any]:
     return fields
 
 
+def told_json(told: Telling, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return who was told what as the API shows it; a channel by its label, which holds no secret."""
+    return {
+        "kind": told.notice.kind.value,
+        "at": _iso(told.notice.at),
+        "channel": labels.get(told.channel, "a channel of before") if told.channel else None,
+        "digest": told.digest,
+        "due_at": _iso(told.due_at),
+        "done_at": _iso(told.done_at),
+        "outcome": told.outcome,
+        "attempts": told.attempts,
+        "error": told.error,
+        "quiet": told.quiet,
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
 def whole_number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
     """Read a query parameter as a whole number; raises Refusal(422) that names it."""
     text = request.query_params.get(name)
@@ -124,24 +148,30 @@ class _Api:
         status = query.get("status") or None
         if status is not None and status not in _STATUSES:
             raise Refusal(422, f"status={status[:50]!r} is unknown", f"use one of {', '.join(_STATUSES)}")
+        needs = query.get("needs") or None
+        if needs is not None and needs not in _NEEDS:
+            raise Refusal(422, f"needs={needs[:50]!r} is unknown", f"use one of {', '.join(_NEEDS)}")
+        now = self._context.clock.now()
         found, following = await self._store.incidents(
             status=status,
             service=query.get("service") or None,
+            needs=_NEEDS[needs] if needs else (),
+            now=now,
             limit=whole_number(request, "limit", 50, least=1, most=MAX_PAGE),
             cursor=query.get("cursor") or None,
         )
-        now = self._context.clock.now()
         return answer({"items": [incident.public(now) for incident in found], "next": following})
 
     async def incident(self, request: Request) -> Response:
         incident = await self._store.incident(request.path_params["incident_id"])
-        events, evidence, thoughts, approval = await asyncio.gather(
+        events, evidence, thoughts, approval, told = await asyncio.gather(
             self._store.events(incident.id, newest=MAX_EVENTS),
             self._store.evidence(incident.id),
             self._store.records(
                 incident_id=incident.id, kind=RecordKind.thought.value, limit=MAX_THOUGHTS, newest=True
             ),
             self._store.approval(incident.id, incident.episode),
+            self._store.deliveries(incident.id),
         )
         return answer(
             incident.public(self._context.clock.now())
@@ -152,8 +182,16 @@ class _Api:
                 "thoughts": [record.public() for record in thoughts],
                 "decision": incident.decision,
                 "approval": approval_json(approval) if approval else None,
+                "told": [told_json(one, self._context.channels) for one in told],
             }
         )
+
+    async def recorded(self, request: Request) -> Response:
+        """What was taken and is not worked on, newest first."""
+        found, following = await self._store.recorded(
+            limit=whole_number(request, "limit", 50, least=1, most=MAX_PAGE), cursor=request.query_params.get("cursor")
+        )
+        return answer({"items": [_recorded_json(one) for one in found], "next": following})
 
     async def approve(self, request: Request) -> Response:
         return await self._decide(request, approve=True)
@@ -192,6 +230,17 @@ class _Api:
     async def _switch(self, request: Request, *, paused: bool) -> Response:
         body = await read_json(request, SwitchBody, example='{"by": "…", "reason": "…"}')
         return answer(_switch_json(await switch(self._context, body, paused=paused)))
+
+
+def _recorded_json(recorded: Recorded) -> dict[str, Any]:
+    event = recorded.event
+    return {
+        "received_at": event.received_at.isoformat(),
+        "subject": event.subject.model_dump(mode="json"),
+        "alertname": event.alertname,
+        "severity": event.severity.value,
+        "reason": f"{recorded.reason.value}: {recorded.reason.words}",
+    }
 
 
 def _switch_json(state: Mapping[str, Any]) -> dict[str, Any]:

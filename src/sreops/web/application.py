@@ -19,6 +19,7 @@ from sreops.web.context import WebContext
 from sreops.web.guesses import Guesses
 from sreops.web.health import Checks, health_routes
 from sreops.web.pages import Pages
+from sreops.web.people import people_routes
 from sreops.web.security import SecurityHeaders
 from sreops.web.sign_in import sign_in_routes
 from sreops.web.stream import stream_routes
@@ -36,12 +37,17 @@ def build_web(context: WebContext) -> Starlette:
         *health_routes(context, access, checks),
         *stream_routes(context, access),
         *api_routes(context, access),
+        *people_routes(context, access),
         *sign_in_routes(access, pages),
         *pages.routes(),
     ]
     if "bridge" in context.settings.roles:
         bridge = AlertsContext(
-            event_log=context.event_log, settings=context.settings, clock=context.clock, guesses=guesses
+            event_log=context.event_log,
+            settings=context.settings,
+            clock=context.clock,
+            guesses=guesses,
+            last=context.last_webhook,
         )
         routes = [*alerts_routes(bridge), *routes]
 

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sreops.domain.incidents.incident import Incident
 from sreops.domain.runbooks.runbook import Runbook
-from sreops.ports import Clock, EventLog, Health, IncidentStore, SpoolState
+from sreops.ports import Answer, Clock, EventLog, Health, IncidentStore, SpoolState
 from sreops.settings import Settings
+from sreops.web.last_webhook import LastWebhook
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,12 @@ class WebContext:
     missing: Mapping[str, Health]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    last_webhook: LastWebhook = field(default_factory=LastWebhook)
     version: str = ""
     spool: Callable[[], SpoolState] | None = None
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    channels: Mapping[str, str] = field(default_factory=dict)  # where people are told: labels by name
+    ask: Callable[[Incident, str], Awaitable[Answer]] | None = None  # answers a question about an incident
 
     def ready(self) -> bool:
         """Whether new alerts are taken."""

@@ -19,6 +19,7 @@ from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
 SHOWN_ENDED: Final = 25
+SHOWN_RECORDED: Final = 10
 SHOWN_RECORDS: Final = 1000
 
 _MAX_SEQ = 2**63 - 1
@@ -83,10 +84,11 @@ class Pages:
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _), handed_over = await asyncio.gather(
+        (still_open, more), (latest, _), handed_over, (recorded, more_recorded) = await asyncio.gather(
             self._store.incidents(status="open", limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
             self._store.still_firing(limit=SHOWN_OPEN + 1),
+            self._store.recorded(limit=SHOWN_RECORDED),
         )
         firing = {incident.id for incident in handed_over}
         over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
@@ -96,6 +98,9 @@ class Pages:
             "handed_over": handed_over[:SHOWN_OPEN],
             "more_handed_over": len(handed_over) > SHOWN_OPEN,
             "ended": over[:SHOWN_ENDED],
+            "recorded": recorded,
+            "more_recorded": more_recorded is not None,
+            "webhooks": self._context.last_webhook.all(),
             "last_seq": newest[-1].seq if newest else 0,
         }
 

@@ -1,8 +1,11 @@
 """The room in the inbox: what bounds intake is the disk, and nothing else does."""
 
 import asyncio
+import math
+import time
 from typing import Final
 
+from sreops.domain.alerts.routing import INFO, WARNING
 from sreops.errors import StoreUnavailable
 from sreops.ports import Health, IncidentStore
 from sreops.telemetry import BACKLOG, log
@@ -10,6 +13,9 @@ from sreops.telemetry import BACKLOG, log
 READING_PAUSED: Final = "intake.reading_paused"
 READING_RESUMED: Final = "intake.reading_resumed"
 MEASURING_FAILED: Final = "intake.inbox_read_failed"
+
+SHARES: Final = {INFO: 0.5, WARNING: 0.8}
+"""So full the inbox takes nothing more of these topics: a flood of them leaves room for what is worse."""
 
 _CURE = "see what holds incidents open, or raise SREOPS_WORKER__MAX_INBOX_BYTES"
 
@@ -25,11 +31,14 @@ class InboxRoom:
         self._max_bytes = max_bytes
         self._look_s = look_s
         self._left_bytes = 0
+        self._measured_at = -math.inf  # time.monotonic
         self.full: Health | None = None
         """Set while reading is held back."""
 
     async def wait(self) -> None:
         """Return when there is room. A broker that is not asked for minutes may give our partitions to others."""
+        if self.closed_to() and time.monotonic() - self._measured_at > self._look_s:
+            self._left_bytes = 0  # some of it may be free again
         while self._left_bytes <= 0:
             try:
                 used = await self._store.inbox_bytes()
@@ -39,6 +48,7 @@ class InboxRoom:
                 continue
             BACKLOG.labels("inbox_bytes").set(used)
             self._left_bytes = self._max_bytes - used
+            self._measured_at = time.monotonic()
             if self._left_bytes > 0:
                 break
             if self.full is None:
@@ -51,6 +61,11 @@ class InboxRoom:
         if self.full is not None:
             log.warning(READING_RESUMED, room_bytes=self._left_bytes)
             self.full = None
+
+    def closed_to(self) -> frozenset[str]:
+        """Return the topics of which nothing more is taken in: information pauses first, what is critical last."""
+        used = 1 - self._left_bytes / self._max_bytes
+        return frozenset(topic for topic, share in SHARES.items() if used >= share)
 
     def take(self, size_bytes: int) -> None:
         """Take note of what was put into the inbox."""

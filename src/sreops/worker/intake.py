@@ -5,14 +5,15 @@ batch that comes again is known by its event ids.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity
+from sreops.domain.alerts.routing import WORK_ON, NotWorkedOn, not_worked_on
 from sreops.domain.alerts.webhook import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
-from sreops.telemetry import INTAKE, log
+from sreops.telemetry import ALERTS_RECORDED, INTAKE, log
 from sreops.worker import dead_letter
 from sreops.worker.backoff import Backoff
 from sreops.worker.correlation import Correlating
@@ -38,12 +39,14 @@ class Intake:
         append_timeout_s: float = 5.0,
         max_inbox_bytes: int = 1024 * 1024 * 1024,
         full_poll_s: float = 5.0,
+        work_on: Collection[Severity] = WORK_ON,
     ) -> None:
         self._subscribe = subscribe
         self._store = store
         self._event_log = event_log
         self._clock = clock
         self._correlating = correlating
+        self._work_on = frozenset(work_on)
         self._batch_records = batch_records
         self._poll_s = poll_s
         self._retry_s = retry_s
@@ -62,6 +65,7 @@ class Intake:
             self._reading = subscription
             while True:
                 await self._room.wait()
+                subscription.pause(self._room.closed_to())
                 records = await subscription.poll(max_records=self._batch_records, timeout_s=self._poll_s)
                 if records:
                     await self.take(subscription, records)
@@ -98,17 +102,29 @@ class Intake:
 
     async def _put_into_inbox(self, events: Sequence[tuple[AlertEvent, StoredRecord]]) -> None:
         backoff = Backoff(self._retry_s, 10.0)
+        recorded = self._recorded_only([event for event, _ in events])
         while True:
             try:
-                new = await self._store.take_in(events, now=self._clock.now())
+                new = await self._store.take_in(events, now=self._clock.now(), recorded=recorded)
             except StoreUnavailable as exc:
                 log.warning("intake.inbox_write_failed", error=str(exc), events=len(events))
                 await backoff.wait()
                 continue
             INTAKE.labels("taken").inc(new)
             INTAKE.labels("duplicate").inc(len(events) - new)
+            for why in recorded.values():
+                ALERTS_RECORDED.labels(why.value).inc()
             self._correlating.wake()
             return
+
+    def _recorded_only(self, events: Sequence[AlertEvent]) -> Mapping[str, NotWorkedOn]:
+        """Return which events are not worked on, and why; a resolve is, whatever topic it came by."""
+        reasons = {
+            event.event_id: not_worked_on(event.tier, event.severity, self._work_on)
+            for event in events
+            if event.status is AlertStatus.firing
+        }
+        return {event_id: why for event_id, why in reasons.items() if why is not None}
 
     async def _bury(self, dead: Sequence[LogRecord]) -> None:
         backoff = Backoff(self._retry_s, 10.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
 from sreops.errors import SreopsError
-from sreops.telemetry import BACKLOG, BACKLOG_AGE, log
+from sreops.telemetry import BACKLOG, BACKLOG_AGE, NEEDS_PERSON, log
 
 _TICKETS_EVERY_S = 2.0
 _WATCH_EVERY_S = 5.0
@@ -44,5 +44,7 @@ async def watch_once(tools: Tools, wake: asyncio.Event, interrupt: Callable[[Seq
     backlog = await tools.store.backlog(now=now)
     for what in ("inbox", "ready", "running", "waiting", "open_incidents", "outbox", "tickets"):
         BACKLOG.labels(what).set(getattr(backlog, what))
+    for need, count in (await tools.store.needs_counts(now=now)).items():
+        NEEDS_PERSON.labels(need.value).set(count)
     BACKLOG_AGE.labels("ready").set(backlog.oldest_ready_s)
     BACKLOG_AGE.labels("open").set(backlog.oldest_open_s)

@@ -10,11 +10,12 @@ from sreops.adapters.claude.api import Api, TooLong
 from sreops.adapters.claude.calls import Calls
 from sreops.adapters.claude.conversation import Conversation
 from sreops.adapters.claude.memory_ledger import MemoryLedger
+from sreops.adapters.claude.question import question_request, read_answer
 from sreops.adapters.claude.reply import Reply, Unusable, read_analysis
 from sreops.domain.causes.analysis import Brief
 from sreops.domain.model.cost import MICRO_USD, TokenCount
 from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, StoreUnavailable
-from sreops.ports import AnalystAnswer, Clock, Health, Inquiry, ModelLedger
+from sreops.ports import AnalystAnswer, Answer, Clock, Health, Inquiry, ModelLedger
 from sreops.settings import LLMSettings
 from sreops.telemetry import log
 
@@ -66,6 +67,12 @@ class ClaudeAnalyst:
         Raises AnalystUnavailable (worth another try) or AnalystRefused (an answer not to be believed).
         """
         return await _Analysis(self._settings, self._calls, brief, inquiry, timeout_s).run()
+
+    async def answer(self, brief: Brief, account: str, question: str, *, timeout_s: float) -> Answer:
+        """Answer a person's question in one request, under the same ceilings as an analysis."""
+        request = question_request(brief, account, question, model=self._settings.model)
+        reply = await self._calls.send(brief.incident_id, request, deadline_s=time.monotonic() + timeout_s)
+        return read_answer(reply, brief)
 
     async def health(self) -> Health:
         """Say whether it is asked at all, and whether the model is there (asked once a minute, at no cost)."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from sreops.adapters.event_log.embedded_subscription import CURE, EmbeddedSubscription
 from sreops.adapters.event_log.embedded_table import (
     Unread,
+    begin_recently,
     compact,
     count_unread,
     delete_before,
@@ -118,9 +119,11 @@ class EmbeddedEventLog:
                 self._waiting.remove(append)
 
     @asynccontextmanager
-    async def subscribe(self, topics: Sequence[str], *, group: str) -> AsyncIterator[EmbeddedSubscription]:
+    async def subscribe(
+        self, topics: Sequence[str], *, group: str, recent_s: Mapping[str, float] | None = None
+    ) -> AsyncIterator[EmbeddedSubscription]:
         """Read the topics for ``group``; a second subscription of a group waits until the first one has ended."""
-        subscription = EmbeddedSubscription(self, topics, group)
+        subscription = EmbeddedSubscription(self, topics, group, recent_s or {})
         self._subscriptions.append(subscription)
         try:
             yield subscription
@@ -156,6 +159,10 @@ class EmbeddedEventLog:
     ) -> list[StoredRecord]:
         """Return up to ``limit`` records from each topic's start (its committed offset where there is none)."""
         return await self._in_thread("read", lambda db: read_records(db, group, starts, topics, limit, max_bytes))
+
+    async def begin_recently(self, group: str, recent_s: Mapping[str, float]) -> None:
+        """Let the group begin so many seconds back in those of the topics that it has never read."""
+        await self._in_thread("commit", lambda db: begin_recently(db, group, recent_s))
 
     async def save(self, group: str, ends: dict[str, int]) -> None:
         """Save where the group goes on in each topic."""

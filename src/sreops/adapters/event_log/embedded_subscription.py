@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from sreops.errors import EventLogUnavailable
@@ -31,6 +31,10 @@ class ReadableLog(Protocol):
         """Return up to ``limit`` records from each topic's start (its committed offset where there is none)."""
         ...
 
+    async def begin_recently(self, group: str, recent_s: Mapping[str, float]) -> None:
+        """Let the group begin so many seconds back in those of the topics that it has never read."""
+        ...
+
     async def save(self, group: str, ends: dict[str, int]) -> None:
         """Save where the group goes on in each topic."""
         ...
@@ -43,10 +47,18 @@ class ReadableLog(Protocol):
 class EmbeddedSubscription:
     """Reading of some topics for one group; the first topic's records come before the others'."""
 
-    def __init__(self, event_log: ReadableLog, topics: Sequence[str], group: str) -> None:
+    def __init__(
+        self,
+        event_log: ReadableLog,
+        topics: Sequence[str],
+        group: str,
+        recent_s: Mapping[str, float] | None = None,
+    ) -> None:
         self.group = group
         self._log = event_log
         self._topics = tuple(topics)
+        self._paused: frozenset[str] = frozenset()
+        self._recent_s = recent_s or {}  # until the group has its place in them
         self._next: dict[str, int] = {}  # where reading goes on; a topic that is not in it: at the committed offset
         self._arrived = asyncio.Event()
         self._health = Health("up", "embedded")
@@ -70,6 +82,12 @@ class EmbeddedSubscription:
                 return ()
         await asyncio.sleep(timeout_s)  # a reader of a stopped log must not spin
         return ()
+
+    def pause(self, topics: Collection[str]) -> None:
+        """Leave these topics, and no others, as they are."""
+        if frozenset(topics) != self._paused:
+            self._paused = frozenset(topics)
+            self.wake()
 
     async def commit(self, records: Sequence[StoredRecord]) -> None:
         """Save the offset behind the last of these in each topic."""
@@ -95,7 +113,11 @@ class EmbeddedSubscription:
             self._next.clear()  # once it is ours, go on from what the other has committed
             return ()
         try:
-            records = await self._log.read(self.group, dict(self._next), self._topics, limit)
+            if self._recent_s:
+                await self._log.begin_recently(self.group, self._recent_s)
+                self._recent_s = {}
+            topics = [topic for topic in self._topics if topic not in self._paused]
+            records = await self._log.read(self.group, dict(self._next), topics, limit)
         except EventLogUnavailable as exc:
             self._health = Health("down", str(exc), CURE)
             return ()

@@ -5,7 +5,7 @@ import sqlite3
 import sys
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,6 +118,16 @@ def read_records(
             if left <= 0:
                 return found
     return found
+
+
+def begin_recently(db: sqlite3.Connection, group: str, recent_s: Mapping[str, float]) -> None:
+    """Save where the group begins in topics that it has never read: at what came within so many seconds."""
+    for topic, seconds in recent_s.items():
+        since = time.time() - seconds
+        row = db.execute('SELECT min("offset") FROM records WHERE topic = ? AND at >= ?', (topic, since)).fetchone()
+        head = db.execute("SELECT next FROM heads WHERE topic = ?", (topic,)).fetchone()
+        start = row[0] if row[0] is not None else head[0] if head else 0
+        db.execute("INSERT OR IGNORE INTO readers VALUES (?, ?, ?)", (group, topic, start))
 
 
 def save_offsets(db: sqlite3.Connection, group: str, ends: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ which they came, however it tells them. worker/forwarding.py forwards.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
@@ -92,9 +92,11 @@ class SpooledEventLog:
         # no await between the end of our turn and the spool's taking it: whoever is next comes behind it
         await self._append_to_spool(records, why)
 
-    def subscribe(self, topics: Sequence[str], *, group: str) -> AbstractAsyncContextManager[Subscription]:
+    def subscribe(
+        self, topics: Sequence[str], *, group: str, recent_s: Mapping[str, float] | None = None
+    ) -> AbstractAsyncContextManager[Subscription]:
         """Read from the log; what is in the spool is not there yet."""
-        return self._log.subscribe(topics, group=group)
+        return self._log.subscribe(topics, group=group, recent_s=recent_s)
 
     async def health(self) -> Health:
         """Say whether records could be made durable now, in the log or in the spool."""

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,9 @@ from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alerts.alert import AlertEvent
-from sreops.domain.alerts.routing import REQUEUED_HEADER
+from sreops.domain.alerts.routing import REQUEUED_HEADER, NotWorkedOn
 from sreops.domain.alerts.webhook import event_json
+from sreops.domain.incidents.correlation import Correlation, Disposition
 from sreops.ports import StoredRecord, UnreadableEvent
 
 SET_ASIDE = "dead_letter"
@@ -34,11 +35,31 @@ _WAITING = (
 )
 
 
-def put_in(connection: Connection, events: Sequence[tuple[AlertEvent, StoredRecord | None]], now: datetime) -> None:
-    """Insert inbox rows; the record is where the event came from, if from a topic."""
+def put_in(
+    connection: Connection,
+    events: Sequence[tuple[AlertEvent, StoredRecord | None]],
+    now: datetime,
+    recorded: Mapping[str, NotWorkedOn] | None = None,
+) -> None:
+    """Insert inbox rows; the record is where the event came from, if from a topic; ``recorded``: is not worked on."""
+    recorded = recorded or {}
     _PUT_IN.run_all(
-        connection, [_place_of(event, record, now) | {"event_json": _written(event)} for event, record in events]
+        connection,
+        [
+            _place_of(event, record, now)
+            | {"event_json": _written(event)}
+            | _handled(recorded.get(event.event_id), now)
+            for event, record in events
+        ],
     )
+
+
+def _handled(why: NotWorkedOn | None, now: datetime) -> dict[str, Any]:
+    """Return what makes a row one that is only looked at: correlated already, also to a sreops that knows no more."""
+    if why is None:
+        return {"correlated_at": None, "recorded": None, "correlation": None}
+    stale = Correlation(disposition=Disposition.stale, incident_id=None, why=why.words).model_dump(mode="json")
+    return {"correlated_at": now, "recorded": why.value, "correlation": stale, "disposition": Disposition.stale.value}
 
 
 def _place_of(event: AlertEvent, record: StoredRecord | None, now: datetime) -> dict[str, Any]:
@@ -92,22 +113,32 @@ def _requeue(connection: Connection, event: AlertEvent, record: StoredRecord, no
 class Inbox(Part):
     """Taking events in."""
 
-    async def take_in(self, records: Sequence[tuple[AlertEvent, StoredRecord]], *, now: datetime) -> int:
+    async def take_in(
+        self,
+        records: Sequence[tuple[AlertEvent, StoredRecord]],
+        *,
+        now: datetime,
+        recorded: Mapping[str, NotWorkedOn] | None = None,
+    ) -> int:
         """Write events to the inbox, once each by ``event_id``; return how many were new.
 
-        One that a person has put back from the dead letter counts as new, once for each time it was put back.
+        One that a person has put back from the dead letter counts as new, once for each time it was put back; those
+        in ``recorded`` are kept to be shown, and never correlated.
         """
+        only_recorded = recorded or {}
         first: dict[str, tuple[AlertEvent, StoredRecord]] = {}
         for event, record in records:
             first.setdefault(plain(event.event_id), (event, record))
-        again = [(event, record) for event, record in records if _is_requeued(record)]
+        again = [
+            (event, record) for event, record in records if _is_requeued(record) and event.event_id not in only_recorded
+        ]
 
         def work(connection: Connection) -> int:
             there: set[str] = set()
             for chunk in chunks(list(first)):
                 there |= set(connection.execute(select(inbox.c.event_id).where(inbox.c.event_id.in_(chunk))).scalars())
             new = [one for event_id, one in first.items() if event_id not in there]
-            put_in(connection, new, now)
+            put_in(connection, new, now, only_recorded)
             return len(new) + sum(_requeue(connection, event, record, now) for event, record in again)
 
         return await self._db.write(work) if first else 0

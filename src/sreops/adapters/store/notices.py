@@ -14,6 +14,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.records.notice import Notice, NoticeKind, got_worse
 from sreops.ports.store.notices import Delivery, Overdue, Telling
 
+_MAYBE = "may have arrived: "
 _MOST = 1000  # undone deliveries that are looked at, the oldest first
 
 
@@ -153,10 +154,13 @@ class Notices(Part):
         """Note that a sending has arrived; return how many deliveries it held."""
         return await self._end_attempt(attempt_id, done_at=now, outcome="sent", error=None)
 
-    async def deliveries_failed(self, attempt_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> int:
-        """Note that a sending did not arrive: to be tried again at ``retry_at``, or (None) given up."""
+    async def deliveries_failed(
+        self, attempt_id: str, *, error: str, retry_at: datetime | None, now: datetime, maybe_arrived: bool = False
+    ) -> int:
+        """Note that a sending did not arrive, for all we know: again at ``retry_at``, or (None) given up."""
         end = {"done_at": now, "outcome": "given_up"} if retry_at is None else {"due_at": retry_at}
-        return await self._end_attempt(attempt_id, attempts=deliveries.c.attempts + 1, error=error[:2000], **end)
+        told = f"{_MAYBE}{error}" if maybe_arrived else error
+        return await self._end_attempt(attempt_id, attempts=deliveries.c.attempts + 1, error=told[:2000], **end)
 
     async def drop_deliveries(self, seqs: Sequence[int], *, why: str, now: datetime) -> None:
         """Send these no more."""
@@ -228,4 +232,5 @@ def _delivery_of(row: Row[Any]) -> Delivery:
         claimed_by=row.claimed_by,
         claimed_until=row.claimed_until,
         message=row.message or {},
+        maybe_again=(row.error or "").startswith(_MAYBE),
     )

@@ -3,10 +3,24 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.leases import Part, incident_row
@@ -24,13 +38,17 @@ from sreops.adapters.store.tables import (
     work,
 )
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
 from sreops.errors import PayloadRejected, StoreUnavailable
-from sreops.ports import Backlog, Health
+from sreops.ports import Backlog, Health, Recorded
 
 MAX_PAGE = 500
 _HEALTH_TIMEOUT_S = 2.0
+_ABSORBED = '%"storm":{"id":%'
+"""A storm has absorbed the incident: as our JSON writes it, which has no blanks."""
 _EVENTS = Prepared(
     select(inbox.c.payload, inbox.c.disposition)
     .where(inbox.c.incident_id == bindparam("of_incident"))
@@ -65,12 +83,19 @@ class Reading(Part):
         *,
         status: str | None = None,
         service: str | None = None,
+        needs: Collection[Need] = (),
+        now: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[Sequence[Incident], str | None]:
-        """Return a page, newest first, and the next cursor; a bad status or cursor is PayloadRejected(422)."""
+        """Return a page, newest first, and the next cursor; a bad status or cursor is PayloadRejected(422).
+
+        ``needs``: only those that need one of these at ``now``.
+        """
         limit = max(1, min(limit, MAX_PAGE))
         conditions = [*_with_status(status)]
+        if needs and now is not None:
+            conditions.append(or_(*(_needing(need, now) for need in needs)))
         if service is not None:
             conditions.append(incidents.c.service == service)
         if cursor is not None:
@@ -111,6 +136,23 @@ class Reading(Part):
             return [(parsed(AlertEvent, row.payload), row.disposition) for row in rows]
 
         return await self._db.read(read)
+
+    async def recorded(self, *, limit: int, cursor: str | None = None) -> tuple[Sequence[Recorded], str | None]:
+        """Return a page of the alerts that are not worked on, newest first, and the next cursor."""
+        limit = max(1, min(limit, MAX_PAGE))
+        query = select(inbox.c.seq, inbox.c.payload, inbox.c.recorded).where(inbox.c.recorded.is_not(None))
+        if cursor is not None:
+            if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+                raise PayloadRejected(422, "cursor is not one that a page of recorded alerts has given")
+            query = query.where(inbox.c.seq < int(cursor))
+        query = query.order_by(inbox.c.seq.desc()).limit(limit + 1)
+
+        def page(connection: Connection) -> tuple[Sequence[Recorded], str | None]:
+            rows = connection.execute(query).all()
+            found = [Recorded(parsed(AlertEvent, row.payload), NotWorkedOn(row.recorded)) for row in rows[:limit]]
+            return found, str(rows[limit - 1].seq) if len(rows) > limit else None
+
+        return await self._db.read(page)
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
         """Return the evidence, by id (E2 before E10)."""
@@ -166,6 +208,16 @@ class Reading(Part):
             lambda connection: {(row.status, row.how): row.n for row in connection.execute(query)}
         )
 
+    async def needs_counts(self, *, now: datetime) -> Mapping[Need, int]:
+        """Count the incidents that need a person, by what they need."""
+
+        def count(connection: Connection) -> dict[Need, int]:
+            return {
+                need: connection.execute(select(func.count()).where(_needing(need, now))).scalar_one() for need in Need
+            }
+
+        return await self._db.read(count)
+
     async def health(self) -> Health:
         """Write and read something small (bounded)."""
         cure = "see that its disk has space and is ours to write, or that PostgreSQL runs"
@@ -194,6 +246,18 @@ def _with_status(status: str | None) -> Sequence[ColumnElement[bool]]:
     if status not in set(IncidentStatus):
         raise PayloadRejected(422, f"status is 'open' or one of {', '.join(IncidentStatus)}")
     return (incidents.c.status == status,)
+
+
+def _needing(need: Need, now: datetime) -> ColumnElement[bool]:
+    """Say the same as ``domain/incidents/needs.py``, which a test holds it to."""
+    if need is Need.approval:
+        return incidents.c.status == IncidentStatus.awaiting_approval.value
+    return and_(
+        incidents.c.status == IncidentStatus.escalated.value,
+        incidents.c.acknowledged_by.is_(None),
+        or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at > now - ATTENTION_LASTS),
+        or_(incidents.c.decision.is_(None), type_coerce(incidents.c.decision, Text).not_like(_ABSORBED)),
+    )
 
 
 def _older(opened_at: datetime, incident_id: str) -> ColumnElement[bool]:

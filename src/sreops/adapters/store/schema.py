@@ -111,8 +111,14 @@ def _to_9(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE work ADD COLUMN started_from TEXT")
 
 
+def _to_10(connection: Connection) -> None:
+    """Alerts that are recorded and not worked on."""
+    connection.exec_driver_sql("ALTER TABLE inbox ADD COLUMN recorded TEXT")
+    connection.exec_driver_sql("CREATE INDEX ix_inbox_recorded ON inbox (seq) WHERE recorded IS NOT NULL")
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
-    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9,
+    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

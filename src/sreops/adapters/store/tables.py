@@ -131,9 +131,17 @@ inbox = Table(
     Column("correlation", Json),  # the decision, so that a repeated one is the first one
     Column("disposition", PlainText),
     Column("incident_id", ForeignKey("incidents.id")),
+    Column("recorded", PlainText),  # why it is not worked on; such a row is never correlated
     Index("ix_inbox_uncorrelated", "correlated_at", "seq"),
     Index("ix_inbox_incident", "incident_id", "seq"),
     sqlite_autoincrement=True,
+)
+
+Index(
+    "ix_inbox_recorded",
+    inbox.c.seq,
+    sqlite_where=text("recorded IS NOT NULL"),
+    postgresql_where=text("recorded IS NOT NULL"),
 )
 
 work = Table(

@@ -69,5 +69,7 @@ async def consume_event(visit: Visit) -> State:
             Reason.refired,
             "it fires again after the incident was closed as resolved; it is not remediated a second time",
         )
-    await visit.write()
+    decision = visit.incident.decision or {}
+    # how the alert was read, and what its sender left out: the account says so
+    await visit.write({"decision": {**decision, "warnings": list(event.warnings)}} if event.warnings else None)
     return state

@@ -39,14 +39,14 @@ async def check_step(visit: Visit, plan: Plan, index: int, step: PlannedStep) ->
     visit.think(f"{step.action.value} {step.target} failed: {why}")
     visit.note(f"step-{index}", f"{step.action.value} {step.target} failed: {why}")
     await visit.write()
-    if not step.required:
+    if step.may_fail:
         return _next(index)
     told = f"{step.action.value} {step.target}: {why}"
     if not visit.state.get("acted_at"):
         return State(outcome=escalated(Reason.step_failed, told), wait_until=None)
     # after a disruptive step a failed check says that the remedy did not help, not that a step broke
     await visit.write({"verification": VerificationResult.not_fixed})
-    return await give_up(visit, Reason.remediation_ineffective, told)
+    return await give_up(visit, step, Reason.remediation_ineffective, told)
 
 
 def _next(index: int) -> State:

@@ -16,7 +16,7 @@ from sreops.domain.incidents.incident import Effect, EffectOutcome, Reason
 from sreops.domain.remediation.effects import settle
 from sreops.domain.remediation.standing import standing_identity
 from sreops.domain.remediation.stopping import waited_for_s
-from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
+from sreops.domain.runbooks.runbook import OnFailure, Plan, PlannedStep, StepAction
 from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, LeaseLost, OutcomeUnknown
 from sreops.telemetry import EFFECTS, log
 
@@ -184,8 +184,8 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     await drain_quietly(visit.tools.tickets, visit.incident.id)
     if outcome is EffectOutcome.unknown:
         return State(outcome=escalated(Reason.outcome_unknown, text), wait_until=None)
-    if outcome is EffectOutcome.failed and step.required:
-        return await give_up(visit, Reason.step_failed, text)
+    if outcome is EffectOutcome.failed and not step.may_fail:
+        return await give_up(visit, step, Reason.step_failed, text)
     # what is compared with later: a death between the effect and the first poll shows against this look
     pulse = await target_pulse(visit.tools, step)
     now = visit.now().isoformat()
@@ -193,9 +193,11 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=now, left_as=left_as, wait_until=None)
 
 
-async def give_up(visit: Visit, reason: Reason, why: str) -> State:
-    """Hand over in the middle of a plan, and take back what of it can be taken back."""
+async def give_up(visit: Visit, step: PlannedStep, reason: Reason, why: str) -> State:
+    """Hand over in the middle of a plan, and take back what of it can be taken back, unless the step says otherwise."""
     plan = Plan.model_validate(visit.state["plan"])
+    if step.on_failure is OnFailure.stop:
+        return State(outcome=escalated(reason, why), wait_until=None)
     if undone := await undo_scaling(visit, plan):
         why = f"{why}; {undone}"
         visit.think(f"Handed over, and taken back what could be: {undone}")

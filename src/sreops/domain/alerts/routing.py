@@ -1,5 +1,7 @@
-"""Routing: severities and tiers from their many spellings, and the topic that follows from them."""
+"""Routing: tiers from their many spellings, the topic of an event, and whether it is worked on. Pure."""
 
+from collections.abc import Collection
+from enum import StrEnum
 from typing import Final
 
 from sreops.domain.alerts.alert import Severity, Tier
@@ -12,17 +14,9 @@ ACTIONS: Final = "agent-actions"
 DEAD_LETTER: Final = "sre-dead-letter"
 REQUEUED_HEADER: Final = "requeued"
 """The header of a record that a person has put back from the dead letter: it is to be handled again on purpose."""
-ALL_TOPICS: Final = (CRITICAL, WARNING, INFO, THOUGHTS, ACTIONS, DEAD_LETTER)
-
-_SEVERITIES: Final = {
-    Severity.critical: (
-        "critical crit fatal emergency emerg disaster blocker page pager error err severe high major urgent alert "
-        "p0 p1 sev0 sev1 s0 s1"
-    ),
-    Severity.warning: "warning warn minor medium moderate average degraded p2 p3 sev2 sev3 s2 s3",
-    Severity.info: "info information informational notice low debug trivial none ok p4 p5 sev4 sev5 s4 s5",
-}
-_SEVERITY_OF: Final = {word: severity for severity, words in _SEVERITIES.items() for word in words.split()}
+ALERT_TOPICS: Final = (CRITICAL, WARNING, INFO)
+"""The topics of alerts, in the order in which they are read."""
+ALL_TOPICS: Final = (*ALERT_TOPICS, THOUGHTS, ACTIONS, DEAD_LETTER)
 
 _TIER_OF: Final = {
     "0": Tier.autonomous,
@@ -36,11 +30,6 @@ _TIER_OF: Final = {
 
 def _word(text: str) -> str:
     return "".join(char for char in text.lower() if char.isalnum())
-
-
-def severity_of(text: str) -> Severity | None:
-    """Return the severity that a label means (``crit``, ``P1``, ``sev-1``, ``warn`` …), or None where it is unknown."""
-    return _SEVERITY_OF.get(text) or _SEVERITY_OF.get(_word(text))
 
 
 def tier_of(text: str) -> Tier | None:
@@ -66,3 +55,31 @@ def route(tier: Tier, severity: Severity) -> str:
     if severity is Severity.warning:
         return WARNING
     return INFO
+
+
+WORK_ON: Final = (Severity.critical, Severity.warning)
+"""What is worked on where ``SREOPS_WORK_ON`` says nothing else."""
+_TOPIC_OF: Final = {Severity.critical: CRITICAL, Severity.warning: WARNING, Severity.info: INFO}
+
+
+class NotWorkedOn(StrEnum):
+    """Why an alert is recorded only."""
+
+    severity = "severity"
+    tier = "tier"
+
+    @property
+    def words(self) -> str:
+        """Say it to people."""
+        return {
+            NotWorkedOn.severity: "its severity is not worked on (SREOPS_WORK_ON)",
+            NotWorkedOn.tier: "its tier is unknown, and such alerts are for people (SREOPS_DEFAULT_TIER)",
+        }[self]
+
+
+def not_worked_on(tier: Tier, severity: Severity, work_on: Collection[Severity]) -> NotWorkedOn | None:
+    """Return why an alert is recorded and not worked on, or None where it is; ``work_on`` chooses the topics."""
+    topic = route(tier, severity)
+    if any(_TOPIC_OF[wanted] == topic for wanted in work_on):
+        return None
+    return NotWorkedOn.tier if tier is Tier.unknown else NotWorkedOn.severity

@@ -7,8 +7,9 @@ received_at`` and finds their incident by fingerprint.
 """
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +30,8 @@ from sreops.domain.alerts.fields import (
     timestamp,
     web_url,
 )
-from sreops.domain.alerts.routing import severity_of, tier_of
+from sreops.domain.alerts.routing import WORK_ON, not_worked_on, tier_of
+from sreops.domain.alerts.severity import SEVERITY_NAMES, read_severity
 from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
 from sreops.domain.alerts.subject_labels import OUTRIGHT
 from sreops.domain.text.unicode import whole
@@ -41,10 +43,18 @@ DEFAULT_THRESHOLD: Final = 0.7
 _LABELS = MapLimits(max_count=128, max_name_chars=256, max_value_chars=4096, max_bytes=128 * 1024)
 _ANNOTATIONS = MapLimits(max_count=64, max_name_chars=256, max_value_chars=16_384, max_bytes=256 * 1024)
 _LABELS_FIRST = frozenset(
-    {*SERVICE_LABELS, OUTRIGHT, "alertname", "severity", "tier", "agent_action", "runbook_id", "escalate_threshold"}
+    {
+        *SERVICE_LABELS,
+        OUTRIGHT,
+        *SEVERITY_NAMES,
+        "alertname",
+        "tier",
+        "agent_action",
+        "runbook_id",
+        "escalate_threshold",
+    }
 )
-_ANNOTATIONS_FIRST = frozenset({"grafana_state_reason", "summary", "description"})
-_MAX_ENTRIES = 50_000  # beyond it not even one line of refusal each is affordable
+_ANNOTATIONS_FIRST = frozenset({*SEVERITY_NAMES, "grafana_state_reason", "summary", "description"})
 _MAX_FINGERPRINT_CHARS = 128
 _MAX_NAME_CHARS = 256
 _MAX_KEY_BYTES = 2000  # PostgreSQL indexes no more than 2,704; what the bridge takes is far shorter
@@ -54,7 +64,11 @@ _LOWERED = (
     "tier autonomous, read as supervised, because POST /alerts has no credentials and anybody could have sent it: "
     "set SREOPS_WEBHOOK__TOKEN (or SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS=true)"
 )
-_TEST_GROUP_KEY = '{alertname="TestAlert", instance="Grafana"}'
+_TEST_GROUP_KEY = '{alertname="TestAlert"'
+_TEST_NAME = re.compile(r"[^{}]+-[0-9a-f]{8,32}-[0-9]{10,13}")  # NAME-FINGERPRINT-UNIXTIME, of Grafana since about 10.3
+_TEST_TOLD = "Grafana's test, which has arrived and opens no incident"
+_HUMAN_ONLY_TOLD = "skipped: tier human_only, so people alone work on it"
+_MAX_REJECTED = 1000  # listed in the answer: a body of five million commas is refused in a few words too
 _STATUS = {
     "firing": AlertStatus.firing,
     "alerting": AlertStatus.firing,  # `state`, the legacy mirror of `status`
@@ -95,6 +109,18 @@ class ParsedWebhook:
 
 
 @dataclass(frozen=True)
+class ReadingRules:
+    """How a payload is read: what is taken where it says nothing, and who may ask for what."""
+
+    default_tier: Tier = Tier.supervised
+    default_severity: Severity = Severity.warning
+    service_labels: Sequence[str] = ()  # replaces SERVICE_LABELS
+    work_on: Collection[Severity] = WORK_ON  # only for what the sender is told: the worker decides
+    take_test_alerts: bool = False
+    may_be_autonomous: bool = True  # False: nothing proves who sends, so the tier autonomous is read as supervised
+
+
+@dataclass(frozen=True)
 class _Frame:
     """What the alerts of one payload share."""
 
@@ -103,54 +129,84 @@ class _Frame:
     group_key: str
     alertname: str
     is_test: bool
+    truncated: int
     received_at: datetime
-    default_tier: Tier
-    take_test_alerts: bool
+    rules: ReadingRules
     service_labels: Sequence[str]
-    may_be_autonomous: bool
     told: Counter[str]  # notes for the answer, with how many alerts each is about
 
 
+class Webhook:
+    """One payload, read a few alerts at a time: thousands of them must not hold up the other senders.
+
+    Raises PayloadRejected (422 naming the field) for what is no webhook, and nothing else, whatever the payload.
+    """
+
+    def __init__(
+        self, payload: object, *, received_at: datetime, mint: Callable[[], str], rules: ReadingRules = ReadingRules()
+    ) -> None:
+        self._alerts = _alerts_of(payload)
+        assert isinstance(payload, dict)
+        self._frame = _frame(payload, utc(received_at), rules)
+        self._mint = mint
+        self._next = 0
+        self._unlisted = 0
+        self.source = self._frame.source
+        self.truncated = self._frame.truncated
+        self.skipped = 0
+        self.rejected: list[Rejected] = []
+
+    def read(self, count: int) -> list[AlertEvent]:
+        """Return the events of the next ``count`` alerts; the others among them are counted here."""
+        events = []
+        for index in range(self._next, min(self._next + count, len(self._alerts))):
+            outcome = _read_alert(self._alerts[index], self._frame, self._mint)
+            if outcome is None:
+                self.skipped += 1
+            elif isinstance(outcome, str):
+                if len(self.rejected) < _MAX_REJECTED:
+                    self.rejected.append(Rejected(index, outcome))
+                else:
+                    self._unlisted += 1
+            else:
+                events.append(outcome)
+        self._next += count
+        return events
+
+    @property
+    def done(self) -> bool:
+        """Whether all alerts have been read."""
+        return self._next >= len(self._alerts)
+
+    @property
+    def refused(self) -> int:
+        """How many of those read so far were rejected."""
+        return len(self.rejected) + self._unlisted
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the sender should know, each with how many alerts it is about."""
+        lines = [f"{count} of {len(self._alerts)} alerts: {what}" for what, count in self._frame.told.items()]
+        if self._frame.truncated:
+            lines.append(_truncated_told(self._frame.truncated))
+        if self._unlisted:
+            lines.append(f"{self._unlisted} further alerts were rejected and are not listed")
+        return tuple(lines)
+
+
 def parse_webhook(
-    payload: object,
-    *,
-    received_at: datetime,
-    mint: Callable[[], str],
-    default_tier: Tier = Tier.supervised,
-    take_test_alerts: bool = False,
-    max_alerts: int = 2000,
-    service_labels: Sequence[str] = (),
-    may_be_autonomous: bool = True,
+    payload: object, *, received_at: datetime, mint: Callable[[], str], rules: ReadingRules = ReadingRules()
 ) -> ParsedWebhook:
-    """Turn a decoded JSON body into events; ``mint`` makes the event ids.
+    """Turn a decoded JSON body into events at once; ``mint`` makes the event ids.
 
     Field by field as Grafana's and Alertmanager's documentation describe it: a bad one becomes a warning on its
-    event. Skipped are alerts of tier ``human_only`` and Grafana's TestAlert. Rejected are entries that nothing
-    identifies, that have no status, and those beyond ``max_alerts``. ``service_labels`` replaces SERVICE_LABELS.
-    Raises PayloadRejected (422 naming the field; 413 for an absurd number of entries), and nothing else, whatever
-    the payload. Where ``may_be_autonomous`` is false, because nothing proves who sends, the tier autonomous is read
-    as supervised, with a warning and a note.
+    event. Skipped are alerts of tier ``human_only`` and Grafana's test. Rejected are entries that nothing identifies
+    and those that have no status. Raises PayloadRejected, and nothing else, whatever the payload.
     """
-    alerts = _alerts_of(payload)
-    assert isinstance(payload, dict)
-    order = tuple(service_labels) or SERVICE_LABELS
-    frame = _frame(payload, utc(received_at), default_tier, take_test_alerts, order, may_be_autonomous)
+    webhook = Webhook(payload, received_at=received_at, mint=mint, rules=rules)
     events: list[AlertEvent] = []
-    rejected: list[Rejected] = []
-    skipped = 0
-    for index, raw in enumerate(alerts):
-        if index >= max_alerts:
-            rejected.append(Rejected(index, f"one payload may hold {max_alerts} alerts"))
-            continue
-        outcome = _read_alert(raw, frame, mint)
-        if outcome is None:
-            skipped += 1
-        elif isinstance(outcome, str):
-            rejected.append(Rejected(index, outcome))
-        else:
-            events.append(outcome)
-    notes = tuple(f"{count} of {len(alerts)} alerts: {what}" for what, count in frame.told.items())
-    return ParsedWebhook(tuple(events), skipped, tuple(rejected), notes)
+    while not webhook.done:
+        events += webhook.read(1000)
+    return ParsedWebhook(tuple(events), webhook.skipped, tuple(webhook.rejected), webhook.notes())
 
 
 def _alerts_of(payload: object) -> list[object]:
@@ -167,35 +223,30 @@ def _alerts_of(payload: object) -> list[object]:
     alerts = payload["alerts"]
     if not isinstance(alerts, list):
         raise PayloadRejected(422, "alerts: must be a list")
-    if len(alerts) > _MAX_ENTRIES:
-        raise PayloadRejected(413, f"alerts: {len(alerts)} entries, at most {_MAX_ENTRIES}: limit them at the sender")
     return alerts
 
 
-def _frame(
-    payload: dict[str, object],
-    received_at: datetime,
-    default_tier: Tier,
-    take_test_alerts: bool,
-    service_labels: Sequence[str],
-    may_be_autonomous: bool,
-) -> _Frame:
+def _frame(payload: dict[str, object], received_at: datetime, rules: ReadingRules) -> _Frame:
     group_key = whole(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
     grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "state"))
+    left_out = payload.get("truncatedAlerts")
     return _Frame(
         source="grafana" if grafana else "alertmanager",
         status=_status_of(payload.get("status")) or _status_of(payload.get("state")),
         group_key=shorten(group_key, _MAX_GROUP_KEY_CHARS),
         alertname=_shared_alertname(payload),
-        is_test=group_key.startswith(_TEST_GROUP_KEY),
+        is_test=grafana and (group_key.startswith(_TEST_GROUP_KEY) or _TEST_NAME.fullmatch(group_key) is not None),
+        truncated=left_out if isinstance(left_out, int) and not isinstance(left_out, bool) and left_out > 0 else 0,
         received_at=received_at,
-        default_tier=default_tier,
-        take_test_alerts=take_test_alerts,
-        service_labels=service_labels,
-        may_be_autonomous=may_be_autonomous,
+        rules=rules,
+        service_labels=tuple(rules.service_labels) or SERVICE_LABELS,
         told=Counter(),
     )
+
+
+def _truncated_told(count: int) -> str:
+    return f"truncatedAlerts: the sender left out {count} alerts of this group, so what they say is not known here"
 
 
 def _shared_alertname(payload: dict[str, object]) -> str:
@@ -226,17 +277,24 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
     if fingerprint is None:
         return "fingerprint and labels: both missing, so nothing identifies the alert"
     labels = bounded(all_labels, "labels", _LABELS, _LABELS_FIRST, notes)
-    is_test = frame.is_test or (labels.get("alertname") == "TestAlert" and labels.get("instance") == "Grafana")
-    if is_test and not frame.take_test_alerts:
+    is_test = frame.is_test or (frame.source == "grafana" and labels.get("alertname") == "TestAlert")
+    if is_test and not frame.rules.take_test_alerts:
+        frame.told[_TEST_TOLD] += 1
         return None
     tier = _tier(labels, frame, notes)
     if tier is Tier.human_only:
+        frame.told[_HUMAN_ONLY_TOLD] += 1
         return None
     all_annotations = text_map(raw.get("annotations"), "annotations", notes)
     annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
     threshold = labels.get("escalate_threshold", "").strip()
     subject = _subject(labels, frame, fingerprint, notes)
+    severity = _severity(labels, annotations, frame, notes)
+    if status is AlertStatus.firing and (why := not_worked_on(tier, severity, frame.rules.work_on)):
+        frame.told[f"recorded and not worked on: {why.words}"] += 1
+    if frame.truncated:
+        notes.add("truncatedAlerts", f"the sender left out {frame.truncated} alerts of this group")
     return AlertEvent.trusted(
         {
             "schema_version": 1,
@@ -256,7 +314,7 @@ def _read_alert(raw: object, frame: _Frame, mint: Callable[[], str]) -> AlertEve
             if threshold
             else DEFAULT_THRESHOLD,
             "tier": tier,
-            "severity": _severity(labels, annotations, notes),
+            "severity": severity,
             "service": subject.name,
             "subject": subject,
             "values": numbers(raw.get("values"), "values", notes),
@@ -290,23 +348,22 @@ def _tier(labels: dict[str, str], frame: _Frame, notes: Notes) -> Tier:
     text = labels.get("tier", "").strip()
     tier = tier_of(text) if text else None
     if text and tier is None:
-        notes.add("labels.tier", f"unknown, read as {frame.default_tier.value}")
-    tier = tier or frame.default_tier
-    if tier is Tier.autonomous and not frame.may_be_autonomous:
+        notes.add("labels.tier", f"unknown, read as {frame.rules.default_tier.value}")
+    tier = tier or frame.rules.default_tier
+    if tier is Tier.autonomous and not frame.rules.may_be_autonomous:
         notes.add("tier", "autonomous, read as supervised: it was sent without credentials")
         frame.told[_LOWERED] += 1
         return Tier.supervised
     return tier
 
 
-def _severity(labels: dict[str, str], annotations: dict[str, str], notes: Notes) -> Severity:
-    text = labels.get("severity", "").strip()
-    if not text and (text := annotations.get("severity", "").strip()):
-        notes.add("labels.severity", "missing, the annotation's taken")
-    severity = severity_of(text) if text else None
-    if severity is None:
-        notes.add("labels.severity", "unknown, read as info" if text else "missing, read as info")
-    return severity or Severity.info
+def _severity(labels: dict[str, str], annotations: dict[str, str], frame: _Frame, notes: Notes) -> Severity:
+    severity, told = read_severity(labels, annotations, frame.rules.default_severity)
+    for words in told:
+        notes.add("labels.severity", words)
+        if "SREOPS_DEFAULT_SEVERITY" in words:
+            frame.told[f"no severity that is understood, read as {severity.value} (SREOPS_DEFAULT_SEVERITY)"] += 1
+    return severity
 
 
 def _subject(labels: dict[str, str], frame: _Frame, fingerprint: str, notes: Notes) -> Subject:

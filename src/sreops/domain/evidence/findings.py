@@ -244,6 +244,9 @@ def _past(incident: Incident) -> str:
     end = (incident.resolution or incident.reason) if incident.status.ended else None
     done = [f"{effect.action} {effect.outcome.value if effect.outcome else 'unknown'}" for effect in incident.effects]
     cause = f", cause: {one_line(incident.root_cause, 160)}" if incident.root_cause else ""
+    if told := (incident.feedback or incident.closed or {}).get("cause"):
+        cause = f", cause, says {one_line(str((incident.feedback or incident.closed or {})['by']), 60)}: "
+        cause += one_line(str(told), 160)
     actions = f", done: {', '.join(done[:3])}" if done else ""
     return (
         f"{_time(incident.opened_at)} {one_line(incident.alertname, 80)} {incident.status.value}"

@@ -56,6 +56,8 @@ def opening(event: AlertEvent, incident_id: str, alert_count: int) -> str:
     for name in ("summary", "description"):
         if text := event.annotations.get(name):
             lines += ["", f"### {name}", "", fenced(text[:4000])]
+    if event.warnings:
+        lines += ["", "### How it was read", "", *_read(event.warnings)]
     lines += ["", "### labels", "", fenced("\n".join(f"{k}={v}" for k, v in sorted(event.labels.items()))[:8000])]
     return "\n".join(lines)
 
@@ -83,7 +85,7 @@ def closing(
             ]
     lines += ["", "### Cause", "", *_cause(incident)]
     lines += ["", "### What was done", "", *_done(incident)]
-    lines += ["", "### What was seen", "", *_seen(evidence)]
+    lines += ["", "### What was seen", "", *_seen(evidence), *_read((decision or {}).get("warnings", ()))]
     if decision and (policy := decision.get("policy")):
         lines += [
             "",
@@ -130,6 +132,11 @@ def _seen(evidence: Sequence[Evidence]) -> list[str]:
         if item.kind is EvidenceKind.logs and item.text:
             lines += ["", fenced(item.text[:3000]), ""]
     return lines or ["Nothing."]
+
+
+def _read(warnings: Sequence[str]) -> list[str]:
+    """Say what of the alert was read otherwise than it is written, and what its sender left out."""
+    return [f"- the alert: {_code(warning)}" for warning in warnings]
 
 
 def _code(text: str | None) -> str:

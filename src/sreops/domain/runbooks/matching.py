@@ -9,7 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.causes.analysis import Analysis, OfferedRunbook, RecommendedAction
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Reason
-from sreops.domain.runbooks.runbook import Runbook, StepAction, When
+from sreops.domain.runbooks.runbook import Runbook, StepAction, SubjectGlobs, When
 from sreops.domain.text.patterns import glob_matches, pattern_matches
 
 RULES = "rules"
@@ -40,14 +40,22 @@ def matches(when: When, events: Sequence[AlertEvent], analysis: Analysis, eviden
         texts = (analysis.root_cause, analysis.category.value)
         if not any(pattern_matches(pattern, text) for pattern in when.root_cause for text in texts):
             return False
-    if when.logs:
-        lines = [item.text for item in evidence if item.kind is EvidenceKind.logs]
-        return any(pattern_matches(pattern, text) for pattern in when.logs for text in lines)
-    return True
+    if when.findings and not _any_matches(when.findings, [item.finding for item in evidence]):
+        return False
+    return not when.logs or _any_matches(when.logs, [item.text for item in evidence if item.kind is EvidenceKind.logs])
+
+
+def _any_matches(patterns: Sequence[str], texts: Sequence[str]) -> bool:
+    return any(pattern_matches(pattern, text) for pattern in patterns for text in texts)
+
+
+def by_priority(runbooks: Sequence[Runbook]) -> list[Runbook]:
+    """Return the runbooks in the order in which they are tried: the highest priority first, then as in the file."""
+    return sorted(runbooks, key=lambda runbook: -runbook.priority)
 
 
 def offered(runbooks: Sequence[Runbook], events: Sequence[AlertEvent]) -> tuple[OfferedRunbook, ...]:
-    """Return the runbooks that an analyst may name for these alerts, in file order.
+    """Return the runbooks that an analyst may name for these alerts, the highest priority first, then in file order.
 
     Their conditions on the alert hold; those on cause and logs are what the analyst is there to judge.
     A runbook without conditions is left to the ``runbook_id`` label.
@@ -59,7 +67,7 @@ def offered(runbooks: Sequence[Runbook], events: Sequence[AlertEvent]) -> tuple[
             not_when=_in_words(runbook.not_when),
             action=", then ".join(step.action.value for step in runbook.steps),
         )
-        for runbook in runbooks
+        for runbook in by_priority(runbooks)
         if not runbook.when.empty and _alert_matches(runbook.when, events) and not _ruled_out_by_alert(runbook, events)
     )
 
@@ -120,7 +128,7 @@ class _Candidates:
         analysis: Analysis,
         evidence: Sequence[Evidence],
     ) -> None:
-        self.runbooks = {runbook.id: runbook for runbook in runbooks}
+        self.runbooks = {runbook.id: runbook for runbook in by_priority(runbooks)}
         self.events = events
         self.analysis = analysis
         self.evidence = evidence
@@ -195,18 +203,34 @@ def _alert_matches(when: When, events: Sequence[AlertEvent]) -> bool:
 
 
 def _one_alert_matches(when: When, event: AlertEvent) -> bool:
-    if when.alertname and not any(glob_matches(glob, event.alertname) for glob in when.alertname):
+    if when.alertname and not _any_glob(when.alertname, event.alertname):
         return False
-    return all(
-        name in event.labels and any(glob_matches(glob, event.labels[name]) for glob in globs)
-        for name, globs in when.labels.items()
-    )
+    if when.severity and not _any_glob(when.severity, event.severity.value):
+        return False
+    if when.subject and not _subject_matches(when.subject, event):
+        return False
+    return all(name in event.labels and _any_glob(globs, event.labels[name]) for name, globs in when.labels.items())
+
+
+def _subject_matches(when: SubjectGlobs, event: AlertEvent) -> bool:
+    subject = event.subject
+    facts = {"name": subject.name, "kind": subject.kind.value, **{f"scope {k}": v for k, v in subject.scope.items()}}
+    return all(name in facts and _any_glob(globs, facts[name]) for name, globs in _subject_globs(when))
+
+
+def _subject_globs(when: SubjectGlobs) -> list[tuple[str, tuple[str, ...]]]:
+    parts = [("name", when.name), ("kind", when.kind), *((f"scope {name}", one) for name, one in when.scope.items())]
+    return [(name, globs) for name, globs in parts if globs]
+
+
+def _any_glob(globs: Sequence[str], text: str) -> bool:
+    return any(glob_matches(glob, text) for glob in globs)
 
 
 def _ruled_out_by_alert(runbook: Runbook, events: Sequence[AlertEvent]) -> bool:
     """Whether ``not_when`` holds already, from the alert alone."""
     no = runbook.not_when
-    return not no.empty and not (no.root_cause or no.logs) and _alert_matches(no, events)
+    return not no.empty and no.of_alert_only and _alert_matches(no, events)
 
 
 def _in_words(when: When) -> str:
@@ -214,8 +238,14 @@ def _in_words(when: When) -> str:
     if when.alertname:
         parts.append(f"alert is {' or '.join(when.alertname)}")
     parts += [f"label {name} is {' or '.join(globs)}" for name, globs in when.labels.items()]
+    if when.severity:
+        parts.append(f"severity is {' or '.join(when.severity)}")
+    if when.subject:
+        parts += [f"subject's {name} is {' or '.join(globs)}" for name, globs in _subject_globs(when.subject)]
     if when.root_cause:
         parts.append(f"the cause matches {' or '.join(when.root_cause)}")
+    if when.findings:
+        parts.append(f"a finding matches {' or '.join(when.findings)}")
     if when.logs:
         parts.append(f"the logs match {' or '.join(when.logs)}")
     return " and ".join(parts)

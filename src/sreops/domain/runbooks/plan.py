@@ -46,6 +46,7 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         runbook_id=runbook.id,
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
+        shadow=runbook.shadow,
         steps=tuple(steps),
         verify=tuple(verify),
     )
@@ -69,7 +70,12 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
             "name the target in params.container, or give the alert a 'container' or 'service' label"
         )
     return PlannedStep(
-        action=step.action, target=target, params=params, required=step.required, timeout_s=step.timeout_s
+        action=step.action,
+        target=target,
+        params=params,
+        required=step.required,
+        timeout_s=step.timeout_s,
+        on_failure=step.on_failure,
     )
 
 

@@ -3,9 +3,29 @@
 import hashlib
 import json
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from sreops.domain.runbooks.condition import parse_condition
+from sreops.domain.runbooks.fields import (
+    Flag,
+    Globs,
+    LabelGlobs,
+    Line,
+    Patterns,
+    Priority,
+    RunbookId,
+    Seconds,
+    Text,
+    Texts,
+    TimeoutSeconds,
+    WaitSeconds,
+    choice_field,
+    fault,
+    text_field,
+)
+from sreops.domain.runbooks.template import promql_faults
 
 
 class StepAction(StrEnum):
@@ -27,60 +47,147 @@ class StepAction(StrEnum):
 
 
 class Autonomy(StrEnum):
-    """How far a runbook may go without a person."""
+    """How far a runbook may go without a person; ``earned``: alone after enough verified fixes under approval."""
 
     autonomous = "autonomous"
+    earned = "earned"
     supervised = "supervised"
     never = "never"
 
 
-class When(BaseModel):
-    """Conditions: all keys given must hold, any value of each list."""
+def _some(value: object) -> object:
+    if isinstance(value, dict | list | tuple) and not value:
+        raise fault("must not be empty")
+    return value
+
+
+def _promql(value: str) -> str:
+    if faults := promql_faults(value):
+        raise fault("; ".join(faults))
+    return value
+
+
+def _comparison(value: str) -> str:
+    try:
+        parse_condition(value)
+    except ValueError as exc:
+        raise fault(str(exc)) from exc
+    return value
+
+
+PromQL = Annotated[str, AfterValidator(_promql), text_field()]
+Comparison = Annotated[str, AfterValidator(_comparison), text_field(as_written=True)]
+Action = Annotated[StepAction, choice_field([member.value for member in StepAction], "an action")]
+
+
+class SubjectGlobs(BaseModel):
+    """Conditions on who is unwell: its name, its kind, and the scope that tells namesakes apart."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    alertname: tuple[str, ...] = ()
-    labels: dict[str, tuple[str, ...]] = {}
-    root_cause: tuple[str, ...] = ()
-    logs: tuple[str, ...] = ()
+    name: Globs = ()
+    kind: Globs = ()
+    scope: Annotated[dict[str, LabelGlobs], BeforeValidator(_some)] = {}
+
+
+class When(BaseModel):
+    """Conditions: all keys given must hold, any value of each list.
+
+    ``findings`` are patterns over what the evidence says in a sentence each, ``logs`` over excerpts of logs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    alertname: Globs = ()
+    labels: Annotated[dict[str, LabelGlobs], BeforeValidator(_some)] = {}
+    severity: Globs = ()
+    subject: SubjectGlobs | None = None
+    root_cause: Patterns = ()
+    findings: Patterns = ()
+    logs: Patterns = ()
 
     @property
     def empty(self) -> bool:
         """Whether no condition is given."""
-        return not (self.alertname or self.labels or self.root_cause or self.logs)
+        return self.of_alert_only and not (self.alertname or self.labels or self.severity or self.subject)
+
+    @property
+    def of_alert_only(self) -> bool:
+        """Whether the alert alone decides."""
+        return not (self.root_cause or self.findings or self.logs)
+
+
+class OnFailure(StrEnum):
+    """What follows a step that failed: hand over, take back what can be taken back and hand over, or go on."""
+
+    stop = "stop"
+    compensate = "compensate"
+    proceed = "continue"
 
 
 class Step(BaseModel):
     """One step as the author wrote it; templates in ``params`` are not filled in yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    action: StepAction
+    action: Action
     params: dict[str, Any] = {}
-    required: bool = True
-    timeout_s: float = 60.0
+    required: Flag = True
+    timeout_s: TimeoutSeconds = 60.0
+    on_failure: Annotated[OnFailure, choice_field([member.value for member in OnFailure], "a way to go on")] = (
+        OnFailure.compensate
+    )
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether the plan goes on where this step fails."""
+        return not self.required or self.on_failure is OnFailure.proceed
 
 
 class Condition(BaseModel):
     """A verify condition: every series that ``promql`` returns must meet ``condition`` for ``for_s``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    promql: str
-    condition: str
-    for_s: float = 0.0
+    promql: PromQL
+    condition: Comparison
+    for_s: WaitSeconds = 0.0
+
+
+class Example(BaseModel):
+    """What the author expects of the rules for an alert: this runbook, another one (its id), or ``none``.
+
+    ``alert`` holds labels; ``cause`` is a category or a sentence, ``logs`` and ``findings`` what would be found.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    alert: Annotated[dict[str, Annotated[str, text_field(as_written=True)]], BeforeValidator(_some)]
+    cause: Line = ""
+    logs: Texts = ()
+    findings: Texts = ()
+    expect: Line = ""
 
 
 class Runbook(BaseModel):
-    """One runbook; ``title`` says in a line what it is for."""
+    """One runbook; ``title`` says in a line what it is for. Of several that fit, the highest ``priority`` is taken.
+
+    ``shadow``: it is chosen, planned and told, and nothing of it is carried out, whoever approves.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    id: str
-    title: str = ""
+    id: RunbookId
+    title: Line = ""
     when: When
     not_when: When = When()
-    autonomy: Autonomy = Autonomy.supervised
-    cooldown_s: float = 600.0
-    steps: tuple[Step, ...]
+    autonomy: Annotated[Autonomy, choice_field([member.value for member in Autonomy], "an autonomy")] = (
+        Autonomy.supervised
+    )
+    cooldown_s: Seconds = 600.0
+    priority: Priority = 0
+    shadow: Flag = False
+    steps: Annotated[tuple[Step, ...], BeforeValidator(_some)]
     verify: tuple[Condition, ...] = ()
-    docs: str = ""
+    docs: Text = ""
+    examples: tuple[Example, ...] = ()
+
+
+_SINCE_0_2 = {"shadow": False, "on_failure": OnFailure.compensate.value}
 
 
 class PlannedStep(BaseModel):
@@ -92,6 +199,12 @@ class PlannedStep(BaseModel):
     params: dict[str, Any] = {}
     required: bool = True
     timeout_s: float = 60.0
+    on_failure: OnFailure = OnFailure.compensate
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether the plan goes on where this step fails."""
+        return not self.required or self.on_failure is OnFailure.proceed
 
 
 class Plan(BaseModel):
@@ -101,13 +214,19 @@ class Plan(BaseModel):
     runbook_id: str
     autonomy: Autonomy
     cooldown_s: float
+    shadow: bool = False
     steps: tuple[PlannedStep, ...]
     verify: tuple[Condition, ...] = ()
 
     @property
     def plan_hash(self) -> str:
         """SHA-256 over the plan's canonical JSON, the first 16 hex digits."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        told = self.model_dump(mode="json")
+        for holder in (told, *told["steps"]):  # a plan of 0.1, which knows none of these, keeps its hash
+            for name, default in _SINCE_0_2.items():
+                if holder.get(name) == default:
+                    del holder[name]
+        canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @property

@@ -1,11 +1,12 @@
 """The inbox of alert events, and what each means for the incidents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.incidents.correlation import Correlation, KnownIncident, Windows
 from sreops.ports.event_log import StoredRecord
 
@@ -23,8 +24,16 @@ class UnreadableEvent:
 class Intake(Protocol):
     """Events come in once, and are correlated once."""
 
-    async def take_in(self, records: Sequence[tuple[AlertEvent, StoredRecord]], *, now: datetime) -> int:
+    async def take_in(
+        self,
+        records: Sequence[tuple[AlertEvent, StoredRecord]],
+        *,
+        now: datetime,
+        recorded: Mapping[str, NotWorkedOn] | None = None,
+    ) -> int:
         """Write events to the inbox, once each by ``event_id``; return how many were new.
+
+        Those in ``recorded`` (by their ids, with the reason) are kept to be shown, and never correlated.
 
         A record with the header ``requeued`` counts as new though its event is known: it is correlated again,
         and once only for each such record, however often it is delivered.

@@ -28,6 +28,7 @@ class Delivery:
     claimed_by: str | None
     claimed_until: datetime | None
     message: Mapping[str, Any]
+    maybe_again: bool = False  # an attempt before may have arrived
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ class Notices(Protocol):
         """Note that a sending has arrived; return how many deliveries it held."""
         ...
 
-    async def deliveries_failed(self, attempt_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> int:
-        """Note that a sending did not arrive: to be tried again at ``retry_at``, or (None) given up."""
+    async def deliveries_failed(
+        self, attempt_id: str, *, error: str, retry_at: datetime | None, now: datetime, maybe_arrived: bool = False
+    ) -> int:
+        """Note that a sending did not arrive, for all we know: again at ``retry_at``, or (None) given up."""
         ...
 
     async def drop_deliveries(self, seqs: Sequence[int], *, why: str, now: datetime) -> None:

@@ -1,12 +1,23 @@
 """What is read of incidents."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.needs import Need
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An alert that was taken and is not worked on, and why."""
+
+    event: AlertEvent
+    reason: NotWorkedOn
 
 
 class Reading(Protocol):
@@ -21,10 +32,19 @@ class Reading(Protocol):
         *,
         status: str | None = None,
         service: str | None = None,
+        needs: Collection[Need] = (),
+        now: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[Sequence[Incident], str | None]:
-        """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``."""
+        """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``.
+
+        ``needs``: only those that need one of these at ``now``.
+        """
+        ...
+
+    async def needs_counts(self, *, now: datetime) -> Mapping[Need, int]:
+        """Count the incidents that need a person, by what they need."""
         ...
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
@@ -33,6 +53,10 @@ class Reading(Protocol):
 
     async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
         """Return the incident's events with their dispositions, oldest first; the ``newest`` of them, or all."""
+        ...
+
+    async def recorded(self, *, limit: int, cursor: str | None = None) -> tuple[Sequence[Recorded], str | None]:
+        """Return a page of the alerts that are not worked on, newest first, and the next cursor."""
         ...
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:

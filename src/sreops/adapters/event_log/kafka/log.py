@@ -1,7 +1,7 @@
 """The event log on Kafka: appends through a producer that is replaced whenever it is stuck."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from sreops.adapters.event_log.kafka.connection import (
@@ -82,9 +82,12 @@ class KafkaEventLog:
             ) from exc
 
     @asynccontextmanager
-    async def subscribe(self, topics: Sequence[str], *, group: str) -> AsyncIterator[KafkaSubscription]:
+    async def subscribe(
+        self, topics: Sequence[str], *, group: str, recent_s: Mapping[str, float] | None = None
+    ) -> AsyncIterator[KafkaSubscription]:
         """Join the group in the background; an absent broker is no error, and a lost one neither."""
-        subscription = KafkaSubscription(self._settings, self._options, topics, group, self._topics_ready)
+        ready = self._topics_ready
+        subscription = KafkaSubscription(self._settings, self._options, topics, group, ready, recent_s or {})
         keeper = asyncio.create_task(subscription.keep(), name=f"kafka-consumer-keeper-{group}")
         try:
             yield subscription

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,12 +40,15 @@ class KafkaSubscription:
         topics: Sequence[str],
         group: str,
         topics_ready: asyncio.Event,
+        recent_s: Mapping[str, float] | None = None,
     ) -> None:
         self._settings = settings
         self._options = options | {"request_timeout_ms": round(max(REQUEST_S, settings.request_timeout_s) * 1000)}
         self._topics = tuple(topics)
         self._group = group
         self._topics_ready = topics_ready
+        self._recent_s = recent_s or {}
+        self._paused: frozenset[str] = frozenset()
         self._consumer: AIOKafkaConsumer | None = None
         self._joined = asyncio.Event()
         self._spoilt: asyncio.Future[str] | None = None
@@ -87,6 +90,10 @@ class KafkaSubscription:
             self._empty_at = time.monotonic()
         return records
 
+    def pause(self, topics: Collection[str]) -> None:
+        """Leave these topics, and no others, as they are; the consumer stays in its group meanwhile."""
+        self._paused = frozenset(topics)
+
     async def commit(self, records: Sequence[StoredRecord]) -> None:
         """Commit the offset behind the last of these in each partition that is still ours."""
         ends: dict[TopicPartition, int] = {}
@@ -114,13 +121,16 @@ class KafkaSubscription:
 
     async def lag(self) -> int | None:
         """Count the unread records of our partitions."""
+        return await self._unread(frozenset())
+
+    async def _unread(self, but: Collection[str]) -> int | None:
         consumer = self._consumer
         if consumer is None:
             return None
-        partitions = consumer.assignment()
+        partitions = [one for one in consumer.assignment() if one.topic not in but]
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                ends = await consumer.end_offsets(list(partitions))
+                ends = await consumer.end_offsets(partitions)
                 return sum([max(0, int(ends[one] - await consumer.position(one))) for one in partitions])
         except FOREIGN_ERRORS:
             return None
@@ -174,6 +184,7 @@ class KafkaSubscription:
         try:
             async with asyncio.timeout(JOIN_S):
                 await consumer.start()
+                await self._begin_recently(consumer)
         except FOREIGN_ERRORS as exc:
             await _leave(consumer)
             raise await explain(self._settings, self._options, exc) from exc
@@ -182,6 +193,22 @@ class KafkaSubscription:
             raise
         return consumer
 
+    async def _begin_recently(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit where the group begins in what it has never read, so that a later start does not begin anew."""
+        begins: dict[TopicPartition, int] = {}
+        for partition in consumer.assignment():
+            recent_s = self._recent_s.get(partition.topic)
+            if recent_s is None or await consumer.committed(partition) is not None:
+                continue
+            since_ms = round((time.time() - recent_s) * 1000)
+            found = (await consumer.offsets_for_times({partition: since_ms}))[partition]
+            ends = await consumer.end_offsets([partition])
+            begins[partition] = ends[partition] if found is None else found.offset
+        if begins:
+            for partition, offset in begins.items():
+                consumer.seek(partition, offset)
+            await consumer.commit(begins)
+
     async def _watch(self, consumer: AIOKafkaConsumer, spoilt: "asyncio.Future[str]") -> str:
         """Return why the consumer must be replaced, when it must."""
         answered_at = time.monotonic()
@@ -189,7 +216,7 @@ class KafkaSubscription:
             await asyncio.wait({spoilt}, timeout=CHECK_S)
             if spoilt.done():
                 return spoilt.result()
-            lag = await self.lag()
+            lag = await self._unread(self._paused)
             now = time.monotonic()
             if lag is None:
                 self._note_health(Health("down", f"the broker does not answer group {self._group}", CURE))
@@ -219,13 +246,17 @@ class KafkaSubscription:
     async def _fetch(self, consumer: AIOKafkaConsumer, limit: int, timeout_s: float) -> list[StoredRecord]:
         found: list[ConsumerRecord] = []
         try:
+            paused = self._paused
             for topic in self._topics if len(self._topics) > 1 else ():
-                partitions = [one for one in consumer.assignment() if one.topic == topic]
+                partitions = [one for one in consumer.assignment() if one.topic == topic and topic not in paused]
                 if partitions and len(found) < limit:
                     got = await consumer.getmany(*partitions, timeout_ms=0, max_records=limit - len(found))
                     found += [record for records in got.values() for record in records]
-            if not found:
-                got = await consumer.getmany(timeout_ms=round(timeout_s * 1000), max_records=limit)
+            wanted = [one for one in consumer.assignment() if one.topic not in paused] if paused else []
+            if not found and paused and not wanted:
+                await asyncio.sleep(timeout_s)
+            elif not found:
+                got = await consumer.getmany(*wanted, timeout_ms=round(timeout_s * 1000), max_records=limit)
                 found += [record for records in got.values() for record in records]
         except UnsupportedCodecError as exc:
             self._spoil(f"{reason(exc)}: {CODEC_CURE}")

@@ -1,0 +1,56 @@
+"""How badly: severities from their many spellings, in labels and in annotations. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sreops.domain.alerts.alert import Severity
+
+SEVERITY_NAMES: Final = ("severity", "priority", "urgency", "criticality", "level")
+"""The labels, then the annotations, that may say how bad it is, in any case of letters: the first understood one."""
+
+_LOGS_OWN: Final = "level"
+"""It often is a log line's: what logs an error every hour is not on fire, so by itself it says warning at most."""
+
+_SPELLINGS: Final = {
+    Severity.critical: (
+        "critical crit fatal emergency emerg disaster blocker page pager error err severe high major urgent alert "
+        "immediate p0 p1 sev0 sev1 s0 s1 0 1"
+    ),
+    Severity.warning: "warning warn minor medium moderate average degraded ticket p2 p3 sev2 sev3 s2 s3 2 3",
+    # no bare 4 and 5: of some senders they are the worst, and only what says that it is information is information
+    Severity.info: "info information informational notice low debug trivial none ok p4 p5 sev4 sev5 s4 s5",
+}
+_SEVERITY_OF: Final = {word: severity for severity, words in _SPELLINGS.items() for word in words.split()}
+_SHOWN_CHARS: Final = 40
+
+
+def severity_of(text: str) -> Severity | None:
+    """Return the severity that a word means (``crit``, ``P1``, ``sev-1``, ``ticket`` …), or None."""
+    return _SEVERITY_OF.get(text) or _SEVERITY_OF.get("".join(char for char in text.lower() if char.isalnum()))
+
+
+def read_severity(
+    labels: Mapping[str, str], annotations: Mapping[str, str], default: Severity
+) -> tuple[Severity, tuple[str, ...]]:
+    """Return how bad it is, and what a person should know of how that was read.
+
+    What is missing or not understood is ``default``: only what says that it is information is information.
+    """
+    if (plain := labels.get("severity")) and (severity := _SEVERITY_OF.get(plain)):
+        return severity, ()
+    not_understood = []
+    for kind, texts in (("label", labels), ("annotation", annotations)):
+        lowered = {name.lower(): text.strip() for name, text in texts.items()}
+        for name in SEVERITY_NAMES:
+            text = lowered.get(name, "")
+            severity = severity_of(text) if text else None
+            if severity is None:
+                if text and kind == "label":
+                    not_understood.append(f"{name}={text[:_SHOWN_CHARS]}")
+                continue
+            said = f"read from the {kind} {name}" if (kind, name) != ("label", "severity") else ""
+            if name == _LOGS_OWN and severity is Severity.critical:
+                return Severity.warning, (f"{said}, which says warning at most",)
+            return severity, (said,) if said else ()
+    why = f"{', '.join(not_understood)} is not understood" if not_understood else "missing"
+    return default, (f"{why}, read as {default.value} (SREOPS_DEFAULT_SEVERITY)",)

@@ -1,0 +1,38 @@
+"""A question about an incident, answered from its record without a model. Pure."""
+
+import re
+from collections.abc import Sequence
+
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.text.redaction import one_line
+
+MOST = 5
+_WORD = re.compile(r"[\w.:-]{3,40}")
+_EMPTY = {
+    *("the", "and", "was", "were", "why", "what", "when", "did", "does", "has", "have", "had", "this", "that", "with"),
+    *("from", "for", "not", "are", "you", "how", "who", "which", "there", "then", "than", "been", "its", "our", "can"),
+}
+
+
+def evidence_about(question: str, evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Return the pieces that share most words with the question, the best first; none where none shares any."""
+    asked = _words(question)
+    scored = [(len(asked & _words(f"{one.source} {one.finding} {one.text[:4000]}")), one) for one in evidence]
+    found = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
+    return [one for _, one in found[:MOST]]
+
+
+def from_the_record(question: str, cause: str | None, evidence: Sequence[Evidence]) -> tuple[str, list[str]]:
+    """Return what the record says about a question, and the ids that it rests on."""
+    found = evidence_about(question, evidence)
+    concluded = f"The cause that was concluded: {one_line(cause)}." if cause else "No cause was established."
+    if not found:
+        gaps = [one.source for one in evidence if one.kind is EvidenceKind.gap]
+        missing = f" Not available were: {', '.join(dict.fromkeys(gaps))}." if gaps else ""
+        return f"Nothing in the record speaks of that.{missing} {concluded}", []
+    lines = "\n".join(f"{one.id} ({one.source}): {one_line(one.finding)}" for one in found)
+    return f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}", [o.id for o in found]
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in _WORD.findall(text)} - _EMPTY

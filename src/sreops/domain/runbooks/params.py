@@ -1,0 +1,89 @@
+"""What each action of a runbook takes as ``params``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+
+from sreops.domain.runbooks.fields import WaitSeconds, fault, number_field, text_field
+from sreops.domain.runbooks.runbook import Comparison, PromQL, StepAction
+from sreops.domain.runbooks.template import template_faults, url_faults
+
+MAX_REPLICAS = 1000
+
+
+def _without(faults_of: Callable[[str], Sequence[str]]) -> AfterValidator:
+    def read(value: str) -> str:
+        if faults := faults_of(value):
+            raise fault("; ".join(faults))
+        return value
+
+    return AfterValidator(read)
+
+
+Template = Annotated[str, _without(template_faults), text_field()]
+Url = Annotated[str, _without(url_faults), text_field()]
+Replicas = Annotated[
+    int,
+    number_field(1, MAX_REPLICAS, whole=True),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_REPLICAS}),
+]
+Status = Annotated[
+    int, number_field(100, 599, whole=True), WithJsonSchema({"type": "integer", "minimum": 100, "maximum": 599})
+]
+
+
+class Params(BaseModel):
+    """The fields that one action takes; what has no default is needed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OnTarget(Params):
+    """An action on a container or service; without ``container`` it is the alert's own."""
+
+    container: Template | None = None
+
+
+class Scale(OnTarget):
+    """Sets the number of replicas of a service."""
+
+    replicas: Replicas
+
+
+class Wait(Params):
+    """Waits."""
+
+    seconds: WaitSeconds
+
+
+class QueryPrometheus(Params):
+    """Asks Prometheus; without ``condition`` any data will do."""
+
+    promql: PromQL
+    condition: Comparison | None = None
+
+
+class HttpCheck(Params):
+    """Asks an address once; without ``status`` any 2xx will do."""
+
+    url: Url
+    status: Status | None = None
+
+
+class Notify(Params):
+    """Leaves a notice on the issue."""
+
+    message: Template
+
+
+PARAMS: Final[Mapping[StepAction, type[Params]]] = {
+    StepAction.restart_container: OnTarget,
+    StepAction.start_container: OnTarget,
+    StepAction.scale_container: Scale,
+    StepAction.check_health: OnTarget,
+    StepAction.wait: Wait,
+    StepAction.query_prometheus: QueryPrometheus,
+    StepAction.http_check: HttpCheck,
+    StepAction.notify: Notify,
+}

@@ -1,0 +1,329 @@
+"""Telling people: what is put out is worded, given to its channels, and sent to each once; never in the agent's way."""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sreops.domain.incidents.incident import IncidentStatus
+from sreops.domain.incidents.needs import need_of
+from sreops.domain.records.batches import Batch, next_batches
+from sreops.domain.records.channel import next_digest
+from sreops.domain.records.message import Message, compose
+from sreops.domain.records.notice import Notice, NoticeKind, why_quiet
+from sreops.errors import NotFound, SreopsError, StoreUnavailable
+from sreops.ports import Channel, Clock, Delivery, Health, IncidentStore, Notifier, Sending, SendState, Telling
+from sreops.settings import NotifySettings
+from sreops.telemetry import DELIVERIES, DELIVERIES_WAIT, DELIVERY_SECONDS, NOTICES, log
+from sreops.worker.backoff import Backoff
+
+EVERY_S: Final = 0.5
+SAME_BREATH_S: Final = 2.0
+"""So long "got worse" and "is back" wait for what comes of it, which says the same and more."""
+LONGEST_PAUSE_S: Final = 20.0
+"""A channel that failed is tried again after at most so long: a receiver that is back has all within a minute."""
+LATE_S: Final = 60.0
+REMIND_S: Final = 600.0
+"""What may have arrived before a crash is told again after so long, where the incident still needs a person then."""
+SENT_EVENT: Final = "notify.sent"
+NOT_SENT: Final = "notify.not_sent"
+_EVENTS = 50  # of an incident, the newest, to word what is wrong
+_LEASE_MARGIN_S = 30.0
+
+
+class People:
+    """Plans, sends, and settles what a crash left behind; ``shared``: other replicas may be at the same store."""
+
+    def __init__(
+        self,
+        *,
+        store: IncidentStore,
+        notifier: Notifier | None,
+        clock: Clock,
+        settings: NotifySettings,
+        public_url: str | None,
+        shared: bool,
+    ) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._clock = clock
+        self._settings = settings
+        self._public_url = public_url
+        self._shared = shared
+        self._owner = uuid.uuid4().hex
+        self._channels: Mapping[str, Channel] = {one.name: one for one in (notifier.channels if notifier else ())}
+        self._failures: dict[str, int] = {}
+        self._paused_until: dict[str, float] = {}
+        self._sending: dict[asyncio.Task[None], str] = {}
+        self._attempts: set[str] = set()
+        self._again = asyncio.Event()
+        self._adopted = False
+
+    async def run(self) -> None:
+        """Tell until cancelled; a store that is away is waited for. What is being sent then goes on by itself."""
+        backoff = Backoff(EVERY_S, 15.0)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._again.clear()
+                try:
+                    await self.look(tasks)
+                except StoreUnavailable as exc:
+                    log.warning("notify.store_away", error=str(exc))
+                    await backoff.wait()
+                    continue
+                backoff.reset()
+                try:
+                    async with asyncio.timeout(EVERY_S):
+                        await self._again.wait()
+                except TimeoutError:
+                    pass
+
+    async def look(self, tasks: asyncio.TaskGroup) -> None:
+        """Plan what is put out, settle what was left behind, and begin to send what is due."""
+        await self._plan()
+        if self._notifier is None:
+            return
+        waiting = await self._store.undone_deliveries()
+        if await self._settle(waiting) or await self._adopt(waiting):
+            waiting = await self._store.undone_deliveries()
+        now = self._clock.now()
+        DELIVERIES_WAIT.set(sum(one.due_at <= now for one in waiting))
+        mine = [one for one in waiting if one.channel in self._channels]
+        for batch in next_batches(mine, now, self._busy()):
+            chosen = await self._still_wanted([mine[position] for position in batch.positions])
+            if not chosen:
+                continue
+            task = tasks.create_task(self._send(self._notifier, batch, chosen), name=f"notify {batch.channel}")
+            self._sending[task] = batch.channel
+            task.add_done_callback(self._sent)
+
+    async def _still_wanted(self, chosen: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Return them less those that may have arrived and that nobody needs to be reminded of."""
+        wanted = []
+        for one in chosen:
+            if one.maybe_again:
+                incident = await self._store.incident(one.incident_id)
+                if need_of(incident, self._clock.now()) is None:
+                    why = "it may have arrived, and needs nobody any more"
+                    await self._store.drop_deliveries([one.seq], why=why, now=self._clock.now())
+                    continue
+            wanted.append(one)
+        return wanted
+
+    def _busy(self) -> set[str]:
+        now = asyncio.get_running_loop().time()
+        return {*self._sending.values(), *(name for name, until in self._paused_until.items() if until > now)}
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.pop(task, None)
+        self._again.set()
+
+    # planning
+
+    async def _plan(self) -> None:
+        unplanned = await self._store.unplanned_notices()
+        held: set[str] = set()
+        for place, notice in enumerate(unplanned):
+            later = [one for one in unplanned[place + 1 :] if one.incident_id == notice.incident_id]
+            if notice.incident_id in held or not self._is_due(notice, later):
+                held.add(notice.incident_id)
+                continue
+            try:
+                await self._plan_one(notice, later)
+            except NotFound:  # forgotten meanwhile, and the notice with it
+                continue
+
+    def _is_due(self, notice: Notice, later: Sequence[Notice]) -> bool:
+        if later or not notice.kind.asks or notice.at is None:
+            return True  # what comes after it tells whether it still counts
+        soon = notice.kind in (NoticeKind.worse, NoticeKind.returned)
+        wait_s = max(self._settings.grace_s, SAME_BREATH_S if soon else 0.0)
+        return self._clock.now() >= notice.at + timedelta(seconds=wait_s)
+
+    async def _plan_one(self, notice: Notice, later: Sequence[Notice]) -> None:
+        now = self._clock.now()
+        if not self._channels:
+            await self._quiet(notice, "no channel is configured (SREOPS_NOTIFY__URLS)", now)
+            return
+        incident = await self._store.incident(notice.incident_id)
+        told = _since_it_was_over(await self._store.deliveries(incident.id), notice)
+        if why := why_quiet(notice, incident, later, told_before=bool(told)):
+            await self._quiet(notice, why, now)
+            return
+        channels = self._route(notice, told, now)
+        if not channels:
+            await self._quiet(notice, f"no channel takes {notice.severity.value} of this kind", now)
+            return
+        events = await self._store.events(incident.id, newest=_EVENTS)
+        approval = await self._store.approval(incident.id, incident.episode)
+        waits = approval is not None and incident.status is IncidentStatus.awaiting_approval
+        message = compose(
+            notice,
+            incident,
+            events,
+            expires_at=approval.expires_at if approval is not None and waits else None,
+            public_url=self._public_url,
+            now=now,
+        )
+        words = message.model_dump(mode="json")
+        if await self._store.plan_notice(notice.seq, message=words, quiet=None, channels=channels, now=now):
+            NOTICES.labels(notice.kind.value, "planned").inc()
+            log.info("notify.planned", incident_id=incident.id, kind=notice.kind.value, channels=len(channels))
+
+    async def _quiet(self, notice: Notice, why: str, now: datetime) -> None:
+        if await self._store.plan_notice(notice.seq, message=None, quiet=why, channels=(), now=now):
+            NOTICES.labels(notice.kind.value, "quiet").inc()
+            log.info("notify.nobody_told", incident_id=notice.incident_id, kind=notice.kind.value, why=why)
+
+    def _route(self, notice: Notice, told: Mapping[str, bool], now: datetime) -> list[tuple[str, bool, datetime]]:
+        """Return channel, whether as a part of its digest, and when; ``told``: who knows of it, and by digest only."""
+        chosen = []
+        for channel in self._channels.values():
+            if notice.kind.asks:
+                if not channel.rule.takes(notice):
+                    continue
+                digest = not channel.rule.at_once(notice)
+            elif channel.name in told:
+                digest = told[channel.name]
+            else:
+                continue
+            chosen.append((channel.name, digest, next_digest(now, self._settings.digest_s) if digest else now))
+        return chosen
+
+    # what was left behind
+
+    async def _settle(self, waiting: Sequence[Delivery]) -> bool:
+        """Find out what became of sendings that another process, or this one before its end, has begun."""
+        left = {one.attempt_id: one for one in waiting if one.claimed_by is not None and one.attempt_id is not None}
+        changed = False
+        for attempt_id, one in left.items():
+            if attempt_id in self._attempts or self._notifier is None:
+                continue
+            found = await self._notifier.settle(attempt_id)
+            now = self._clock.now()
+            lapsed = one.claimed_until is None or one.claimed_until < now
+            if found.state is SendState.running:
+                continue
+            if found.state is SendState.not_begun and self._shared:
+                if not lapsed:  # another replica may be at it, on another machine
+                    continue
+                found = Sending(SendState.unknown, "the replica that was sending it is gone")
+            channel = self._channels.get(one.channel)
+            again_s = REMIND_S if found.state is SendState.unknown else 0.0
+            await self._note(attempt_id, channel, found, [one], now, again_at=now + timedelta(seconds=again_s))
+            changed = True
+        return changed
+
+    async def _adopt(self, waiting: Sequence[Delivery]) -> bool:
+        """Give what was for a channel that is configured no more to those that are; once, at the start."""
+        if self._adopted:
+            return False
+        self._adopted = True
+        changed = False
+        for one in waiting:
+            if one.channel in self._channels or one.claimed_by is not None:
+                continue
+            await self._store.move_deliveries(
+                [one.seq], list(self._channels), why="the channel is configured no more", now=self._clock.now()
+            )
+            changed = True
+        return changed
+
+    # sending
+
+    async def _send(self, notifier: Notifier, batch: Batch, chosen: Sequence[Delivery]) -> None:
+        channel = self._channels[batch.channel]
+        attempt_id = uuid.uuid4().hex
+        self._attempts.add(attempt_id)
+        try:
+            claimed = await self._store.claim_deliveries(
+                [one.seq for one in chosen],
+                attempt_id=attempt_id,
+                owner=self._owner,
+                now=self._clock.now(),
+                lease_s=self._settings.timeout_s + _LEASE_MARGIN_S,
+            )
+            if not claimed:  # another replica has it
+                return
+            found = await notifier.send(
+                batch.channel,
+                [Message.model_validate(one.message) for one in chosen],
+                attempt_id=attempt_id,
+                digest=batch.digest,
+                maybe_again=any(one.maybe_again for one in chosen),
+            )
+            await self._note(attempt_id, channel, found, chosen, self._clock.now())
+        except SreopsError as exc:  # the store is away: what became of it is settled when it is back
+            log.warning("notify.not_recorded", channel=channel.label, error=str(exc))
+        finally:
+            self._attempts.discard(attempt_id)
+
+    async def _note(
+        self,
+        attempt_id: str,
+        channel: Channel | None,
+        found: Sending,
+        chosen: Sequence[Delivery],
+        now: datetime,
+        again_at: datetime | None = None,
+    ) -> None:
+        label, service = (channel.label, channel.service) if channel else ("a channel of before", "other")
+        if found.state is SendState.sent:
+            await self._store.deliveries_sent(attempt_id, now=now)
+            self._well(channel)
+            DELIVERIES.labels(service, "sent").inc()
+            for one in chosen:
+                if not one.digest:
+                    DELIVERY_SECONDS.observe(max(0.0, (now - one.told_at).total_seconds()))
+            log.info(SENT_EVENT, channel=label, incident_ids=[one.incident_id for one in chosen])
+        else:
+            pause_s = self._ill(channel) if again_at is None else 0.0
+            given_up = all((now - one.told_at).total_seconds() > self._settings.give_up_s for one in chosen)
+            retry_at = None if given_up else again_at or now + timedelta(seconds=pause_s)
+            why = found.why or found.state.value
+            maybe = found.state is SendState.unknown
+            await self._store.deliveries_failed(attempt_id, error=why, retry_at=retry_at, now=now, maybe_arrived=maybe)
+            DELIVERIES.labels(service, "given_up" if given_up else "failed").inc()
+            log.warning(NOT_SENT, channel=label, error=why, given_up=given_up)
+        if self._notifier is not None:
+            await self._notifier.forget(attempt_id)
+
+    def _well(self, channel: Channel | None) -> None:
+        if channel is not None:
+            self._failures.pop(channel.name, None)
+            self._paused_until.pop(channel.name, None)
+
+    def _ill(self, channel: Channel | None) -> float:
+        """Pause the channel, longer each time; return for how long."""
+        if channel is None:
+            return LONGEST_PAUSE_S
+        count = self._failures[channel.name] = self._failures.get(channel.name, 0) + 1
+        pause_s = float(min(LONGEST_PAUSE_S, 2.0 ** min(count, 10)))
+        self._paused_until[channel.name] = asyncio.get_running_loop().time() + pause_s
+        return pause_s
+
+
+async def delivery_health(store: IncidentStore, notifier: Notifier, clock: Clock) -> Health:
+    """Say whether every channel takes what it is sent, over all replicas."""
+    labels = {channel.name: channel.label for channel in notifier.channels}
+    late = await store.overdue_deliveries(before=clock.now() - timedelta(seconds=LATE_S))
+    if not late:
+        return Health("up", f"{len(labels)} channels: {', '.join(labels.values())}")
+    told = "; ".join(
+        f"{labels.get(one.channel, 'a channel of before')}: {one.count} wait ({one.error})" for one in late
+    )
+    return Health("down", told, "see that the receiver answers; `sreops notify test` sends a message")
+
+
+def _since_it_was_over(tellings: Sequence[Telling], notice: Notice) -> dict[str, bool]:
+    """Return the channels that know of the trouble since it was last over, and whether by digest only."""
+    told: dict[str, bool] = {}
+    for one in tellings:
+        if one.notice.seq >= notice.seq:
+            break
+        if one.notice.kind is NoticeKind.resolved:
+            told = {}
+        elif one.notice.kind.asks and one.channel is not None and one.reached:
+            told[one.channel] = told.get(one.channel, True) and one.digest
+    return told
