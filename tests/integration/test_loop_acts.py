@@ -259,7 +259,7 @@ def filling() -> World:
 
 async def test_an_alert_resolved_before_anything_was_done_ends_as_recovered(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch, filling()) as it:
-        alert = await it.fire(tier="supervised")
+        alert = await it.fire(tier="supervised", escalate_threshold="0")
         await it.reaches("awaiting_approval")
         await it.resolve(alert)
         incident = await it.ended()
