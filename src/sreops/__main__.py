@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sreops import __version__
@@ -28,6 +28,15 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--model", action="store_true", help="use Claude (needs ANTHROPIC_API_KEY)")
     show.add_argument("--docker", action="store_true", help="play the first incident in this machine's Docker Engine")
     show.add_argument("--port", type=int, default=0, help="port of the page (default: any free one)")
+    start = commands.add_parser("init", help="write .env and Grafana's contact point, and send a test alert through")
+    start.add_argument("--compose", default="", metavar="NETWORK", help="for deploy/compose.minimal.yaml")
+    start.add_argument("--loki", default="", metavar="URL", help="as sreops reaches it; asked for at a terminal")
+    start.add_argument("--prometheus", default="", metavar="URL")
+    start.add_argument("--grafana", default="", metavar="URL", help="its token is asked for, or SREOPS_GRAFANA__TOKEN")
+    start.add_argument("--docker", default="", metavar="ADDRESS", help="unix:///var/run/docker.sock, tcp://HOST:PORT")
+    start.add_argument("--url", default="", help="where this machine reaches sreops (default http://127.0.0.1:PORT)")
+    start.add_argument("--from-grafana", default="", metavar="URL", help="where Grafana reaches it (default: --url)")
+    start.add_argument("--wait", type=float, default=120.0, help="seconds to wait for sreops to answer (default 120)")
     commands.add_parser("check", help="look at every dependency: reachable, credentials, what is missing")
     books = commands.add_parser("runbooks", help="work on runbooks").add_subparsers(
         dest="what", metavar="WHAT", required=True
@@ -43,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     again = commands.add_parser("replay", help="take a webhook payload through the graph without side effects")
     again.add_argument("payload", type=Path, metavar="PAYLOAD.json")
     again.add_argument("--timeout", type=float, default=120.0, help="seconds to wait for the end (default 120)")
+    look = commands.add_parser("probe", help="show which container, logs and metrics would be used, without acting")
+    look.add_argument("service", nargs="?", metavar="SERVICE")
+    look.add_argument("--alert", type=Path, metavar="FILE", help="a webhook payload, or one alert, as JSON")
+    look.add_argument("--label", action="append", default=[], metavar="NAME=VALUE", help="one more label; repeat")
     books = commands.add_parser("audit", help="work on the audit").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -97,53 +110,111 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run the command; each imports its own, since the agent's libraries take seconds to load."""
-    match arguments.command:
-        case None | "serve":
-            from sreops.commands import serve
+    return _COMMANDS[arguments.command or "serve"](arguments)
 
-            return serve.run()
-        case "demo":
-            from sreops.commands import demo
 
-            return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
-        case "check":
-            from sreops.commands import check
+def _serve(_: argparse.Namespace) -> int:
+    from sreops.commands import serve
 
-            return check.run()
-        case "runbooks" if arguments.what == "simulate":
-            from sreops.commands.simulate import simulate
+    return serve.run()
 
-            return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
-        case "runbooks":
-            from sreops.commands import runbooks
 
-            return runbooks.schema() if arguments.what == "schema" else runbooks.lint(arguments.file)
-        case "replay":
-            from sreops.commands import replay
+def _demo(arguments: argparse.Namespace) -> int:
+    from sreops.commands import demo
 
-            return replay.run(arguments.payload, timeout_s=arguments.timeout)
-        case "eval":
-            from sreops.commands import eval as evaluation
+    return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
 
-            return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
-        case "incidents":
-            from sreops.commands import incidents
 
-            return incidents.export(arguments.incident_id, out=arguments.out)
-        case "notify":
-            from sreops.commands import notify
+def _init(arguments: argparse.Namespace) -> int:
+    from sreops.commands import init
 
-            return notify.test()
-        case "dead-letter":
-            from sreops.commands import dead_letter
+    wishes = init.Wishes(
+        compose=arguments.compose,
+        url=arguments.url,
+        from_grafana=arguments.from_grafana,
+        loki=arguments.loki,
+        prometheus=arguments.prometheus,
+        grafana=arguments.grafana,
+        docker=arguments.docker,
+        wait_s=arguments.wait,
+    )
+    return init.run(wishes)
 
-            if arguments.what == "list":
-                return dead_letter.show()
-            return dead_letter.requeue(arguments.ids, everything=arguments.all)
-        case _:
-            from sreops.commands import audit
 
-            return audit.verify(arguments.incident_id)
+def _check(_: argparse.Namespace) -> int:
+    from sreops.commands import check
+
+    return check.run()
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from sreops.commands import probe
+
+    return probe.run(arguments.service, alert=arguments.alert, labels=arguments.label)
+
+
+def _runbooks(arguments: argparse.Namespace) -> int:
+    if arguments.what == "simulate":
+        from sreops.commands.simulate import simulate
+
+        return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
+    from sreops.commands import runbooks
+
+    return runbooks.schema() if arguments.what == "schema" else runbooks.lint(arguments.file)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from sreops.commands import replay
+
+    return replay.run(arguments.payload, timeout_s=arguments.timeout)
+
+
+def _eval(arguments: argparse.Namespace) -> int:
+    from sreops.commands import eval as evaluation
+
+    return evaluation.run(arguments.directory, out=arguments.out, analyst=arguments.analyst)
+
+
+def _incidents(arguments: argparse.Namespace) -> int:
+    from sreops.commands import incidents
+
+    return incidents.export(arguments.incident_id, out=arguments.out)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from sreops.commands import audit
+
+    return audit.verify(arguments.incident_id)
+
+
+def _notify(_: argparse.Namespace) -> int:
+    from sreops.commands import notify
+
+    return notify.test()
+
+
+def _dead_letter(arguments: argparse.Namespace) -> int:
+    from sreops.commands import dead_letter
+
+    if arguments.what == "list":
+        return dead_letter.show()
+    return dead_letter.requeue(arguments.ids, everything=arguments.all)
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "init": _init,
+    "check": _check,
+    "probe": _probe,
+    "runbooks": _runbooks,
+    "replay": _replay,
+    "eval": _eval,
+    "incidents": _incidents,
+    "audit": _audit,
+    "notify": _notify,
+    "dead-letter": _dead_letter,
+}
 
 
 if __name__ == "__main__":

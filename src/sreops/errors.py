@@ -41,6 +41,8 @@ class SreopsError(Exception):
     """Root of every error that sreops raises on purpose."""
 
     retryable: bool = False
+    cure: str = ""
+    """What a person can do about it, where the cause is known."""
 
 
 class SettingsInvalid(SreopsError):
@@ -82,13 +84,15 @@ class RecordUnreadable(SreopsError):
 class Unavailable(SreopsError):
     """Something that sreops depends on did not answer; the same call may succeed later.
 
-    ``retry_after_s`` is the wait that the other side asked for, where it asked.
+    ``retry_after_s`` is the wait that the other side asked for, where it asked; ``cure`` what a person can do,
+    where the cause is known.
     """
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None, cure: str = "") -> None:
         self.retry_after_s = retry_after_s
+        self.cure = cure
         super().__init__(message)
 
 

@@ -66,6 +66,7 @@ QUICK = {
     "SREOPS_POLICY__BREAKER_FAILURES": "1000",
     "SREOPS_POLICY__SLOT_RETRY_S": "0.3",
     "SREOPS_EVIDENCE__DEADLINE_S": "10",
+    "SREOPS_CORRELATION__BURST_INCIDENTS": "1000",  # its services all have the same alert
 }
 """Settings that make an incident take two seconds instead of a minute."""
 
@@ -135,6 +136,7 @@ class World:
         self.engine_gate = Gate(docker_api(self.engine))
         self.gitlab_gate = Gate(self.gitlab.app)
         self._processes: dict[str, Idle] = {}
+        self._incurable: set[str] = set()
         self._broken = broken or self._not_restarted
         self._have_a_past: set[str] = set()
         self._servers = {
@@ -153,6 +155,10 @@ class World:
         for number in range(3):
             self.engine.log(container, f"ERROR java.lang.OutOfMemoryError: Java heap space (request {number})")
         self.prometheus.scrape()
+
+    def make_incurable(self, service: str) -> None:
+        """Let a restart mend nothing."""
+        self._incurable.add(service)
 
     def restarts(self, service: str) -> int:
         """How often its container was started anew."""
@@ -182,7 +188,10 @@ class World:
             self.prometheus.record("container_memory_working_set_bytes", past, MEMORY * 0.3, now_s - ago_s)
 
     def _not_restarted(self) -> Mapping[str, float]:
-        return {service: float(process.starts < 2) for service, process in self._processes.items()}
+        return {
+            service: float(process.starts < 2 or service in self._incurable)
+            for service, process in self._processes.items()
+        }
 
     def settings(self) -> dict[str, str]:
         """Return what points sreops here."""

@@ -85,6 +85,51 @@ def test_a_grafana_token_brings_its_address_with_it() -> None:
     assert json.loads(told.stdout)["services"]["sreops"]["environment"]["SREOPS_GRAFANA__URL"] == "http://grafana:3000"
 
 
+def minimal(settings: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return ran(
+        path_of("compose"), "--env-file", settings, "-f", DEPLOY / "compose.minimal.yaml", "config", "--format", "json",
+        env={"SETTINGS_FILE": str(settings), **variables},
+    )  # fmt: skip
+
+
+@pytest.mark.needs("compose")
+def test_beside_a_stack_that_is_there_come_only_sreops_and_the_proxy_on_its_network(tmp_path: Path) -> None:
+    settings = tmp_path / ".env"
+    settings.write_text(
+        "NETWORK=monitoring\nSREOPS_WEBHOOK__TOKEN='w $HOME #'\nSREOPS_API_TOKEN=a\nSREOPS_PORT=9000\n"
+        "SREOPS_DOCKER__HOST=unix:///var/run/docker.sock\nSREOPS_LOKI__URL=http://loki:3100\n"
+    )
+    told = minimal(settings)
+    assert told.returncode == 0, told.stderr
+    assert "level=warning" not in told.stderr
+    made = json.loads(told.stdout)
+    services, sreops = made["services"], made["services"]["sreops"]
+    assert services.keys() == {"sreops", "docker-proxy"}
+    assert made["networks"]["yours"] == {"name": "monitoring", "ipam": {}, "external": True}
+    assert made["networks"]["docker-act"]["internal"] is True
+    assert sreops["networks"].keys() == {"yours", "docker-act"}
+    assert services["docker-proxy"]["networks"].keys() == {"docker-act"}
+    given = sreops["environment"]
+    assert given["SREOPS_WEBHOOK__TOKEN"].replace("$$", "$") == "w $HOME #"
+    assert (given["SREOPS_PORT"], given["SREOPS_DOCKER__HOST"]) == ("8080", "tcp://docker-proxy:2375")
+    assert given["SREOPS_LOKI__URL"] == "http://loki:3100"
+    allowed = services["docker-proxy"]["environment"]
+    assert {name for name in allowed if name.startswith("ALLOW_")} == {"ALLOW_ACT"}, "restart and start only"
+    [port] = sreops["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8080", 8080)
+    moved = json.loads(minimal(settings, PUBLISHED_PORT="10.0.0.1:80").stdout)["services"]["sreops"]["ports"][0]
+    assert (moved["host_ip"], moved["published"]) == ("10.0.0.1", "80")
+
+
+@pytest.mark.needs("compose")
+def test_the_network_must_be_named(tmp_path: Path) -> None:
+    settings = tmp_path / ".env"
+    settings.write_text("")
+    told = minimal(settings)
+    assert told.returncode != 0
+    assert "docker network ls" in told.stderr
+
+
 # --- Loki and Prometheus
 
 

@@ -113,6 +113,19 @@ def test_what_is_mounted_exists() -> None:
             assert source.startswith("/") or source in named or (ROOT / source).exists(), source
 
 
+def test_the_small_compose_file_runs_the_same_proxy_and_mounts_what_is_there() -> None:
+    small = read_yaml(DEPLOY / "compose.minimal.yaml")["services"]
+    assert small["docker-proxy"]["image"] == SERVICES["docker-proxy"]["image"]
+    assert small["docker-proxy"]["healthcheck"]["test"] == SERVICES["docker-proxy"]["healthcheck"]["test"]
+    for service in small.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        for source, _ in mounts(service):
+            assert source.startswith("/") or source == "sreops" or (DEPLOY / source).exists(), source
+    fixed = settings_of(small["sreops"]["environment"])
+    assert fixed["SREOPS_RUNBOOKS"] in dict(map(reversed, mounts(small["sreops"])))
+
+
 def test_no_secret_is_in_the_file() -> None:
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():

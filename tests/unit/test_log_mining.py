@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from development_cases import CASES
 from sreops.domain.evidence.evidence import LogLine
-from sreops.domain.evidence.log_mining import MASK, excerpt, mask, severity
+from sreops.domain.evidence.log_mining import MASK, entries, excerpt, mask, severity
 
 T0 = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 HOLMES = CASES / "holmesgpt"
@@ -127,6 +127,31 @@ def test_traces_of_interleaved_streams_do_not_mix():
     text = excerpt(lines, T0, 2000).text
     assert "ERROR first\n  at one" in text
     assert "ERROR second\n  at two" in text
+
+
+def test_a_frame_joins_its_own_entry_over_all_streams_of_its_container_and_not_a_line_of_long_ago():
+    mine, others = {"container": "pay"}, {"container": "cart"}
+    lines = [
+        line("cache warmed", 0, **mine, level="unknown"),
+        line("charge failed: NullPointerException", 37, **mine, level="error"),
+        line("cart is full, Exception", 37.0, **others, level="error"),
+        line("    at shop.Charge.run(Charge.java:7)", 37.001, **mine, level="unknown"),
+        line("    at shop.Main.main(Main.java:3)", 37.002, **mine, level="unknown"),
+        line("charged again", 37.5, **mine, level="info"),
+    ]
+    found = [entry.lines for entry in entries(lines)]
+    assert ["cache warmed"] in found
+    assert [
+        "charge failed: NullPointerException",
+        "    at shop.Charge.run(Charge.java:7)",
+        "    at shop.Main.main(Main.java:3)",
+    ] in found
+    assert ["cart is full, Exception"] in found
+
+
+def test_an_indented_line_of_long_after_is_an_entry_of_its_own():
+    lines = [line("started", 0, container="pay"), line("    banner", 5, container="pay")]
+    assert [entry.lines for entry in entries(lines)] == [["started"], ["    banner"]]
 
 
 def test_what_was_not_there_before_goes_before_what_always_was():

@@ -218,3 +218,10 @@ def test_any_glob_matches_or_is_refused_as_invalid(glob: str, text: str) -> None
 )  # fmt: skip
 def test_globs_match_whole_names(glob: str, text: str, holds: bool) -> None:
     assert glob_matches(glob, text) is holds
+
+
+def test_a_condition_on_a_label_holds_whether_its_name_is_written_with_dots_or_underscores() -> None:
+    dotted = runbook("dotted", when=When(labels={"service.name": ("rails*",)}))
+    assert [one.id for one in offered([dotted], [event(**{"service.name": "rails-web"})])] == ["dotted"]
+    assert [one.id for one in offered([dotted], [event(service_name="rails-web")])] == ["dotted"]
+    assert offered([dotted], [event(service_name="sidekiq")]) == ()

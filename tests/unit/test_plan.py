@@ -178,3 +178,35 @@ def test_an_alert_cannot_send_a_check_to_another_host(value: str) -> None:
 def test_a_path_cannot_climb(value: str) -> None:
     with pytest.raises(ValueRefused, match="climb"):
         fill_url("http://x/a/{{ labels.v }}/b", event(v=value))
+
+
+DOTTED = {"service.name": 'rails"} or vector(1) #', "k8s.container.name": "web"}
+
+
+@pytest.mark.parametrize(
+    "promql",
+    [
+        'up{job="{{ labels["service.name"] }}"}',
+        "up{job='{{ labels[\"service.name\"] }}'}",
+        "up{job=\"{{ labels['service.name'] }}\"}",
+        'up{job="{{ labels.service_name }}"}',
+    ],
+)
+def test_a_label_with_dots_is_filled_in_by_its_quoted_name_and_escaped_as_any_other(promql: str) -> None:
+    assert promql_faults(promql) == []
+    matchers = parse_selector(fill_promql(promql, event(**DOTTED)))
+    assert [(one.name, one.value) for one in matchers if one.name == "job"] == [("job", DOTTED["service.name"])]
+
+
+def test_a_dotted_label_in_a_url_is_encoded_and_a_missing_one_is_named() -> None:
+    url = 'http://web:80/{{ labels["k8s.container.name"] }}'
+    assert fill_url(url, event(**DOTTED)) == "http://web:80/web"
+    with pytest.raises(ValueRefused, match=r"label 'host\.name' is missing"):
+        fill_promql('up{a="{{ labels["host.name"] }}"}', event())
+
+
+@pytest.mark.parametrize(
+    "promql", ['up{a="{{ labels["x"y"] }}"}', 'up{a="{{ labels[x.y] }}"}', 'up{a="{{ labels["a" }}"}']
+)
+def test_a_template_that_is_no_quoted_name_is_a_fault(promql: str) -> None:
+    assert promql_faults(promql)

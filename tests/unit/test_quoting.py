@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sreops.domain.text.quoting import (
     is_quotable,
+    logql_fields,
     logql_selector,
-    logql_string,
     promql_duration,
     promql_selector,
     promql_string,
@@ -66,7 +66,6 @@ def selector(text: str) -> tuple[str, dict[str, str], str]:
 @example("\n`'\"\\\u2028\ufffd\x7f\U0001f600")
 def test_a_literal_reads_back_as_exactly_its_text_and_nothing_follows(value):
     assert go_string(promql_string(value)) == (value, "")
-    assert go_string(logql_string(value)) == (value, "")
 
 
 @given(st.dictionaries(names, quotable, min_size=1, max_size=5))
@@ -134,3 +133,19 @@ def test_patterns_of_ours_stand_beside_quoted_labels():
 
 def test_durations_are_whole_seconds_and_never_zero():
     assert [promql_duration(s) for s in (300.0, 0.2, 90.4)] == ["300s", "1s", "90s"]
+
+
+def test_a_dotted_name_is_quoted_for_prometheus_and_refused_for_loki():
+    assert promql_selector("up", {"service.name": "x", "job": "y"}, utf8=True) == 'up{job="y","service.name"="x"}'
+    assert promql_selector(None, {'a"b': "x"}, utf8=True) == '{"a\\"b"="x"}'
+    with pytest.raises(QueryRefused):
+        logql_selector({"service.name": "x"})
+    with pytest.raises(QueryRefused):
+        promql_selector("up", {"": "x"}, utf8=True)
+
+
+def test_patterns_alone_make_a_log_selector_and_fields_are_filters_with_their_values_quoted():
+    assert logql_selector({}, {"container": "/?x"}) == '{container=~"/?x"}'
+    assert logql_fields({"b": 'x"y', "a": "1"}) == ' | a="1" | b="x\\"y"'
+    with pytest.raises(QueryRefused):
+        logql_fields({'a="x" or b': "1"})

@@ -602,3 +602,19 @@ def test_foreign_events_are_brought_to_utc_or_refused():
 def test_any_bytes_on_a_topic_are_an_event_or_unreadable(value):
     with pytest.raises(RecordUnreadable):
         read_event(value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "proves"),
+    [
+        ("", True),
+        ("Error", False),
+        ("NoData", False),
+        ("NoData, KeepLast", False),
+        ("KeepLast", True),
+        ("Paused", False),
+    ],
+)
+def test_a_resolve_for_want_of_data_proves_no_recovery(reason, proves):
+    event = event_of({"alertname": "A"}, status="resolved", annotations={"grafana_state_reason": reason})
+    assert event.proves_recovery is proves

@@ -404,3 +404,22 @@ async def test_without_script_the_page_shows_and_decides_all_the_same(site: Site
     await page.locator(".decide [name=reason]").fill("no")
     await page.get_by_role("button", name="Reject").click()
     await expect(page.locator(".decided")).to_contain_text("rejected by ada")
+
+
+async def test_from_an_incident_it_is_shown_what_was_asked_and_what_is_missing(site: Site, store):
+    lease = await open_incident(store, now(), HOSTILE)
+    hostile = [
+        piece.model_copy(update={"finding": HOSTILE, "query": HOSTILE, "data": {"tried": [HOSTILE], "cure": HOSTILE}})
+        for piece in evidence_of("payments", now())
+    ]
+    await store.write(lease, Changes(evidence=hostile), now=now())
+    url, watched = await site()
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await page.get_by_role("link", name="What was asked").click()
+    await expect(page.locator("h1")).to_contain_text("What was asked about")
+    await expect(page.locator(".probe li")).to_have_count(5)  # container, logs, two metrics, and Grafana's gap
+    await expect(page.locator(".alertbox")).to_contain_text("logs, other")
+    await expect(page.locator(".probe")).to_contain_text("<script>document.title='owned'</script>")
+    assert await page.locator("main img, main script, main svg[onload]").count() == 0
+    assert watched.complaints == []

@@ -10,6 +10,7 @@ from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
+from sreops.adapters.trust import client_trust, write_bundle
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
 from sreops.app.analysts import build_analysts, build_extra_tools
@@ -43,7 +44,7 @@ def build_parts(
     clock = clock or SteadyClock()
     runbooks, shown = configured_runbooks(settings)
     log.info("runbooks.loaded", path=shown, count=len(runbooks))
-    assembly = Assembly()
+    assembly = Assembly(client_trust(settings.ca_file))
     assembly.built("event_log", event_log.health)
     assembly.built("store", store.health)
     assembly.built("clock", clock.health)
@@ -57,7 +58,7 @@ def build_parts(
         assembly.absent("notify", "SREOPS_NOTIFY__URLS", "nobody is told; the page has to be looked at")
     else:
         assembly.built("notify", partial(delivery_health, store, notifier, clock))
-    prober = HttpProber()
+    prober = HttpProber(trust=assembly.trust)
     assembly.closers.append(prober.aclose)
     tools = Tools(
         store=store,
@@ -91,14 +92,17 @@ def build_notifier(settings: Settings) -> Notifier | None:
         return None
     from sreops.adapters.notify.apprise import AppriseNotifier  # noqa: PLC0415  # loaded only where it is configured
 
-    return AppriseNotifier(settings.notify, settings.data_dir / "notify")
+    folder = settings.data_dir / "notify"
+    # what it starts knows one file of CAs only, and people are told over public services as well
+    bundle = write_bundle(settings.ca_file, folder / "trust.pem") if settings.ca_file is not None else None
+    return AppriseNotifier(settings.notify, folder, ca_file=bundle)
 
 
 def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
     if not (settings.gitlab.url and settings.gitlab.token and settings.gitlab.project):
         assembly.absent("gitlab", "SREOPS_GITLAB__URL, __TOKEN and __PROJECT", "incidents are kept locally")
         return None
-    issues = GitLabIssues(settings.gitlab)
+    issues = GitLabIssues(settings.gitlab, trust=assembly.trust)
     assembly.built("gitlab", issues.health, issues.aclose)
     return issues
 
@@ -107,6 +111,6 @@ def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
     if not settings.docker.host:
         assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
         return None
-    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)))
+    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)), trust=assembly.trust)
     assembly.built("docker", containers.health, containers.close)
     return containers

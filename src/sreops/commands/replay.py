@@ -4,6 +4,7 @@ import asyncio
 import json
 import tempfile
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from sreops.app import Running, running
@@ -13,7 +14,7 @@ from sreops.domain.alerts.subject import in_words
 from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.records.handover import closing
 from sreops.errors import PayloadRejected
-from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, Settings, load_settings
+from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, NotifySettings, Settings, load_settings
 from sreops.telemetry import configure_logging
 from sreops.web.alerts import to_records
 
@@ -44,6 +45,7 @@ def harmless(settings: Settings, directory: Path) -> Settings:
             "roles": ("bridge", "worker"),
             "kafka": KafkaSettings(),
             "gitlab": GitLabSettings(),
+            "notify": NotifySettings(),
             "docker": DockerSettings.model_validate(settings.docker.model_dump()),
         }
     )
@@ -65,13 +67,14 @@ async def _replay(settings: Settings, body: object, terminal: Terminal, timeout_
             terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
         for event in parsed.events:
             terminal.say(f"{event.alertname}: {in_words(event.subject)}")
-        await _inject(app, parsed.events)
-        ended = await _follow(app, len(parsed.events), terminal, timeout_s)
+        await inject(app, parsed.events)
+        ended = await follow(app, len(parsed.events), terminal, timeout_s)
         await _tell(app, terminal)
         return 0 if ended else 1
 
 
-async def _inject(app: Running, events: tuple[AlertEvent, ...]) -> None:
+async def inject(app: Running, events: Sequence[AlertEvent]) -> None:
+    """Put events on the topic of what is worked on, whatever their severity."""
     records = to_records(events, None)
     # sre-info is not worked on by default: a replay shows every alert's way
     critical = [type(record)("sre-critical", record.key, record.value, record.headers) for record in records]
@@ -79,13 +82,14 @@ async def _inject(app: Running, events: tuple[AlertEvent, ...]) -> None:
         await app.parts.event_log.append(critical, timeout_s=app.settings.ack_timeout_s)
 
 
-async def _follow(app: Running, count: int, terminal: Terminal, timeout_s: float) -> bool:
-    """Print thoughts as they come; return whether every incident ended in time."""
+async def follow(app: Running, count: int, terminal: Terminal | None, timeout_s: float) -> bool:
+    """Print thoughts as they come (without a terminal none); return whether every incident ended in time."""
     store, after, deadline = app.parts.store, 0, asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         for record in await store.records(after=after, kind="thought"):
             after = record.seq
-            terminal.say(f"{record.body.get('node', ''):>20}  {' '.join(str(record.body.get('text', '')).split())}")
+            if terminal is not None:
+                terminal.say(f"{record.body.get('node', ''):>20}  {' '.join(str(record.body.get('text', '')).split())}")
         backlog = await store.backlog(now=app.parts.tools.clock.now())
         incidents, _ = await store.incidents(limit=200)
         taken = sum(incident.event_count for incident in incidents)
@@ -94,7 +98,8 @@ async def _follow(app: Running, count: int, terminal: Terminal, timeout_s: float
         if app.broken.is_set():
             return False
         await asyncio.sleep(_LOOK_EVERY_S)
-    terminal.say(f"not at its end after {timeout_s:g} s")
+    if terminal is not None:
+        terminal.say(f"not at its end after {timeout_s:g} s")
     return False
 
 

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sreops.domain.alerts.subject import in_words
+from sreops.domain.evidence.probe import lacking, probed
 from sreops.errors import DecisionConflict
 from sreops.web.access import Access
 from sreops.web.answers import Refusal, read_form, validated
@@ -44,6 +46,7 @@ class Pages:
             Route("/fragment", guard(self.overview_fragment), methods=["GET"]),
             Route("/incidents/{incident_id}", guard(self.incident), methods=["GET"]),
             Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
+            Route("/incidents/{incident_id}/probe", guard(self.probe), methods=["GET"]),
             Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
             Route("/automation", guard(self.switch), methods=["POST"]),
             Route("/static/{name}", self._assets.answer, methods=["GET"]),
@@ -67,6 +70,13 @@ class Pages:
         """Show the parts of an incident that change, and its thoughts and actions after ``?after=``."""
         after = whole_number(request, "after", 0, least=0, most=_MAX_SEQ)
         return await self._show("incident_fragment.html", view=await self._view(request), after=after)
+
+    async def probe(self, request: Request) -> Response:
+        """Show what was asked about an incident's subject, where, and what is missing."""
+        incident = await self._store.incident(request.path_params["incident_id"])
+        asked = probed(await self._store.evidence(incident.id))
+        subject = in_words(incident.subject)
+        return await self._show("probe.html", incident=incident, subject=subject, asked=asked, lacking=lacking(asked))
 
     async def _show(self, template: str, status: int = 200, **values: Any) -> Response:
         report, automation = await asyncio.gather(self._checks.at_hand(), self._store.pause_state())
@@ -93,7 +103,7 @@ class Pages:
         firing = {incident.id for incident in handed_over}
         over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
         return {
-            "still_open": still_open,
+            "still_open": sorted(still_open, key=lambda one: one.storm_name is None),  # storms on top
             "more_open": more is not None,
             "handed_over": handed_over[:SHOWN_OPEN],
             "more_handed_over": len(handed_over) > SHOWN_OPEN,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -46,10 +47,12 @@ _IMAGE = re.compile(
 class DockerContainers:
     """Implements ports.Containers over the one engine that ``SREOPS_DOCKER__HOST`` names; connects when first used."""
 
-    def __init__(self, settings: DockerSettings, place: OwnPlace | None = None) -> None:
+    def __init__(
+        self, settings: DockerSettings, place: OwnPlace | None = None, *, trust: ssl.SSLContext | None = None
+    ) -> None:
         if not settings.host:
             raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
-        self._engine = Engine(settings.host)
+        self._engine = Engine(settings.host, trust)
         self._timeout_s = settings.timeout_s
         self._peer_labels = settings.peer_labels
         self._place = place or OwnPlace()
@@ -279,7 +282,7 @@ class DockerContainers:
         try:
             version = await self._engine.version(timeout_s=min(self._timeout_s, 5.0))
         except (EngineUnavailable, EngineRefused) as exc:
-            return Health("down", str(exc), "start the engine, or correct SREOPS_DOCKER__HOST")
+            return Health("down", str(exc), exc.cure or "start the engine, or correct SREOPS_DOCKER__HOST")
         return Health("up", f"engine {str(version.get('Version'))[:40]}, API {version['ApiVersion']}")
 
     async def _scale_once(self, service_id: str, replicas: int, deadline: float) -> None:

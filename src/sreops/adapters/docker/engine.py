@@ -14,6 +14,7 @@ aiodocker folds "refused to connect" and "hung up after the request" into status
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from sreops.adapters.answers import ENCODING_ASKED, MAX_ERROR_BYTES, Turns, encoding_fault, read_aside, read_json
+from sreops.adapters.trust import handshake_cure
 from sreops.domain.text.redaction import one_line
 from sreops.domain.text.urls import without_userinfo, without_userinfo_in
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
@@ -77,7 +79,8 @@ class Engine:
     Neither ``DOCKER_HOST`` nor a Docker context nor ``DOCKER_TLS_VERIFY`` changes where requests go.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, trust: ssl.SSLContext | None = None) -> None:
+        self._trust = trust
         self.shown = without_userinfo(host)
         self._url, self._socket = _address(host)
         self.name = "" if self._socket else urlsplit(host).hostname or ""
@@ -163,7 +166,7 @@ class Engine:
             connector: aiohttp.BaseConnector = (
                 aiohttp.UnixConnector(self._socket, force_close=True)
                 if self._socket is not None
-                else aiohttp.TCPConnector(force_close=True)
+                else aiohttp.TCPConnector(force_close=True, ssl=self._trust or True)
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -226,7 +229,8 @@ class Engine:
             return _answered(where, exc.status, exc.message, acts=acts)
         cause = exc.__context__ if isinstance(exc, DockerError) else exc
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {_cure(cause)}")
+            cure = _cure(cause)
+            return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {cure}", cure=cure)
         if isinstance(cause, aiohttp.InvalidURL | _Redirected):
             told = without_userinfo_in(_reason(cause))
             return EngineRefused(f"{where}: {told}; check SREOPS_DOCKER__HOST")
@@ -271,6 +275,9 @@ def _broken(exc: BaseException | None) -> str:
 
 
 def _cure(exc: BaseException) -> str:
+    failed = handshake_cure(exc)
+    if failed:
+        return failed
     inner = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else None
     if isinstance(inner, PermissionError):
         return "this user may not use the socket: add it to the socket's group"

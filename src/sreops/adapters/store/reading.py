@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     exists,
     func,
     insert,
@@ -27,7 +28,6 @@ from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import (
-    endings,
     evidence,
     heartbeat,
     inbox,
@@ -40,7 +40,7 @@ from sreops.adapters.store.tables import (
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
-from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.incidents.incident import Incident, IncidentStatus, Reason
 from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
 from sreops.errors import PayloadRejected, StoreUnavailable
 from sreops.ports import Backlog, Health, Recorded
@@ -115,12 +115,13 @@ class Reading(Part):
         return await self._db.read(page)
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
-        """Return incidents that were handed to people and of which not every alert has resolved, newest first."""
+        """Return incidents that were handed to people and of which an alert still fires: storms, then the newest."""
+        is_storm = and_(incidents.c.reason == Reason.storm.value, incidents.c.storm_id.is_(None))
         fires = exists().where(incident_alerts.c.incident_id == incidents.c.id, incident_alerts.c.ended_at.is_(None))
         query = (
             select(incidents)
             .where(incidents.c.status == IncidentStatus.escalated, fires)
-            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .order_by(case((is_storm, 0), else_=1), incidents.c.opened_at.desc(), incidents.c.id.desc())
             .limit(max(1, min(limit, MAX_PAGE)))
         )
         return await self._db.read(lambda connection: incidents_of(connection, connection.execute(query).all()))
@@ -199,14 +200,6 @@ class Reading(Part):
             )
 
         return await self._db.read(count)
-
-    async def ended_counts(self) -> Mapping[tuple[str, str], int]:
-        """Count ended episodes by (status, resolution or reason); a refire takes nothing back."""
-        how = func.coalesce(endings.c.resolution, endings.c.reason, "")
-        query = select(endings.c.status, how.label("how"), func.count().label("n")).group_by(endings.c.status, how)
-        return await self._db.read(
-            lambda connection: {(row.status, row.how): row.n for row in connection.execute(query)}
-        )
 
     async def needs_counts(self, *, now: datetime) -> Mapping[Need, int]:
         """Count the incidents that need a person, by what they need."""

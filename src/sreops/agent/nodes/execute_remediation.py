@@ -10,9 +10,12 @@ from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
+from sreops.domain.incidents.joins import REJOIN_TIMER
 from sreops.domain.remediation.policy import Verdict
 from sreops.domain.remediation.verification import already_met
 from sreops.domain.runbooks.runbook import Plan
+
+_FOR_A_NEW_ANALYSIS_S = 30.0  # the store begins it within a second or two; until then nothing is done
 
 
 async def execute_remediation(visit: Visit) -> State:
@@ -57,6 +60,11 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
         return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), "slot")
     if not first:
         return State()
+    due_at = visit.incident.rejoin_at
+    if due_at is not None and due_at <= visit.now() and not approved:
+        visit.think("Somebody has joined since the analysis: it is made again before anything is done")
+        await visit.write()
+        return waiting(visit.now() + timedelta(seconds=_FOR_A_NEW_ANALYSIS_S), REJOIN_TIMER)
     baseline = await look(visit, plan)
     if baseline.nothing_fires:
         return State(outcome=resolved(Resolution.recovered, "no alert of the incident fires any more"), wait_until=None)

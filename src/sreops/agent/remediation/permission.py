@@ -52,6 +52,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             event_received_at=event.received_at,
             approved=approved,
             second_proof=proof,
+            effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )
     return Permission(decision, trouble, proof)

@@ -8,8 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sreops.domain.alerts.subject import Subject, subject_as_sent
 
-RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries"})
-"""Grafana states these in ``grafana_state_reason`` when a resolve says nothing about recovery."""
+RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries", "Error", "NoData"})
+"""Grafana states these in ``grafana_state_reason``, also joined ("NoData, KeepLast"), if a resolve proves nothing."""
 
 
 _set = object.__setattr__
@@ -88,12 +88,19 @@ class AlertEvent(BaseModel):
         """The alert's name, or the service where it has none."""
         return self.labels.get("alertname") or self.service
 
+    def label(self, name: str) -> str | None:
+        """Return a label's value, None where there is none; a dot in a name is the same as an underscore."""
+        value = self.labels.get(name)
+        if value is None:
+            plain = name.replace(".", "_")
+            value = next((text for other, text in self.labels.items() if other.replace(".", "_") == plain), None)
+        return value
+
     @property
     def proves_recovery(self) -> bool:
         """Whether this is a resolve that speaks of recovery, not of an edited or deleted rule."""
-        return (
-            self.status is AlertStatus.resolved
-            and self.annotations.get("grafana_state_reason", "") not in RESOLVE_REASONS_WITHOUT_PROOF
+        return self.status is AlertStatus.resolved and RESOLVE_REASONS_WITHOUT_PROOF.isdisjoint(
+            part.strip() for part in self.annotations.get("grafana_state_reason", "").split(",")
         )
 
     def age_s(self, now: datetime) -> float:

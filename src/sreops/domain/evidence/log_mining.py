@@ -84,6 +84,7 @@ class _Entry:
     at: datetime
     source: str
     lines: list[str]
+    until: datetime
 
 
 @dataclass
@@ -139,6 +140,16 @@ def _source(labels: dict[str, str]) -> str:
     return next((labels[name] for name in _SOURCE_LABELS if labels.get(name)), "")
 
 
+_Labels = tuple[tuple[str, str], ...]
+_FRAME_WITHIN = timedelta(seconds=1)
+_OF_STREAMS = frozenset({"level", "detected_level", "severity", "severity_text", "stream", "source", "filename"})
+"""Labels that part the streams of one container."""
+
+
+def _container_of(labels: dict[str, str]) -> _Labels:
+    return tuple(sorted((name, value) for name, value in labels.items() if name not in _OF_STREAMS))
+
+
 def _continues(text: str, entry: _Entry) -> bool:
     """Say whether a line belongs to the entry before it: indented, a stack frame, or a traceback's last line."""
     if len(entry.lines) >= _ENTRY_LINES:
@@ -156,20 +167,42 @@ def _continues(text: str, entry: _Entry) -> bool:
     )
 
 
+def _continued(text: str, at: datetime, streams: dict[_Labels, _Entry], stream: _Labels) -> _Entry | None:
+    """Return the entry that a line continues: a trace that is told, else the line of an error, else its stream's."""
+    looks_so = text[:1] in (" ", "\t") or text.startswith(_CONTINUES)
+    if not looks_so and all(len(one.lines) == 1 for one in streams.values()):
+        return None
+    near = [one for one in streams.values() if at - one.until <= _FRAME_WITHIN and _continues(text, one)]
+    if len(near) < 2:
+        return near[0] if near else None
+    own = streams.get(stream)
+    return max(near, key=lambda one: (len(one.lines) > 1, severity(one.lines[-1]) >= 3, one is own, one.until))
+
+
 def entries(lines: Iterable[LogLine]) -> Iterator[_Entry]:
-    """Join continuation lines with the entry that they continue, stream by stream; oldest first within each."""
-    open_entries: dict[tuple[tuple[str, str], ...], _Entry] = {}
+    """Join continuation lines with the entry that they continue: of the same container, at most a second before.
+
+    Over all of its streams: levels that a shipper detects part a trace's first line from its frames, and the line
+    before them in their own stream may be of long ago.
+    """
+    open_entries: dict[_Labels, dict[_Labels, _Entry]] = {}  # by container, by stream
+    labels: dict[str, str] | None = None
+    streams: dict[_Labels, _Entry] = {}
+    stream: _Labels = ()
     for line in lines:
-        stream = tuple(line.labels.items())
+        if line.labels is not labels:  # the lines of a stream mostly share theirs
+            labels, stream = line.labels, tuple(line.labels.items())
+            streams = open_entries.setdefault(_container_of(labels), {})
         text = strip_ansi(line.text)
-        entry = open_entries.get(stream)
-        if entry is not None:
-            if _continues(text, entry):
-                entry.lines.append(text)
-                continue
-            yield entry
-        open_entries[stream] = _Entry(line.at, _source(line.labels), [text])
-    yield from open_entries.values()
+        if streams and (entry := _continued(text, line.at, streams, stream)) is not None:
+            entry.lines.append(text)
+            entry.until = line.at
+            continue
+        if stream in streams:
+            yield streams[stream]
+        streams[stream] = _Entry(line.at, _source(line.labels), [text], line.at)
+    for streams in open_entries.values():
+        yield from streams.values()
 
 
 def templates(lines: Iterable[LogLine], alert_at: datetime, *, baseline_until: datetime) -> list[Template]:

@@ -6,10 +6,9 @@ Untrusted text goes through the issue adapter's neutralising again; here it is o
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Incident, Reason
-from sreops.domain.incidents.storms import in_words
+from sreops.domain.incidents.incident import Incident, Reason, Storm
 
 NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
@@ -35,10 +34,10 @@ NEXT_STEPS: Mapping[Reason, str] = {
 """What a person needs to do next, for every reason of an escalation."""
 
 
-def title(event: AlertEvent, storm: Mapping[str, str] | None = None) -> str:
-    """Return the issue's title, at most 255 characters; ``storm``: what the alerts that are gathered there share."""
+def title(event: AlertEvent, storm: Storm | None = None, members: int = 1) -> str:
+    """Return the issue's title, at most 255 characters; ``storm``: that which the incident is."""
     if storm is not None:
-        return f"[{event.severity.value}] Storm of alerts: {in_words(storm)}"[:255]
+        return f"[{event.severity.value}] Storm: {storm.name(members)}"[:255]
     return f"[{event.severity.value}] {event.service}: {event.alertname}"[:255]
 
 
@@ -153,7 +152,3 @@ def fenced(text: str) -> str:
         longest = max(longest, run)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
-
-
-SEVERITY_RANK: Mapping[Severity, int] = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
-"""Critical first."""

@@ -84,6 +84,7 @@ class PolicyInput(BaseModel):
     event_received_at: AwareDatetime
     approved: bool = False  # a person has approved exactly this plan
     second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
+    effects_before: int = 0  # in earlier episodes of this incident
 
 
 class Wishes(BaseModel):
@@ -244,6 +245,8 @@ def _asks(given: PolicyInput) -> list[str]:
         reasons.append("the runbook's autonomy is supervised")
     if (wish := _wish(given)) not in ("investigate", "remediate"):
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
+    if given.effects_before:
+        reasons.append("something was done for this incident before, and after that nothing acts alone")
     age_s = (given.now - given.event_received_at).total_seconds()
     if not given.second_proof:
         reasons.append(

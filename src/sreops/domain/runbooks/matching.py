@@ -209,7 +209,9 @@ def _one_alert_matches(when: When, event: AlertEvent) -> bool:
         return False
     if when.subject and not _subject_matches(when.subject, event):
         return False
-    return all(name in event.labels and _any_glob(globs, event.labels[name]) for name, globs in when.labels.items())
+    return all(
+        (value := event.label(name)) is not None and _any_glob(globs, value) for name, globs in when.labels.items()
+    )
 
 
 def _subject_matches(when: SubjectGlobs, event: AlertEvent) -> bool:

@@ -14,14 +14,16 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.text.quoting import is_quotable, promql_string, regex_literal
 
 _TEMPLATE = re.compile(r"\{\{(?P<inside>[^{}\n]{0,200})(?P<end>\}\})?")
-_NAME = re.compile(r"service|alertname|labels\.([a-zA-Z_][a-zA-Z0-9_]*)")
+_NAME = re.compile(
+    r"service|alertname|labels\.(?P<plain>[a-zA-Z_][a-zA-Z0-9_]*)|labels\[(?P<quote>[\"'])(?P<quoted>[^\"'\\\]]+)(?P=quote)\]"
+)
 _MATCHER = re.compile(r"(=~|!~|!=|=)\s*$")
 _COMMENT = re.compile(r"#[^\n]*")
 _HOST_PART = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 MAX_VALUE_CHARS = 500
 
-KNOWN = "{{ service }}, {{ alertname }}, {{ labels.NAME }}"
+KNOWN = '{{ service }}, {{ alertname }}, {{ labels.NAME }}, {{ labels["NAME"] }}'
 
 
 class ValueRefused(ValueError):
@@ -98,8 +100,9 @@ def lookup(name: str, event: AlertEvent) -> str:
     elif name == "alertname":
         value, what = event.labels.get("alertname", ""), "label 'alertname'"
     else:
-        label = name.removeprefix("labels.")
-        value, what = event.labels.get(label, ""), f"label {label!r}"
+        found = _NAME.fullmatch(name)
+        label = (found["plain"] or found["quoted"]) if found else name
+        value, what = event.label(label) or "", f"label {label!r}"
     if not value:
         raise ValueRefused(f"{what} is missing on the alert, and '{{{{ {name} }}}}' needs it")
     if len(value) > MAX_VALUE_CHARS:
@@ -198,6 +201,9 @@ def _literal_end(promql: str, start: int) -> int:
     kind = promql[start]
     at = start + 1
     while at < len(promql):
+        if promql.startswith("{{", at) and (template := _TEMPLATE.match(promql, at)) and template["end"]:
+            at = template.end()  # the quotes of {{ labels["service.name"] }} are the template's
+            continue
         if promql[at] == kind:
             return at
         if kind != "`" and promql[at] == "\\":

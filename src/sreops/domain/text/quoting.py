@@ -45,11 +45,6 @@ def promql_string(value: str) -> str:
     return _go_string(value)
 
 
-def logql_string(value: str) -> str:
-    """Return the text as a LogQL string literal; raises QueryRefused for NUL and lone surrogates."""
-    return _go_string(value)
-
-
 def regex_literal(value: str) -> str:
     """Return an RE2 pattern that matches exactly this text; quote it afterwards, so that backslashes double."""
     return re.escape(value)
@@ -60,25 +55,34 @@ def promql_duration(seconds: float) -> str:
     return f"{max(1, round(seconds))}s"
 
 
-def _matchers(labels: Mapping[str, str], patterns: Mapping[str, str]) -> str:
+def _matchers(labels: Mapping[str, str], patterns: Mapping[str, str], *, any_name: bool = False) -> str:
     parts = []
     for operator, wanted in (("=", labels), ("=~", patterns)):
         for name, value in sorted(wanted.items()):
-            if not is_label_name(name):
+            if not is_label_name(name) and not (any_name and name):
                 # Leaving the matcher out would widen the query to what nobody asked about.
                 raise QueryRefused(f"{name!r} is no label name ([a-zA-Z_][a-zA-Z0-9_]*): a selector cannot use it")
-            parts.append(f"{name}{operator}{_go_string(value)}")
+            shown = name if is_label_name(name) else _go_string(name)
+            parts.append(f"{shown}{operator}{_go_string(value)}")
     return "{" + ",".join(parts) + "}"
 
 
-def logql_selector(labels: Mapping[str, str]) -> str:
-    """Return ``{name="value",…}``, sorted by name; raises QueryRefused where Loki would.
+def logql_selector(labels: Mapping[str, str], patterns: Mapping[str, str] | None = None) -> str:
+    """Return ``{name="value",…}``, sorted by name; ``patterns`` are RE2 matchers that we wrote ourselves.
 
-    Loki wants one matcher at least that cannot match the empty string.
+    Raises QueryRefused where Loki would: it wants one matcher at least that cannot match the empty string, and takes
+    no names with dots.
     """
-    if not any(labels.values()):
+    if not any(labels.values()) and not patterns:
         raise QueryRefused(f"a LogQL selector needs a label with a value; got {dict(labels)!r}")
-    return _matchers(labels, {})
+    return _matchers(labels, patterns or {})
+
+
+def logql_fields(fields: Mapping[str, str]) -> str:
+    """Return filters on fields, of structured metadata or of a parsed line: each has exactly this value."""
+    if wrong := next((name for name in fields if not is_label_name(name)), None):
+        raise QueryRefused(f"{wrong!r} is no name of a field ([a-zA-Z_][a-zA-Z0-9_]*): a filter cannot use it")
+    return "".join(f" | {name}={_go_string(value)}" for name, value in sorted(fields.items()))
 
 
 def logql_filters(contains: Sequence[str], excludes: Sequence[str] = ()) -> str:
@@ -92,15 +96,18 @@ def is_metric_name(name: str) -> bool:
     return _METRIC_NAME.fullmatch(name) is not None
 
 
-def promql_selector(metric: str | None, labels: Mapping[str, str], *, patterns: Mapping[str, str] | None = None) -> str:
+def promql_selector(
+    metric: str | None, labels: Mapping[str, str], *, patterns: Mapping[str, str] | None = None, utf8: bool = False
+) -> str:
     """Return ``metric{name="value",…}``, sorted by name; ``patterns`` are RE2 matchers that we wrote ourselves.
 
+    ``utf8`` quotes names with dots, which Prometheus understands from 3.0 on: only for servers that have such names.
     Raises QueryRefused for names that are none, and where Prometheus would refuse the selector as too wide.
     """
     if metric is None:
         if not any(labels.values()):
             raise QueryRefused(f"a PromQL selector needs a metric or a label with a value; got {dict(labels)!r}")
-        return _matchers(labels, patterns or {})
+        return _matchers(labels, patterns or {}, any_name=utf8)
     if _METRIC_NAME.fullmatch(metric) is None:
         raise QueryRefused(f"{metric!r} is no metric name ([a-zA-Z_:][a-zA-Z0-9_:]*): a selector cannot use it")
-    return metric + (_matchers(labels, patterns or {}) if labels or patterns else "")
+    return metric + (_matchers(labels, patterns or {}, any_name=utf8) if labels or patterns else "")

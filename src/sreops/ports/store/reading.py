@@ -48,7 +48,7 @@ class Reading(Protocol):
         ...
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
-        """Return incidents that were handed to people and of which not every alert has resolved, newest first."""
+        """Return incidents that were handed to people and of which an alert still fires: storms, then the newest."""
         ...
 
     async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
