@@ -191,12 +191,12 @@ class World:
         return await self._send(group, url, headers)
 
     async def _clear_what_is_over(self) -> None:
-        """Let Grafana's alertmanager forget what its rule, once seen to fire for the service, fires for no more."""
+        """Let Grafana's alertmanager forget what its rule, once its condition held for the service, has no alert of."""
         burning: set[str] = set()
         while True:
-            firing = {_place(alert.labels) for alert in self.prometheus.alerts() if alert.state == "firing"}
+            active = {_place(alert.labels) for alert in self.prometheus.alerts()}
             for fingerprint, known in list(self._known_to_grafana.items()):
-                if _place(known.labels) in firing:
+                if _place(known.labels) in active:
                     burning.add(fingerprint)
                 elif fingerprint in burning and self.grafana is not None:
                     burning.discard(fingerprint)
