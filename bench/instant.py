@@ -124,9 +124,6 @@ class InstantWorld:
     async def find(self, name: str, **_: Any) -> ContainerState | None:
         return self._state(name)
 
-    async def all_of(self, name: str, **_: Any) -> Sequence[ContainerState]:
-        return [self._state(name)]
-
     async def neighbours(self, *_: Any, **__: Any) -> Sequence[ContainerState]:
         return ()
 

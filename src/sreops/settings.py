@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -37,11 +38,13 @@ from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
+from sreops.domain.records.person import Role
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (
     Brokers,
     EngineAddress,
+    EngineName,
     HttpUrl,
     NamedFile,
     Names,
@@ -120,13 +123,33 @@ class GitLabSettings(BaseModel):
 
 
 class DockerSettings(BaseModel):
-    """The one container engine that sreops may act on; none is discovered."""
+    """The container engines that sreops may act on; none is discovered.
+
+    ``hosts`` gives each a name, and the host of an alert picks one; ``host`` is the nameless one.
+    """
 
     host: EngineAddress = None  # unix:///var/run/docker.sock, tcp://proxy:2375; none is ever discovered
+    hosts: dict[EngineName, EngineAddress] = {}  # several engines: JSON of host name and address
     timeout_s: float = Field(30.0, gt=0)  # of one request that only looks
     stop_timeout_s: int = Field(10, ge=0)  # for containers that do not say their own
     settle_margin_s: float = Field(15.0, ge=0)  # how long a lost answer may still come true
     peer_labels: tuple[str, ...] = ("app.kubernetes.io/part-of",)  # containers with the same value are peers
+
+    @field_validator("hosts")
+    @classmethod
+    def _each_its_own(cls, value: dict[str, str | None], given: ValidationInfo) -> dict[str, str | None]:
+        """Refuse two names for one engine: what is counted by target would be counted twice."""
+        if nowhere := sorted(name for name, address in value.items() if not address):
+            raise ValueError(f"{', '.join(nowhere)}: give an address, as in unix:///var/run/docker.sock")
+        addresses = [address.rstrip("/") for address in (*value.values(), given.data.get("host")) if address]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("two names, or SREOPS_DOCKER__HOST and a name, have one address: name each engine once")
+        return value
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The names of the engines that are configured; the nameless one is empty, and comes first."""
+        return (*([""] if self.host else []), *self.hosts)
 
 
 class LLMSettings(BaseModel):
@@ -206,6 +229,31 @@ class WebhookSettings(BaseModel):
     def configured(self) -> bool:
         """Whether any credential is set."""
         return bool(self.token or self.hmac_secret or (self.basic_user and self.basic_password))
+
+
+class OidcSettings(BaseModel):
+    """People sign in by OpenID Connect; ``roles`` gives a group's members a role, nobody without one gets in."""
+
+    issuer: HttpUrl = None
+    client_id: str = ""
+    client_secret: OptionalSecret = None
+    claim: str = "groups"
+    roles: dict[str, Role] = {}
+    session_s: float = Field(8 * 3600.0, gt=0)  # groups are read at sign-in: a change shows after so long at most
+    timeout_s: float = Field(10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = {
+            "ISSUER": self.issuer,
+            "CLIENT_ID": self.client_id,
+            "CLIENT_SECRET": self.client_secret,
+            "ROLES": self.roles,
+        }
+        missing = [f"SREOPS_OIDC__{name}" for name, value in given.items() if not value]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"{', '.join(missing)}: missing; sign-in by OpenID Connect needs all four")
+        return self
 
 
 class VerifySettings(BaseModel):
@@ -381,6 +429,7 @@ class Settings(BaseSettings):
     llm: LLMSettings = LLMSettings()
     mcp: McpSettings = McpSettings()
     webhook: WebhookSettings = WebhookSettings()
+    oidc: OidcSettings = OidcSettings()
     verify: VerifySettings = VerifySettings()
     policy: PolicySettings = PolicySettings()
     correlation: CorrelationSettings = CorrelationSettings()

@@ -86,18 +86,13 @@ def _to_7(connection: Connection) -> None:
 
 
 def _to_8(connection: Connection) -> None:
-    """Who has signed in, and with what: sessions, browsers on their way to the provider, API tokens."""
+    """Who has signed in: sessions of browsers, and API tokens."""
     connection.exec_driver_sql(
         "CREATE TABLE sessions (key TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL, proven_by TEXT NOT NULL, "
         "made_with TEXT NOT NULL, began_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (key))"
     )
     connection.exec_driver_sql("CREATE INDEX ix_sessions_expires ON sessions (expires_at)")
     connection.exec_driver_sql("CREATE INDEX ix_sessions_account ON sessions (account)")
-    connection.exec_driver_sql(
-        "CREATE TABLE sign_ins (state TEXT NOT NULL, browser TEXT NOT NULL, nonce TEXT NOT NULL, "
-        "verifier TEXT NOT NULL, target TEXT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (state))"
-    )
-    connection.exec_driver_sql("CREATE INDEX ix_sign_ins_expires ON sign_ins (expires_at)")
     connection.exec_driver_sql(
         "CREATE TABLE api_tokens (token_id TEXT NOT NULL, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL, "
         "account TEXT NOT NULL, role TEXT NOT NULL, created_by TEXT NOT NULL, created_at BIGINT NOT NULL, "

@@ -392,18 +392,6 @@ sessions = Table(
     Index("ix_sessions_account", "account"),
 )
 
-sign_ins = Table(
-    "sign_ins",  # browsers that were sent to the OpenID Connect provider and are not back
-    metadata,
-    Column("state", PlainText, primary_key=True),
-    Column("browser", PlainText, nullable=False),  # SHA-256 of its cookie
-    Column("nonce", PlainText, nullable=False),
-    Column("verifier", PlainText, nullable=False),
-    Column("target", PlainText, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Index("ix_sign_ins_expires", "expires_at"),
-)
-
 api_tokens = Table(
     "api_tokens",  # of persons and services; revoked ones stay, for the account of who did what
     metadata,

@@ -42,7 +42,7 @@ async def _suspected(visit: Visit, step: PlannedStep) -> Suspected | None:
     if not isinstance(seen, ContainerState):
         return Suspected(names=names_of(seen))
     now, redactor = visit.now(), visit.tools.redactors.of(visit.incident.id)
-    events = await events_of(visit.tools, seen.name)
+    events = await events_of(visit.tools, seen.name, engine=seen.engine)
 
     def told(some: Sequence[object]) -> ContainerEvents:
         return ContainerEvents.model_validate({"query": "", "events": tuple(some)})

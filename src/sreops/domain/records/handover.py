@@ -8,7 +8,7 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Incident, Reason, Storm
+from sreops.domain.incidents.incident import Incident, IncidentAlert, Reason, Storm
 
 NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
@@ -26,7 +26,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.analysis_failed: "No analysis could be made. Investigate from the evidence below.",
     Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
     Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
-    Reason.refired: "It came back after it was resolved: the remedy does not last. Look behind it.",
+    Reason.refired: "It comes back: whatever was done, or happened by itself, does not last. Look behind it.",
     Reason.storm: "Many alerts came at once. Look for what they share.",
     Reason.timed_out: "The incident took too long. See where it stood below.",
     Reason.internal_error: "sreops failed while working on this. Investigate by hand, and report the error.",
@@ -67,8 +67,12 @@ def closing(
     evidence: Sequence[Evidence],
     decision: Mapping[str, Any] | None,
     missing: Mapping[str, str],
+    alerts: Sequence[IncidentAlert] = (),
 ) -> str:
-    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure."""
+    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure.
+
+    ``alerts``: those of the incident, what fires before what does not, the worst first.
+    """
     ended = outcome.get("resolution") or outcome.get("reason")
     lines = [
         f"## {'Resolved' if outcome.get('end') == 'resolved' else 'Escalated'}: {ended}",
@@ -82,6 +86,7 @@ def closing(
                 "",
                 f"Runbook {_code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
             ]
+    lines += ["", "### Alerts", "", *_alerts(incident, alerts)] if alerts else []
     lines += ["", "### Cause", "", *_cause(incident)]
     lines += ["", "### What was done", "", *_done(incident)]
     lines += ["", "### What was seen", "", *_seen(evidence), *_read((decision or {}).get("warnings", ()))]
@@ -96,6 +101,17 @@ def closing(
     if missing and outcome.get("end") == "escalated":
         lines += ["", "### What was missing", "", *[f"- {name}: {cure}" for name, cure in sorted(missing.items())]]
     return "\n".join(lines)
+
+
+def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:
+    """Say of each alert whether it fires: none ends with an incident whose end says nothing about it."""
+    lines = []
+    for alert in alerts:
+        severity = f" ({alert.severity.value})" if alert.severity else ""
+        state = "still fires" if alert.ended_at is None else f"was resolved at {alert.ended_at.isoformat()}"
+        lines.append(f"- {_code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
+    more = len(incident.fingerprints) - len(alerts)
+    return [*lines, *([f"- … and {more} more"] if more > 0 else [])]
 
 
 def _cause(incident: Incident) -> list[str]:

@@ -227,7 +227,8 @@ def _died(first: Pulse, later: Pulse) -> str:
         return f"{later.target} died and was restarted {times}by the engine since the effect"
     if later.started_at != first.started_at:
         return f"{later.target} was started anew since the effect"
-    deaths = [at for at in later.died_at if first.started_at is None or at > first.started_at]
+    fresh = set(later.died_at) - set(first.died_at)
+    deaths = [at for at in fresh if first.started_at is None or at > first.started_at]
     if deaths and later.vital is not Vital.done:
         return f"{later.target} died at {max(deaths):%H:%M:%S} UTC, since the effect"
     return ""
