@@ -124,6 +124,12 @@ class InstantWorld:
     async def find(self, name: str, **_: Any) -> ContainerState | None:
         return self._state(name)
 
+    async def matching(self, name: str, *_: Any, **__: Any) -> Sequence[ContainerState]:
+        return [self._state(name)]
+
+    async def standing(self, identity: str, **_: Any) -> Sequence[ContainerState]:
+        return [self._state(identity.rpartition("/")[2])]
+
     async def neighbours(self, *_: Any, **__: Any) -> Sequence[ContainerState]:
         return ()
 

@@ -57,7 +57,7 @@ def _standard(visit: Visit, plan: Plan, since: datetime) -> Standard:
     }
     return Standard(
         conditions=plan.verify,
-        targets=tuple(dict.fromkeys(step.target for step in plan.steps if step.action.disruptive)),
+        targets=tuple(dict.fromkeys(step.target for step in plan.steps if step.action.on_engine)),
         left_as=left_as,
         since=since,
         settle_s=visit.tools.settings.verify.settle_s,

@@ -190,9 +190,11 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     if outcome is EffectOutcome.failed and not step.may_fail:
         return await give_up(visit, step, Reason.step_failed, text)
     # what is compared with later: a death between the effect and the first poll shows against this look
-    pulse = await target_pulse(visit.tools, step)
+    left_as = dict(visit.state.get("left_as", {}))
+    pulse = await target_pulse(visit.tools, step) if step.action.on_engine else None
     now = visit.now().isoformat()
-    left_as = {**visit.state.get("left_as", {}), step.target: {"at": now, "pulse": pulse.model_dump(mode="json")}}
+    if pulse is not None:
+        left_as[step.target] = {"at": now, "pulse": pulse.model_dump(mode="json")}
     return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=now, left_as=left_as, wait_until=None)
 
 

@@ -19,7 +19,7 @@ from sreops.telemetry import log
 
 async def pulses(visit: Visit, plan: Plan) -> tuple[Pulse, ...]:
     """Take the pulses of the plan's targets, and of the alerted service where it is none of them."""
-    steps = {step.target: step for step in plan.steps if step.action.disruptive}
+    steps = {step.target: step for step in plan.steps if step.action.on_engine}
     found = [await target_pulse(visit.tools, step) for step in steps.values()]
     known = {pulse.id for pulse in found if pulse.id}
     # one that is there under two names is one target, with the stricter demand

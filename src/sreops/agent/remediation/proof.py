@@ -36,7 +36,7 @@ async def second_proof(visit: Visit, plan: Plan) -> tuple[str, ...]:
 
 
 async def _suspected(visit: Visit, step: PlannedStep) -> Suspected | None:
-    seen = await find_target(visit.tools, step)
+    seen = await find_target(visit.tools, step) if step.action.on_engine else None
     if seen is None:
         return None
     if not isinstance(seen, ContainerState):
