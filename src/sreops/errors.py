@@ -14,11 +14,14 @@
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
     │   ├── ToolUnavailable
+    │   ├── IdentityUnavailable    the OpenID Connect provider did not answer usably: nobody can sign in by it now
     │   └── AnalystUnavailable
     ├── Refused                    it answered, and said no: asking again the same way is useless
     │   ├── EventLogRefused        a record too large for the log: it would never be taken
     │   ├── QueryRefused
     │   ├── IssuesRefused
+    │   │   └── IssueGone          a person has deleted the issue: another takes its place
+    │   ├── SignInRefused          what a browser came back with proves nothing
     │   ├── EngineRefused
     │   │   └── TargetAmbiguous    several containers have this name: a person chooses
     │   └── AnalystRefused
@@ -124,6 +127,10 @@ class ToolUnavailable(Unavailable):
     """An MCP server did not answer."""
 
 
+class IdentityUnavailable(Unavailable):
+    """The OpenID Connect provider did not answer, or not usably."""
+
+
 class AnalystUnavailable(Unavailable):
     """The model did not answer."""
 
@@ -146,6 +153,14 @@ class QueryRefused(Refused):
 
 class IssuesRefused(Refused):
     """GitLab refused the request."""
+
+
+class IssueGone(IssuesRefused):
+    """The issue is not there any more, and its project is."""
+
+
+class SignInRefused(Refused):
+    """The provider took no code, or what it answered can't be believed."""
 
 
 class EngineRefused(Refused):

@@ -12,7 +12,7 @@ from store_notices_suite import NoticesSuite
 from store_people_suite import PeopleSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
 from store_replicas_suite import ReplicasSuite
-from store_sessions_suite import SessionsSuite
+from store_sessions_suite import ApiTokensSuite, SessionsSuite
 from store_upkeep_suite import DeadLetterSuite, RetentionSuite
 
 
@@ -31,5 +31,6 @@ class IncidentStoreSuite(
     NoticesSuite,
     PeopleSuite,
     SessionsSuite,
+    ApiTokensSuite,
 ):
     """The whole contract."""

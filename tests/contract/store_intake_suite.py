@@ -285,7 +285,6 @@ class IntakeSuite:
         new = await claimed(store, now=at(700))
         assert (new.episode, new.woken_by, new.attempts) == (2, "start", 0)
         assert new.token > lease.token
-        assert await store.ended_counts() == {("resolved", "fixed"): 1}
 
     async def test_open_of_an_incident_that_exists_reopens_or_repeats_it(self, store: SqlIncidentStore) -> None:
         lease = await at_work(store)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sreops.adapters.docker import DockerContainers, OwnPlace
+from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
@@ -19,6 +20,7 @@ from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
 from sreops.app.runbooks import configured_runbooks
 from sreops.ports import Containers, EventLog, Health, Issues, Notifier
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.telemetry import log
 from sreops.worker.telling import delivery_health
@@ -35,6 +37,8 @@ class Parts:
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
     notifier: Notifier | None = None
+    issues: Issues | None = None
+    identity: IdentityProvider | None = None
 
 
 def build_parts(
@@ -83,7 +87,10 @@ def build_parts(
         missing=assembly.missing,
         extra=extra,
     )
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier)
+    identity = _identity(settings, assembly)
+    return Parts(
+        event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, issues, identity
+    )
 
 
 def build_notifier(settings: Settings) -> Notifier | None:
@@ -108,9 +115,22 @@ def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
 
 
 def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
-    if not settings.docker.host:
+    if not settings.docker.engines:
         assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
         return None
-    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)), trust=assembly.trust)
-    assembly.built("docker", containers.health, containers.close)
-    return containers
+    place = OwnPlace(own_addresses(settings))
+    engines = {
+        name: DockerContainers(settings.docker, place, name=name, trust=assembly.trust)
+        for name in settings.docker.engines
+    }
+    for name, engine in engines.items():
+        assembly.built(f"docker:{name}" if name else "docker", engine.health, engine.close)
+    return engines[""] if list(engines) == [""] else DockerHosts(engines)
+
+
+def _identity(settings: Settings, assembly: Assembly) -> IdentityProvider | None:
+    if settings.oidc.issuer is None:  # nothing is missing: the API token suffices
+        return None
+    provider = OidcProvider(settings.oidc)
+    assembly.built("oidc", provider.health)
+    return provider

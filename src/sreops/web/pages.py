@@ -1,6 +1,7 @@
 """The pages: rendered on the server, brought up to date by fragments that the same templates make."""
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,13 +11,18 @@ from starlette.routing import Route
 
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.evidence.probe import lacking, probed
+from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.needs import Need
+from sreops.domain.records.person import Person, ProvenBy, Role
 from sreops.errors import DecisionConflict
-from sreops.web.access import Access
+from sreops.web.access import ASKED_BY, Access
 from sreops.web.answers import Refusal, read_form, validated
 from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_number
 from sreops.web.context import WebContext
 from sreops.web.health import Checks
 from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
+from sreops.web.origin import name_of_url
+from sreops.web.people import take_said
 from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
@@ -48,6 +54,7 @@ class Pages:
             Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
             Route("/incidents/{incident_id}/probe", guard(self.probe), methods=["GET"]),
             Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
+            Route("/incidents/{incident_id}/said", guard(self.said, Role.operator), methods=["POST"]),
             Route("/automation", guard(self.switch), methods=["POST"]),
             Route("/static/{name}", self._assets.answer, methods=["GET"]),
         ]
@@ -87,26 +94,33 @@ class Pages:
             report=report,
             automation=automation,
             dry_run=self._context.settings.dry_run,
-            needs_token=self._access.needs_token,
+            person=_shown(ASKED_BY.get()),
             version=self._context.version,
             **values,
         )
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _), handed_over, (recorded, more_recorded) = await asyncio.gather(
+        now = self._context.clock.now()
+        (needing, more_needing), (working, more), firing, (latest, _), (recorded, more_recorded) = await asyncio.gather(
+            self._store.incidents(needs=tuple(Need), now=now, limit=SHOWN_OPEN),
             self._store.incidents(status="open", limit=SHOWN_OPEN),
+            self._store.still_firing(limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
-            self._store.still_firing(limit=SHOWN_OPEN + 1),
             self._store.recorded(limit=SHOWN_RECORDED),
         )
-        firing = {incident.id for incident in handed_over}
-        over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
+        counts = await self._store.needs_counts(now=now)
+        asked_for = {incident.id for incident in needing}
+        with_somebody = [one for one in firing if one.id not in asked_for and one.absorbed_by is None]
+        shown = asked_for | {one.id for one in with_somebody}
+        over = [one for one in latest if one.status.ended and one.id not in shown]
         return {
-            "still_open": sorted(still_open, key=lambda one: one.storm_name is None),  # storms on top
-            "more_open": more is not None,
-            "handed_over": handed_over[:SHOWN_OPEN],
-            "more_handed_over": len(handed_over) > SHOWN_OPEN,
+            "needing": _storms_first(needing),
+            "needs_count": sum(counts.values()),
+            "more_needing": more_needing is not None,
+            "working": _storms_first([one for one in working if one.id not in asked_for]),
+            "more_working": more is not None,
+            "with_somebody": with_somebody,
             "ended": over[:SHOWN_ENDED],
             "recorded": recorded,
             "more_recorded": more_recorded is not None,
@@ -125,7 +139,8 @@ class Pages:
             store.evidence(incident.id),
             store.approval(incident.id, incident.episode),
         )
-        return view_incident(incident, events, evidence, records, approval, self._context.clock.now())
+        now, runbooks = self._context.clock.now(), self._context.runbooks
+        return view_incident(incident, events, evidence, records, approval, now, runbooks)
 
     # what is decided
 
@@ -150,6 +165,18 @@ class Pages:
             return await self._show("incident.html", status, view=view, problem=problem, form=form)
         return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
 
+    async def said(self, request: Request) -> Response:
+        """Take what a person says of an incident that is with people, and go back to it."""
+        incident_id = request.path_params["incident_id"]
+        form = await read_form(request)
+        try:
+            await take_said(self._context, incident_id, form)
+        except (Refusal, DecisionConflict) as exc:
+            problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
+            status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
+            return await self._show("incident.html", status, view=await self._view(request), problem=problem)
+        return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
+
     async def switch(self, request: Request) -> Response:
         """Pause or resume automation and go back to the overview."""
         form = await read_form(request)
@@ -171,7 +198,8 @@ class Pages:
         once more, and that request is our own and carries it.
         """
         ours = request.method == "GET"
-        again = ours and request.headers.get("sec-fetch-site") == "cross-site" and request.url.path != "/sign-in"
+        cross = ours and not problem and request.headers.get("sec-fetch-site") == "cross-site"
+        again = cross and not request.url.path.startswith("/sign-in")
         return self._templates.answer(
             "sign_in.html",
             refusal.status if refusal else HTTPStatus.UNAUTHORIZED,
@@ -179,7 +207,18 @@ class Pages:
             problem=problem,
             target=target if target is not None else request.url.path if ours else "/",
             again=again,
+            by_token=self._access.by_token,
+            by_oidc=self._access.by_oidc,
+            provider=name_of_url(self._context.settings.oidc.issuer or ""),
         )
+
+    def signed_in(self, target: str) -> Response:
+        """Lead on to where somebody wanted to go."""
+        return self._templates.answer("signed_in.html", target=target)
+
+    async def account(self, request: Request, status: int = 200, **values: Any) -> Response:
+        """Show who is signed in, with the API tokens."""
+        return await self._show("account.html", status, **values)
 
     def error(self, request: Request, refusal: Refusal) -> Response:
         """Show what went wrong and what to do; needs nothing that may be the cause."""
@@ -192,3 +231,18 @@ class Pages:
             error=str(refusal),
             cure=refusal.cure,
         )
+
+
+def _shown(person: Person | None) -> dict[str, Any]:
+    """Return who asks as the templates know it."""
+    person = person or Person("", Role.viewer, ProvenBy.nothing)
+    return {
+        "account": person.account,
+        "role": person.role.value,
+        "proven_by": person.proven_by.value,
+        "may_act": person.role.may(Role.operator),
+    }
+
+
+def _storms_first(incidents: Sequence[Incident]) -> list[Incident]:
+    return sorted(incidents, key=lambda one: one.storm_name is None)

@@ -177,11 +177,6 @@ def _first(listed: Sequence[object], kind: Literal["loki", "prometheus"]) -> str
     return str(fitting[0]["uid"]) if fitting else ""
 
 
-async def discover_datasources(grafana: Grafana, *, timeout_s: float) -> DataSources:
-    """Find the data sources to query through; see Grafana.data_sources."""
-    return await grafana.data_sources(timeout_s=timeout_s)
-
-
 def _public(labels: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if not name.startswith("__")}
 

@@ -86,18 +86,13 @@ def _to_7(connection: Connection) -> None:
 
 
 def _to_8(connection: Connection) -> None:
-    """Who has signed in, and with what: sessions, browsers on their way to the provider, API tokens."""
+    """Who has signed in: sessions of browsers, and API tokens."""
     connection.exec_driver_sql(
         "CREATE TABLE sessions (key TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL, proven_by TEXT NOT NULL, "
         "made_with TEXT NOT NULL, began_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (key))"
     )
     connection.exec_driver_sql("CREATE INDEX ix_sessions_expires ON sessions (expires_at)")
     connection.exec_driver_sql("CREATE INDEX ix_sessions_account ON sessions (account)")
-    connection.exec_driver_sql(
-        "CREATE TABLE sign_ins (state TEXT NOT NULL, browser TEXT NOT NULL, nonce TEXT NOT NULL, "
-        "verifier TEXT NOT NULL, target TEXT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (state))"
-    )
-    connection.exec_driver_sql("CREATE INDEX ix_sign_ins_expires ON sign_ins (expires_at)")
     connection.exec_driver_sql(
         "CREATE TABLE api_tokens (token_id TEXT NOT NULL, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL, "
         "account TEXT NOT NULL, role TEXT NOT NULL, created_by TEXT NOT NULL, created_at BIGINT NOT NULL, "
@@ -137,8 +132,13 @@ def _to_11(connection: Connection) -> None:
         connection.exec_driver_sql(f"CREATE INDEX {index}")
 
 
+def _to_12(connection: Connection) -> None:
+    """What each issue shows of its incident."""
+    connection.exec_driver_sql("ALTER TABLE incidents ADD COLUMN shown_seq BIGINT NOT NULL DEFAULT 0")
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
-    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11,
+    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

@@ -81,6 +81,7 @@ incidents = Table(
     Column("acknowledged_at", Moment),
     Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
+    Column("shown_seq", BigInteger, nullable=False, server_default=text("0")),  # what its issue shows
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
     Column("subject", Json),  # NULL: opened by a version that knew services only
     Column("joins", Json),  # what is remembered of those who joined (domain/incidents/joins.py)
@@ -390,18 +391,6 @@ sessions = Table(
     Column("expires_at", Moment, nullable=False),
     Index("ix_sessions_expires", "expires_at"),
     Index("ix_sessions_account", "account"),
-)
-
-sign_ins = Table(
-    "sign_ins",  # browsers that were sent to the OpenID Connect provider and are not back
-    metadata,
-    Column("state", PlainText, primary_key=True),
-    Column("browser", PlainText, nullable=False),  # SHA-256 of its cookie
-    Column("nonce", PlainText, nullable=False),
-    Column("verifier", PlainText, nullable=False),
-    Column("target", PlainText, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Index("ix_sign_ins_expires", "expires_at"),
 )
 
 api_tokens = Table(

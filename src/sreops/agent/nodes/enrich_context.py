@@ -16,12 +16,14 @@ from sreops.domain.evidence.changes import container_changes, lately, noted_chan
 from sreops.domain.evidence.evidence import Evidence, LogLines
 from sreops.domain.evidence.golden_signals import Signal, choose, merge
 from sreops.domain.evidence.neighbours import Neighbour, calls_of
+from sreops.domain.remediation.standing import standing_identity
 from sreops.domain.suspects.live import over_at, ranking_evidence, suspect
 from sreops.domain.suspects.trace_flow import Line
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
 _EARLIER = 3
+_REPLICAS = 10  # of a service's containers, those that are ill first
 Source = Callable[[Scene], Awaitable[Sequence[Evidence]]]
 
 
@@ -134,9 +136,15 @@ async def _container(scene: Scene) -> Sequence[Evidence]:
     if scene.tools.containers is None:
         return _not_configured(scene, "docker")
     seen = await scene.own_container()
+    states = scene.patient.states
+    if seen is None and states:
+        names = ", ".join(f"{one.name} ({standing_identity(one)})" for one in states[:_REPLICAS])
+        cure = "label alerts with Compose project, Swarm stack or host"
+        return [findings.gap("docker", f"{scene.event.service} may mean any of {names}", cure)]
     if seen is None:
         return [findings.gap("docker", f"no container is named {scene.event.service}", "label alerts with `container`")]
-    return [findings.container(seen, scene.now, scene.redactor)]
+    others = [one for one in states if one.id != seen.id]
+    return [findings.container(one, scene.now, scene.redactor) for one in (seen, *others)[:_REPLICAS]]
 
 
 async def _suspects(scene: Scene) -> Sequence[Evidence]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from sreops.agent.remediation.checks import check_step
 from sreops.agent.remediation.effects import carry_out, go_on
 from sreops.agent.remediation.measure import look
+from sreops.agent.remediation.one_by_one import others_up
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
@@ -41,6 +42,8 @@ async def execute_remediation(visit: Visit) -> State:
         return stop
     if visit.control.drain_requested:
         return State()  # the process shuts down: what can't be ended in time is better not begun
+    if step.all and (held := await others_up(visit, step)) is not None:
+        return {**stop, **held}
     return {**stop, **await carry_out(visit, plan, index, step)}
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from sreops.agent.remediation.measure import alert_firing
 from sreops.agent.remediation.permission import ask_policy
+from sreops.agent.remediation.settle_targets import settle_targets
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.causes.analysis import Analysis, Category
@@ -32,7 +33,7 @@ async def match_runbook(visit: Visit) -> State:
     if early is not None or selection.runbook is None:
         return await _without_a_plan(visit, early, decision, selection.would_have)
     try:
-        plan = make_plan(selection.runbook, visit.event)
+        plan = await settle_targets(visit, make_plan(selection.runbook, visit.event))
     except PlanRefused as exc:
         await visit.write({"decision": decision})
         return State(
