@@ -100,6 +100,15 @@ class JoinsSuite:
         thoughts = [record.body["text"] for record in await store.records(incident_id=incident_id)]
         assert any("it is critical now (HighMemory): it is analysed again" in text for text in thoughts)
 
+    async def test_what_is_known_of_each_alert_is_told_in_order(self, store: SqlIncidentStore) -> None:
+        [made, *_] = await told(store, of("A"), of("B", CRITICAL), of("C", CRITICAL), seconds=0)
+        await told(store, cleared(of("B", CRITICAL), ends=5), seconds=5)
+        alerts = await store.alerts(made.incident_id or "", limit=9)
+        assert [(one.alertname, one.severity, one.ended_at) for one in alerts] == [
+            ("C", CRITICAL, None), ("A", WARNING, None), ("B", CRITICAL, at(5))
+        ]  # fmt: skip
+        assert len(await store.alerts(made.incident_id or "", limit=2)) == 2
+
     async def test_more_of_the_same_is_listed_and_tells_nobody(self, store: SqlIncidentStore) -> None:
         incident_id = await handed_over(store)
         await told(store, of("HighMemory", fingerprint="second"), seconds=60)
@@ -131,6 +140,27 @@ class JoinsSuite:
         await told(store, of("DiskFull", CRITICAL), seconds=5)
         await ended(store, lease, now=at(7))
         assert await store.begin_rejoins(now=at(8)) == []
+
+    async def test_no_alert_ends_with_an_incident_whose_proof_was_made_before_it_joined(
+        self, store: SqlIncidentStore
+    ) -> None:
+        [made] = await told(store, of("HighMemory"), seconds=0)
+        lease = await claimed(store)
+        await told(store, of("Early"), seconds=4)
+        await told(store, of("Late", CRITICAL), of("Over"), seconds=6)
+        await told(store, cleared(of("Over"), ends=7), seconds=7)
+        end = {"status": "resolved", "resolution": "fixed", "verification": "fixed"}
+        close = TicketOp("end", lease.incident_id, "close", {})
+        proof = Changes(incident=end, tickets=[close], covered_until=at(5))
+        written = await store.write(lease, proof, now=at(8))
+        assert (written.status, written.episode, written.resolution) == (IncidentStatus.investigating, 2, None)
+        assert written.joins is not None
+        assert written.joins.began_why.startswith("Late joined while it was being closed")
+        assert "close" not in [op.kind for op in await store.due_tickets(now=at(99))]
+        again = await claimed(store, now=at(9))
+        assert (again.incident_id, again.episode) == (made.incident_id, 2)
+        written = await store.write(again, Changes(incident=end, covered_until=at(9)), now=at(10))
+        assert written.status is IncidentStatus.resolved
 
     async def test_nor_is_it_where_all_who_joined_are_over(self, store: SqlIncidentStore) -> None:
         [made] = await told(store, of("HighMemory"), seconds=0)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
+from sreops.adapters.store.episodes import stays_open
 from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
@@ -49,6 +50,9 @@ class AgentWrites(Part):
             held(connection, lease)
             row = incident_row(connection, lease.incident_id)
             [incident] = incidents_of(connection, [row])
+            if changes.covered_until is not None and stays_open(connection, row, changes.covered_until, now):
+                [incident] = incidents_of(connection, [incident_row(connection, lease.incident_id)])
+                return incident
             if changes.incident:
                 incident = _write_incident(connection, row, incident, changes.incident, now)
             for thought in changes.thoughts:

@@ -7,13 +7,28 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.records import tell
 from sreops.adapters.store.rows import parsed
-from sreops.adapters.store.tables import approvals, incidents, work
+from sreops.adapters.store.tables import approvals, inbox, incident_alerts, incidents, work
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.incidents.incident import IncidentStatus
-from sreops.domain.incidents.joins import REJOIN_TIMER, Joins, is_safe_point
+from sreops.domain.incidents.joins import REJOIN_TIMER, Joined, Joins, is_safe_point
+from sreops.domain.records.record import Thought
 
 _DUE = Prepared(
     select(incidents).where(incidents.c.rejoin_at.is_not(None), incidents.c.rejoin_at <= bindparam("now")).limit(100)
+)
+_JOINED_SINCE = Prepared(
+    select(inbox.c.payload)
+    .join(incident_alerts, incident_alerts.c.last_event_id == inbox.c.event_id)
+    .where(
+        inbox.c.incident_id == bindparam("of_incident"),
+        incident_alerts.c.incident_id == inbox.c.incident_id,
+        incident_alerts.c.ended_at.is_(None),
+        inbox.c.correlated_at > bindparam("since"),
+    )
+    .order_by(incident_alerts.c.rank, inbox.c.seq)
+    .limit(100)
 )
 _WORK = Prepared(select(work).where(work.c.incident_id == bindparam("of_incident")))
 
@@ -103,6 +118,18 @@ def begin_rejoin(connection: Connection, incident: Row[Any], now: datetime) -> b
         values |= {"plan_hash": incident.plan_hash, "decision": {"standing": _standing(incident)}}
         connection.execute(insert(approvals).values(**waiting, episode=incident.episode + 1))
     begin_anew(connection, incident, now, **values)
+    return True
+
+
+def stays_open(connection: Connection, incident: Row[Any], covered_until: datetime, now: datetime) -> bool:
+    """Begin the incident anew, instead of closing it, where an alert fires that joined after it was last looked at."""
+    rows = _JOINED_SINCE.all(connection, of_incident=incident.id, since=covered_until)
+    if not rows:
+        return False
+    events = [parsed(AlertEvent, row.payload) for row in rows]
+    joins = joins_of(incident).uncovered([Joined.of(event, new_name=True) for event in events], now).begun(now)
+    begin_anew(connection, incident, now, joins=joins.model_dump(mode="json"))
+    tell(connection, incident.id, Thought(node="close_or_escalate", text=f"Not closed: {joins.began_why}"), now)
     return True
 
 

@@ -16,12 +16,11 @@ from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.tickets import queue, queue_lines
 from sreops.domain.alerts.alert import AlertEvent, Severity
 from sreops.domain.incidents.incident import IncidentStatus, storm_of
-from sreops.domain.incidents.joins import RANK, Heard, Joined, Joins, Standing, flapping, hear
+from sreops.domain.incidents.joins import RANK, SEVERITY_OF, Heard, Joined, Joins, Standing, flapping, hear
 from sreops.domain.records.record import Thought
 from sreops.ports import TicketOp
 
 _NODE = "correlate"
-_SEVERITY = {rank: severity for severity, rank in RANK.items()}
 _HAS_BEGUN = Prepared(select(work.c.lease_owner, work.c.woken_by).where(work.c.incident_id == bindparam("of_incident")))
 
 
@@ -73,7 +72,7 @@ class Joining:
     def _settle_one(self, row: Row[Any], joined: list[Joined]) -> None:
         before = Severity(row.severity)
         rank = self._alerts.worst(row.id)
-        severity = before if rank is None else _SEVERITY[rank]
+        severity = before if rank is None else SEVERITY_OF[rank]
         joins = joins_of(row)
         if (alert := self._flapping.get(row.id)) is not None:
             flaps = flapping(alert.alertname or row.alertname, alert.times, alert.times_from)

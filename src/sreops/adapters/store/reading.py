@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Text,
     and_,
     bindparam,
     case,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    type_coerce,
     update,
 )
 
@@ -40,15 +38,14 @@ from sreops.adapters.store.tables import (
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
-from sreops.domain.incidents.incident import Incident, IncidentStatus, Reason
+from sreops.domain.incidents.incident import Incident, IncidentAlert, IncidentStatus, Reason
+from sreops.domain.incidents.joins import SEVERITY_OF
 from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
 from sreops.errors import PayloadRejected, StoreUnavailable
 from sreops.ports import Backlog, Health, Recorded
 
 MAX_PAGE = 500
 _HEALTH_TIMEOUT_S = 2.0
-_ABSORBED = '%"storm":{"id":%'
-"""A storm has absorbed the incident: as our JSON writes it, which has no blanks."""
 _EVENTS = Prepared(
     select(inbox.c.payload, inbox.c.disposition)
     .where(inbox.c.incident_id == bindparam("of_incident"))
@@ -155,6 +152,30 @@ class Reading(Part):
 
         return await self._db.read(page)
 
+    async def alerts(self, incident_id: str, *, limit: int) -> Sequence[IncidentAlert]:
+        """Return alerts of the incident: those that fire before the others, the worst first."""
+        alert = incident_alerts.c
+        query = (
+            select(alert.alertname, alert.rank, alert.starts_at, alert.ended_at, incidents.c.alertname.label("opener"))
+            .join(incidents, incidents.c.id == alert.incident_id)
+            .where(alert.incident_id == incident_id)
+            .order_by(case((alert.ended_at.is_(None), 0), else_=1), alert.rank, alert.position)
+            .limit(limit)
+        )
+
+        def read(connection: Connection) -> list[IncidentAlert]:
+            return [
+                IncidentAlert(
+                    alertname=row.alertname or row.opener,
+                    severity=None if row.rank is None else SEVERITY_OF[row.rank],
+                    starts_at=row.starts_at,
+                    ended_at=row.ended_at,
+                )
+                for row in connection.execute(query)
+            ]
+
+        return await self._db.read(read)
+
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
         """Return the evidence, by id (E2 before E10)."""
 
@@ -249,7 +270,7 @@ def _needing(need: Need, now: datetime) -> ColumnElement[bool]:
         incidents.c.status == IncidentStatus.escalated.value,
         incidents.c.acknowledged_by.is_(None),
         or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at > now - ATTENTION_LASTS),
-        or_(incidents.c.decision.is_(None), type_coerce(incidents.c.decision, Text).not_like(_ABSORBED)),
+        incidents.c.storm_id.is_(None),
     )
 
 

@@ -115,6 +115,16 @@ class Effect(BaseModel):
     standing: str = ""
 
 
+class IncidentAlert(BaseModel):
+    """An alert of an incident: its latest firing; ``severity`` is None where an older sreops took it in."""
+
+    model_config = ConfigDict(frozen=True)
+    alertname: str
+    severity: Severity | None
+    starts_at: AwareDatetime
+    ended_at: AwareDatetime | None
+
+
 class StormKind(StrEnum):
     """What too many openings have in common: the alert's name, the sender's group, or only the time."""
 
@@ -223,7 +233,7 @@ class Incident(BaseModel):
         return {"labels": storm.shared, "members": self.members, "name": storm.name(self.members)}
 
     def public(self, now: datetime) -> dict[str, Any]:
-        """Return the incident as the API shows it at ``now`` (design §3)."""
+        """Return the incident as the API shows it at ``now``."""
         data = self.model_dump(
             mode="json",
             include={

@@ -9,6 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent, Severity
 
 RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 """Critical first."""
+SEVERITY_OF = {rank: severity for severity, rank in RANK.items()}
 MAX_ANALYSES = 3
 """So often an incident is analysed again because of who joins: after that a person knows more than a fourth would."""
 APART_S = 300.0
@@ -92,6 +93,14 @@ class Joins(BaseModel):
             }
         )
 
+    def uncovered(self, joined: Sequence["Joined"], now: datetime) -> "Joins":
+        """Return what is remembered where these joined after the incident was last looked at: they are due at once."""
+        worst = min(joined, key=lambda one: RANK[one.severity])
+        names = tuple(dict.fromkeys(one.alertname for one in joined))
+        why = f"{_listed(names)} joined while it was being closed, and nothing that was looked at covers that"
+        pending = Pending(due_at=now, event_id=worst.event_id, severity=worst.severity, names=names, why=why)
+        return self.model_copy(update={"pending": pending})
+
     def settled(self) -> "Joins":
         """Return what is remembered where the analysis that was due is not needed any more."""
         return self.model_copy(update={"pending": None})
@@ -128,7 +137,7 @@ class Heard(BaseModel):
 
 
 def hear(standing: Standing, joined: Sequence[Joined], joins: Joins, now: datetime) -> Heard:
-    """Say what those who have just joined an incident change (design §2 "Who joins is heard")."""
+    """Say what those who have just joined an incident change."""
     worst = min(joined, key=lambda one: RANK[one.severity])
     worse = RANK[worst.severity] < RANK[standing.severity]
     # a storm gathers alerts of any name: only that it gets worse is news

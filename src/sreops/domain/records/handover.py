@@ -8,7 +8,7 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Incident, Reason, Storm
+from sreops.domain.incidents.incident import Incident, IncidentAlert, Reason, Storm
 
 NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
@@ -26,7 +26,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.analysis_failed: "No analysis could be made. Investigate from the evidence below.",
     Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
     Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
-    Reason.refired: "It came back after it was resolved: the remedy does not last. Look behind it.",
+    Reason.refired: "It comes back: whatever was done, or happened by itself, does not last. Look behind it.",
     Reason.storm: "Many alerts came at once. Look for what they share.",
     Reason.timed_out: "The incident took too long. See where it stood below.",
     Reason.internal_error: "sreops failed while working on this. Investigate by hand, and report the error.",
@@ -46,11 +46,11 @@ def opening(event: AlertEvent, incident_id: str, alert_count: int) -> str:
     lines = [
         "## Alert",
         "",
-        f"- service: {_code(event.service)}",
-        f"- alert: {_code(event.alertname)} ({event.severity.value}, tier {event.tier.value})",
+        f"- service: {code(event.service)}",
+        f"- alert: {code(event.alertname)} ({event.severity.value}, tier {event.tier.value})",
         f"- firing since: {event.starts_at.isoformat()}",
         f"- alerts in this incident when it was opened: {alert_count}",
-        f"- incident: {_code(incident_id)}",
+        f"- incident: {code(incident_id)}",
     ]
     for name in ("summary", "description"):
         if text := event.annotations.get(name):
@@ -67,8 +67,12 @@ def closing(
     evidence: Sequence[Evidence],
     decision: Mapping[str, Any] | None,
     missing: Mapping[str, str],
+    alerts: Sequence[IncidentAlert] = (),
 ) -> str:
-    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure."""
+    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure.
+
+    ``alerts``: those of the incident, what fires before what does not, the worst first.
+    """
     ended = outcome.get("resolution") or outcome.get("reason")
     lines = [
         f"## {'Resolved' if outcome.get('end') == 'resolved' else 'Escalated'}: {ended}",
@@ -80,8 +84,9 @@ def closing(
         if would_have := (decision or {}).get("would_have"):
             lines += [
                 "",
-                f"Runbook {_code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
+                f"Runbook {code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
             ]
+    lines += ["", "### Alerts", "", *_alerts(incident, alerts)] if alerts else []
     lines += ["", "### Cause", "", *_cause(incident)]
     lines += ["", "### What was done", "", *_done(incident)]
     lines += ["", "### What was seen", "", *_seen(evidence), *_read((decision or {}).get("warnings", ()))]
@@ -93,9 +98,22 @@ def closing(
             f"- verdict: {policy.get('verdict')}",
             *[f"- {r}" for r in policy.get("reasons", ())],
         ]
+    if usage := (decision or {}).get("model_usage"):
+        lines += ["", "### What it cost", "", f"- the model: {cost_in_words(usage)}"]
     if missing and outcome.get("end") == "escalated":
         lines += ["", "### What was missing", "", *[f"- {name}: {cure}" for name, cure in sorted(missing.items())]]
     return "\n".join(lines)
+
+
+def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:
+    """Say of each alert whether it fires: none ends with an incident whose end says nothing about it."""
+    lines = []
+    for alert in alerts:
+        severity = f" ({alert.severity.value})" if alert.severity else ""
+        state = "still fires" if alert.ended_at is None else f"was resolved at {alert.ended_at.isoformat()}"
+        lines.append(f"- {code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
+    more = len(incident.fingerprints) - len(alerts)
+    return [*lines, *([f"- … and {more} more"] if more > 0 else [])]
 
 
 def _cause(incident: Incident) -> list[str]:
@@ -107,7 +125,7 @@ def _cause(incident: Incident) -> list[str]:
         "",
         f"- confidence {confidence}, by {incident.analyst or 'nobody'}"
         + (f" ({incident.analyst_why})" if incident.analyst_why else ""),
-        f"- runbook: {_code(incident.runbook_id) if incident.runbook_id else 'none'}",
+        f"- runbook: {code(incident.runbook_id) if incident.runbook_id else 'none'}",
     ]
 
 
@@ -116,7 +134,7 @@ def _done(incident: Incident) -> list[str]:
     if not mine:
         return ["Nothing was changed."]
     return [
-        f"- {effect.action} on {_code(effect.target)} at {effect.intent_at.isoformat()}: "
+        f"- {effect.action} on {code(effect.target)} at {effect.intent_at.isoformat()}: "
         + (effect.outcome.value if effect.outcome else "outcome not known")
         + (f" ({effect.detail})" if effect.detail else "")
         for effect in mine
@@ -127,7 +145,7 @@ def _seen(evidence: Sequence[Evidence]) -> list[str]:
     lines: list[str] = []
     for item in evidence:
         mark = " (partial)" if item.partial else ""
-        lines.append(f"- **{item.id}** {item.source}{mark}: {_code(item.finding)}")
+        lines.append(f"- **{item.id}** {item.source}{mark}: {code(item.finding)}")
         if item.kind is EvidenceKind.logs and item.text:
             lines += ["", fenced(item.text[:3000]), ""]
     return lines or ["Nothing."]
@@ -135,10 +153,16 @@ def _seen(evidence: Sequence[Evidence]) -> list[str]:
 
 def _read(warnings: Sequence[str]) -> list[str]:
     """Say what of the alert was read otherwise than it is written, and what its sender left out."""
-    return [f"- the alert: {_code(warning)}" for warning in warnings]
+    return [f"- the alert: {code(warning)}" for warning in warnings]
 
 
-def _code(text: str | None) -> str:
+def cost_in_words(usage: Mapping[str, Any]) -> str:
+    """Return what the model has taken for an incident, for people."""
+    tokens = int(usage.get("input_tokens") or 0) + int(usage.get("output_tokens") or 0)
+    return f"{float(usage.get('usd') or 0):.4f} US dollars, {tokens} tokens, {usage.get('calls')} calls"
+
+
+def code(text: str | None) -> str:
     """Return inline code that its content can't end or leave."""
     flat = " ".join((text or "").split()).replace("`", "'")
     return f"`{flat[:400]}`"

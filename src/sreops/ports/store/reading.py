@@ -8,7 +8,7 @@ from typing import Protocol
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
-from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.incident import Incident, IncidentAlert
 from sreops.domain.incidents.needs import Need
 
 
@@ -57,6 +57,10 @@ class Reading(Protocol):
 
     async def recorded(self, *, limit: int, cursor: str | None = None) -> tuple[Sequence[Recorded], str | None]:
         """Return a page of the alerts that are not worked on, newest first, and the next cursor."""
+        ...
+
+    async def alerts(self, incident_id: str, *, limit: int) -> Sequence[IncidentAlert]:
+        """Return alerts of the incident: those that fire before the others, the worst first."""
         ...
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
