@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -43,6 +44,7 @@ from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (
     Brokers,
     EngineAddress,
+    EngineName,
     HttpUrl,
     NamedFile,
     Names,
@@ -109,6 +111,13 @@ class GrafanaSettings(BaseModel):
     timeout_s: float = Field(10.0, gt=0)  # of one request
 
 
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+ApproverRole = Annotated[Literal["developer", "maintainer", "owner"] | None, BeforeValidator(_empty_is_none)]
+
+
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
@@ -118,16 +127,39 @@ class GitLabSettings(BaseModel):
     oncall_user: str = "platform-oncall"  # whom a handed-over incident is assigned to
     timeout_s: float = Field(10.0, gt=0)  # of one request
     labels: Names = ("sreops",)  # on every issue
+    confidential: bool = False  # are issues made so that only members of the project see them?
+    approvers: ApproverRole = None  # who may decide by a comment: developer, maintainer or owner; empty: nobody
+    hear_every_s: float = Field(10.0, ge=0.2)  # between looks at what people did there
 
 
 class DockerSettings(BaseModel):
-    """The one container engine that sreops may act on; none is discovered."""
+    """The container engines that sreops may act on; none is discovered.
+
+    ``hosts`` gives each a name, and the host of an alert picks one; ``host`` is the nameless one.
+    """
 
     host: EngineAddress = None  # unix:///var/run/docker.sock, tcp://proxy:2375; none is ever discovered
+    hosts: dict[EngineName, EngineAddress] = {}  # several engines: JSON of host name and address
     timeout_s: float = Field(30.0, gt=0)  # of one request that only looks
     stop_timeout_s: int = Field(10, ge=0)  # for containers that do not say their own
     settle_margin_s: float = Field(15.0, ge=0)  # how long a lost answer may still come true
     peer_labels: tuple[str, ...] = ("app.kubernetes.io/part-of",)  # containers with the same value are peers
+
+    @field_validator("hosts")
+    @classmethod
+    def _each_its_own(cls, value: dict[str, str | None], given: ValidationInfo) -> dict[str, str | None]:
+        """Refuse two names for one engine: what is counted by target would be counted twice."""
+        if nowhere := sorted(name for name, address in value.items() if not address):
+            raise ValueError(f"{', '.join(nowhere)}: give an address, as in unix:///var/run/docker.sock")
+        addresses = [address.rstrip("/") for address in (*value.values(), given.data.get("host")) if address]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("two names, or SREOPS_DOCKER__HOST and a name, have one address: name each engine once")
+        return value
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The names of the engines that are configured; the nameless one is empty, and comes first."""
+        return (*([""] if self.host else []), *self.hosts)
 
 
 class LLMSettings(BaseModel):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sreops.adapters.docker import DockerContainers, OwnPlace
+from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
@@ -37,6 +37,7 @@ class Parts:
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
     notifier: Notifier | None = None
+    issues: Issues | None = None
     identity: IdentityProvider | None = None
 
 
@@ -87,7 +88,9 @@ def build_parts(
         extra=extra,
     )
     identity = _identity(settings, assembly)
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, identity)
+    return Parts(
+        event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, issues, identity
+    )
 
 
 def build_notifier(settings: Settings) -> Notifier | None:
@@ -112,12 +115,17 @@ def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
 
 
 def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
-    if not settings.docker.host:
+    if not settings.docker.engines:
         assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
         return None
-    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)), trust=assembly.trust)
-    assembly.built("docker", containers.health, containers.close)
-    return containers
+    place = OwnPlace(own_addresses(settings))
+    engines = {
+        name: DockerContainers(settings.docker, place, name=name, trust=assembly.trust)
+        for name in settings.docker.engines
+    }
+    for name, engine in engines.items():
+        assembly.built(f"docker:{name}" if name else "docker", engine.health, engine.close)
+    return engines[""] if list(engines) == [""] else DockerHosts(engines)
 
 
 def _identity(settings: Settings, assembly: Assembly) -> IdentityProvider | None:

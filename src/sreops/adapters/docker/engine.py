@@ -16,7 +16,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -138,6 +138,22 @@ class Engine:
                 docker = await self._negotiated(deadline - time.monotonic())
         raise AssertionError("the second attempt returns or raises")  # pragma: no cover
 
+    async def list(
+        self,
+        path: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        timeout_s: float,
+        params: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the objects that a list holds; raises EngineUnavailable where it is none."""
+        asked = {**(params or {}), "filters": json.dumps(filters)}
+        answer = await self.ask("GET", path, params=asked, timeout_s=timeout_s)
+        shown = await self.parsed(f"GET /{path}", answer)
+        if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
+        return shown
+
     def read_json(self, what: str, answer: EngineAnswer) -> Any:
         """Parse an answer to a request that looks; raises EngineUnavailable where it is not JSON."""
         if answer.cut:
@@ -241,6 +257,14 @@ class Engine:
         if acts:
             return OutcomeUnknown(f"{where}: {why}; it may be done or under way: look before doing anything again")
         return EngineUnavailable(f"{where}: {why}")
+
+
+def expect(answer: EngineAnswer, what: str, *statuses: int) -> None:
+    """Raise OutcomeUnknown where an act was answered otherwise than an engine does."""
+    if answer.status not in statuses:
+        raise OutcomeUnknown(
+            f"docker: {what}: the answer {answer.status} is not one that an engine gives: look before acting again"
+        )
 
 
 def shown(raw: bytes | str) -> str:

@@ -3,7 +3,7 @@
 - 2xx with JSON: the answer. 2xx without: IssuesUnavailable, something else than GitLab answered.
 - 3xx: IssuesRefused; a moved project or http instead of https must be set right, a write is never sent elsewhere.
 - 408, 429 and 5xx: IssuesUnavailable (with GitLab's Retry-After); a write may have happened all the same.
-- other 4xx: IssuesRefused with GitLab's own words, whichever of its shapes they come in (§11 of the sheet).
+- other 4xx: IssuesRefused with GitLab's own words, whichever of its shapes they come in.
 """
 
 import ssl

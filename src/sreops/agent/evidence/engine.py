@@ -18,14 +18,19 @@ async def engine_events_of(scene: Scene) -> Sequence[Evidence]:
     if containers is None:
         return []
     own = scene.own.name if scene.own is not None else scene.event.service
+    replicas = [one.name for one in scene.patient.states if one.name != own] if scene.own is not None else []
     near = {one.state.name: one for one in scene.neighbours if one.state is not None and one.state.name != own}
     told = await containers.events(
-        [own, *near],
+        [own, *replicas, *near],
         lately(scene.alert_at, scene.now),
         limit=engine_events.MOST_EVENTS,
         timeout_s=scene.tools.settings.docker.timeout_s,
+        engine=scene.own.engine if scene.own is not None else None,
     )
     items = [engine_events.engine_events(scene.event.service, _of(told, own), scene.alert_at, scene.redactor)]
+    for name in replicas:
+        item = engine_events.engine_events(name, _of(told, name), scene.alert_at, scene.redactor)
+        items += [item] if engine_events.is_telling(item) else []
     for name, neighbour in near.items():
         item = engine_events.engine_events(
             neighbour.service, _of(told, name), scene.alert_at, scene.redactor, role=neighbour.role.value
@@ -46,7 +51,9 @@ async def images_of(scene: Scene) -> Sequence[Evidence]:
         return []
     tagged, why = None, ""
     try:
-        tagged = await containers.image(state.image, timeout_s=scene.tools.settings.docker.timeout_s)
+        tagged = await containers.image(
+            state.image, engine=state.engine, timeout_s=scene.tools.settings.docker.timeout_s
+        )
     except EngineRefused as exc:
         why = str(exc)  # a proxy in front of the engine that shows no images: what the container says is told still
     earlier = engine_events.earlier_of(await scene.history(), state.name)

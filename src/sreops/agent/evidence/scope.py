@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sreops.agent.patient import Patient, subject_of_incident, subjects_patient
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import ContainerState, Evidence, LogLines, Window
@@ -35,6 +36,7 @@ class Scene:
         self.seen: list[Seen] = []
         self.neighbours: tuple[Neighbour, ...] = ()
         self.own: ContainerState | None = None
+        self.patient = Patient()
         self.own_lines = LogLines(query="", lines=())
         self.log_labels: dict[str, str] = {}
         """The labels under which its own lines were found; the first one names the service."""
@@ -52,14 +54,16 @@ class Scene:
         return tuple(one for one in self.neighbours if one.role is not Role.peer)
 
     async def own_container(self) -> ContainerState | None:
-        """Return the alerted service's container, asked for once; None without an engine."""
+        """Return the subject's container, of replicas the one that is ill; asked for once, None without an engine."""
         containers = self.tools.containers
         if containers is None:
             return None
         async with self._asking:
             if not self._asked:
-                timeout_s = self.tools.settings.docker.timeout_s
-                self.own = await containers.find(self.event.service, timeout_s=timeout_s)
+                self.patient = await subjects_patient(self.tools, subject_of_incident(self.visit), self.now)
+                # of replicas the one that is ill, else one like another; of namesakes nobody is taken by accident
+                if len(self.patient.targets) == 1:
+                    self.own = self.patient.one or self.patient.states[0]
                 self._asked = True
             return self.own
 

@@ -9,6 +9,7 @@ from sreops.agent.evidence.engine import engine_events_of, images_of
 from sreops.agent.evidence.neighbour_logs import LINES_UNKNOWN, overheard
 from sreops.agent.evidence.neighbours import neighbourhood
 from sreops.agent.evidence.scope import Scene
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -16,12 +17,14 @@ from sreops.domain.evidence.changes import container_changes, lately, noted_chan
 from sreops.domain.evidence.evidence import Evidence, LogLines
 from sreops.domain.evidence.golden_signals import Signal, choose, merge
 from sreops.domain.evidence.neighbours import Neighbour, calls_of
+from sreops.domain.remediation.standing import standing_identity
 from sreops.domain.suspects.live import over_at, ranking_evidence, suspect
 from sreops.domain.suspects.trace_flow import Line
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
 _EARLIER = 3
+_REPLICAS = 10  # of a service's containers, those that are ill first
 Source = Callable[[Scene], Awaitable[Sequence[Evidence]]]
 
 
@@ -50,7 +53,7 @@ async def enrich_context(visit: Visit) -> State:
         told = item.finding if item.finding.startswith(item.source) else f"{item.source}: {item.finding}"
         visit.think(f"{item.id} {told}", evidence=item.id)
     await visit.write(evidence=evidence)
-    return State(evidence_ids=[item.id for item in evidence], outcome=visit.ended_meanwhile())
+    return State(evidence_ids=[item.id for item in evidence], outcome=await ended_meanwhile(visit))
 
 
 async def _within(name: str, source: Source, scene: Scene) -> Sequence[Evidence]:
@@ -134,9 +137,15 @@ async def _container(scene: Scene) -> Sequence[Evidence]:
     if scene.tools.containers is None:
         return _not_configured(scene, "docker")
     seen = await scene.own_container()
+    states = scene.patient.states
+    if seen is None and states:
+        names = ", ".join(f"{one.name} ({standing_identity(one)})" for one in states[:_REPLICAS])
+        cure = "label alerts with Compose project, Swarm stack or host"
+        return [findings.gap("docker", f"{scene.event.service} may mean any of {names}", cure)]
     if seen is None:
         return [findings.gap("docker", f"no container is named {scene.event.service}", "label alerts with `container`")]
-    return [findings.container(seen, scene.now, scene.redactor)]
+    others = [one for one in states if one.id != seen.id]
+    return [findings.container(one, scene.now, scene.redactor) for one in (seen, *others)[:_REPLICAS]]
 
 
 async def _suspects(scene: Scene) -> Sequence[Evidence]:

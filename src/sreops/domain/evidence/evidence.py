@@ -177,7 +177,12 @@ class ImageState(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none)."""
+    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none).
+
+    ``force_update`` counts the restarts that were asked for; ``parallelism`` is how many tasks Swarm replaces at once
+    (0: all of them).
+    ``failed_at`` is when tasks of it failed, of those that the engine still remembers (five a replica), ascending.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -185,10 +190,19 @@ class ServiceState(BaseModel):
     replicas: int
     running: int
     labels: dict[str, str] = {}
+    failed_at: tuple[datetime, ...] = ()
     stop_timeout_s: float | None = None
+    force_update: int = 0
+    parallelism: int | None = 1
     engine: str = ""
     reach: Reach = Reach()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
-        return {"id": self.id, "name": self.name, "replicas": self.replicas, "running": self.running}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "replicas": self.replicas,
+            "running": self.running,
+            "force_update": self.force_update,
+        }

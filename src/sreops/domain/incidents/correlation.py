@@ -11,7 +11,7 @@ from sreops.domain.incidents.incident import IncidentStatus, Resolution, Storm, 
 
 
 class Disposition(StrEnum):
-    """What correlation decides for an event (design §2 "Identity and correlation")."""
+    """What correlation decides for an event."""
 
     open = "open"
     attach = "attach"
@@ -106,7 +106,7 @@ def ended_at_of(event: AlertEvent) -> datetime:
 
 
 def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, windows: Windows) -> Correlation:
-    """Decide what ``event`` means for the incidents that we know (design §2 "Identity and correlation").
+    """Decide what ``event`` means for the incidents that we know.
 
     ``known`` must hold every incident with the event's fingerprint or id, of whatever age (else ``open`` could
     mint an id that exists), and the service's open and recently ended ones; newest first. Windows count from an

@@ -233,7 +233,7 @@ class Incident(BaseModel):
         return {"labels": storm.shared, "members": self.members, "name": storm.name(self.members)}
 
     def public(self, now: datetime) -> dict[str, Any]:
-        """Return the incident as the API shows it at ``now`` (design §3)."""
+        """Return the incident as the API shows it at ``now``."""
         data = self.model_dump(
             mode="json",
             include={

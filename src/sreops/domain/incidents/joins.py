@@ -137,7 +137,7 @@ class Heard(BaseModel):
 
 
 def hear(standing: Standing, joined: Sequence[Joined], joins: Joins, now: datetime) -> Heard:
-    """Say what those who have just joined an incident change (design §2 "Who joins is heard")."""
+    """Say what those who have just joined an incident change."""
     worst = min(joined, key=lambda one: RANK[one.severity])
     worse = RANK[worst.severity] < RANK[standing.severity]
     # a storm gathers alerts of any name: only that it gets worse is news
