@@ -9,14 +9,15 @@ from typing import Any
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet
 from sreops.domain.evidence.golden_signals import Signal
-from sreops.domain.evidence.log_mining import excerpt
+from sreops.domain.evidence.log_mining import Excerpt, excerpt
+from sreops.domain.evidence.log_selection import Asked
 from sreops.domain.evidence.scope import evidence_window, log_label_candidates, metric_label_candidates
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
 __all__ = [
-    "alert", "container", "evidence_window", "gap", "history", "log_label_candidates", "logs", "metric",
-    "metric_label_candidates", "number", "tool",
+    "alert", "container", "evidence_window", "gap", "history", "in_braces", "log_label_candidates", "logs", "logs_told",
+    "metric", "metric_label_candidates", "number", "tool",
 ]  # fmt: skip
 
 _STEADY = 0.10  # a change below a tenth is none
@@ -65,9 +66,28 @@ def logs(
     found: LogLines, service: str, alert_at: datetime, budget_chars: int, redactor: Redactor, *, source: str = "loki"
 ) -> Evidence:
     """Return the lines' excerpt as evidence; no lines are an answer too, and say so."""
-    chosen = excerpt(found.lines, alert_at, budget_chars)
+    return logs_told(found, excerpt(found.lines, alert_at, budget_chars), service, redactor, source=source)
+
+
+def logs_told(
+    found: LogLines,
+    chosen: Excerpt,
+    service: str,
+    redactor: Redactor,
+    *,
+    source: str = "loki",
+    asked: Sequence[Asked] = (),
+) -> Evidence:
+    """Return lines and their excerpt as evidence; ``asked``: which selectors were tried, and why this one was taken."""
     name = one_line(service, 80)
-    data = {"lines": chosen.total, "kept": chosen.kept, "templates": chosen.templates, "notes": list(found.notes)}
+    data: dict[str, Any] = {
+        "lines": chosen.total, "kept": chosen.kept, "templates": chosen.templates, "notes": list(found.notes)
+    }  # fmt: skip
+    if asked:
+        data["asked"] = [
+            f"{redactor.redact(one_line(one.query, 300))}: {'taken, ' if one.taken else ''}{one_line(one.why, 200)}"
+            for one in asked
+        ]
     if not found.lines:
         finding = f"{name}: no log line in the window"
     else:
@@ -250,6 +270,11 @@ def _past(incident: Incident) -> str:
         f"{_time(incident.opened_at)} {one_line(incident.alertname, 80)} {incident.status.value}"
         + (f" ({end.value})" if end else "") + cause + actions
     )  # fmt: skip
+
+
+def in_braces(labels: Mapping[str, str]) -> str:
+    """Return labels as people know them from queries; not to be queried with."""
+    return "{" + ",".join(f'{name}="{one_line(value, 80)}"' for name, value in sorted(labels.items())) + "}"
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
