@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -286,6 +287,17 @@ async def agent(directory: Path, *, concurrency: int, model_latency_s: float = 0
         await store.close()
 
 
+async def _ends(store: SqlIncidentStore) -> Mapping[tuple[str, str | None], int]:
+    """Count incidents by status, and by how they were resolved."""
+    ends: Counter[tuple[str, str | None]] = Counter()
+    cursor = None
+    while True:
+        page, cursor = await store.incidents(limit=500, cursor=cursor)
+        ends.update((one.status.value, one.resolution.value if one.resolution else None) for one in page)
+        if cursor is None:
+            return dict(ends)
+
+
 async def work_off(one: Agent, count: int, *, timeout_s: float = 600) -> float:
     """Run dispatch until so many incidents have ended fixed; return the seconds. Raises where one ended otherwise."""
     running = asyncio.create_task(one.dispatch.run())
@@ -293,14 +305,15 @@ async def work_off(one: Agent, count: int, *, timeout_s: float = 600) -> float:
     try:
         async with asyncio.timeout(timeout_s):
             while True:
-                ended = await one.store.ended_counts()
-                if sum(ended.values()) >= count and one.dispatch.running == 0:
+                waiting = await one.store.backlog(now=datetime.now(UTC))
+                if waiting.open_incidents == 0 and one.dispatch.running == 0:
                     break
                 await asyncio.sleep(0.1)
         took_s = asyncio.get_running_loop().time() - began
     finally:
         running.cancel()
         await asyncio.wait({running})
-    if dict(ended) != {("resolved", "fixed"): count}:
-        raise RuntimeError(f"not every incident was fixed, so this measures something else: {dict(ended)}")
+    ended = await _ends(one.store)
+    if ended != {("resolved", "fixed"): count}:
+        raise RuntimeError(f"not every incident was fixed, so this measures something else: {ended}")
     return took_s

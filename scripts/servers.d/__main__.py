@@ -25,9 +25,10 @@ from pathlib import Path
 import debian
 import golang
 import kafka
+import node
 from steps import Failed, say, servers_dir
 
-ORDER = [*debian.PACKAGES, "kafka", "compose", "loki"]  # the slowest last: a mistake shows early
+ORDER = [*debian.PACKAGES, node.NAME, "kafka", "compose", "loki"]  # the slowest last: a mistake shows early
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def only_one_run() -> Iterator[None]:
 
 def installed() -> dict[str, dict[str, str]]:
     """Name -> version and path of every server that is there; what is missing is left out."""
-    found = {**debian.installed(), **kafka.installed(), **golang.installed()}
+    found = {**debian.installed(), **kafka.installed(), **golang.installed(), **node.installed()}
     return {name: found[name] for name in ORDER if name in found}
 
 
@@ -59,10 +60,13 @@ def install(names: list[str]) -> None:
     with only_one_run():
         missing = [name for name in names if name not in installed()]  # a run before us may have done it
         toolchains = kafka.packages_needed() if "kafka" in missing else []
+        toolchains += node.packages_needed() if node.NAME in missing else []
         debian.install([name for name in missing if name in debian.PACKAGES], also=toolchains)
         for name in missing:
             if name == "kafka":
                 kafka.install()
+            elif name == node.NAME:
+                node.install()
             elif name in golang.SERVERS:
                 golang.install(name)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sreops import __version__
+from sreops.domain.records.api_token import DEFAULT_DAYS
+from sreops.domain.records.person import Role
 from sreops.domain.text.printable import printable
 from sreops.errors import AlreadyRunning, RunbooksInvalid, SettingsInvalid, SreopsError, StoreUnavailable
 
@@ -82,6 +84,22 @@ def parser() -> argparse.ArgumentParser:
     back = letters.add_parser("requeue", help="put letters back on their topics, to be handled again on purpose")
     back.add_argument("ids", nargs="*", metavar="ID")
     back.add_argument("--all", action="store_true", help="all that were not put back yet")
+    tokens = commands.add_parser("tokens", help="API tokens of people and services").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    tokens.add_parser("list", help="show all, without what opens anything")
+    create = tokens.add_parser("create", help="make one and print it, once")
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--role", choices=[role.value for role in Role], default=Role.viewer.value)
+    create.add_argument("--days", type=int, default=DEFAULT_DAYS, help=f"how long it is valid (default {DEFAULT_DAYS})")
+    create.add_argument("--account", default="", help="the person whose it is; default: a service's own")
+    take = tokens.add_parser("revoke", help="end one at once, on all replicas")
+    take.add_argument("token_id", metavar="ID")
+    sessions = commands.add_parser("sessions", help="browsers that have signed in").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    end = sessions.add_parser("end", help="sign an account out everywhere, at once")
+    end.add_argument("account", metavar="ACCOUNT")
     return root
 
 
@@ -201,6 +219,12 @@ def _dead_letter(arguments: argparse.Namespace) -> int:
     return dead_letter.requeue(arguments.ids, everything=arguments.all)
 
 
+def _tokens(arguments: argparse.Namespace) -> int:
+    from sreops.commands import tokens
+
+    return tokens.run(arguments)
+
+
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "demo": _demo,
@@ -214,6 +238,8 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "audit": _audit,
     "notify": _notify,
     "dead-letter": _dead_letter,
+    "tokens": _tokens,
+    "sessions": _tokens,
 }
 
 

@@ -14,11 +14,13 @@
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
     │   ├── ToolUnavailable
+    │   ├── IdentityUnavailable    the OpenID Connect provider did not answer usably: nobody can sign in by it now
     │   └── AnalystUnavailable
     ├── Refused                    it answered, and said no: asking again the same way is useless
     │   ├── EventLogRefused        a record too large for the log: it would never be taken
     │   ├── QueryRefused
     │   ├── IssuesRefused
+    │   ├── SignInRefused          what a browser came back with proves nothing
     │   ├── EngineRefused
     │   │   └── TargetAmbiguous    several containers have this name: a person chooses
     │   └── AnalystRefused
@@ -41,6 +43,8 @@ class SreopsError(Exception):
     """Root of every error that sreops raises on purpose."""
 
     retryable: bool = False
+    cure: str = ""
+    """What a person can do about it, where the cause is known."""
 
 
 class SettingsInvalid(SreopsError):
@@ -82,13 +86,15 @@ class RecordUnreadable(SreopsError):
 class Unavailable(SreopsError):
     """Something that sreops depends on did not answer; the same call may succeed later.
 
-    ``retry_after_s`` is the wait that the other side asked for, where it asked.
+    ``retry_after_s`` is the wait that the other side asked for, where it asked; ``cure`` what a person can do,
+    where the cause is known.
     """
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None, cure: str = "") -> None:
         self.retry_after_s = retry_after_s
+        self.cure = cure
         super().__init__(message)
 
 
@@ -120,6 +126,10 @@ class ToolUnavailable(Unavailable):
     """An MCP server did not answer."""
 
 
+class IdentityUnavailable(Unavailable):
+    """The OpenID Connect provider did not answer, or not usably."""
+
+
 class AnalystUnavailable(Unavailable):
     """The model did not answer."""
 
@@ -142,6 +152,10 @@ class QueryRefused(Refused):
 
 class IssuesRefused(Refused):
     """GitLab refused the request."""
+
+
+class SignInRefused(Refused):
+    """The provider took no code, or what it answered can't be believed."""
 
 
 class EngineRefused(Refused):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 from sreops.domain.alerts.alert import Severity
@@ -121,6 +121,8 @@ OptionalFile = Annotated[Path | None, BeforeValidator(_empty_is_none), AfterVali
 
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 """A secret; empty: none."""
+EngineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""What an engine is called in ``SREOPS_DOCKER__HOSTS``: the name of its host, as alerts say it."""
 
 Severities = Annotated[tuple[Severity, ...], NoDecode, BeforeValidator(_severities)]
 """Severities, separated by commas; at least one."""

@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -37,11 +38,13 @@ from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
+from sreops.domain.records.person import Role
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (
     Brokers,
     EngineAddress,
+    EngineName,
     HttpUrl,
     NamedFile,
     Names,
@@ -57,97 +60,118 @@ os.environ |= {"LANGSMITH_TRACING": "false", "LANGCHAIN_TRACING_V2": "false"}  #
 class KafkaSettings(BaseModel):
     """The event log on Kafka or Redpanda; empty ``bootstrap_servers`` means the embedded log."""
 
-    bootstrap_servers: Brokers = ""
-    group_id: str = "sreops"
-    client_id: str = "sreops"
-    partitions: int = Field(6, ge=1)
-    replication_factor: int = Field(1, ge=1)
-    retention_ms: int = Field(7 * 24 * 3600 * 1000, ge=1000)
+    bootstrap_servers: Brokers = ""  # HOST:PORT, separated by commas; empty: the embedded log
+    group_id: str = "sreops"  # the worker's consumer group
+    client_id: str = "sreops"  # how it names itself to the brokers
+    partitions: int = Field(6, ge=1)  # of topics that are made at start; those that exist are never altered
+    replication_factor: int = Field(1, ge=1)  # of topics that are made at start
+    retention_ms: int = Field(7 * 24 * 3600 * 1000, ge=1000)  # of topics that are made at start
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     sasl_username: str = ""
     sasl_password: OptionalSecret = None
-    ssl_cafile: OptionalFile = None
-    ssl_certfile: OptionalFile = None
+    ssl_cafile: OptionalFile = None  # a private CA
+    ssl_certfile: OptionalFile = None  # a client certificate, with its key
     ssl_keyfile: OptionalFile = None
-    request_timeout_s: float = Field(5.0, gt=0)
+    request_timeout_s: float = Field(5.0, gt=0)  # of one request to a broker
 
 
 class LokiSettings(BaseModel):
     """Loki, direct; ``tenant`` is sent as X-Scope-OrgID."""
 
-    url: HttpUrl = None
-    tenant: str = ""
-    username: str = ""
+    url: HttpUrl = None  # http://loki:3100; empty: through Grafana, where that is set
+    tenant: str = ""  # sent as X-Scope-OrgID
+    username: str = ""  # basic authentication
     password: OptionalSecret = None
-    token: OptionalSecret = None
-    timeout_s: float = Field(10.0, gt=0)
-    max_lines: int = Field(5000, ge=1, le=5000)
-    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    token: OptionalSecret = None  # bearer
+    timeout_s: float = Field(10.0, gt=0)  # of one query
+    max_lines: int = Field(5000, ge=1, le=5000)  # of one query
+    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)  # the rest is not read, and the answer counts as partial
 
 
 class PrometheusSettings(BaseModel):
-    """Prometheus, direct."""
+    """Prometheus (Mimir, Thanos, VictoriaMetrics), direct; ``tenant`` is sent as X-Scope-OrgID."""
 
-    url: HttpUrl = None
-    username: str = ""
+    url: HttpUrl = None  # http://prometheus:9090; empty: through Grafana, where that is set
+    tenant: str = ""  # Mimir's, sent as X-Scope-OrgID
+    username: str = ""  # basic authentication
     password: OptionalSecret = None
-    token: OptionalSecret = None
-    timeout_s: float = Field(10.0, gt=0)
-    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    token: OptionalSecret = None  # bearer
+    timeout_s: float = Field(10.0, gt=0)  # of one query
+    max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)  # a longer answer is refused
 
 
 class GrafanaSettings(BaseModel):
     """Grafana: data source proxy where no direct URL is set, and its alertmanager for the alert's state."""
 
-    url: HttpUrl = None
-    token: OptionalSecret = None
-    loki_uid: str = ""
-    prometheus_uid: str = ""
-    timeout_s: float = Field(10.0, gt=0)
+    url: HttpUrl = None  # http://grafana:3000
+    token: OptionalSecret = None  # of a service account with role Viewer
+    loki_uid: str = ""  # the data source; empty: the default one of its type
+    prometheus_uid: str = ""  # the data source; empty: the default one of its type
+    timeout_s: float = Field(10.0, gt=0)  # of one request
 
 
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
-    url: HttpUrl = None
-    token: OptionalSecret = None
-    project: str = ""
-    oncall_user: str = "platform-oncall"
-    timeout_s: float = Field(10.0, gt=0)
-    labels: Names = ("sreops",)
+    url: HttpUrl = None  # https://gitlab.example.com; url, token and project, or incidents are kept locally
+    token: OptionalSecret = None  # a project access token: role Developer, scope api
+    project: str = ""  # group/name, or its number
+    oncall_user: str = "platform-oncall"  # whom a handed-over incident is assigned to
+    timeout_s: float = Field(10.0, gt=0)  # of one request
+    labels: Names = ("sreops",)  # on every issue
 
 
 class DockerSettings(BaseModel):
-    """The one container engine that sreops may act on; none is discovered."""
+    """The container engines that sreops may act on; none is discovered.
 
-    host: EngineAddress = None
-    timeout_s: float = Field(30.0, gt=0)
-    stop_timeout_s: int = Field(10, ge=0)
-    settle_margin_s: float = Field(15.0, ge=0)
+    ``hosts`` gives each a name, and the host of an alert picks one; ``host`` is the nameless one.
+    """
+
+    host: EngineAddress = None  # unix:///var/run/docker.sock, tcp://proxy:2375; none is ever discovered
+    hosts: dict[EngineName, EngineAddress] = {}  # several engines: JSON of host name and address
+    timeout_s: float = Field(30.0, gt=0)  # of one request that only looks
+    stop_timeout_s: int = Field(10, ge=0)  # for containers that do not say their own
+    settle_margin_s: float = Field(15.0, ge=0)  # how long a lost answer may still come true
     peer_labels: tuple[str, ...] = ("app.kubernetes.io/part-of",)  # containers with the same value are peers
+
+    @field_validator("hosts")
+    @classmethod
+    def _each_its_own(cls, value: dict[str, str | None], given: ValidationInfo) -> dict[str, str | None]:
+        """Refuse two names for one engine: what is counted by target would be counted twice."""
+        if nowhere := sorted(name for name, address in value.items() if not address):
+            raise ValueError(f"{', '.join(nowhere)}: give an address, as in unix:///var/run/docker.sock")
+        addresses = [address.rstrip("/") for address in (*value.values(), given.data.get("host")) if address]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError("two names, or SREOPS_DOCKER__HOST and a name, have one address: name each engine once")
+        return value
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The names of the engines that are configured; the nameless one is empty, and comes first."""
+        return (*([""] if self.host else []), *self.hosts)
 
 
 class LLMSettings(BaseModel):
     """The model; without a key the rule analyst answers."""
 
-    api_key: OptionalSecret = None
-    base_url: HttpUrl = None
+    api_key: OptionalSecret = None  # also ANTHROPIC_API_KEY
+    base_url: HttpUrl = None  # a gateway, instead of Anthropic's own address
     model: str = "claude-sonnet-5-5"
     timeout_s: float = Field(60.0, gt=0)  # of silence: an answer that keeps coming has time until the deadline
     deadline_s: float = Field(150.0, gt=0)  # of one incident's analysis, its questions and retries included
     max_tokens: int = Field(8192, ge=256, le=21_000)  # of one answer, thinking included
-    max_retries: int = Field(2, ge=0, le=10)
-    max_retry_wait_s: float = Field(30.0, ge=0)
+    max_retries: int = Field(2, ge=0, le=10)  # of one question
+    max_retry_wait_s: float = Field(30.0, ge=0)  # the server may ask for more: then the rules answer
     max_steps: int = Field(6, ge=0, le=50)  # turns in which the model may ask; 0: it gets no tools
-    max_tool_calls: int = Field(12, ge=0, le=200)
-    max_result_chars: int = Field(8_000, ge=200)
-    max_usd_per_incident: float = Field(1.0, ge=0, allow_inf_nan=False)
-    max_usd_per_day: float = Field(20.0, ge=0, allow_inf_nan=False)
-    max_tokens_per_incident: int = Field(400_000, ge=0)
-    max_tokens_per_day: int = Field(20_000_000, ge=0)
-    breaker_failures: int = Field(3, ge=1)
-    breaker_open_s: float = Field(30.0, gt=0)
+    max_tool_calls: int = Field(12, ge=0, le=200)  # of one incident
+    max_result_chars: int = Field(8_000, ge=200)  # of one tool's answer
+    max_usd_per_incident: float = Field(1.0, ge=0, allow_inf_nan=False)  # a ceiling: above it the rules answer
+    max_usd_per_day: float = Field(20.0, ge=0, allow_inf_nan=False)  # a ceiling over all incidents and replicas
+    max_tokens_per_incident: int = Field(400_000, ge=0)  # a ceiling
+    max_tokens_per_day: int = Field(20_000_000, ge=0)  # a ceiling
+    breaker_failures: int = Field(3, ge=1)  # in a row, until the model is left alone
+    breaker_open_s: float = Field(30.0, gt=0)  # for so long
     prices: dict[str, Price] = Field({}, validate_default=True)  # US dollars per million tokens, by model id
 
     @field_validator("prices")
@@ -188,17 +212,17 @@ class McpSettings(BaseModel):
 class WebhookSettings(BaseModel):
     """Credentials for ``POST /alerts``; any that is configured is accepted."""
 
-    token: OptionalSecret = None
-    basic_user: str = ""
+    token: OptionalSecret = None  # bearer
+    basic_user: str = ""  # basic authentication, with its password
     basic_password: OptionalSecret = None
-    hmac_secret: OptionalSecret = None
-    hmac_header: str = "X-Grafana-Alerting-Signature"
-    hmac_timestamp_header: str = ""
-    hmac_tolerance_s: float = Field(300.0, gt=0)
-    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024)
-    max_in_flight: int = Field(64, ge=1)
-    retry_after_s: int = Field(5, ge=1)
-    take_test_alerts: bool = False
+    hmac_secret: OptionalSecret = None  # HMAC, as Grafana signs
+    hmac_header: str = "X-Grafana-Alerting-Signature"  # where the signature stands
+    hmac_timestamp_header: str = ""  # as set in Grafana; empty: the body alone is signed
+    hmac_tolerance_s: float = Field(300.0, gt=0)  # how old a signed time may be
+    max_body_bytes: int = Field(5 * 1024 * 1024, ge=1024)  # of one webhook; a larger one is answered with 413
+    max_in_flight: int = Field(64, ge=1)  # requests at once; more are answered with 503
+    retry_after_s: int = Field(5, ge=1)  # told with a 503
+    take_test_alerts: bool = False  # Grafana's test button opens an incident
     anonymous_autonomous: bool = False  # without credentials, may an alert's tier be autonomous?
 
     @property
@@ -207,43 +231,69 @@ class WebhookSettings(BaseModel):
         return bool(self.token or self.hmac_secret or (self.basic_user and self.basic_password))
 
 
+class OidcSettings(BaseModel):
+    """People sign in by OpenID Connect; ``roles`` gives a group's members a role, nobody without one gets in."""
+
+    issuer: HttpUrl = None
+    client_id: str = ""
+    client_secret: OptionalSecret = None
+    claim: str = "groups"
+    roles: dict[str, Role] = {}
+    session_s: float = Field(8 * 3600.0, gt=0)  # groups are read at sign-in: a change shows after so long at most
+    timeout_s: float = Field(10.0, gt=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = {
+            "ISSUER": self.issuer,
+            "CLIENT_ID": self.client_id,
+            "CLIENT_SECRET": self.client_secret,
+            "ROLES": self.roles,
+        }
+        missing = [f"SREOPS_OIDC__{name}" for name, value in given.items() if not value]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"{', '.join(missing)}: missing; sign-in by OpenID Connect needs all four")
+        return self
+
+
 class VerifySettings(BaseModel):
     """How long and how often to look after a remediation (seconds)."""
 
-    settle_s: float = Field(30.0, ge=0)
-    poll_s: float = Field(10.0, gt=0)
-    timeout_s: float = Field(300.0, gt=0)
+    settle_s: float = Field(30.0, ge=0)  # what must hold, holds for so long
+    poll_s: float = Field(10.0, gt=0)  # between two looks
+    timeout_s: float = Field(300.0, gt=0)  # after which the result is unknown
 
 
 class PolicySettings(BaseModel):
     """What automation may do; ``targets`` are container name globs."""
 
-    targets: Names = ()
-    approval_ttl_s: float = Field(4 * 3600.0, gt=0)
-    attempts_per_hour: int = Field(3, ge=0)
-    max_concurrent_effects: int = Field(4, ge=1)
-    breaker_failures: int = Field(3, ge=1)
-    max_event_age_s: float = Field(900.0, gt=0)
-    slot_retry_s: float = Field(5.0, gt=0)
+    targets: Names = ()  # globs of container names that may be touched, besides the label sreops.enable=true
+    approval_ttl_s: float = Field(4 * 3600.0, gt=0)  # how long a plan waits for a person
+    attempts_per_hour: int = Field(3, ge=0)  # on one target
+    max_concurrent_effects: int = Field(4, ge=1)  # remediations at once; more of them wait
+    breaker_failures: int = Field(3, ge=1)  # in a row on a service or runbook, until a person resumes
+    max_event_age_s: float = Field(900.0, gt=0)  # an older alert needs approval
+    slot_retry_s: float = Field(5.0, gt=0)  # between two tries to get one of the slots
 
 
 class CorrelationSettings(BaseModel):
     """Windows of correlation (seconds), and what counts as a storm."""
 
-    clear_grace_s: float = Field(600.0, ge=0)
-    refire_window_s: float = Field(3600.0, ge=0)
-    escalated_window_s: float = Field(24 * 3600.0, ge=0)
+    clear_grace_s: float = Field(600.0, ge=0)  # after closing, in which a repeat is only counted
+    refire_window_s: float = Field(3600.0, ge=0)  # in which a refire reopens the incident
+    escalated_window_s: float = Field(24 * 3600.0, ge=0)  # how long a handed-over incident gathers its alerts
     storm_incidents: int = Field(50, ge=1)  # opened within storm_window_s; further ones are gathered
+    burst_incidents: int = Field(8, ge=1)  # the same, of one alert's name or of one group of the sender
     storm_window_s: float = Field(60.0, gt=0)
 
 
 class EvidenceSettings(BaseModel):
     """How far to look back and how much to keep."""
 
-    lookback_s: float = Field(900.0, gt=0)
-    lookahead_s: float = Field(300.0, ge=0)
-    deadline_s: float = Field(20.0, gt=0)
-    excerpt_chars: int = Field(12_000, ge=500)
+    lookback_s: float = Field(900.0, gt=0)  # before the alert
+    lookahead_s: float = Field(300.0, ge=0)  # after it, as far as it has come
+    deadline_s: float = Field(20.0, gt=0)  # of one source
+    excerpt_chars: int = Field(12_000, ge=500)  # of log lines in one piece of evidence
 
 
 def _channels(value: object) -> object:
@@ -282,6 +332,7 @@ class NotifySettings(BaseModel):
     """How people are told."""
 
     urls: Annotated[tuple[NotifyChannel, ...], NoDecode, BeforeValidator(_channels)] = ()
+    """Apprise URLs, separated by spaces, or a JSON list of ``{"url", "severity", "needs"}``."""
     grace_s: float = Field(0.0, ge=0)  # quiet for what heals within
     digest_s: float = Field(3600.0, ge=1)  # what is not told at once
     timeout_s: float = Field(20.0, gt=0)  # of one sending
@@ -292,14 +343,14 @@ class NotifySettings(BaseModel):
 class WorkerSettings(BaseModel):
     """Leases, retries and limits of the worker (seconds)."""
 
-    lease_s: float = Field(30.0, gt=1)
-    retry_s: float = Field(2.0, gt=0)
-    max_attempts: int = Field(3, ge=1)
-    ageing_s: float = Field(600.0, gt=0)
-    max_incident_s: float = Field(3600.0, gt=0)
-    max_run_s: float = Field(300.0, gt=0)
-    max_inbox_bytes: int = Field(1024 * 1024 * 1024, ge=1)
-    idle_poll_s: float = Field(0.5, gt=0)
+    lease_s: float = Field(30.0, gt=1)  # how long a silent worker keeps its incidents
+    retry_s: float = Field(2.0, gt=0)  # before the second try; it doubles
+    max_attempts: int = Field(3, ge=1)  # of one node, then the incident is handed over
+    ageing_s: float = Field(600.0, gt=0)  # open for so much longer, an incident goes before a worse one
+    max_incident_s: float = Field(3600.0, gt=0)  # then the watchdog hands it over; waits for people not counted
+    max_run_s: float = Field(300.0, gt=0)  # of a graph between two waits
+    max_inbox_bytes: int = Field(1024 * 1024 * 1024, ge=1)  # events not yet taken up; above it reading pauses
+    idle_poll_s: float = Field(0.5, gt=0)  # between two looks for work
 
 
 class RetentionSettings(BaseModel):
@@ -309,13 +360,13 @@ class RetentionSettings(BaseModel):
     closed goes earlier. Nothing goes before correlation is done with it, whatever is set here.
     """
 
-    incidents_days: float = Field(90.0, gt=0)
-    inbox_days: float = Field(7.0, gt=0)
-    log_days: float = Field(7.0, gt=0)
-    checkpoints_hours: float = Field(24.0, gt=0)
-    max_data_bytes: int = Field(8 * 1024 * 1024 * 1024, ge=0)
-    every_s: float = Field(60.0, gt=0)
-    batch: int = Field(100, ge=1, le=10_000)
+    incidents_days: float = Field(90.0, gt=0)  # after their end
+    inbox_days: float = Field(7.0, gt=0)  # events
+    log_days: float = Field(7.0, gt=0)  # of the embedded log
+    checkpoints_hours: float = Field(24.0, gt=0)  # after an episode's end
+    max_data_bytes: int = Field(8 * 1024 * 1024 * 1024, ge=0)  # of the SQLite files; 0: no bound
+    every_s: float = Field(60.0, gt=0)  # between two rounds
+    batch: int = Field(100, ge=1, le=10_000)  # rows at once
 
 
 _ENV_FILE = ".env"
@@ -344,29 +395,30 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
+    host: str = "127.0.0.1"  # beyond loopback, credentials are required
+    port: int = Field(8080, ge=0, le=65535)  # of the webhook, the API and the page
     public_url: HttpUrl = None  # where people reach it: for links, and a name by which it answers
-    data_dir: Path = Path("data")
+    data_dir: Path = Path("data")  # store, checkpoints, embedded log, spool
+    ca_file: OptionalFile = None  # a private CA, trusted by every client beside the public ones (PEM)
     runbooks: NamedFile = Field(Path("runbooks.yaml"), validate_default=False)  # absent and not named: the packaged
-    database_url: str = ""
+    database_url: str = ""  # postgresql://user:password@host/db; empty: SQLite in the data folder
     trusted_proxies: Names = ()  # addresses and networks: their X-Forwarded-For and -Proto are believed
-    roles: Names = ("bridge", "worker")
-    concurrency: int = Field(8, ge=1)
-    default_tier: Tier = Tier.supervised
+    roles: Names = ("bridge", "worker")  # what this process does
+    concurrency: int = Field(8, ge=1)  # incidents worked on at once
+    default_tier: Tier = Tier.supervised  # of an alert that says none: autonomous, supervised, human_only or unknown
     default_severity: Severity = Severity.warning  # of an alert that says none, or none that is understood
     work_on: Severities = WORK_ON  # the rest is recorded
     service_labels: Names = ()  # which labels may name the subject, instead of our own order
-    dry_run: bool = False
-    allow_anonymous: bool = False
-    api_token: OptionalSecret = None
-    audit_key: OptionalSecret = None
+    dry_run: bool = False  # decide everything, touch nothing
+    allow_anonymous: bool = False  # beyond loopback without credentials
+    api_token: OptionalSecret = None  # for the API and the page
+    audit_key: OptionalSecret = None  # makes the audit's hash chains unforgeable
     topology: dict[str, tuple[str, ...]] = {}  # a service, and the services it calls (JSON)
-    ack_timeout_s: float = Field(5.0, gt=0)
-    max_spool_bytes: int = Field(256 * 1024 * 1024, ge=0)
-    shutdown_grace_s: float = Field(10.0, ge=0)
+    ack_timeout_s: float = Field(5.0, gt=0)  # after which what the broker did not take is spooled
+    max_spool_bytes: int = Field(256 * 1024 * 1024, ge=0)  # of what waits for the broker; above it: 503
+    shutdown_grace_s: float = Field(10.0, ge=0)  # for running incidents to come to a node's end
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "text"] = "auto"
+    log_format: Literal["auto", "json", "text"] = "auto"  # auto: text at a terminal, else JSON
 
     kafka: KafkaSettings = KafkaSettings()
     loki: LokiSettings = LokiSettings()
@@ -377,6 +429,7 @@ class Settings(BaseSettings):
     llm: LLMSettings = LLMSettings()
     mcp: McpSettings = McpSettings()
     webhook: WebhookSettings = WebhookSettings()
+    oidc: OidcSettings = OidcSettings()
     verify: VerifySettings = VerifySettings()
     policy: PolicySettings = PolicySettings()
     correlation: CorrelationSettings = CorrelationSettings()
@@ -415,7 +468,7 @@ class Settings(BaseSettings):
             try:
                 ip_network(one, strict=False)
             except ValueError as exc:
-                raise ValueError(f"{one!r} is no address and no network such as 10.0.0.0/8") from exc
+                raise ValueError("one of them is no address and no network such as 10.0.0.0/8") from exc
         return value
 
     @field_validator("roles")

@@ -99,6 +99,59 @@ class ContainersContract:
         with pytest.raises(EngineRefused, match=rf"2 containers.*{name}-api-1, {name}-api-2.*params.container"):
             await containers.find(f"{name}-api", timeout_s=T)
 
+    async def test_a_name_means_what_is_called_so_within_its_scope(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        def compose(project: str, number: int, service: str = "db") -> dict[str, str]:
+            return {
+                "com.docker.compose.project": f"{name}{project}",
+                "com.docker.compose.service": f"{name}-{service}",
+                "com.docker.compose.container-number": str(number),
+                "com.docker.compose.oneoff": "False",
+            }
+
+        shop = await scene.run(f"{name}-s-1", labels=compose("shop", 1) | {"env": "prod"})
+        second = await scene.run(f"{name}-s-2", labels=compose("shop", 2))
+        other = await scene.run(f"{name}-m-1", labels=compose("mon", 1))
+        await scene.run(f"{name}-web-1", labels=compose("shop", 1, "web"))
+        plain = await scene.run(f"{name}-db")
+
+        async def found(wanted: str, scope: dict[str, str], *, exact: bool = False) -> list[str]:
+            seen = await containers.matching(wanted, scope, exact=exact, timeout_s=T)
+            return [one.id for one in seen]
+
+        project = {"compose_project": f"{name}shop"}
+        assert await found(f"{name}-db", {}) == [plain, other, shop, second]
+        assert await found(f"{name}-db", {}, exact=True) == [plain]
+        assert await found(f"{name}-db", project) == [shop, second]
+        assert await found(f"{name}-db", project, exact=True) == [shop, second]
+        assert await found(f"{name}-db", project | {"environment": "test"}) == [second], "the other says it is prod"
+        assert await found(f"{name}-db", {"compose_project": "elsewhere"}) == []
+        for joint in "-_":
+            assert await found(f"{name}shop{joint}{name}-db{joint}2", {}) == [second]
+            assert await found(f"{name}shop{joint}{name}-db", {}) == [shop, second]
+        assert await found(f"{name}-d", {}) == []
+
+    async def test_a_standing_identity_leads_to_its_containers_under_whatever_name(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        labels = {
+            "com.docker.compose.project": name, "com.docker.compose.service": "db",
+            "com.docker.compose.oneoff": "False",
+        }  # fmt: skip
+        first = await scene.run(f"{name}-one", labels=labels)
+        await scene.run(f"{name}-run", labels=labels | {"com.docker.compose.oneoff": "True"})
+        second = await scene.run(f"{name}-two", labels=labels)
+        plain = await scene.run(f"{name}-plain")
+
+        async def held(identity: str) -> list[str]:
+            return [one.id for one in await containers.standing(identity, timeout_s=T)]
+
+        assert await held(f"docker/compose/{name}/db") == [first, second]
+        assert await held(f"docker/container/{name}-plain") == [plain]
+        for nobody in (f"docker/container/{name}-one", f"docker%3Aweb1/container/{name}-plain", "nonsense", ""):
+            assert await held(nobody) == [], nobody
+
     async def test_neighbours_are_those_it_depends_on_and_that_depend_on_it(
         self, scene: Scene, containers: DockerContainers, name: str
     ) -> None:

@@ -7,16 +7,18 @@ as a second replica or as the process after a crash would.
 from store_dispatch_suite import DispatchSuite
 from store_effects_suite import ApprovalsSuite, EffectsSuite
 from store_intake_suite import IntakeSuite
+from store_joins_suite import JoinsSuite
 from store_notices_suite import NoticesSuite
 from store_people_suite import PeopleSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
 from store_replicas_suite import ReplicasSuite
-from store_sessions_suite import SessionsSuite
+from store_sessions_suite import ApiTokensSuite, SessionsSuite
 from store_upkeep_suite import DeadLetterSuite, RetentionSuite
 
 
 class IncidentStoreSuite(
     IntakeSuite,
+    JoinsSuite,
     DispatchSuite,
     EffectsSuite,
     ApprovalsSuite,
@@ -29,5 +31,6 @@ class IncidentStoreSuite(
     NoticesSuite,
     PeopleSuite,
     SessionsSuite,
+    ApiTokensSuite,
 ):
     """The whole contract."""

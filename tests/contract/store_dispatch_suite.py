@@ -169,9 +169,7 @@ class DispatchSuite:
 
     async def test_a_parked_incident_comes_back_when_its_timer_is_due(self, store: SqlIncidentStore) -> None:
         lease = await at_work(store)
-        assert await store.next_wake() is None
         await store.park(lease, wake_at=at(60), timer="settle")
-        assert await store.next_wake() == at(60)
         assert await store.claim("w1", now=at(59.9), lease_s=30, limit=1) == []
         again = await claimed(store, now=at(60))
         assert (again.woken_by, again.token) == ("timer", lease.token + 1)
@@ -219,7 +217,6 @@ class DispatchSuite:
         await ended(store, lease, now=at(5))
         await store.wake(lease.incident_id, woken_by="resolved")
         assert await store.claim("w1", now=at(9), lease_s=30, limit=5) == []
-        assert await store.next_wake() is None
 
     async def test_an_open_incident_whose_work_was_finished_can_be_woken(self, store: SqlIncidentStore) -> None:
         lease = await at_work(store)

@@ -48,7 +48,7 @@ def listing(monkeypatch: pytest.MonkeyPatch, *tools: Tool) -> McpTools:
             return SimpleNamespace(tools=list(tools), next_cursor=None)
 
     @asynccontextmanager
-    async def connected(server: McpServer) -> AsyncIterator[Lists]:
+    async def connected(*_: object) -> AsyncIterator[Lists]:
         yield Lists()
 
     monkeypatch.setattr(mcp_tools, "_client", connected)

@@ -85,7 +85,6 @@ async def test_claiming_and_letting_go_use_indices(store: SqlIncidentStore, sent
     await store.park(leases[0], wake_at=at(60), timer="poll")
     await store.retry(leases[1], wake_at=at(60), error="x")
     await ended(store, leases[2], now=at(2))
-    await store.next_wake()
     await store.overdue(now=at(5000), max_incident_s=3600)
     assert len(sent.statements) > 8
     assert await sent.full_scans() == []

@@ -65,6 +65,7 @@ QUICK = {
     "SREOPS_POLICY__BREAKER_FAILURES": "1000",
     "SREOPS_POLICY__SLOT_RETRY_S": "0.3",
     "SREOPS_EVIDENCE__DEADLINE_S": "10",
+    "SREOPS_CORRELATION__BURST_INCIDENTS": "1000",  # its services all have the same alert
 }
 """Settings that make an incident take two seconds instead of a minute."""
 
@@ -134,6 +135,7 @@ class World:
         self.engine_gate = Gate(docker_api(self.engine))
         self.gitlab_gate = Gate(self.gitlab.app)
         self._processes: dict[str, Idle] = {}
+        self._incurable: set[str] = set()
         self._broken = broken or self._not_restarted
         self._servers = {
             "docker": SandboxServer(self.engine_gate, path=directory / "docker.sock"),
@@ -152,6 +154,10 @@ class World:
             self.engine.log(container, f"ERROR java.lang.OutOfMemoryError: Java heap space (request {number})")
         self.prometheus.scrape()
 
+    def make_incurable(self, service: str) -> None:
+        """Let a restart mend nothing."""
+        self._incurable.add(service)
+
     def restarts(self, service: str) -> int:
         """How often its container was started anew."""
         return self._processes[service].starts - 1
@@ -165,7 +171,10 @@ class World:
             yield "service_broken", {"name": service}, value
 
     def _not_restarted(self) -> Mapping[str, float]:
-        return {service: float(process.starts < 2) for service, process in self._processes.items()}
+        return {
+            service: float(process.starts < 2 or service in self._incurable)
+            for service, process in self._processes.items()
+        }
 
     def settings(self) -> dict[str, str]:
         """Return what points sreops here."""

@@ -9,6 +9,7 @@ import pytest
 from loop_scene import loop_scene
 
 from sreops.domain.incidents.incident import EffectOutcome, Reason, Resolution
+from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.container import Container
 from sreops.sandbox.server import Server
 from sreops.sandbox.shop.service import ShopService
@@ -96,7 +97,7 @@ async def test_what_carries_the_protecting_label_is_never_touched(tmp_path: Path
 
 async def test_the_proxy_of_the_engines_socket_is_never_touched(tmp_path: Path, monkeypatch: Patch) -> None:
     world = leaking()
-    async with Server(world.engine.app) as proxy:
+    async with Server(docker_api(world.engine)) as proxy:
         port = urlsplit(proxy.url).port
         assert port is not None
         host = f"tcp://127.0.0.1:{port}"

@@ -49,6 +49,7 @@ def start(broker: Kafka, group: str) -> Iterator[Start]:
                 "SREOPS_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
                 "SREOPS_KAFKA__GROUP_ID": group,
                 "SREOPS_CORRELATION__STORM_INCIDENTS": "1000",
+                "SREOPS_CORRELATION__BURST_INCIDENTS": "1000",
             }
             return started.enter_context(Sreops(told | settings))
 

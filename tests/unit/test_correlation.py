@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.correlation import (
     Correlation,
     Disposition,
@@ -171,6 +172,61 @@ class TestFiring:
         assert outcome(event(), escalated, running) == (D.attach, "I2")
 
 
+def of(scope: dict[str, str] | None, name: str = "db", **fields: object) -> AlertEvent:
+    subject = Subject(name=name, scope=scope or {})
+    return event(fingerprint="new", service=name).model_copy(update={"subject": subject, **fields})
+
+
+def namesake(id: str, status: S = S.investigating, **scope: str) -> KnownIncident:
+    ended = 0 if status.ended else None
+    one = incident(held(f"fp-{id}"), id=id, service="db", status=status, ended=ended)
+    return one.model_copy(update={"scope": scope})
+
+
+class TestScope:
+    def test_an_alert_joins_where_no_key_that_both_have_differs(self):
+        shop = namesake("shop", project="shop")
+        assert outcome(of({"project": "shop", "host": "a"}), shop) == (D.attach, "shop")
+        assert outcome(of({"host": "a"}), shop) == (D.attach, "shop")
+        assert outcome(of(None), shop) == (D.attach, "shop")
+
+    def test_a_namesake_elsewhere_gets_an_incident_of_its_own(self):
+        assert outcome(of({"project": "monitoring"}), namesake("shop", project="shop"))[0] is D.open
+
+    def test_where_several_would_fit_it_opens_its_own_and_the_next_like_it_joins_that(self):
+        shop, monitoring = namesake("shop", project="shop"), namesake("monitoring", project="monitoring")
+        assert outcome(of({"host": "a"}), shop, monitoring)[0] is D.open
+        assert outcome(of({"host": "a"}), shop, monitoring, namesake("own", host="a")) == (D.attach, "own")
+        assert outcome(of({"project": "shop", "host": "a"}), shop, monitoring) == (D.attach, "shop")
+
+    def test_of_those_that_fit_the_closest_takes_it_and_the_open_one_before_that(self):
+        wide, near = namesake("wide"), namesake("near", project="shop")
+        assert outcome(of({"project": "shop", "host": "a"}), wide, near) == (D.attach, "near")
+        handed_over = namesake("over", S.escalated, project="shop")
+        assert outcome(of({"project": "shop", "host": "a"}), handed_over, wide) == (D.attach, "wide")
+
+    def test_a_resolve_finds_its_alert_whatever_its_scope_says_now(self):
+        shop = namesake("shop", project="shop")
+        over = of({"project": "other"}, status=AlertStatus.resolved, fingerprint="fp-shop")
+        assert outcome(over, shop) == (D.resolve, "shop")
+
+
+SCOPES = st.dictionaries(st.sampled_from(["project", "host", "cluster"]), st.sampled_from("ab"))
+
+
+@given(st.lists(SCOPES, max_size=5), SCOPES)
+def test_an_alert_never_joins_a_namesake_that_differs_and_joins_whom_it_must(known, scope):
+    incidents = [namesake(str(number), **one) for number, one in enumerate(known)]
+    disposition, incident_id = outcome(of(scope), *incidents)
+    fitting = [one for one in incidents if all(scope.get(key, value) == value for key, value in one.scope.items())]
+    if disposition is D.attach:
+        assert incident_id in {one.id for one in fitting}
+    else:
+        assert not fitting or len({tuple(sorted(one.scope.items())) for one in fitting}) > 1
+    if any(one.scope == scope for one in incidents):
+        assert disposition is D.attach
+
+
 class TestEscalated:
     def test_it_gathers_while_an_alert_fires(self):
         known = incident(held(), held("fp2", ended=9), status=S.escalated, ended=10)
@@ -180,10 +236,29 @@ class TestEscalated:
 
     def test_it_stops_to_gather_when_all_is_resolved(self):
         known = incident(held(ended=30), status=S.escalated, ended=10)
-        assert outcome(event(starts=31), known)[0] is D.open
+        assert outcome(event(starts=41), known)[0] is D.open
         assert outcome(event(starts=31, fingerprint="fp3"), known)[0] is D.open
         assert outcome(event(told=40), known) == (D.repeat, "I1")
         assert outcome(event(told=41), known) == (D.refire, "I1")
+
+    def test_an_alert_that_flaps_stays_with_the_incident_that_was_handed_over_with_it(self):
+        known = incident(held(ended=30), status=S.escalated, ended=10)
+        assert outcome(event(starts=31, told=40), known) == (D.attach, "I1")
+        assert outcome(event(starts=31, told=40.1), known)[0] is D.open
+
+    def test_after_a_remedy_every_refire_within_the_window_comes_back_to_it(self):
+        handed_over = incident(held(ended=30), status=S.escalated, ended=10).model_copy(update={"acted": True})
+        assert outcome(event(starts=35, told=90), handed_over) == (D.refire, "I1")
+        assert outcome(event(starts=35, told=90.1), handed_over)[0] is D.open
+        running = incident(held("fp2"), id="I2")
+        assert outcome(event(starts=35), handed_over, running) == (D.attach, "I2")
+
+    def test_whether_others_fire_is_known_without_listing_them(self):
+        known = incident(held(ended=9), status=S.escalated, ended=10).model_copy(update={"others_fire": True})
+        assert outcome(event(starts=200, fingerprint="fp3"), known) == (D.attach, "I1")
+        both = incident(held()).model_copy(update={"others_fire": True})
+        assert not decide(event(resolved=True, ends=10), both).all_resolved
+        assert decide(event(resolved=True, ends=10), incident(held())).all_resolved
 
     def test_it_stops_to_gather_after_its_window(self):
         known = incident(held(), status=S.escalated, ended=0)
@@ -296,8 +371,11 @@ class History(RuleBasedStateMachine):
         if decision.disposition is D.refire:
             assert not gathering
             assert self.incidents[decision.incident_id].status.ended
-        if decision.disposition is D.attach:
-            assert decision.incident_id in gathering
+        if decision.disposition is D.attach and decision.incident_id not in gathering:
+            flaps = self.incidents[decision.incident_id]
+            assert not gathering
+            assert flaps.status is S.escalated
+            assert any(alert.fingerprint == what.fingerprint for alert in flaps.alerts)
         fires = decision.disposition in (D.open, D.attach, D.refire, D.repeat)
         assert fires is (what.status is AlertStatus.firing)
         self.apply(what, decision)

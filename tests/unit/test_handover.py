@@ -6,7 +6,7 @@ import pytest
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, Reason
+from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, IncidentAlert, Reason
 from sreops.domain.records.handover import NEXT_STEPS, closing, fenced, opening, title
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -35,6 +35,18 @@ def test_an_escalation_names_its_reason_and_the_next_step(reason: Reason) -> Non
     assert f"Escalated: {reason.value}" in text
     assert NEXT_STEPS[reason] in text
     assert "because" in text
+
+
+def test_of_each_alert_the_account_says_whether_it_fires() -> None:
+    alerts = [
+        IncidentAlert(alertname="A", severity="critical", starts_at=NOW, ended_at=None),
+        IncidentAlert(alertname="B", severity=None, starts_at=NOW, ended_at=NOW),
+    ]
+    end = {"end": "escalated", "reason": "low_confidence", "why": ""}
+    text = closing(incident(fingerprints=("f", "g", "h")), end, [], None, {}, alerts)
+    assert "- `A` (critical), since 2026-11-23T03:00:00+00:00: still fires" in text
+    assert "- `B`, since 2026-11-23T03:00:00+00:00: was resolved at 2026-11-23T03:00:00+00:00" in text
+    assert "and 1 more" in text
 
 
 def test_what_is_missing_is_named_with_its_cure() -> None:

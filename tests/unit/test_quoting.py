@@ -11,7 +11,6 @@ from sreops.domain.text.quoting import (
     is_quotable,
     logql_fields,
     logql_selector,
-    logql_string,
     promql_duration,
     promql_selector,
     promql_string,
@@ -67,7 +66,6 @@ def selector(text: str) -> tuple[str, dict[str, str], str]:
 @example("\n`'\"\\\u2028\ufffd\x7f\U0001f600")
 def test_a_literal_reads_back_as_exactly_its_text_and_nothing_follows(value):
     assert go_string(promql_string(value)) == (value, "")
-    assert go_string(logql_string(value)) == (value, "")
 
 
 @given(st.dictionaries(names, quotable, min_size=1, max_size=5))

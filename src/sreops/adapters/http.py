@@ -20,6 +20,7 @@ from sreops.adapters.answers import (
     read_aside,
     read_json,
 )
+from sreops.adapters.trust import DIRECT, handshake_cure
 from sreops.domain.text.unicode import whole
 from sreops.domain.text.urls import without_userinfo
 from sreops.errors import Unavailable
@@ -94,7 +95,7 @@ class HttpRoom:
 
     ``adapter`` names it in metrics and messages; ``unavailable`` is the error class that is raised where nothing
     usable came back. Redirects are never followed (they would carry credentials elsewhere), the environment's
-    proxies are ignored. Statuses are the caller's to judge: every complete answer is returned.
+    proxies are used, but not for this machine. Statuses are the caller's to judge: every complete answer is returned.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class HttpRoom:
         headers: Mapping[str, str] | None = None,
         max_response_bytes: int = 8 * 1024 * 1024,
         attempts: int = 3,
-        verify: ssl.SSLContext | bool = True,
+        trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._adapter = adapter
@@ -124,9 +125,9 @@ class HttpRoom:
             headers=sent,
             auth=httpx.BasicAuth(username, password.get_secret_value() if password else "") if username else None,
             follow_redirects=False,
-            trust_env=False,
-            verify=verify,
+            verify=trust or True,
             transport=transport,
+            mounts=dict.fromkeys(DIRECT),  # else by the proxies of the environment
             limits=httpx.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=20),
         )
 
@@ -242,7 +243,9 @@ class HttpRoom:
     def _failed(self, method: str, path: str, why: str, exc: Exception) -> Unavailable:
         ADAPTER_ERRORS.labels(self._adapter, type(exc).__name__).inc()
         log.warning(ANSWER_REFUSED, adapter=self._adapter, path=path, error=type(exc).__name__, detail=why)
-        return self._unavailable(f"{self._adapter}: {method} {self.shown_url}{path}: {why}")
+        cure = handshake_cure(exc)
+        told = f"{self._adapter}: {method} {self.shown_url}{path}: {why}" + (f"; {cure}" if cure else "")
+        return self._unavailable(told, cure=cure)
 
     def unavailable(self, path: str, answer: Answer, why: str) -> Unavailable:
         """Make (and count) the error for an answer that came but cannot be used."""
@@ -252,6 +255,8 @@ class HttpRoom:
 
 
 def _reason(exc: Exception) -> str:
+    if isinstance(exc, httpx.ProxyError):
+        return f"the proxy of HTTP_PROXY or HTTPS_PROXY did not let it through ({exc}); NO_PROXY names who needs none"
     if isinstance(exc, httpx.ConnectError):
         return f"cannot connect ({exc})"
     if isinstance(exc, httpx.DecodingError):

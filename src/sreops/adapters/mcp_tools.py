@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent, Tool
 
 from sreops.adapters.bounded_http import HEADERS, hooks
+from sreops.adapters.trust import DIRECT, handshake_cure
 from sreops.domain.text.patterns import glob_matches
 from sreops.domain.text.redaction import clean, one_line
 from sreops.domain.text.unicode import whole
@@ -45,7 +47,8 @@ _PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 class McpTools:
     """Implements ``ports.ExtraTools``; a tool is called ``server__tool``."""
 
-    def __init__(self, settings: McpSettings) -> None:
+    def __init__(self, settings: McpSettings, trust: ssl.SSLContext | None = None) -> None:
+        self._trust = trust
         self._servers = settings.servers
         self._kept: dict[str, tuple[float, list[ToolSpec]]] = {}
         self._told_of_cut = False
@@ -122,19 +125,19 @@ class McpTools:
     async def _connected(self, name: str, timeout_s: float) -> AsyncIterator[Client]:
         where = f"MCP server {name}"
         try:
-            async with asyncio.timeout(timeout_s), _client(self._servers[name]) as client:
+            async with asyncio.timeout(timeout_s), _client(self._servers[name], self._trust) as client:
                 yield client
         except BaseException as exc:
             raise _translated(where, exc, timeout_s) from exc
 
 
 @asynccontextmanager
-async def _client(server: McpServer) -> AsyncIterator[Client]:
+async def _client(server: McpServer, trust: ssl.SSLContext | None) -> AsyncIterator[Client]:
     if server.url:
         token = server.token.get_secret_value() if server.token else ""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with (
-            await asyncio.to_thread(_http, headers, server.timeout_s) as http,
+            await asyncio.to_thread(_http, headers, server.timeout_s, trust) as http,
             Client(streamable_http_client(server.url, http_client=http)) as client,
         ):
             yield client
@@ -148,10 +151,17 @@ async def _client(server: McpServer) -> AsyncIterator[Client]:
             yield client
 
 
-def _http(headers: dict[str, str], timeout_s: float) -> httpx2.AsyncClient:
+def _http(headers: dict[str, str], timeout_s: float, trust: ssl.SSLContext | None) -> httpx2.AsyncClient:
     """Build the client; in a thread, because it reads the CA certificates from disk."""
     bounded = hooks(MAX_ANSWER_BYTES)
-    return httpx2.AsyncClient(headers=HEADERS | headers, timeout=timeout_s, follow_redirects=False, event_hooks=bounded)
+    return httpx2.AsyncClient(
+        headers=HEADERS | headers,
+        timeout=timeout_s,
+        follow_redirects=False,
+        verify=trust or True,
+        mounts=dict.fromkeys(DIRECT),
+        event_hooks=bounded,
+    )
 
 
 def _translated(where: str, exc: BaseException, timeout_s: float) -> BaseException:
@@ -164,6 +174,9 @@ def _translated(where: str, exc: BaseException, timeout_s: float) -> BaseExcepti
         return ToolUnavailable(f"{where} did not answer within {timeout_s:g} s")
     if isinstance(exc, MCPError):
         return QueryRefused(f"{where} refused: {one_line(without_userinfo_in(str(exc)), 300)}")
+    cure = handshake_cure(exc)
+    if cure:
+        return ToolUnavailable(f"{where} can't be reached: {cure}", cure=cure)
     return ToolUnavailable(f"{where} can't be used: {one_line(without_userinfo_in(repr(exc)), 300)}")
 
 

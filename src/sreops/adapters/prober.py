@@ -1,11 +1,13 @@
 """HTTP checks that runbooks name: one GET, its status, and nothing of what it says."""
 
 import asyncio
+import ssl
 import time
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from sreops.adapters.trust import DIRECT
 from sreops.errors import QueryRefused
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
@@ -13,15 +15,18 @@ PROBE_UNANSWERED = "probe.unanswered"
 
 
 class HttpProber:
-    """Implements ports.Prober: no redirects, no proxies of the environment, no cookies, no body is read."""
+    """Implements ports.Prober: no redirects, no cookies, no body is read."""
 
-    def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, *, trust: ssl.SSLContext | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._client = httpx.AsyncClient(
             headers={"User-Agent": "sreops", "Accept-Encoding": "identity", "Connection": "close"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,
-            trust_env=False,
+            verify=trust or True,
             transport=transport,
+            mounts=dict.fromkeys(DIRECT),
             limits=httpx.Limits(max_connections=16, max_keepalive_connections=0),
         )
 

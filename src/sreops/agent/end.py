@@ -13,6 +13,9 @@ from sreops.domain.records.record import Action, Thought
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import INCIDENT_SECONDS, INCIDENTS_ENDED, log
 
+_SHOWN_ALERTS = 20
+NOT_CLOSED = "incident.not_closed"
+
 
 def ticket_op(incident: Incident, outcome: Outcome, account: str) -> TicketOp:
     """Return the last ticket write of the episode: close with the account, or escalate with it."""
@@ -50,7 +53,8 @@ async def end_incident(
     missing = {name: health.cure or health.detail for name, health in (tools.missing or {}).items()}
     account = f"## Ended: {_ended_as(outcome)}\n\n{handover.fenced(outcome['why'])}"
     if not plainly:
-        account = handover.closing(incident, outcome, evidence, incident.decision, missing)
+        alerts = await tools.store.alerts(incident.id, limit=_SHOWN_ALERTS)
+        account = handover.closing(incident, outcome, evidence, incident.decision, missing, alerts)
     resolved = outcome["end"] == "resolved"
     fields: dict[str, Any] = {
         "status": IncidentStatus.resolved if resolved else IncidentStatus.escalated,
@@ -79,8 +83,12 @@ async def end_incident(
             *also,
         ],
         tickets=[ticket_op(incident, outcome, account)],
+        covered_until=datetime.fromisoformat(outcome["at"]) if resolved and "at" in outcome else None,
     )
-    await tools.store.write(lease, changes, now=now)
+    written = await tools.store.write(lease, changes, now=now)
+    if not written.status.ended:  # somebody has joined since: it is open again, in a new episode
+        log.info(NOT_CLOSED, why=written.joins.began_why if written.joins else "")
+        return
     _count(incident, outcome, now)
     log.info("incident.ended", end=outcome["end"], ended_as=ended_as, why=outcome["why"])
     await drain_quietly(tools.tickets, incident.id)

@@ -6,12 +6,16 @@ STATE_SCHEMA = 1
 
 
 class Outcome(TypedDict, total=False):
-    """How the incident ends: ``end`` is resolved or escalated, with its resolution or reason, and why."""
+    """How the incident ends: ``end`` is resolved or escalated, with its resolution or reason, and why.
+
+    ``at``, of a resolved one: the time from which on nobody has looked, so an alert that joined later is not covered.
+    """
 
     end: str
     resolution: str
     reason: str
     why: str
+    at: str
 
 
 class State(TypedDict, total=False):

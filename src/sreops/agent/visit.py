@@ -160,7 +160,7 @@ def as_node(node: Node) -> GraphNode:
     async def run(state: State, *, runtime: Runtime[AgentContext]) -> State:
         context = runtime.context
         structlog.contextvars.bind_contextvars(incident_id=state["incident_id"], service=context.lease.service)
-        began = time.perf_counter()
+        began, began_at = time.perf_counter(), context.tools.clock.now()
         try:
             incident, context.handed_on = context.handed_on, None
             visit = Visit(
@@ -172,6 +172,9 @@ def as_node(node: Node) -> GraphNode:
                 control=context.control,
             )
             change = await node(visit)
+            outcome = change.get("outcome")
+            if outcome is not None and outcome["end"] == "resolved" and "at" not in outcome:
+                change = State(**{**change, "outcome": Outcome(**{**outcome, "at": began_at.isoformat()})})
             if time.perf_counter() - began > context.tools.settings.worker.lease_s / 3:
                 await _still_ours(context)
             elif visit.written:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from sreops.adapters.rules import RuleAnalyst
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
+from sreops.adapters.trust import client_trust
 from sreops.app.assembly import Assembly
 from sreops.domain.causes.analysis import Brief
 from sreops.errors import SettingsInvalid
@@ -23,7 +24,7 @@ def build_analysts(
         return [rules]
     from sreops.adapters.claude import ClaudeAnalyst  # noqa: PLC0415  # loaded only where it is configured
 
-    claude = ClaudeAnalyst(settings.llm, settings.llm_api_key, ledger=store, clock=clock)
+    claude = ClaudeAnalyst(settings.llm, settings.llm_api_key, ledger=store, clock=clock, trust=assembly.trust)
     assembly.built("model", claude.health, claude.aclose)
     return [claude, rules]
 
@@ -36,7 +37,7 @@ def build_extra_tools(settings: Settings, assembly: Assembly) -> ExtraTools | No
         from sreops.adapters.mcp_tools import McpTools  # noqa: PLC0415  # the client is an extra
     except ImportError as exc:
         raise SettingsInvalid(["SREOPS_MCP__SERVERS needs the MCP client: pip install 'sreops[mcp]'"]) from exc
-    tools = McpTools(settings.mcp)
+    tools = McpTools(settings.mcp, assembly.trust)
     assembly.built("mcp", tools.health)
     return tools
 
@@ -51,7 +52,7 @@ async def open_analyst(name: str, settings: Settings) -> AsyncIterator[Analyst]:
         raise SettingsInvalid(["--analyst claude needs SREOPS_LLM__API_KEY or ANTHROPIC_API_KEY"])
     from sreops.adapters.claude import ClaudeAnalyst  # noqa: PLC0415  # loaded only where it is configured
 
-    claude = ClaudeAnalyst(settings.llm, settings.llm_api_key)
+    claude = ClaudeAnalyst(settings.llm, settings.llm_api_key, trust=client_trust(settings.ca_file))
     try:
         yield claude
     finally:

@@ -1,5 +1,6 @@
 """What every part brings along when it is built."""
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ Closer = Callable[[], Awaitable[object]]
 class Assembly:
     """The checks of what is built, how it is closed (in order of building), and what is missing, with its cure."""
 
+    trust: ssl.SSLContext  # of every client
     checks: dict[str, Check] = field(default_factory=dict)
     missing: dict[str, Health] = field(default_factory=dict)
     closers: list[Closer] = field(default_factory=list)

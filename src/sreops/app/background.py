@@ -24,7 +24,7 @@ from sreops.worker.forwarding import Forwarding
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
 from sreops.worker.telling import People
-from sreops.worker.upkeep import catch_up_tickets, watch
+from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
 
 FIRST_LOOK_BACK_S = 3600.0
 """So far back a topic that was never read before is read: an upgrade must not tell of last week's information."""
@@ -67,7 +67,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             store=parts.store,
             event_log=parts.event_log,
             clock=parts.tools.clock,
-            windows=Windows.model_validate(settings.correlation.model_dump()),
+            windows=Windows.model_validate(settings.correlation.model_dump() | {"slots": settings.concurrency}),
             on_due=wake.set,
             append_timeout_s=settings.ack_timeout_s,
         )
@@ -89,6 +89,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         own(once_ready(app.dispatch.run), "dispatch")
         own(once_ready(copies.run), "copies")
         own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
+        own(once_ready(partial(analyse_again, parts.tools, wake)), "joins")
         own(once_ready(_people(app, database).run), "people")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")

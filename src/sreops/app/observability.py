@@ -8,6 +8,7 @@ from sreops.adapters.observability.grafana import FirstKnown, Grafana, GrafanaAl
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.adapters.observability.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
+from sreops.adapters.trust import client_trust
 from sreops.app.assembly import Assembly
 from sreops.ports import AlertStates, ChangeNotes, Logs, Metrics
 from sreops.settings import Settings
@@ -25,7 +26,7 @@ class Observability:
 
 def build_observability(settings: Settings, assembly: Assembly) -> Observability:
     """Return each direct where its URL is set, else through Grafana's data sources."""
-    grafana = Grafana(settings.grafana) if settings.grafana.url else None
+    grafana = Grafana(settings.grafana, trust=assembly.trust) if settings.grafana.url else None
     if grafana is not None:
         assembly.built("grafana", grafana.health, grafana.aclose)
     logs = _logs(settings, grafana, assembly)
@@ -46,7 +47,7 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
 @asynccontextmanager
 async def open_metrics(settings: Settings) -> AsyncIterator[Metrics | None]:
     """Open where metrics are asked, for a command; None where nothing is configured."""
-    assembly = Assembly()
+    assembly = Assembly(client_trust(settings.ca_file))
     metrics = build_observability(settings, assembly).metrics
     try:
         yield metrics
@@ -57,7 +58,7 @@ async def open_metrics(settings: Settings) -> AsyncIterator[Metrics | None]:
 
 def _logs(settings: Settings, grafana: Grafana | None, assembly: Assembly) -> Logs | None:
     if settings.loki.url:
-        direct = LokiLogs(settings.loki, names_kept=True)
+        direct = LokiLogs(settings.loki, names_kept=True, trust=assembly.trust)
         assembly.built("loki", direct.health, direct.aclose)
         return direct
     if grafana is not None:
@@ -72,7 +73,7 @@ def _metrics(
     settings: Settings, grafana: Grafana | None, assembly: Assembly
 ) -> PrometheusMetrics | MetricsThroughGrafana | None:
     if settings.prometheus.url:
-        direct = PrometheusMetrics(settings.prometheus)
+        direct = PrometheusMetrics(settings.prometheus, trust=assembly.trust)
         assembly.built("prometheus", direct.health, direct.aclose)
         return direct
     if grafana is not None:

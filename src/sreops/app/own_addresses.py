@@ -34,9 +34,12 @@ def _broker(settings: Settings) -> Iterator[OwnAddress]:
 
 
 def _engine(settings: Settings) -> Iterator[OwnAddress]:
-    parts = urlsplit(settings.docker.host or "")
-    if parts.hostname:
-        yield _address("the proxy of the engine's socket", "SREOPS_DOCKER__HOST", parts.netloc, _DOCKER_PORT)
+    named = {"SREOPS_DOCKER__HOST": settings.docker.host}
+    named |= {f"SREOPS_DOCKER__HOSTS, {name}": address for name, address in settings.docker.hosts.items()}
+    for setting, address in named.items():
+        parts = urlsplit(address or "")
+        if parts.hostname:
+            yield _address("the proxy of the engine's socket", setting, parts.netloc, _DOCKER_PORT)
 
 
 def _address(what: str, setting: str, host: str, port: int) -> OwnAddress:

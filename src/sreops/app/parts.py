@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sreops.adapters.docker import DockerContainers, OwnPlace
+from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
+from sreops.adapters.trust import client_trust, write_bundle
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
 from sreops.app.analysts import build_analysts, build_extra_tools
@@ -18,6 +20,7 @@ from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
 from sreops.app.runbooks import configured_runbooks
 from sreops.ports import Containers, EventLog, Health, Issues, Notifier
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.telemetry import log
 from sreops.worker.telling import delivery_health
@@ -34,6 +37,7 @@ class Parts:
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
     notifier: Notifier | None = None
+    identity: IdentityProvider | None = None
 
 
 def build_parts(
@@ -43,7 +47,7 @@ def build_parts(
     clock = clock or SteadyClock()
     runbooks, shown = configured_runbooks(settings)
     log.info("runbooks.loaded", path=shown, count=len(runbooks))
-    assembly = Assembly()
+    assembly = Assembly(client_trust(settings.ca_file))
     assembly.built("event_log", event_log.health)
     assembly.built("store", store.health)
     assembly.built("clock", clock.health)
@@ -57,7 +61,7 @@ def build_parts(
         assembly.absent("notify", "SREOPS_NOTIFY__URLS", "nobody is told; the page has to be looked at")
     else:
         assembly.built("notify", partial(delivery_health, store, notifier, clock))
-    prober = HttpProber()
+    prober = HttpProber(trust=assembly.trust)
     assembly.closers.append(prober.aclose)
     tools = Tools(
         store=store,
@@ -82,7 +86,8 @@ def build_parts(
         missing=assembly.missing,
         extra=extra,
     )
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier)
+    identity = _identity(settings, assembly)
+    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, identity)
 
 
 def build_notifier(settings: Settings) -> Notifier | None:
@@ -91,22 +96,38 @@ def build_notifier(settings: Settings) -> Notifier | None:
         return None
     from sreops.adapters.notify.apprise import AppriseNotifier  # noqa: PLC0415  # loaded only where it is configured
 
-    return AppriseNotifier(settings.notify, settings.data_dir / "notify")
+    folder = settings.data_dir / "notify"
+    # what it starts knows one file of CAs only, and people are told over public services as well
+    bundle = write_bundle(settings.ca_file, folder / "trust.pem") if settings.ca_file is not None else None
+    return AppriseNotifier(settings.notify, folder, ca_file=bundle)
 
 
 def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
     if not (settings.gitlab.url and settings.gitlab.token and settings.gitlab.project):
         assembly.absent("gitlab", "SREOPS_GITLAB__URL, __TOKEN and __PROJECT", "incidents are kept locally")
         return None
-    issues = GitLabIssues(settings.gitlab)
+    issues = GitLabIssues(settings.gitlab, trust=assembly.trust)
     assembly.built("gitlab", issues.health, issues.aclose)
     return issues
 
 
 def _containers(settings: Settings, assembly: Assembly) -> Containers | None:
-    if not settings.docker.host:
+    if not settings.docker.engines:
         assembly.absent("docker", "SREOPS_DOCKER__HOST", "nothing can be remediated")
         return None
-    containers = DockerContainers(settings.docker, OwnPlace(own_addresses(settings)))
-    assembly.built("docker", containers.health, containers.close)
-    return containers
+    place = OwnPlace(own_addresses(settings))
+    engines = {
+        name: DockerContainers(settings.docker, place, name=name, trust=assembly.trust)
+        for name in settings.docker.engines
+    }
+    for name, engine in engines.items():
+        assembly.built(f"docker:{name}" if name else "docker", engine.health, engine.close)
+    return engines[""] if list(engines) == [""] else DockerHosts(engines)
+
+
+def _identity(settings: Settings, assembly: Assembly) -> IdentityProvider | None:
+    if settings.oidc.issuer is None:  # nothing is missing: the API token suffices
+        return None
+    provider = OidcProvider(settings.oidc)
+    assembly.built("oidc", provider.health)
+    return provider

@@ -68,10 +68,10 @@ def guard_exposure(settings: Settings) -> None:
             "SREOPS_WEBHOOK__TOKEN (or __BASIC_USER and __BASIC_PASSWORD, or __HMAC_SECRET), "
             "or SREOPS_ALLOW_ANONYMOUS=true"
         )
-    if settings.api_token is None:
+    if settings.api_token is None and settings.oidc.issuer is None:
         problems.append(
-            f"SREOPS_HOST={settings.host} is not loopback and approvals need no token: set SREOPS_API_TOKEN, "
-            "or SREOPS_ALLOW_ANONYMOUS=true"
+            f"SREOPS_HOST={settings.host} is not loopback and approvals need no token: set SREOPS_API_TOKEN "
+            "(or SREOPS_OIDC__ISSUER and what goes with it), or SREOPS_ALLOW_ANONYMOUS=true"
         )
     if problems:
         raise SettingsInvalid(problems)

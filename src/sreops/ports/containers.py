@@ -1,6 +1,6 @@
 """The container engine, and the HTTP checks of runbooks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,8 +12,28 @@ from sreops.ports.health import Health
 class Containers(Protocol):
     """The container engine (Docker). Names are exact; a prefix of an id never matches."""
 
-    async def find(self, name: str, *, timeout_s: float) -> ContainerState | None:
-        """Return the container of exactly this name, else the only one of this Compose service; else None."""
+    async def find(
+        self, name: str, *, timeout_s: float, scope: Mapping[str, str] | None = None
+    ) -> ContainerState | None:
+        """Return the container of exactly this name, else the only one that it means (``matching``); else None.
+
+        Several raise TargetAmbiguous that names them.
+        """
+        ...
+
+    async def matching(
+        self, name: str, scope: Mapping[str, str], *, timeout_s: float, exact: bool = False
+    ) -> Sequence[ContainerState]:
+        """Return the containers that a name means within a scope (``Subject.scope``), by name; bounded in number.
+
+        Of exactly this name, of the Compose or Swarm service of this name, or called so with or without project
+        (stack) and number. With ``exact`` a container of exactly this name is the only one. The scope's host picks
+        the engine.
+        """
+        ...
+
+    async def standing(self, identity: str, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the containers that are this target now (``standing_identity``), under whatever id and name."""
         ...
 
     async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
@@ -31,18 +51,20 @@ class Containers(Protocol):
         """Return its own last lines (for where there is no Loki)."""
         ...
 
-    async def events(self, names: Sequence[str], window: Window, *, limit: int, timeout_s: float) -> ContainerEvents:
+    async def events(
+        self, names: Sequence[str], window: Window, *, limit: int, timeout_s: float, engine: str | None = None
+    ) -> ContainerEvents:
         """Return what happened to the containers of exactly these names, the newest ``limit`` of it.
 
         A container that is gone has its events still. The engine remembers little: 256 events of everything, as Docker.
         """
         ...
 
-    async def image(self, reference: str, *, timeout_s: float) -> ImageState | None:
+    async def image(self, reference: str, *, timeout_s: float, engine: str = "") -> ImageState | None:
         """Return what this tag means now; None where the engine has no such image (any more)."""
         ...
 
-    async def ourselves(self, *, timeout_s: float) -> Ourselves:
+    async def ourselves(self, *, timeout_s: float, engine: str = "") -> Ourselves:
         """Return what sreops knows of its own place: what is never a target follows from it."""
         ...
 
@@ -57,12 +79,16 @@ class Containers(Protocol):
         """Start; a running one is no error."""
         ...
 
-    async def service(self, name: str, *, timeout_s: float) -> ServiceState | None:
+    async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         ...
 
     async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
         """Set the replicas of a replicated Swarm service."""
+        ...
+
+    async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
+        """Let Swarm replace the tasks of a service, at the pace that the service declares."""
         ...
 
     async def health(self) -> Health:

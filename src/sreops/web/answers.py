@@ -11,10 +11,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from sreops.domain.records.person import Person
+
 MAX_BODY_BYTES: Final = 64 * 1024
 """Of a decision, a switch or a sign-in: a few lines of text."""
 BODY_TIMEOUT_S: Final = 10.0
 RETRY_AFTER_S: Final = 5
+MAX_WHO_CHARS: Final = 200
+"""Of a decision's ``by``."""
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -88,16 +92,27 @@ async def read_json(request: Request, model: type[_M], *, example: str) -> _M:
         raise Refusal(422, "the body is not JSON", cure) from exc
     if not isinstance(given, dict):
         raise Refusal(422, "the body is not a JSON object", cure)
-    return validated(model, given, cure)
+    return validated(model, signed(request, given), cure)
+
+
+def signed(request: Request, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was sent with ``by`` as it was proven; what is claimed beside it is ignored."""
+    person: Person | None = getattr(request.state, "person", None)
+    claimed = given.get("by", "")
+    if person is None or not isinstance(claimed, str) or len(claimed) > MAX_WHO_CHARS:
+        return given
+    by = person.signs(claimed.strip()[: MAX_WHO_CHARS - 20])
+    return {**given, "by": by} if by else given
 
 
 async def read_form(request: Request) -> dict[str, str]:
     """Read a form as browsers send it (application/x-www-form-urlencoded); the last value of a name counts."""
     body = await read_body(request)
     try:
-        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+        given = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
     except ValueError as exc:
         raise Refusal(422, "the form has more than 20 fields", "use the form of the page") from exc
+    return signed(request, given)
 
 
 def validated(model: type[_M], given: Mapping[str, Any], cure: str) -> _M:

@@ -1,4 +1,4 @@
-"""``/api``: incidents, decisions, the audit trail, runbooks, the kill switch (design §3)."""
+"""``/api``: incidents, decisions, the audit trail, runbooks, the kill switch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

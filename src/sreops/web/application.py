@@ -23,6 +23,7 @@ from sreops.web.people import people_routes
 from sreops.web.security import SecurityHeaders
 from sreops.web.sign_in import sign_in_routes
 from sreops.web.stream import stream_routes
+from sreops.web.tokens import token_routes
 
 REQUEST_FAILED = "web.request_failed"
 
@@ -37,8 +38,9 @@ def build_web(context: WebContext) -> Starlette:
         *health_routes(context, access, checks),
         *stream_routes(context, access),
         *api_routes(context, access),
+        *token_routes(context, access, pages),
         *people_routes(context, access),
-        *sign_in_routes(access, pages),
+        *sign_in_routes(context, access, pages),
         *pages.routes(),
     ]
     if "bridge" in context.settings.roles:

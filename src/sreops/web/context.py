@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.runbooks.runbook import Runbook
 from sreops.ports import Answer, Clock, EventLog, Health, IncidentStore, SpoolState
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.web.last_webhook import LastWebhook
 
@@ -18,7 +19,8 @@ class WebContext:
     ``checks`` are the bounded checks behind ``/health``, by name; ``missing`` names what is not configured,
     with its cure. ``wake`` is set when a decision makes an incident due; ``stopping`` ends event streams;
     ``spool`` says, without I/O, what waits in the spool where there is one; ``ready`` says whether the process
-    still takes alerts (false while it shuts down). ``pause`` holds back answers to wrong credentials (seconds).
+    still takes alerts (false while it shuts down). ``identity`` is where people
+    sign in, where one is configured. ``pause`` holds back answers to wrong credentials (seconds).
     """
 
     settings: Settings
@@ -33,6 +35,7 @@ class WebContext:
     last_webhook: LastWebhook = field(default_factory=LastWebhook)
     version: str = ""
     spool: Callable[[], SpoolState] | None = None
+    identity: IdentityProvider | None = None
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     channels: Mapping[str, str] = field(default_factory=dict)  # where people are told: labels by name
     ask: Callable[[Incident, str], Awaitable[Answer]] | None = None  # answers a question about an incident

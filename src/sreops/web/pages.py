@@ -10,13 +10,15 @@ from starlette.routing import Route
 
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.evidence.probe import lacking, probed
+from sreops.domain.records.person import Person, ProvenBy, Role
 from sreops.errors import DecisionConflict
-from sreops.web.access import Access
+from sreops.web.access import ASKED_BY, Access
 from sreops.web.answers import Refusal, read_form, validated
 from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_number
 from sreops.web.context import WebContext
 from sreops.web.health import Checks
 from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
+from sreops.web.origin import name_of_url
 from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
@@ -87,7 +89,7 @@ class Pages:
             report=report,
             automation=automation,
             dry_run=self._context.settings.dry_run,
-            needs_token=self._access.needs_token,
+            person=_shown(ASKED_BY.get()),
             version=self._context.version,
             **values,
         )
@@ -103,7 +105,7 @@ class Pages:
         firing = {incident.id for incident in handed_over}
         over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
         return {
-            "still_open": still_open,
+            "still_open": sorted(still_open, key=lambda one: one.storm_name is None),  # storms on top
             "more_open": more is not None,
             "handed_over": handed_over[:SHOWN_OPEN],
             "more_handed_over": len(handed_over) > SHOWN_OPEN,
@@ -171,7 +173,8 @@ class Pages:
         once more, and that request is our own and carries it.
         """
         ours = request.method == "GET"
-        again = ours and request.headers.get("sec-fetch-site") == "cross-site" and request.url.path != "/sign-in"
+        cross = ours and not problem and request.headers.get("sec-fetch-site") == "cross-site"
+        again = cross and not request.url.path.startswith("/sign-in")
         return self._templates.answer(
             "sign_in.html",
             refusal.status if refusal else HTTPStatus.UNAUTHORIZED,
@@ -179,7 +182,18 @@ class Pages:
             problem=problem,
             target=target if target is not None else request.url.path if ours else "/",
             again=again,
+            by_token=self._access.by_token,
+            by_oidc=self._access.by_oidc,
+            provider=name_of_url(self._context.settings.oidc.issuer or ""),
         )
+
+    def signed_in(self, target: str) -> Response:
+        """Lead on to where somebody wanted to go."""
+        return self._templates.answer("signed_in.html", target=target)
+
+    async def account(self, request: Request, status: int = 200, **values: Any) -> Response:
+        """Show who is signed in, with the API tokens."""
+        return await self._show("account.html", status, **values)
 
     def error(self, request: Request, refusal: Refusal) -> Response:
         """Show what went wrong and what to do; needs nothing that may be the cause."""
@@ -192,3 +206,14 @@ class Pages:
             error=str(refusal),
             cure=refusal.cure,
         )
+
+
+def _shown(person: Person | None) -> dict[str, Any]:
+    """Return who asks as the templates know it."""
+    person = person or Person("", Role.viewer, ProvenBy.nothing)
+    return {
+        "account": person.account,
+        "role": person.role.value,
+        "proven_by": person.proven_by.value,
+        "may_act": person.role.may(Role.operator),
+    }

@@ -1,4 +1,4 @@
-"""What people say of an incident, and do with it: acknowledge, close, give back, judge the cause, ask (design §3)."""
+"""What people say of an incident, and do with it: acknowledge, close, give back, judge the cause, ask."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final

@@ -62,11 +62,6 @@ def list_in(source: Mapping[str, Any], name: str) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def number_in(source: Mapping[str, Any], name: str) -> float | None:
-    """Return a finite number of stored JSON, or None."""
-    return finite(source.get(name))
-
-
 def finite(value: object) -> float | None:
     """Return a finite number, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):

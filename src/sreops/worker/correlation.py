@@ -52,7 +52,7 @@ class Correlating:
         clock: Clock,
         windows: Windows,
         on_due: Callable[[], None],
-        batch_records: int = 500,
+        batch_records: int = TOGETHER,
         retry_s: float = 0.2,
         append_timeout_s: float = 5.0,
     ) -> None:

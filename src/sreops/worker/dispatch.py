@@ -265,6 +265,8 @@ class Dispatch:
     async def _give_up(self, lease: Lease, reason: Reason, why: str, letter: dict[str, Any] | None = None) -> None:
         """Escalate; ``letter`` sends the event that began the episode to the dead letter, in the same transaction."""
         incident = await self._tools.store.incident(lease.incident_id)
+        if incident.episode != lease.episode:
+            return  # it was not closed, since somebody had joined: its new episode is nobody's yet
         if not incident.status.ended:
             outcome = escalated(reason, self._stood(incident, why))
             try:

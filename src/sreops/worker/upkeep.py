@@ -1,4 +1,4 @@
-"""Periodic work that belongs to no incident's graph: ticket catch-up, the watchdog, the gauges."""
+"""Periodic work that belongs to no incident's graph: ticket catch-up, who joined, the watchdog, the gauges."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from sreops.telemetry import BACKLOG, BACKLOG_AGE, NEEDS_PERSON, log
 
 _TICKETS_EVERY_S = 2.0
 _WATCH_EVERY_S = 5.0
+_JOINS_EVERY_S = 1.0
 
 
 async def catch_up_tickets(desk: TicketDesk) -> None:
@@ -20,6 +21,20 @@ async def catch_up_tickets(desk: TicketDesk) -> None:
         except SreopsError as exc:
             log.warning("ticket.catch_up_failed", error=str(exc))
         await asyncio.sleep(_TICKETS_EVERY_S)
+
+
+async def analyse_again(tools: Tools, wake: asyncio.Event) -> None:
+    """Begin, for ever, the analyses that are due because of who joined an incident."""
+    while True:
+        try:
+            begun = await tools.store.begin_rejoins(now=tools.clock.now())
+        except SreopsError as exc:
+            log.warning("joins.look_failed", error=str(exc))
+        else:
+            for incident_id in begun:
+                log.info("joins.analysis_begun", incident_id=incident_id)
+                wake.set()
+        await asyncio.sleep(_JOINS_EVERY_S)
 
 
 async def watch(tools: Tools, wake: asyncio.Event, interrupt: Callable[[Sequence[str]], None]) -> None:

@@ -1,5 +1,6 @@
 """Claude as an analyst: a bounded conversation per incident, one structured answer, checked before it is believed."""
 
+import ssl
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -48,9 +49,10 @@ class ClaudeAnalyst:
         *,
         ledger: ModelLedger | None = None,
         clock: Clock | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._settings = settings
-        self._api = Api(settings, api_key)
+        self._api = Api(settings, api_key, trust)
         self._clock: Clock = clock or _WallClock()
         self._ledger: ModelLedger = ledger or MemoryLedger()
         self._calls = Calls(self._api, settings, self._ledger, self._clock)
@@ -102,7 +104,7 @@ class ClaudeAnalyst:
         try:
             found = await self._api.model(model, timeout_s=HEALTH_TIMEOUT_S)
         except AnalystUnavailable as exc:
-            return Health("down", str(exc), "the rules answer meanwhile")
+            return Health("down", str(exc), "; ".join(filter(None, (exc.cure, "the rules answer meanwhile"))))
         except AnalystRefused as exc:
             cure = "check SREOPS_LLM__API_KEY" if exc.status in (401, 403) else "check SREOPS_LLM__MODEL and __BASE_URL"
             return Health("down", str(exc), cure)
@@ -226,5 +228,5 @@ class _Analysis:
             raise problem
         self._repaired = True
         self._notes.append(f"asked a second time, because {problem}")
-        log.info("model.answer_repaired", cure=problem.cure.value, error=str(problem))
+        log.info("model.answer_repaired", cure=problem.repair.value, error=str(problem))
         self._talk.try_again(reply, problem)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 
 from sreops.adapters.answers import Turns
 from sreops.adapters.bounded_http import HEADERS, AnswerTooLong, hooks
+from sreops.adapters.trust import DIRECT, handshake_cure
 from sreops.domain.text.redaction import one_line
 from sreops.domain.text.unicode import whole
 from sreops.domain.text.urls import without_userinfo
@@ -64,7 +66,8 @@ class _Sdk(AsyncAnthropic):
 class Api:
     """The SDK's client; nothing is taken from its own environment variables but proxies."""
 
-    def __init__(self, settings: LLMSettings, api_key: SecretStr) -> None:
+    def __init__(self, settings: LLMSettings, api_key: SecretStr, trust: ssl.SSLContext | None = None) -> None:
+        self._trust = trust
         key = api_key.get_secret_value().strip()
         if not key or not key.isascii() or not key.isprintable():
             raise SettingsInvalid(["SREOPS_LLM__API_KEY is empty or holds characters that no header can carry"])
@@ -99,6 +102,8 @@ class Api:
             # evidence goes where the setting says, and nowhere that a proxy or gateway points to
             http_client=anthropic.DefaultAsyncHttpxClient(
                 follow_redirects=False,
+                verify=self._trust or True,
+                mounts=dict.fromkeys(DIRECT),
                 headers=HEADERS,
                 event_hooks=hooks(MOST_BYTES, max_plain_bytes=MOST_PLAIN_BYTES),
             ),
@@ -173,7 +178,9 @@ class Api:
             told = f"{self.shown} did not answer within {round(silence_s, 1):g} s"
         else:
             told = f"{self.shown} can't be reached: {one_line(str(cause or exc))}"
-        return (AnalystUnavailable if isinstance(cause, _NEVER_SENT) else Lost)(told)
+        cure = handshake_cure(cause)
+        told += f"; {cure}" if cure else ""
+        return (AnalystUnavailable if isinstance(cause, _NEVER_SENT) else Lost)(told, cure=cure)
 
     def _status(self, exc: anthropic.APIStatusError) -> SreopsError:
         said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"

@@ -125,11 +125,11 @@ class Conversation:
 
     def try_again(self, reply: Reply, problem: Unusable) -> None:
         """Prepare the second try after an answer that can't be used."""
-        if problem.cure is Cure.findings_only:
+        if problem.repair is Cure.findings_only:
             # A refusal stays one while the text that caused it stands there.
             self.shorten()
             return
-        if problem.cure is Cure.more_room:
+        if problem.repair is Cure.more_room:
             self._max_tokens = min(self._max_tokens * 2, MOST_OUTPUT)
             self._messages[-1]["content"].append(
                 {"type": "text", "text": "Answer briefly: the reasoning in at most 150 words."}

@@ -24,10 +24,10 @@ class Cure(StrEnum):
 
 
 class Unusable(AnalystRefused):
-    """The model answered, and the answer can't be used; ``cure`` is what may help when it is asked again."""
+    """The model answered, and the answer can't be used; ``repair`` is what may help when it is asked again."""
 
     def __init__(self, message: str, cure: Cure = Cure.say_why) -> None:
-        self.cure = cure
+        self.repair = cure
         super().__init__(message)
 
 

@@ -1,6 +1,7 @@
-"""The Docker engine: the one place from which sreops acts on the world."""
+"""The Docker engines: the one place from which sreops acts on the world."""
 
 from sreops.adapters.docker.containers import DockerContainers
+from sreops.adapters.docker.hosts import DockerHosts
 from sreops.adapters.docker.ourselves import OwnPlace
 
-__all__ = ["DockerContainers", "OwnPlace"]
+__all__ = ["DockerContainers", "DockerHosts", "OwnPlace"]

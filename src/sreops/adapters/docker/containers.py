@@ -1,41 +1,36 @@
-"""Docker as ports.Containers: containers by exact name or Compose service, Swarm services by exact name."""
+"""Docker as ports.Containers: containers by name or service within a scope, Swarm services by exact name."""
 
 import asyncio
 import json
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, EngineAnswer
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, expect
 from sreops.adapters.docker.events import ACTIONS, read_events
-from sreops.adapters.docker.listing import around, names_of
+from sreops.adapters.docker.listing import around, in_scope, is_meant, means, names_of, newest_tasks
 from sreops.adapters.docker.log_frames import log_lines
 from sreops.adapters.docker.ourselves import OwnPlace
-from sreops.adapters.docker.states import (
-    COMPOSE_ONEOFF_LABEL,
-    COMPOSE_SERVICE_LABEL,
-    container_state,
-    image_state,
-    replicas_of,
-    service_state,
-)
+from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, container_state, image_state, labels_of
+from sreops.adapters.docker.swarm import SwarmServices
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
-from sreops.domain.evidence.peers import PROJECT_LABEL
+from sreops.domain.evidence.peers import PROJECT_LABEL, SERVICE_LABEL
 from sreops.domain.remediation.protection import Ourselves
-from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, TargetAmbiguous
+from sreops.domain.remediation.standing import read_identity, standing_identity
+from sreops.errors import EngineRefused, EngineUnavailable, SettingsInvalid, TargetAmbiguous
 from sreops.ports import Health
 from sreops.settings import DockerSettings
 
-SCALE_ATTEMPTS = 5
-"""How often a scale is tried anew where somebody else changed the service in between."""
+MAX_MATCHES = 30
+"""How many containers of one name are looked at: replicas of one service, or namesakes."""
 MAX_ADJOINING = 20
 """How many containers next to one are looked at: a service may have dozens."""
 MAX_PEERS = 12
 """How many containers beside one are looked at, the worst off of them."""
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
-_SERVICE_ID = re.compile(r"[0-9a-z]{25}")
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
 _IMAGE_PART = r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}"
 _IMAGE = re.compile(
@@ -44,12 +39,27 @@ _IMAGE = re.compile(
 
 
 class DockerContainers:
-    """Implements ports.Containers over the one engine that ``SREOPS_DOCKER__HOST`` names; connects when first used."""
+    """Implements ports.Containers over one engine; connects when first used.
 
-    def __init__(self, settings: DockerSettings, place: OwnPlace | None = None) -> None:
-        if not settings.host:
+    ``name`` is the one that ``SREOPS_DOCKER__HOSTS`` gives it; the nameless one is ``SREOPS_DOCKER__HOST``'s.
+    """
+
+    def __init__(
+        self,
+        settings: DockerSettings,
+        place: OwnPlace | None = None,
+        *,
+        name: str = "",
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        host = settings.hosts.get(name, "") if name else settings.host
+        if not host:
             raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
-        self._engine = Engine(settings.host)
+        self.name = name
+        self._engine = Engine(host, trust)
+        self._swarm = SwarmServices(self._engine, name)
+        self.address = self._engine.name.lower()
+        """The host in the engine's address; nothing for a local socket."""
         self._timeout_s = settings.timeout_s
         self._peer_labels = settings.peer_labels
         self._place = place or OwnPlace()
@@ -58,38 +68,67 @@ class DockerContainers:
         """Close the connections."""
         await self._engine.close()
 
-    async def find(self, name: str, *, timeout_s: float) -> ContainerState | None:
-        """Return the container of exactly this name, else the only one of this Compose service; else None.
+    async def find(
+        self, name: str, *, timeout_s: float, scope: Mapping[str, str] | None = None
+    ) -> ContainerState | None:
+        """Return the container of exactly this name, else the only one that it means (``matching``); else None.
 
-        Several of one Compose service raise TargetAmbiguous that names them: which one is meant is for a person.
+        Several raise TargetAmbiguous that names them: which one is meant is for a person.
+        """
+        found = await self.matching(name, scope or {}, exact=True, timeout_s=timeout_s)
+        if len(found) > 1:
+            raise ambiguous(name, found)
+        return found[0] if found else None
+
+    async def matching(
+        self, name: str, scope: Mapping[str, str], *, timeout_s: float, exact: bool = False
+    ) -> Sequence[ContainerState]:
+        """Return the containers that a name means within a scope, by name.
+
+        ``exact``: a container of exactly this name is the one, whatever services are called so.
         """
         if not _NAME.fullmatch(name):
-            return None  # no container can have this name, and nothing of it reaches the engine
+            return ()  # no container can have this name, and nothing of it reaches the engine
         deadline = time.monotonic() + timeout_s
-        by_name = await self._list({"name": [f"^/{re.escape(name)}$"]}, timeout_s)
-        found = [one for one in by_name if f"/{name}" in names_of(one)]
-        if not found:
-            labels = [f"{COMPOSE_SERVICE_LABEL}={name}", f"{COMPOSE_ONEOFF_LABEL}=False"]
-            found = await self._list({"label": labels}, deadline - time.monotonic())
-            found = [one for one in found if _label(one, COMPOSE_SERVICE_LABEL) == name]
-        if len(found) > 1:
-            choice = sorted(shown.lstrip("/") for one in found for shown in names_of(one)[:1])
-            raise TargetAmbiguous(
-                f"docker: {len(found)} containers are of Compose service {name} ({', '.join(choice[:10])}): "
-                "name one of them with the runbook's params.container",
-                choice,
-            )
-        container_id = found[0].get("Id") if found else None
-        if not isinstance(container_id, str):
-            return None
-        return await self.inspect(container_id, timeout_s=deadline - time.monotonic())
+        named = await self._list({"name": [f"^/{re.escape(name)}$"]}, timeout_s)
+        found = [one for one in named if f"/{name}" in names_of(one) and in_scope(labels_of(one.get("Labels")), scope)]
+        if not found or not exact:
+            for filters in means(name):
+                listed = await self._list({"label": list(filters)}, deadline - time.monotonic())
+                found += [one for one in listed if is_meant(name, labels_of(one.get("Labels")), scope, filters)]
+                if found:
+                    break
+        return await self._inspected(found, deadline)
+
+    async def standing(self, identity: str, *, timeout_s: float) -> Sequence[ContainerState]:
+        """Return the containers that are this target now, by name: replicas, or one under whatever id and name."""
+        where = read_identity(identity)
+        if where is None or where.engine != self.name:
+            return ()
+        deadline = time.monotonic() + timeout_s
+        if where.kind == "container":
+            filters = {"name": [f"^/{re.escape(where.parts[-1])}$"]}
+        elif where.kind == "swarm":
+            filters = {"label": [f"{SWARM_SERVICE_LABEL}={where.parts[-1]}"]}
+        else:
+            project, service = where.parts
+            filters = {"label": [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]}
+        seen = await self._inspected(await self._list(filters, timeout_s), deadline)
+        return [one for one in seen if standing_identity(one) == identity]
+
+    async def _inspected(self, found: Sequence[Mapping[str, Any]], deadline: float) -> Sequence[ContainerState]:
+        ids = [one["Id"] for one in newest_tasks(found)[:MAX_MATCHES] if isinstance(one.get("Id"), str)]
+        ids = list(dict.fromkeys(ids))
+        left_s = deadline - time.monotonic()
+        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids))
+        return sorted((one for one in seen if one is not None), key=lambda one: one.name)
 
     async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
         """Return it by its full id; None where it is gone."""
         shown = await self._inspect(container_id, timeout_s)
         if shown is None:
             return None
-        state = container_state(shown)
+        state = container_state(shown, self.name)
         if state is None:
             raise EngineUnavailable(f"docker: inspect {container_id[:12]}: the answer has no Name or State")
         return state
@@ -140,7 +179,9 @@ class DockerContainers:
             notes=tuple(notes),
         )
 
-    async def events(self, names: Sequence[str], window: Window, *, limit: int, timeout_s: float) -> ContainerEvents:
+    async def events(
+        self, names: Sequence[str], window: Window, *, limit: int, timeout_s: float, engine: str | None = None
+    ) -> ContainerEvents:
         """Return what happened to the containers of exactly these names, the newest ``limit`` of it."""
         asked = [name for name in dict.fromkeys(names) if _NAME.fullmatch(name)]
         since, until = window.start.timestamp(), window.end.timestamp()
@@ -158,7 +199,7 @@ class DockerContainers:
         partial = answer.cut or len(found) > limit
         return ContainerEvents(query=query, events=tuple(found[-limit:]), partial=partial)
 
-    async def image(self, reference: str, *, timeout_s: float) -> ImageState | None:
+    async def image(self, reference: str, *, timeout_s: float, engine: str = "") -> ImageState | None:
         """Return what this tag means now; None where the engine has no such image (any more)."""
         if not _IMAGE.fullmatch(reference):
             return None  # no image can be called this, and nothing of it reaches the engine
@@ -172,7 +213,7 @@ class DockerContainers:
             raise EngineUnavailable(f"docker: GET /{path}: the answer is not an image")
         return state
 
-    async def ourselves(self, *, timeout_s: float) -> Ourselves:
+    async def ourselves(self, *, timeout_s: float, engine: str = "") -> Ourselves:
         """Return what sreops knows of its own place: what is never a target follows from it."""
         place = self._place
         addresses = await place.resolved()
@@ -208,86 +249,33 @@ class DockerContainers:
         path = f"containers/{_full_id(container_id)}/restart"
         params = {} if stop_timeout_s is None else {"t": str(stop_timeout_s)}
         answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
-        _expect(answer, "restart", 204)
+        expect(answer, "restart", 204)
 
     async def start(self, container_id: str, *, timeout_s: float) -> None:
         """Start; a running one is no error. What is raised means what it means for ``restart``."""
         path = f"containers/{_full_id(container_id)}/start"
         answer = await self._engine.ask("POST", path, timeout_s=timeout_s, acts=True)
-        _expect(answer, "start", 204, 304)
+        expect(answer, "start", 204, 304)
 
-    async def service(self, name: str, *, timeout_s: float) -> ServiceState | None:
+    async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
-        if not _NAME.fullmatch(name):
-            return None
-        deadline = time.monotonic() + timeout_s
-        try:
-            services = await self._get("services", {"name": [name]}, timeout_s)
-        except EngineRefused as exc:
-            if exc.status == 503:  # no Swarm here
-                return None
-            raise
-        exact = [one for one in services if _spec(one).get("Name") == name]  # the filter takes prefixes
-        if not exact:
-            return None
-        filters = {"service": [str(exact[0].get("ID"))], "desired-state": ["running"]}
-        tasks = await self._get("tasks", filters, deadline - time.monotonic())
-        state = service_state(exact[0], tasks)
-        if state is None:
-            raise EngineUnavailable(f"docker: service {name}: the answer has no ID")
-        return state
+        return await self._swarm.service(name, timeout_s=timeout_s)
 
     async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a replicated Swarm service, whose image stays as it is declared.
+        """Set the replicas of a replicated Swarm service, whose image stays as it is declared."""
+        await self._swarm.scale(service_id, replicas, timeout_s=timeout_s)
 
-        An update that lost a race ("out of sequence") changed nothing and is tried anew on what is there now.
-        """
-        if not _SERVICE_ID.fullmatch(service_id):
-            raise EngineRefused(f"docker: {service_id[:40]!r} is not the full id of a Swarm service")
-        if replicas < 0:
-            raise EngineRefused(f"docker: {replicas} replicas can't be: give 0 or more")
-        deadline = time.monotonic() + timeout_s
-        for _ in range(SCALE_ATTEMPTS):
-            try:
-                await self._scale_once(service_id, replicas, deadline)
-            except OutcomeUnknown as exc:
-                if "out of sequence" not in str(exc):
-                    raise
-            else:
-                return
-        raise EngineRefused(
-            f"docker: service {service_id} was changed by somebody else {SCALE_ATTEMPTS} times in between: not scaled"
-        )
+    async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
+        """Let Swarm replace the tasks of a service, at the pace that the service declares."""
+        await self._swarm.restart(service_id, timeout_s=timeout_s)
 
     async def health(self) -> Health:
         """Say whether the engine answers."""
         try:
             version = await self._engine.version(timeout_s=min(self._timeout_s, 5.0))
         except (EngineUnavailable, EngineRefused) as exc:
-            return Health("down", str(exc), "start the engine, or correct SREOPS_DOCKER__HOST")
+            return Health("down", str(exc), exc.cure or "start the engine, or correct SREOPS_DOCKER__HOST")
         return Health("up", f"engine {str(version.get('Version'))[:40]}, API {version['ApiVersion']}")
-
-    async def _scale_once(self, service_id: str, replicas: int, deadline: float) -> None:
-        path = f"services/{service_id}"
-        answer = await self._engine.ask("GET", path, timeout_s=deadline - time.monotonic())
-        shown = self._engine.read_json(f"GET /{path}", answer)
-        version = shown.get("Version") if isinstance(shown, dict) else None
-        index = version.get("Index") if isinstance(version, dict) else None
-        if not isinstance(index, int) or shown.get("ID") != service_id:
-            raise EngineUnavailable(f"docker: GET /{path}: the answer is not this service")
-        spec: dict[str, Any] = dict(_spec(shown))
-        before = replicas_of(spec)
-        if before is None:
-            raise EngineRefused(f"docker: service {spec.get('Name')} is not replicated (global or a job): no replicas")
-        if before == replicas:
-            return
-        spec["Mode"] = {"Replicated": {**spec["Mode"]["Replicated"], "Replicas": replicas}}
-        # registryAuthFrom=spec: the registry's credentials stay those that the engine has; it asks no registry.
-        params = {"version": str(index), "registryAuthFrom": "spec"}
-        update = await self._engine.ask(
-            "POST", f"{path}/update", params=params, body=spec, timeout_s=deadline - time.monotonic(), acts=True
-        )
-        _expect(update, "update", 200)
 
     async def _inspect(self, container_id: str, timeout_s: float) -> Mapping[str, Any] | None:
         path = f"containers/{_full_id(container_id)}/json"
@@ -310,24 +298,7 @@ class DockerContainers:
         return (await self._engine.parsed(f"GET /{path}", answer),)
 
     async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
-        return await self._get("containers/json", filters, timeout_s, {"all": "1"})
-
-    async def _get(
-        self, path: str, filters: Mapping[str, list[str]], timeout_s: float, params: Mapping[str, str] | None = None
-    ) -> list[dict[str, Any]]:
-        asked = {**(params or {}), "filters": json.dumps(filters)}
-        answer = await self._engine.ask("GET", path, params=asked, timeout_s=timeout_s)
-        shown = await self._engine.parsed(f"GET /{path}", answer)
-        if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
-            raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
-        return shown
-
-
-def _expect(answer: EngineAnswer, what: str, *statuses: int) -> None:
-    if answer.status not in statuses:
-        raise OutcomeUnknown(
-            f"docker: {what}: the answer {answer.status} is not one that an engine gives: look before acting again"
-        )
+        return await self._engine.list("containers/json", filters, timeout_s=timeout_s, params={"all": "1"})
 
 
 def _full_id(container_id: str) -> str:
@@ -336,11 +307,16 @@ def _full_id(container_id: str) -> str:
     return container_id
 
 
-def _label(one: Mapping[str, Any], label: str) -> Any:
-    labels = one.get("Labels")
-    return labels.get(label) if isinstance(labels, dict) else None
-
-
-def _spec(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    spec = one.get("Spec")
-    return spec if isinstance(spec, dict) else {}
+def ambiguous(name: str, found: Sequence[ContainerState]) -> TargetAmbiguous:
+    """Return the error that names the candidates, with what tells them apart."""
+    choice = [
+        one.name
+        + (f" (project {project})" if (project := one.labels.get(PROJECT_LABEL)) else "")
+        + (f" on {one.engine}" if one.engine else "")
+        for one in found
+    ]
+    return TargetAmbiguous(
+        f"docker: {len(found)} containers are called or of the service {name} ({', '.join(choice[:10])}): "
+        "name one of them with the runbook's params.container",
+        choice,
+    )

@@ -14,8 +14,9 @@ aiodocker folds "refused to connect" and "hung up after the request" into status
 import asyncio
 import json
 import re
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
 from sreops.adapters.answers import ENCODING_ASKED, MAX_ERROR_BYTES, Turns, encoding_fault, read_aside, read_json
+from sreops.adapters.trust import handshake_cure
 from sreops.domain.text.redaction import one_line
 from sreops.domain.text.urls import without_userinfo, without_userinfo_in
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
@@ -77,7 +79,8 @@ class Engine:
     Neither ``DOCKER_HOST`` nor a Docker context nor ``DOCKER_TLS_VERIFY`` changes where requests go.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, trust: ssl.SSLContext | None = None) -> None:
+        self._trust = trust
         self.shown = without_userinfo(host)
         self._url, self._socket = _address(host)
         self.name = "" if self._socket else urlsplit(host).hostname or ""
@@ -135,6 +138,22 @@ class Engine:
                 docker = await self._negotiated(deadline - time.monotonic())
         raise AssertionError("the second attempt returns or raises")  # pragma: no cover
 
+    async def list(
+        self,
+        path: str,
+        filters: Mapping[str, Sequence[str]],
+        *,
+        timeout_s: float,
+        params: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the objects that a list holds; raises EngineUnavailable where it is none."""
+        asked = {**(params or {}), "filters": json.dumps(filters)}
+        answer = await self.ask("GET", path, params=asked, timeout_s=timeout_s)
+        shown = await self.parsed(f"GET /{path}", answer)
+        if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
+            raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
+        return shown
+
     def read_json(self, what: str, answer: EngineAnswer) -> Any:
         """Parse an answer to a request that looks; raises EngineUnavailable where it is not JSON."""
         if answer.cut:
@@ -163,7 +182,7 @@ class Engine:
             connector: aiohttp.BaseConnector = (
                 aiohttp.UnixConnector(self._socket, force_close=True)
                 if self._socket is not None
-                else aiohttp.TCPConnector(force_close=True)
+                else aiohttp.TCPConnector(force_close=True, ssl=self._trust or True)
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -226,7 +245,8 @@ class Engine:
             return _answered(where, exc.status, exc.message, acts=acts)
         cause = exc.__context__ if isinstance(exc, DockerError) else exc
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {_cure(cause)}")
+            cure = _cure(cause)
+            return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {cure}", cure=cure)
         if isinstance(cause, aiohttp.InvalidURL | _Redirected):
             told = without_userinfo_in(_reason(cause))
             return EngineRefused(f"{where}: {told}; check SREOPS_DOCKER__HOST")
@@ -237,6 +257,14 @@ class Engine:
         if acts:
             return OutcomeUnknown(f"{where}: {why}; it may be done or under way: look before doing anything again")
         return EngineUnavailable(f"{where}: {why}")
+
+
+def expect(answer: EngineAnswer, what: str, *statuses: int) -> None:
+    """Raise OutcomeUnknown where an act was answered otherwise than an engine does."""
+    if answer.status not in statuses:
+        raise OutcomeUnknown(
+            f"docker: {what}: the answer {answer.status} is not one that an engine gives: look before acting again"
+        )
 
 
 def shown(raw: bytes | str) -> str:
@@ -271,6 +299,9 @@ def _broken(exc: BaseException | None) -> str:
 
 
 def _cure(exc: BaseException) -> str:
+    failed = handshake_cure(exc)
+    if failed:
+        return failed
     inner = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else None
     if isinstance(inner, PermissionError):
         return "this user may not use the socket: add it to the socket's group"

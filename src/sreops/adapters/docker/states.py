@@ -11,11 +11,10 @@ from typing import Any
 
 from sreops.adapters.docker.reach import container_reach, service_reach
 from sreops.domain.evidence.evidence import ContainerState, ImageState, ServiceState
-from sreops.domain.evidence.peers import ONEOFF_LABEL, SERVICE_LABEL, user_networks
+from sreops.domain.evidence.peers import user_networks
 from sreops.domain.text.redaction import one_line
 
 SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
-COMPOSE_SERVICE_LABEL, COMPOSE_ONEOFF_LABEL = SERVICE_LABEL, ONEOFF_LABEL
 COMPOSE_CONFIG_LABEL = "com.docker.compose.config-hash"
 _NS = 1_000_000_000
 _HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
@@ -23,8 +22,8 @@ _HEALTH_LOG_ENTRIES = 5
 _TEXT_CHARS = 500
 
 
-def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
-    """Read an inspect answer; None where it is not one."""
+def container_state(shown: Mapping[str, Any], engine: str = "") -> ContainerState | None:
+    """Read an inspect answer of the engine of this name; None where it is not one."""
     container_id, name, state = shown.get("Id"), shown.get("Name"), shown.get("State")
     if not (isinstance(container_id, str) and isinstance(name, str) and isinstance(state, dict)):
         return None
@@ -57,6 +56,7 @@ def container_state(shown: Mapping[str, Any]) -> ContainerState | None:
         image_id=_text(shown.get("Image")),
         config=_config_digest(config, host, shown.get("Mounts")),
         networks=networks_of(shown),
+        engine=engine,
         reach=container_reach(shown),
     )
 
@@ -87,7 +87,7 @@ def _config_digest(config: Mapping[str, Any], host: Mapping[str, Any], mounts: A
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceState | None:
+def service_state(shown: Mapping[str, Any], tasks: Sequence[Any], engine: str = "") -> ServiceState | None:
     """Read a service and its tasks (None where it is none); one that is not replicated is declared as it runs."""
     spec = _part(shown, "Spec")
     service_id, name = shown.get("ID"), spec.get("Name")
@@ -106,6 +106,9 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any]) -> ServiceStat
         labels=labels_of(_part(_part(spec, "TaskTemplate"), "ContainerSpec").get("Labels"))
         | labels_of(spec.get("Labels")),
         stop_timeout_s=grace_ns / _NS if grace_ns is not None else None,
+        force_update=_whole(_part(spec, "TaskTemplate").get("ForceUpdate")) or 0,
+        parallelism=_whole(_part(spec, "UpdateConfig").get("Parallelism")) if "UpdateConfig" in spec else 1,
+        engine=engine,
         reach=service_reach(shown),
     )
 

@@ -18,7 +18,9 @@ async def access_health(api: GitLabApi, now: datetime, deadline: float) -> Healt
         token = await _token(api, deadline)
         project = await api.get(api.at_project, deadline)
     except (IssuesRefused, IssuesUnavailable) as exc:
-        return Health("down", str(exc), "correct SREOPS_GITLAB__URL, __TOKEN or __PROJECT, or wait for GitLab")
+        return Health(
+            "down", str(exc), exc.cure or "correct SREOPS_GITLAB__URL, __TOKEN or __PROJECT, or wait for GitLab"
+        )
     name = version.get("version") if isinstance(version, dict) else None
     detail = f"GitLab {str(name)[:40]}, project {api.project}"
     for fault in (_token_fault(token, now), _role_fault(project)):

@@ -3,9 +3,10 @@
 - 2xx with JSON: the answer. 2xx without: IssuesUnavailable, something else than GitLab answered.
 - 3xx: IssuesRefused; a moved project or http instead of https must be set right, a write is never sent elsewhere.
 - 408, 429 and 5xx: IssuesUnavailable (with GitLab's Retry-After); a write may have happened all the same.
-- other 4xx: IssuesRefused with GitLab's own words, whichever of its shapes they come in (§11 of the sheet).
+- other 4xx: IssuesRefused with GitLab's own words, whichever of its shapes they come in.
 """
 
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +33,12 @@ class GitLabApi:
     """Requests for one project; every method keeps the deadline (``time.monotonic`` seconds) that it is given."""
 
     def __init__(
-        self, settings: GitLabSettings, *, attempts: int = 3, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        settings: GitLabSettings,
+        *,
+        attempts: int = 3,
+        trust: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         missing = [
             f"SREOPS_GITLAB__{name} is empty"
@@ -51,6 +57,7 @@ class GitLabApi:
             token=settings.token,
             max_response_bytes=16 * 1024 * 1024,
             attempts=attempts,
+            trust=trust,
             transport=transport,
         )
 

@@ -5,6 +5,7 @@ its answer did not come. Severity and escalation status exist in GraphQL alone (
 older ignore it); where they can't be set, that is a gap in the log and no failure.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -39,10 +40,11 @@ class GitLabIssues:
         settings: GitLabSettings,
         *,
         attempts: int = 3,
+        trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._api = GitLabApi(settings, attempts=attempts, transport=transport)
+        self._api = GitLabApi(settings, attempts=attempts, trust=trust, transport=transport)
         self._timeout_s = settings.timeout_s
         self._now = now
         self._issues_at = f"{self._api.at_project}/issues"

@@ -2,7 +2,7 @@
 
 What is sent to an issue mixes our own Markdown (headings, lists, fenced blocks) with alert text, log lines and a
 model's words. Who wrote which character is lost by then, and what GitLab takes for a code block differs by release
-(a ``>>>`` line ends one; reference/gitlab-incidents.md §7, §12). So nothing here depends on where a block begins:
+(a ``>>>`` line ends one). So nothing here depends on where a block begins:
 every trigger is broken wherever it stands, in code too, by U+2060 WORD JOINER behind its first character. It has
 no width, is neither a word character nor white space, and survives rendering, so that the text reads as before.
 

@@ -5,6 +5,7 @@ Source: Grafana docs/sources/developers/http_api/data_source.md, alerting's Prom
 annotations.md for what was changed (``/api/annotations``).
 """
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,15 +43,22 @@ class Grafana:
     """Grafana's HTTP API with a service account's token."""
 
     def __init__(
-        self, settings: GrafanaSettings, *, attempts: int = 3, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        settings: GrafanaSettings,
+        *,
+        attempts: int = 3,
+        trust: ssl.SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings = settings
+        self._trust = trust
         self._room = HttpRoom(
             "grafana",
             settings.url or "",
             unavailable=MetricsUnavailable,
             token=settings.token,
             attempts=attempts,
+            trust=trust,
             transport=transport,
         )
 
@@ -108,7 +116,7 @@ class Grafana:
                 "timeout_s": self.settings.timeout_s,
             }
         )  # fmt: skip
-        return LokiLogs(through, via=f"Grafana's data source {uid}", transport=transport)
+        return LokiLogs(through, via=f"Grafana's data source {uid}", trust=self._trust, transport=transport)
 
     def prometheus(
         self, uid: str, settings: PrometheusSettings, *, transport: httpx.AsyncBaseTransport | None = None
@@ -116,24 +124,28 @@ class Grafana:
         """Return Prometheus through this data source; of ``settings`` only the limits hold."""
         through = settings.model_copy(
             update={
-                "url": self._proxy(uid), "token": self.settings.token, "username": "", "password": None,
+                "url": self._proxy(uid), "token": self.settings.token, "username": "", "password": None, "tenant": "",
                 "timeout_s": self.settings.timeout_s,
             }
         )  # fmt: skip
-        return PrometheusMetrics(through, via=f"Grafana's data source {uid}", transport=transport)
+        return PrometheusMetrics(through, via=f"Grafana's data source {uid}", trust=self._trust, transport=transport)
 
     async def health(self) -> Health:
         """List the data sources: proves address and token."""
+        where = self._room.shown_url
         try:
             found = await self.data_sources(timeout_s=self.settings.timeout_s)
             listed = await self.get("/api/datasources", timeout_s=self.settings.timeout_s)
         except QueryRefused as exc:
+            if exc.status == 403 and self.settings.loki_uid and self.settings.prometheus_uid:
+                told = "the token may not list the data sources, and need not: both uids are set"
+                return Health("up", f"Grafana at {where}: {told}")
             return Health("down", str(exc), "set SREOPS_GRAFANA__TOKEN to a service account's token (role Viewer)")
         except SreopsError as exc:
-            return Health("down", str(exc), f"start Grafana, or correct SREOPS_GRAFANA__URL ({self._room.shown_url})")
+            return Health("down", str(exc), exc.cure or f"start Grafana, or correct SREOPS_GRAFANA__URL ({where})")
         count = len(listed) if isinstance(listed, list) else 0
         names = f"loki: {found.loki_uid or 'none'}, prometheus: {found.prometheus_uid or 'none'}"
-        return Health("up", f"Grafana at {self._room.shown_url}, {count} data sources ({names})")
+        return Health("up", f"Grafana at {where}, {count} data sources ({names})")
 
 
 def _cure(answer: Answer) -> str:
@@ -163,11 +175,6 @@ def _first(listed: Sequence[object], kind: Literal["loki", "prometheus"]) -> str
     fitting = [item for item in listed if isinstance(item, dict) and item.get("type") == kind and item.get("uid")]
     fitting.sort(key=lambda item: not item.get("isDefault"))
     return str(fitting[0]["uid"]) if fitting else ""
-
-
-async def discover_datasources(grafana: Grafana, *, timeout_s: float) -> DataSources:
-    """Find the data sources to query through; see Grafana.data_sources."""
-    return await grafana.data_sources(timeout_s=timeout_s)
 
 
 def _public(labels: Mapping[str, str]) -> dict[str, str]:

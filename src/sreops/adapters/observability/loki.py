@@ -4,6 +4,7 @@ Source: Loki docs/sources/reference/loki-http-api.md, pkg/loghttp/params.go, pkg
 """
 
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,7 @@ class LokiLogs:
         via: str = "",
         attempts: int = 3,
         names_kept: bool = False,
+        trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
@@ -66,6 +68,7 @@ class LokiLogs:
             headers={"X-Scope-OrgID": settings.tenant} if settings.tenant else None,
             max_response_bytes=settings.max_response_bytes,
             attempts=attempts,
+            trust=trust,
             transport=transport,
         )
 
@@ -226,7 +229,9 @@ class LokiLogs:
             return Health("down", str(exc), self._cure(exc.status, str(exc)) or "check SREOPS_LOKI__URL")
         except SreopsError as exc:
             setting = "SREOPS_GRAFANA__URL" if self._via else "SREOPS_LOKI__URL"
-            return Health("down", str(exc), f"start Loki, or correct {setting} (now {self._room.shown_url})")
+            return Health(
+                "down", str(exc), exc.cure or f"start Loki, or correct {setting} (now {self._room.shown_url})"
+            )
         return Health("up", f"Loki at {where}")
 
 

@@ -4,6 +4,7 @@ Source: Prometheus docs/querying/api.md and web/api/v1/api.go.
 """
 
 import math
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class PrometheusMetrics:
         *,
         via: str = "",
         attempts: int = 3,
+        trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
@@ -65,8 +67,10 @@ class PrometheusMetrics:
             token=settings.token,
             username=settings.username,
             password=settings.password,
+            headers={"X-Scope-OrgID": settings.tenant} if settings.tenant else None,
             max_response_bytes=settings.max_response_bytes,
             attempts=attempts,
+            trust=trust,
             transport=transport,
         )
 
@@ -115,6 +119,8 @@ class PrometheusMetrics:
             raise self._room.unavailable(path, answer, "the answer is JSON, but not a result of Prometheus")
         series, skipped = read
         warnings, infos = _texts(body.get("warnings")), _texts(body.get("infos"))
+        if body.get("isPartial") is True:  # VictoriaMetrics' word for it, where a storage node is away
+            warnings.append("the server says that its answer is partial (isPartial)")
         told = [*notes, *skipped, *warnings, *infos]
         return SeriesSet(query=promql, series=tuple(series), partial=bool(warnings or skipped), notes=tuple(told))
 
@@ -171,16 +177,18 @@ class PrometheusMetrics:
             told = str(body["error"])[:500] if isinstance(body, dict) and body.get("error") else answer.shown
             raise QueryRefused(
                 f"prometheus: {self._room.shown_url}{path} refused {what}: status {answer.status}: {told}"
-                + self._cure(answer.status, prefix="; "),
+                + self._cure(answer.status, told, prefix="; "),
                 status=answer.status,
             )
         if not isinstance(body, dict) or body.get("status") != "success":
             raise self._room.unavailable(path, answer, "the answer is JSON, but not Prometheus'")
         return body
 
-    def _cure(self, status: int, *, prefix: str = "") -> str:
+    def _cure(self, status: int, text: str, *, prefix: str = "") -> str:
         setting = "SREOPS_GRAFANA__" if self._via else "SREOPS_PROMETHEUS__"
-        if status in (401, 403):
+        if "no org id" in text:
+            cure = f"set the tenant header on {self._via}" if self._via else f"set {setting}TENANT (X-Scope-OrgID)"
+        elif status in (401, 403):
             cure = f"set {setting}TOKEN" + ("" if self._via else ", or SREOPS_PROMETHEUS__USERNAME and __PASSWORD")
         elif status == 404 or 300 <= status < 400:
             cure = f"set {setting}URL to the base URL, without /api/v1 and without a redirect"
@@ -193,10 +201,12 @@ class PrometheusMetrics:
         try:
             await self.instant("vector(1)", at=None, timeout_s=self._settings.timeout_s)
         except QueryRefused as exc:
-            return Health("down", str(exc), self._cure(exc.status) or "check SREOPS_PROMETHEUS__URL")
+            return Health("down", str(exc), self._cure(exc.status, str(exc)) or "check SREOPS_PROMETHEUS__URL")
         except SreopsError as exc:
             setting = "SREOPS_GRAFANA__URL" if self._via else "SREOPS_PROMETHEUS__URL"
-            return Health("down", str(exc), f"start Prometheus, or correct {setting} (now {self._room.shown_url})")
+            return Health(
+                "down", str(exc), exc.cure or f"start Prometheus, or correct {setting} (now {self._room.shown_url})"
+            )
         return Health("up", f"Prometheus at {self._via or self._room.shown_url}")
 
 

@@ -63,7 +63,9 @@ class LogsThroughGrafana:
         try:
             loki = await self._loki(self._grafana.settings.timeout_s)
         except SreopsError as exc:
-            return Health("down", str(exc), "check SREOPS_GRAFANA__URL and __TOKEN, or set SREOPS_LOKI__URL")
+            return Health(
+                "down", str(exc), exc.cure or "check SREOPS_GRAFANA__URL and __TOKEN, or set SREOPS_LOKI__URL"
+            )
         return await loki.health()
 
 
@@ -109,5 +111,7 @@ class MetricsThroughGrafana:
         try:
             prometheus = await self._prometheus(self._grafana.settings.timeout_s)
         except SreopsError as exc:
-            return Health("down", str(exc), "check SREOPS_GRAFANA__URL and __TOKEN, or set SREOPS_PROMETHEUS__URL")
+            return Health(
+                "down", str(exc), exc.cure or "check SREOPS_GRAFANA__URL and __TOKEN, or set SREOPS_PROMETHEUS__URL"
+            )
         return await prometheus.health()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sreops.adapters.store.agent_writes import AgentWrites
+from sreops.adapters.store.api_tokens import ApiTokens
 from sreops.adapters.store.approvals import Approvals
 from sreops.adapters.store.automation import AUTOMATION, Automation
 from sreops.adapters.store.chores import Chores
@@ -41,6 +42,7 @@ class SqlIncidentStore(
     Notices,
     People,
     Sessions,
+    ApiTokens,
     Records,
     Retention,
     Reading,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
+from sreops.adapters.store.episodes import stays_open
 from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
@@ -27,6 +28,7 @@ _EVIDENCE_AGAIN, _EVIDENCE = Prepared(update(evidence).where(_EVIDENCE_OF)), Pre
 _FIXED = {
     *("id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"),
     *("cleared_at", "acknowledged_by", "acknowledged_at", "closed", "given_back", "feedback"),
+    *("joins", "rejoin_at", "storm_id", "members"),
 }
 WRITABLE = frozenset(Incident.model_fields) - _FIXED
 """Fields that a step may write; the others belong to correlation and to the ledger."""
@@ -48,6 +50,9 @@ class AgentWrites(Part):
             held(connection, lease)
             row = incident_row(connection, lease.incident_id)
             [incident] = incidents_of(connection, [row])
+            if changes.covered_until is not None and stays_open(connection, row, changes.covered_until, now):
+                [incident] = incidents_of(connection, [incident_row(connection, lease.incident_id)])
+                return incident
             if changes.incident:
                 incident = _write_incident(connection, row, incident, changes.incident, now)
             for thought in changes.thoughts:
@@ -66,6 +71,9 @@ class AgentWrites(Part):
 def _write_incident(
     connection: Connection, row: Row[Any], current: Incident, changes: Mapping[str, Any], now: datetime
 ) -> Incident:
+    if changes.get("decision") and (storm := (row.decision or {}).get("storm")):
+        # what a storm knows of its members is correlation's: a step read it when there were fewer
+        changes = {**changes, "decision": {**changes["decision"], "storm": storm}}
     # dumped and validated again, so that plain strings and bad values meet the model and not the database
     incident = Incident.model_validate({**current.model_dump(), **changes})
     if not incident.status.ended:
@@ -75,6 +83,8 @@ def _write_incident(
     values = incident.model_dump(mode="json", include=set(WRITABLE))
     values |= {"ended_at": incident.ended_at, "all_resolved_at": incident.all_resolved_at}
     values |= _waiting(row, incident.status, now)
+    if incident.status is IncidentStatus.resolved:
+        values["rejoin_at"] = None
     notice = of_change(current, incident)
     if notice is not None and notice.kind.asks and incident.acknowledged_by is not None:
         # who knew of what was before does not know of this

@@ -4,20 +4,21 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
-from sreops.adapters.store.apply_decision import Log, apply
+from sreops.adapters.store.apply_decision import Applying
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.database import Database
+from sreops.adapters.store.episodes import begin_due, is_due
+from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.inbox import REQUEUED, put_in
 from sreops.adapters.store.known_incidents import Known
 from sreops.adapters.store.leases import Part
-from sreops.adapters.store.rows import chunks, known_of, parsed
-from sreops.adapters.store.tables import inbox, incident_alerts, incidents
+from sreops.adapters.store.rows import chunks, parsed
+from sreops.adapters.store.storms import Storms
+from sreops.adapters.store.tables import inbox
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows, once_more
-from sreops.domain.incidents.incident import Reason
-from sreops.domain.incidents.storms import MAX_MEMBERS, MAX_STRANGERS, STORM_LASTS_S, gathered, is_storm
 
 LONGEST_WINDOW_S = 25 * 3600.0  # an hour more than the default escalated window: the decision cuts it exactly
 
@@ -73,7 +74,10 @@ class Correlating(Part):
 
         def correlate(connection: Connection) -> list[Correlation]:
             rows = _inbox_rows(connection, ids)
-            known, log = Known(connection, events, now - self._longest_window), Log()
+            alerts = HeldAlerts(connection, events)
+            known = Known(connection, events, now - self._longest_window, alerts)
+            applying = Applying(connection, known, alerts, now)
+            storms = windows and Storms(connection, known, alerts, now, windows, self._audit_key)
             made: dict[str, Correlation] = {}
             for event_id, event in zip(ids, events, strict=True):
                 row = rows.get(event_id)
@@ -88,31 +92,20 @@ class Correlating(Part):
                 decision = decide(event, shown)
                 if row is not None and row.disposition == REQUEUED:
                     decision = once_more(decision, row.incident_id, shown)
-                if decision.disposition is Disposition.open and windows is not None:
-                    decision = self._in_a_storm(connection, event, decision, now, windows)
-                made[event_id] = decision = apply(connection, event, decision, now, log)
-                known.note(event, decision)
-            log.write(connection, now)
+                if storms and decision.disposition is Disposition.open:
+                    decision = storms.decide(event, decision)
+                made[event_id] = applying.apply(event, decision)
+                if storms:
+                    storms.applied(event, made[event_id], applying)
+            if storms:
+                storms.write()
+            applying.end()
             return [made[event_id] for event_id in ids]
 
         return await self._db.write(correlate) if events else []
 
-    def _in_a_storm(
-        self, connection: Connection, event: AlertEvent, decision: Correlation, now: datetime, windows: Windows
-    ) -> Correlation:
-        since = now - timedelta(seconds=windows.storm_window_s)
-        opened = connection.execute(select(func.count()).where(incidents.c.opened_at > since)).scalar_one()
-        if not is_storm(opened, windows):
-            return decision
-        members = select(func.count()).where(incident_alerts.c.incident_id == incidents.c.id).scalar_subquery()
-        storms = (
-            select(incidents)
-            .where(
-                members < MAX_MEMBERS,  # the full ones are not even read, else a storm of thousands would read itself
-                incidents.c.reason == Reason.storm.value,
-                incidents.c.opened_at > now - timedelta(seconds=STORM_LASTS_S),
-            )
-            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
-            .limit(MAX_STRANGERS)
-        )
-        return gathered(event, decision, known_of(connection, connection.execute(storms).all()), now, windows)
+    async def begin_rejoins(self, *, now: datetime) -> Sequence[str]:
+        """Begin the analyses that are due because of who joined, where their incidents stand still."""
+        if not await self._db.read(lambda connection: is_due(connection, now)):
+            return []
+        return await self._db.write(lambda connection: begin_due(connection, now))

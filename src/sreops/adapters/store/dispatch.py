@@ -12,7 +12,6 @@ from sqlalchemy import (
     Row,
     and_,
     bindparam,
-    func,
     or_,
     select,
     tuple_,
@@ -20,12 +19,12 @@ from sqlalchemy import (
     update,
 )
 
-from sreops.adapters.store.apply_decision import RANK
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.leases import Part, held
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row
+from sreops.domain.incidents.joins import RANK
 from sreops.errors import NotFound
 from sreops.ports import AGEING_S, Lease
 
@@ -225,11 +224,6 @@ class Dispatch(Part):
     def _end_lease(connection: Connection, lease: Lease, **values: object) -> None:
         ended = {"lease_owner": None, "lease_until": None, "starts": 0, "started_from": None}
         _OF_INCIDENT.run(connection, of_incident=lease.incident_id, **ended, **values)
-
-    async def next_wake(self) -> datetime | None:
-        """Return when the next sleeping incident is due, or None."""
-        query = select(func.min(work.c.due_at)).where(work.c.lease_owner.is_(None))
-        return await self._db.read(lambda connection: connection.execute(query).scalar_one())
 
     async def overdue(self, *, now: datetime, max_incident_s: float) -> Sequence[str]:
         """Return ids of incidents open longer than that, time awaiting approval not counted."""

@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, Text, bindparam, insert, select, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    Text,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.leases import Part
@@ -16,7 +28,7 @@ from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alerts.alert import AlertEvent
-from sreops.domain.alerts.routing import REQUEUED_HEADER, NotWorkedOn
+from sreops.domain.alerts.routing import CRITICAL, REQUEUED_HEADER, NotWorkedOn
 from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition
 from sreops.ports import StoredRecord, UnreadableEvent
@@ -25,14 +37,42 @@ SET_ASIDE = "dead_letter"
 """The disposition of an event that trips our own code: it lies in the dead letter, and waits for a person."""
 REQUEUED = "requeued"
 """The disposition of an event that a person has put back, until it is correlated again."""
+_SERVICES = 1000  # whose turn is looked for at once
 
 
 _PUT_IN = Prepared(insert(inbox).values(payload=bindparam("event_json", type_=Text())))
-_WAITING = (
-    select(inbox.c.event_id, inbox.c.topic, type_coerce(inbox.c.payload, Text()).label("payload"))
-    .where(inbox.c.correlated_at.is_(None))
-    .order_by(inbox.c.seq)
-)
+_WAITS = inbox.c.correlated_at.is_(None)
+_WAITING = select(inbox.c.event_id, inbox.c.topic, type_coerce(inbox.c.payload, Text()).label("payload"))
+_OLDEST = Prepared(_WAITING.where(_WAITS).order_by(inbox.c.seq).limit(bindparam("at_most", type_=Integer)))
+_OF_NOBODY = Prepared(select(inbox.c.seq).where(_WAITS, inbox.c.service.is_(None)).limit(1))
+
+
+def _first_in_line() -> Prepared:
+    """Return the query of the first event of each service that has any waiting, the critical ones first.
+
+    It steps along the index from one service to the next, however many events each of them has.
+    """
+    # "> ''" of the first one, too: only so does SQLite take the index that has the services
+    turn = select(func.min(inbox.c.service).label("service")).where(_WAITS, inbox.c.service >= "")
+    turns = turn.cte("turn", recursive=True)
+    later = inbox.alias("later")
+    behind = later.c.correlated_at.is_(None), later.c.service > turns.c.service
+    following = select(func.min(later.c.service)).where(*behind)
+    turns = turns.union_all(select(following.scalar_subquery()).where(turns.c.service.is_not(None)))
+    first = inbox.alias("first")
+    its_own = first.c.correlated_at.is_(None), first.c.service == turns.c.service
+    its_first = select(func.min(first.c.seq)).where(*its_own)
+    services = select(its_first.scalar_subquery().label("seq")).where(turns.c.service.is_not(None)).limit(_SERVICES)
+    heads = services.subquery()
+    critical_first = case((inbox.c.topic == CRITICAL, 0), else_=1)
+    return Prepared(
+        _WAITING.join(heads, heads.c.seq == inbox.c.seq)
+        .order_by(critical_first, inbox.c.seq)
+        .limit(bindparam("at_most", type_=Integer))
+    )
+
+
+_FIRST_IN_LINE = _first_in_line()
 
 
 def put_in(
@@ -70,6 +110,7 @@ def _place_of(event: AlertEvent, record: StoredRecord | None, now: datetime) -> 
         "offset": record.offset if record else None,
         "taken_at": now,
         "disposition": REQUEUED if _is_requeued(record) else None,
+        "service": event.service,
     }
 
 
@@ -157,6 +198,21 @@ class Inbox(Part):
         await self._db.write(work)
 
     async def uncorrelated(self, limit: int) -> Sequence[AlertEvent | UnreadableEvent]:
-        """Return inbox rows not yet correlated, in the order they were taken in; an unreadable one holds up none."""
-        query = _WAITING.limit(limit)
-        return await self._db.read(lambda connection: [_read(row) for row in connection.execute(query)])
+        """Return inbox rows not yet correlated: the first of each service, the critical ones before, then the oldest.
+
+        So of one service they come in the order in which they were taken in, and a flood of one service holds up
+        no other. An unreadable one holds up none.
+        """
+
+        def read(connection: Connection) -> list[AlertEvent | UnreadableEvent]:
+            rows: dict[str, Row[Any]] = {}
+            # beside a 0.1, whose rows name no service, only the order of arrival is sure to keep that of each service
+            if _OF_NOBODY.first(connection) is None:
+                rows = {row.event_id: row for row in _FIRST_IN_LINE.all(connection, at_most=limit)}
+            for row in _OLDEST.all(connection, at_most=limit):
+                if len(rows) == limit:
+                    break
+                rows.setdefault(row.event_id, row)
+            return [_read(row) for row in rows.values()]
+
+        return await self._db.read(read)

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, or_, select
 
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.held_alerts import HeldAlerts
+from sreops.adapters.store.leases import incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, known_of
 from sreops.adapters.store.tables import incident_alerts, incidents
-from sreops.domain.alerts.alert import AlertEvent
-from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident
-from sreops.domain.incidents.incident import incident_id_of
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.incidents.correlation import KnownIncident
+from sreops.domain.incidents.incident import IncidentStatus, incident_id_of
 
 KNOWN_LIMIT = 50
 
@@ -34,8 +36,6 @@ _OF_PRINT = (_newest(_OPEN, _HOLDS), _newest(_HOLDS))
 _OPEN_OF_SERVICE = _newest(_OPEN, _OF_SERVICE)
 _RECENT_OF_SERVICE = _newest(_RECENT, _OF_SERVICE)
 _OF_ID = Prepared(select(incidents).where(incidents.c.id == bindparam("of_id")))
-_COUNTS_ONLY = frozenset({Disposition.repeat, Disposition.stale})
-_OPENS_AGAIN = frozenset({Disposition.refire, Disposition.requeue})
 
 
 class Known:
@@ -44,9 +44,12 @@ class Known:
     Kept between its events, because in a storm they ask for the same few: most of what an event takes is this.
     """
 
-    def __init__(self, connection: Connection, events: Iterable[AlertEvent], since: datetime) -> None:
+    def __init__(
+        self, connection: Connection, events: Sequence[AlertEvent], since: datetime, alerts: HeldAlerts
+    ) -> None:
         self._connection = connection
         self._since = since
+        self._alerts = alerts
         self._by_service: dict[str, list[str]] = {}
         self._by_print: dict[str, list[str]] = {}
         self._rows: dict[str, Row[Any]] = {}
@@ -60,42 +63,59 @@ class Known:
         Of the service, those that are open or have recently ended; those with the fingerprint or the event's id
         come of whatever age.
         """
-        ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(event.service)))
+        ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(plain(event.service))))
         own = incident_id_of(event)
         if own not in self._absent and (own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own))):
             ids[own] = None
         rows = sorted((self._rows[one] for one in ids), key=lambda row: (row.opened_at, row.id), reverse=True)
         missing = [row for row in rows if row.id not in self._incidents]
-        if missing:
-            self._incidents |= {one.id: one for one in known_of(self._connection, missing)}
-        return [self._incidents[row.id] for row in rows]
+        self._incidents |= {one.id: one for one in known_of(self._connection, missing)}
+        return [self._with_alert(self._incidents[row.id], event) for row in rows]
 
-    def note(self, event: AlertEvent, made: Correlation) -> None:
-        """Take note of what was made of an event: what it has changed is read again."""
-        if made.disposition in _COUNTS_ONLY or made.incident_id is None:
-            return
-        if made.disposition in _OPENS_AGAIN:  # for its service, and for every alert that it holds
-            for kept in (self._by_service, self._by_print, self._rows, self._incidents):
-                kept.clear()
-            return
-        if made.disposition is Disposition.open:
-            self._by_service.pop(event.service, None)
-        self._by_print.pop(plain(event.fingerprint), None)
-        self._incidents.pop(made.incident_id, None)
-        self._rows.pop(made.incident_id, None)
-        self._absent.discard(made.incident_id)
-        self._take(_OF_ID.all(self._connection, of_id=made.incident_id))
+    def row(self, incident_id: str) -> Row[Any]:
+        """Return the incident's row as it is now, else raise NotFound."""
+        row = self._rows.get(incident_id)
+        if row is None:
+            row = self._rows[incident_id] = incident_row(self._connection, incident_id)
+        return row
 
-    def _look_up(self, events: Iterable[AlertEvent]) -> None:
+    def is_changed(self, incident_id: str) -> None:
+        """Take note that the incident's row has been written: it is read again, and who asks for it finds it."""
+        row = self._rows[incident_id] = incident_row(self._connection, incident_id)
+        self._incidents.pop(incident_id, None)
+        self._absent.discard(incident_id)
+        if row.service in self._by_service and incident_id not in self._by_service[row.service]:
+            self._by_service[row.service].append(incident_id)
+
+    def holds(self, incident_id: str, fingerprint: str) -> None:
+        """Take note that the incident holds an alert of this fingerprint from now on."""
+        held = self._by_print.get(plain(fingerprint))
+        if held is not None and incident_id not in held:
+            held.append(incident_id)
+
+    def _with_alert(self, incident: KnownIncident, event: AlertEvent) -> KnownIncident:
+        """Add the event's own alert; and whether others fire, where that decides anything."""
+        alert = self._alerts.of(incident.id, event.fingerprint)
+        ends = alert is not None and event.status is AlertStatus.resolved
+        asks = ends or incident.status is IncidentStatus.escalated
+        if alert is None and not asks:
+            return incident
+        others = asks and self._alerts.others_fire(incident.id, event.fingerprint)
+        alerts = () if alert is None else (alert.known(event.fingerprint),)
+        return incident.model_copy(update={"alerts": alerts, "others_fire": others})
+
+    def _look_up(self, events: Sequence[AlertEvent]) -> None:
         """Read the holders of all fingerprints, and the incidents of all ids, in a few statements."""
+        services = {plain(event.service) for event in events}
+        lately = or_(incidents.c.ended_at.is_(None), incidents.c.ended_at >= self._since)
+        for chunk in chunks(list(services)):
+            some = select(incidents.c.service).where(incidents.c.service.in_(chunk), lately).distinct()
+            there = set(self._connection.execute(some).scalars())
+            self._by_service |= {one: [] for one in chunk if one not in there}
         own = {incident_id_of(event) for event in events}
-        holders: dict[str, list[str]] = {plain(event.fingerprint): [] for event in events}
-        print_, holder = incident_alerts.c.fingerprint, incident_alerts.c.incident_id
-        for chunk in chunks(list(holders)):
-            for row in self._connection.execute(select(print_, holder).where(print_.in_(chunk))):
-                holders[row.fingerprint].append(row.incident_id)
+        holders = {one: self._alerts.holders(one) for one in {plain(event.fingerprint) for event in events}}
         # of more than the limit the newest count, which only the database can tell cheaply
-        self._by_print = {one: ids for one, ids in holders.items() if len(ids) < KNOWN_LIMIT}
+        self._by_print = {one: list(ids) for one, ids in holders.items() if len(ids) < KNOWN_LIMIT}
         wanted = own.union(*self._by_print.values())
         for chunk in chunks(list(wanted)):
             self._take(self._connection.execute(select(incidents).where(incidents.c.id.in_(chunk))))
@@ -114,6 +134,7 @@ class Known:
     def _of_print(self, fingerprint: str) -> Sequence[str]:
         found = self._by_print.get(fingerprint)
         if found is None:
+            self._alerts.write()
             rows = [row for query in _OF_PRINT for row in query.all(self._connection, print=fingerprint)]
             found = self._by_print[fingerprint] = self._take(rows)
         return found

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from sreops.adapters.store.apply_decision import begin_anew
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.episodes import begin_anew
 from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.records import audit, tell

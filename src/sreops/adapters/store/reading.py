@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     exists,
     func,
     insert,
@@ -27,7 +28,6 @@ from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import (
-    endings,
     evidence,
     heartbeat,
     inbox,
@@ -40,7 +40,8 @@ from sreops.adapters.store.tables import (
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
-from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.incidents.incident import Incident, IncidentAlert, IncidentStatus, Reason
+from sreops.domain.incidents.joins import SEVERITY_OF
 from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
 from sreops.errors import PayloadRejected, StoreUnavailable
 from sreops.ports import Backlog, Health, Recorded
@@ -115,12 +116,13 @@ class Reading(Part):
         return await self._db.read(page)
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
-        """Return incidents that were handed to people and of which not every alert has resolved, newest first."""
+        """Return incidents that were handed to people and of which an alert still fires: storms, then the newest."""
+        is_storm = and_(incidents.c.reason == Reason.storm.value, incidents.c.storm_id.is_(None))
         fires = exists().where(incident_alerts.c.incident_id == incidents.c.id, incident_alerts.c.ended_at.is_(None))
         query = (
             select(incidents)
             .where(incidents.c.status == IncidentStatus.escalated, fires)
-            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .order_by(case((is_storm, 0), else_=1), incidents.c.opened_at.desc(), incidents.c.id.desc())
             .limit(max(1, min(limit, MAX_PAGE)))
         )
         return await self._db.read(lambda connection: incidents_of(connection, connection.execute(query).all()))
@@ -153,6 +155,30 @@ class Reading(Part):
             return found, str(rows[limit - 1].seq) if len(rows) > limit else None
 
         return await self._db.read(page)
+
+    async def alerts(self, incident_id: str, *, limit: int) -> Sequence[IncidentAlert]:
+        """Return alerts of the incident: those that fire before the others, the worst first."""
+        alert = incident_alerts.c
+        query = (
+            select(alert.alertname, alert.rank, alert.starts_at, alert.ended_at, incidents.c.alertname.label("opener"))
+            .join(incidents, incidents.c.id == alert.incident_id)
+            .where(alert.incident_id == incident_id)
+            .order_by(case((alert.ended_at.is_(None), 0), else_=1), alert.rank, alert.position)
+            .limit(limit)
+        )
+
+        def read(connection: Connection) -> list[IncidentAlert]:
+            return [
+                IncidentAlert(
+                    alertname=row.alertname or row.opener,
+                    severity=None if row.rank is None else SEVERITY_OF[row.rank],
+                    starts_at=row.starts_at,
+                    ended_at=row.ended_at,
+                )
+                for row in connection.execute(query)
+            ]
+
+        return await self._db.read(read)
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:
         """Return the evidence, by id (E2 before E10)."""
@@ -199,14 +225,6 @@ class Reading(Part):
             )
 
         return await self._db.read(count)
-
-    async def ended_counts(self) -> Mapping[tuple[str, str], int]:
-        """Count ended episodes by (status, resolution or reason); a refire takes nothing back."""
-        how = func.coalesce(endings.c.resolution, endings.c.reason, "")
-        query = select(endings.c.status, how.label("how"), func.count().label("n")).group_by(endings.c.status, how)
-        return await self._db.read(
-            lambda connection: {(row.status, row.how): row.n for row in connection.execute(query)}
-        )
 
     async def needs_counts(self, *, now: datetime) -> Mapping[Need, int]:
         """Count the incidents that need a person, by what they need."""

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from sreops.adapters.store.prepared import Prepared
-from sreops.adapters.store.tables import effects, incident_alerts
+from sreops.adapters.store.tables import effects, incident_alerts, incidents
 from sreops.domain.incidents.correlation import KnownIncident
-from sreops.domain.incidents.incident import Effect, Incident, Resolution
-from sreops.domain.incidents.storms import storm_of
+from sreops.domain.incidents.incident import Effect, Incident, Resolution, storm_of
 from sreops.domain.records.record import Record
 from sreops.errors import StoreUnavailable
 from sreops.ports import Approval
@@ -61,6 +60,7 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
     ids = [row.id for row in rows]
     alerts = alerts_by_incident(connection, ids)
     done = _effects_by_incident(connection, ids)
+    absorbed = _absorbed(connection, [row.id for row in rows if storm_of(row.decision) is not None])
     found = []
     for row in rows:
         fields = row._asdict()
@@ -70,20 +70,37 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
             del fields["subject"]
         if row.closed is not None:
             fields["resolution"] = Resolution.closed
+        if row.id in absorbed:
+            fields["members"] = len(alerts[row.id]) + absorbed[row.id]
         found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored
     return found
 
 
+def _absorbed(connection: Connection, storm_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many incidents each storm has as members."""
+    if not storm_ids:
+        return {}
+    query = select(incidents.c.storm_id, func.count().label("n")).where(incidents.c.storm_id.in_(storm_ids))
+    counts = {row.storm_id: row.n for row in connection.execute(query.group_by(incidents.c.storm_id))}
+    return {one: counts.get(one, 0) for one in storm_ids}
+
+
 def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownIncident]:
-    """Return what correlation needs of incidents, in the order of the rows."""
-    alerts = alerts_by_incident(connection, [row.id for row in rows])
+    """Return what correlation needs of incidents but their alerts, in the order of the rows."""
+    ended = [row.id for row in rows if row.ended_at is not None]
+    acted: set[str] = set()
+    for chunk in chunks(ended):
+        query = select(effects.c.incident_id).where(effects.c.incident_id.in_(chunk)).distinct()
+        acted |= set(connection.execute(query).scalars())
     return [
         parsed(
             KnownIncident,
             row._asdict()
             | {
-                "alerts": [alert._asdict() for alert in alerts[row.id]],
+                "alerts": (),
+                "acted": row.id in acted,
                 "storm": storm_of(row.decision),
+                "scope": (row.subject or {}).get("scope", {}),
             },
         )
         for row in rows

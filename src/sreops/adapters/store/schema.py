@@ -86,18 +86,13 @@ def _to_7(connection: Connection) -> None:
 
 
 def _to_8(connection: Connection) -> None:
-    """Who has signed in, and with what: sessions, browsers on their way to the provider, API tokens."""
+    """Who has signed in: sessions of browsers, and API tokens."""
     connection.exec_driver_sql(
         "CREATE TABLE sessions (key TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL, proven_by TEXT NOT NULL, "
         "made_with TEXT NOT NULL, began_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (key))"
     )
     connection.exec_driver_sql("CREATE INDEX ix_sessions_expires ON sessions (expires_at)")
     connection.exec_driver_sql("CREATE INDEX ix_sessions_account ON sessions (account)")
-    connection.exec_driver_sql(
-        "CREATE TABLE sign_ins (state TEXT NOT NULL, browser TEXT NOT NULL, nonce TEXT NOT NULL, "
-        "verifier TEXT NOT NULL, target TEXT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY (state))"
-    )
-    connection.exec_driver_sql("CREATE INDEX ix_sign_ins_expires ON sign_ins (expires_at)")
     connection.exec_driver_sql(
         "CREATE TABLE api_tokens (token_id TEXT NOT NULL, key TEXT NOT NULL UNIQUE, name TEXT NOT NULL, "
         "account TEXT NOT NULL, role TEXT NOT NULL, created_by TEXT NOT NULL, created_at BIGINT NOT NULL, "
@@ -117,8 +112,28 @@ def _to_10(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX ix_inbox_recorded ON inbox (seq) WHERE recorded IS NOT NULL")
 
 
+def _to_11(connection: Connection) -> None:
+    """Who joins is heard; correlation is linear and takes turns; bursts are storms by name and by group."""
+    for column in ("joins TEXT", "rejoin_at BIGINT", "group_key TEXT", "storm_id TEXT"):
+        connection.exec_driver_sql(f"ALTER TABLE incidents ADD COLUMN {column}")
+    for column in ("alertname TEXT", "rank INTEGER", "times INTEGER", "times_from BIGINT"):
+        connection.exec_driver_sql(f"ALTER TABLE incident_alerts ADD COLUMN {column}")
+    connection.exec_driver_sql("ALTER TABLE inbox ADD COLUMN service TEXT")
+    for index in (
+        "ix_incidents_alertname ON incidents (alertname, opened_at)",
+        "ix_incidents_group ON incidents (group_key, opened_at)",
+        "ix_incidents_rejoin ON incidents (rejoin_at) WHERE rejoin_at IS NOT NULL",
+        "ix_incidents_storms ON incidents (opened_at) WHERE reason = 'storm' AND storm_id IS NULL",
+        "ix_incidents_storm ON incidents (storm_id) WHERE storm_id IS NOT NULL",
+        "ix_incident_alerts_name ON incident_alerts (incident_id, alertname)",
+        "ix_incident_alerts_firing ON incident_alerts (incident_id, rank) WHERE ended_at IS NULL",
+        "ix_inbox_turn ON inbox (correlated_at, service, seq) WHERE correlated_at IS NULL",
+    ):
+        connection.exec_driver_sql(f"CREATE INDEX {index}")
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
-    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10,
+    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

@@ -1,16 +1,18 @@
-"""Who has signed in, and who is about to."""
+"""Who has signed in."""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
-from sreops.adapters.store.tables import sessions, sign_ins
-from sreops.domain.records.person import PendingSignIn, Person, ProvenBy, Role, Session
+from sreops.adapters.store.records import audit
+from sreops.adapters.store.tables import sessions
+from sreops.domain.records.person import Person, ProvenBy, Role, Session
+from sreops.domain.records.record import Action
 
-MAX_PENDING = 10_000
-"""Browsers on their way to the provider; anybody may set out, so the oldest go."""
+ACCESS = "access"
+"""The ``incident_id`` of records of who was let in: their own audit chain."""
 
 _SESSION = Prepared(select(sessions).where(sessions.c.key == bindparam("of_key")))
 
@@ -49,42 +51,13 @@ class Sessions(Part):
         """End a session, on all replicas; harmless where there is none."""
         await self._db.write(lambda connection: connection.execute(delete(sessions).where(sessions.c.key == key)))
 
-    async def end_sessions_of(self, account: str) -> int:
-        """End all sessions of an account; return how many there were."""
-        ended = delete(sessions).where(sessions.c.account == account)
-        return await self._db.write(lambda connection: connection.execute(ended).rowcount)
+    async def end_sessions_of(self, account: str, *, by: str, now: datetime) -> int:
+        """End all sessions of an account, audited; return how many there were."""
 
-    async def begin_sign_in(self, pending: PendingSignIn, *, now: datetime) -> None:
-        """Keep what a browser was sent to the provider with; those that have expired go."""
+        def end(connection: Connection) -> int:
+            ended = connection.execute(delete(sessions).where(sessions.c.account == account)).rowcount
+            action = Action(action="end_sessions", phase="decision", target=account, by=by, detail=f"{ended} ended")
+            audit(connection, ACCESS, action, now, self._audit_key)
+            return ended
 
-        def begin(connection: Connection) -> None:
-            connection.execute(delete(sign_ins).where(sign_ins.c.expires_at <= now))
-            if connection.execute(select(func.count()).select_from(sign_ins)).scalar_one() >= MAX_PENDING:
-                oldest = select(sign_ins.c.state).order_by(sign_ins.c.expires_at).limit(1)
-                connection.execute(delete(sign_ins).where(sign_ins.c.state.in_(oldest)))
-            connection.execute(
-                insert(sign_ins).values(
-                    state=pending.state,
-                    browser=pending.browser,
-                    nonce=pending.nonce,
-                    verifier=pending.verifier,
-                    target=pending.target,
-                    expires_at=pending.expires_at,
-                )
-            )
-
-        await self._db.write(begin)
-
-    async def take_sign_in(self, state: str, *, now: datetime) -> PendingSignIn | None:
-        """Return it and forget it: it serves once."""
-
-        def take(connection: Connection) -> PendingSignIn | None:
-            row = connection.execute(select(sign_ins).where(sign_ins.c.state == state)).first()
-            if row is None:
-                return None
-            connection.execute(delete(sign_ins).where(sign_ins.c.state == state))
-            if row.expires_at <= now:
-                return None
-            return PendingSignIn(row.state, row.browser, row.nonce, row.verifier, row.target, row.expires_at)
-
-        return await self._db.write(take)
+        return await self._db.write(end)

@@ -83,10 +83,34 @@ incidents = Table(
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
     Column("subject", Json),  # NULL: opened by a version that knew services only
+    Column("joins", Json),  # what is remembered of those who joined (domain/incidents/joins.py)
+    Column("rejoin_at", Moment),  # when it is due to be analysed again because of them
+    Column("group_key", PlainText),  # the sender's group that opened it; NULL: none that says anything
+    Column("storm_id", PlainText),  # the storm that it is a member of
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
     Index("ix_incidents_ended", "ended_at"),
+    Index("ix_incidents_alertname", "alertname", "opened_at"),
+    Index("ix_incidents_group", "group_key", "opened_at"),
+)
+Index(
+    "ix_incidents_rejoin",
+    incidents.c.rejoin_at,
+    sqlite_where=text("rejoin_at IS NOT NULL"),
+    postgresql_where=text("rejoin_at IS NOT NULL"),
+)
+Index(
+    "ix_incidents_storms",  # the storms themselves
+    incidents.c.opened_at,
+    sqlite_where=text("reason = 'storm' AND storm_id IS NULL"),
+    postgresql_where=text("reason = 'storm' AND storm_id IS NULL"),
+)
+Index(
+    "ix_incidents_storm",
+    incidents.c.storm_id,
+    sqlite_where=text("storm_id IS NOT NULL"),
+    postgresql_where=text("storm_id IS NOT NULL"),
 )
 
 incident_alerts = Table(
@@ -99,8 +123,20 @@ incident_alerts = Table(
     Column("ended_at", Moment),
     Column("proven", Boolean, nullable=False),  # False: ended only because its rule was edited or deleted
     Column("last_event_id", PlainText, nullable=False),
+    Column("alertname", PlainText),  # NULL in rows of 0.1, as the next three
+    Column("rank", Integer),  # how bad: 0 critical, 1 warning, 2 info
+    Column("times", Integer),  # how often it began to fire since times_from
+    Column("times_from", Moment),
     UniqueConstraint("incident_id", "fingerprint"),
     Index("ix_incident_alerts_fingerprint", "fingerprint"),
+    Index("ix_incident_alerts_name", "incident_id", "alertname"),
+)
+Index(
+    "ix_incident_alerts_firing",
+    incident_alerts.c.incident_id,
+    incident_alerts.c.rank,
+    sqlite_where=text("ended_at IS NULL"),
+    postgresql_where=text("ended_at IS NULL"),
 )
 
 endings = Table(
@@ -132,9 +168,18 @@ inbox = Table(
     Column("disposition", PlainText),
     Column("incident_id", ForeignKey("incidents.id")),
     Column("recorded", PlainText),  # why it is not worked on; such a row is never correlated
+    Column("service", PlainText),  # whose turn it is to be correlated; NULL in rows of 0.1
     Index("ix_inbox_uncorrelated", "correlated_at", "seq"),
     Index("ix_inbox_incident", "incident_id", "seq"),
     sqlite_autoincrement=True,
+)
+Index(
+    "ix_inbox_turn",
+    inbox.c.correlated_at,  # always NULL, but without it SQLite takes another index
+    inbox.c.service,
+    inbox.c.seq,
+    sqlite_where=text("correlated_at IS NULL"),
+    postgresql_where=text("correlated_at IS NULL"),
 )
 
 Index(
@@ -345,18 +390,6 @@ sessions = Table(
     Column("expires_at", Moment, nullable=False),
     Index("ix_sessions_expires", "expires_at"),
     Index("ix_sessions_account", "account"),
-)
-
-sign_ins = Table(
-    "sign_ins",  # browsers that were sent to the OpenID Connect provider and are not back
-    metadata,
-    Column("state", PlainText, primary_key=True),
-    Column("browser", PlainText, nullable=False),  # SHA-256 of its cookie
-    Column("nonce", PlainText, nullable=False),
-    Column("verifier", PlainText, nullable=False),
-    Column("target", PlainText, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Index("ix_sign_ins_expires", "expires_at"),
 )
 
 api_tokens = Table(

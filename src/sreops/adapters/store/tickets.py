@@ -28,9 +28,18 @@ from sreops.ports import TicketOp
 _CREATE, _LIST = "create", "list"
 _GATHERED_FOR = timedelta(seconds=5)
 _SENT_SOON = timedelta(seconds=1)  # other replicas' clocks may be that far ahead
+_COUNTED_FOR = timedelta(minutes=5)
 _LINES = 100
+LISTED = 200
+"""So many alerts of an incident are listed on its issue."""
 _KNOWN = Prepared(select(tickets.c.seq).where(tickets.c.op_id == bindparam("of_op")))
 _QUEUE = Prepared(insert(tickets))
+_NEWEST_LIST = Prepared(
+    select(tickets.c.seq, tickets.c.body, tickets.c.attempts, tickets.c.due_at)
+    .where(tickets.c.incident_id == bindparam("of_incident"), tickets.c.kind == _LIST)
+    .order_by(tickets.c.seq.desc())
+    .limit(1)
+)
 
 
 def queue(connection: Connection, op: TicketOp, now: datetime) -> None:
@@ -49,33 +58,41 @@ def queue(connection: Connection, op: TicketOp, now: datetime) -> None:
     )
 
 
-def queue_line(connection: Connection, incident_id: str, heading: str, line: str, now: datetime) -> None:
-    """Queue a line of a list on the issue: lines of the next seconds go out as one note.
+def queue_lines(connection: Connection, incident_id: str, lines: Sequence[str], now: datetime) -> None:
+    """Queue lines about alerts on the issue: those of the next seconds go out as one note.
 
+    The first ``LISTED`` are listed, the others counted, in a note every few minutes: nobody reads ten thousand.
     A note gathers lines only while it is not due, because from then on it may be on its way.
     """
-    newest = connection.execute(
-        select(tickets.c.seq, tickets.c.body)
-        .where(
-            tickets.c.incident_id == incident_id,
-            tickets.c.kind == _LIST,
-            tickets.c.attempts == 0,
-            tickets.c.due_at > now + _SENT_SOON,
-        )
-        .order_by(tickets.c.seq.desc())
-        .limit(1)
-    ).first()
-    if newest is not None and len(newest.body["lines"]) < _LINES:
-        lines = [*newest.body["lines"], line]
-        body = {"lines": lines, "note": "\n".join([heading, "", *lines])}
+    newest = _NEWEST_LIST.first(connection, of_incident=incident_id)
+    body: dict[str, Any] = {"lines": [], "before": 0, "more": 0, "number": -1}
+    body |= newest.body if newest is not None else {}
+    gathers = newest is not None and newest.attempts == 0 and newest.due_at > now + _SENT_SOON
+    while lines:
+        room = min(LISTED - body["before"], _LINES) - len(body["lines"])
+        if not gathers or (room <= 0 and body["before"] + len(body["lines"]) < LISTED):
+            before = body["before"] + len(body["lines"])
+            body = {"lines": [], "before": before, "more": 0, "number": body["number"] + 1}
+            room = min(LISTED - before, _LINES)
+            newest, gathers = None, True
+        taken, lines = lines[: max(0, room)], lines[max(0, room) :]
+        body["lines"] = [*body["lines"], *taken]
+        if body["before"] + len(body["lines"]) >= LISTED:
+            body["more"] += len(lines)
+            lines = []
+        _write_list(connection, incident_id, newest, body, now)
+
+
+def _write_list(
+    connection: Connection, incident_id: str, newest: Row[Any] | None, body: dict[str, Any], now: datetime
+) -> None:
+    more = f"\n\n… and {body['more']} more, which are counted and not listed." if body["more"] else ""
+    body["note"] = "\n".join(["Alerts of this incident:", "", *body["lines"]]) + more
+    if newest is not None:
         connection.execute(update(tickets).where(tickets.c.seq == newest.seq).values(body=body))
         return
-    count = connection.execute(
-        select(func.count()).where(tickets.c.incident_id == incident_id, tickets.c.kind == _LIST)
-    ).scalar_one()
-    body = {"lines": [line], "note": f"{heading}\n\n{line}"}
-    op = TicketOp(op_id=f"{incident_id}:list:{count}", incident_id=incident_id, kind=_LIST, body=body)
-    queue(connection, op, now + _GATHERED_FOR)
+    op = TicketOp(op_id=f"{incident_id}:alerts:{body['number']}", incident_id=incident_id, kind=_LIST, body=body)
+    queue(connection, op, now + (_GATHERED_FOR if body["lines"] else _COUNTED_FOR))
 
 
 def _op_of(row: Row[Any]) -> TicketOp:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sreops.agent.analysis_thread import aside
 from sreops.agent.evidence.question import Question
+from sreops.domain.alerts.subject import SubjectKind
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import ContainerState, Evidence, LogLines, Window
 from sreops.domain.evidence.identity import Identity, identity_of
@@ -57,7 +58,7 @@ async def own_logs(question: Question, state: ContainerState | None) -> OwnLogs:
     labels = question.event.labels
     found = await select_own(tools.logs, identity, labels, question.window, settings.max_lines, settings.timeout_s)
     if found.selector is None or not found.lines.lines:
-        told = _nothing_found(identity, found)
+        told = _nothing_found(question, identity, found)
         engine = await _of_the_engine(question, state)
         return OwnLogs([told, *engine.evidence], engine.lines)
     evidence = await _mined(question, found.lines, "loki", found.asked)
@@ -129,13 +130,12 @@ async def _mined(question: Question, found: LogLines, source: str, asked: Sequen
     return findings.logs_told(found, chosen, question.event.service, question.redactor, source=source, asked=asked)
 
 
-def _nothing_found(identity: Identity, found: Selected) -> Evidence:
-    tried = "; ".join(f"{one.query}: {one.why}" for one in found.asked)
+def _nothing_found(question: Question, identity: Identity, found: Selected) -> Evidence:
     cure = f"give the logs of {identity.name} a label with its container's name, or compose_project and compose_service"
-    if identity.kind.value == "host":
+    if identity.kind is SubjectKind.host:
         cure = f"ship the journal of {identity.name} with a label for its host name"
-    why = "no stream is known to be the subject's own" + (f" (asked: {tried})" if tried else ": no label names it")
-    return findings.gap("loki", why, cure)
+    why = "no stream is known to be the subject's own" + ("" if found.asked else ": no label there names it")
+    return findings.gap("loki", why, cure, tried=findings.tried(found.asked, question.redactor))
 
 
 def _plain(pattern: str) -> str:

@@ -18,12 +18,16 @@ from sreops.telemetry import MODEL_CALLS, log
 
 
 async def analyze_root_cause(visit: Visit) -> State:
-    """Ask the analysts in order; the first that answers is believed, as far as the rules and the evidence bear it."""
+    """Ask the analysts in order; the first that answers is believed, as far as the rules and the evidence bear it.
+
+    Of a storm's members the model is not asked: seventy of them would be seventy calls.
+    """
     brief = await _brief(visit)
-    asks = any(analyst.name != RULES for analyst in visit.tools.analysts)
+    analysts = [one for one in visit.tools.analysts if one.name == RULES or visit.incident.storm_id is None]
+    asks = any(analyst.name != RULES for analyst in analysts)
     inquiry = await open_inquiry(visit, brief.evidence) if asks and visit.tools.settings.llm.max_steps else None
     failures: list[str] = []
-    for analyst in visit.tools.analysts:
+    for analyst in analysts:
         try:
             answer = await analyst.analyze(brief, timeout_s=visit.tools.settings.llm.deadline_s, inquiry=inquiry)
         except SreopsError as exc:
@@ -101,7 +105,7 @@ async def _believe(
     if failures:
         why = f"{name} answered because " + "; ".join(failures)
     elif name == RULES:
-        why = "no model is configured"
+        why = "no model is configured" if visit.incident.storm_id is None else "it is one of a storm: no model is asked"
     else:
         why = "; ".join([f"the model {answer.model} answered", *answer.notes])
     visit.think(
@@ -115,6 +119,8 @@ async def _believe(
     decision: dict[str, Any] = {"analysis": analysis.model_dump(mode="json"), "model": answer.model}
     if name != RULES:
         decision["confidence"] = {"claimed": opinion.claimed, "taken_down": list(opinion.why)}
+    if standing := (visit.incident.decision or {}).get("standing"):
+        decision["standing"] = standing
     usage = await _usage(visit, answer.model)
     if usage:
         decision["model_usage"] = usage

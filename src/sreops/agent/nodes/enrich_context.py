@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sreops.agent.evidence.engine import container_evidence, engine_events_of, images_of, own_container
+from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, images_of, own_containers
 from sreops.agent.evidence.logs import OwnLogs, own_logs
 from sreops.agent.evidence.metrics import own_metrics
 from sreops.agent.evidence.neighbours import Neighbourhood, neighbourhood
@@ -55,8 +55,8 @@ async def enrich_context(visit: Visit) -> State:
 async def gather(question: Question) -> Sequence[Evidence]:
     """Return all that was found, the alert itself first, in the order in which people read it."""
     nothing: Sequence[Evidence] = []
-    own: Answer[ContainerState | None] = await _within(question, "docker", own_container(question), None)
-    state = own.found
+    own = await _within(question, "docker", own_containers(question), OwnContainers())
+    state = own.found.state
     logs, metrics, near, noted, history = await asyncio.gather(
         _within(question, "loki", own_logs(question, state), OwnLogs()),
         _within(question, "prometheus", own_metrics(question, state), Measured()),
@@ -66,7 +66,7 @@ async def gather(question: Question) -> Sequence[Evidence]:
     )
     neighbours = near.found.neighbours
     events, images, suspects = await asyncio.gather(
-        _within(question, "docker events", engine_events_of(question, state, neighbours), nothing),
+        _within(question, "docker events", engine_events_of(question, own.found, neighbours), nothing),
         _within(question, "docker images", images_of(question, state), nothing),
         _within(question, "suspects", suspects_of(question, logs.found, metrics.found, near.found), nothing),
     )
@@ -74,7 +74,7 @@ async def gather(question: Question) -> Sequence[Evidence]:
         findings.alert(question.event, question.redactor),
         *(*logs.found.evidence, *logs.gaps),
         *(*metrics.found.evidence, *metrics.gaps),
-        *(own.gaps or container_evidence(question, state)),
+        *(own.gaps or container_evidence(question, own.found)),
         *(*near.found.evidence, *near.gaps),
         *(*noted.found, *noted.gaps),
         *(*history.found, *history.gaps),

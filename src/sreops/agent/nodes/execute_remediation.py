@@ -5,13 +5,17 @@ from datetime import timedelta
 from sreops.agent.remediation.checks import check_step
 from sreops.agent.remediation.effects import carry_out, go_on
 from sreops.agent.remediation.measure import look
+from sreops.agent.remediation.one_by_one import others_up
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
+from sreops.domain.incidents.joins import REJOIN_TIMER
 from sreops.domain.remediation.policy import Verdict
 from sreops.domain.remediation.verification import already_met
 from sreops.domain.runbooks.runbook import Plan
+
+_FOR_A_NEW_ANALYSIS_S = 30.0  # the store begins it within a second or two; until then nothing is done
 
 
 async def execute_remediation(visit: Visit) -> State:
@@ -38,6 +42,8 @@ async def execute_remediation(visit: Visit) -> State:
         return stop
     if visit.control.drain_requested:
         return State()  # the process shuts down: what can't be ended in time is better not begun
+    if step.all and (held := await others_up(visit, step)) is not None:
+        return {**stop, **held}
     return {**stop, **await carry_out(visit, plan, index, step)}
 
 
@@ -56,6 +62,11 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
         return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), "slot")
     if not first:
         return State()
+    due_at = visit.incident.rejoin_at
+    if due_at is not None and due_at <= visit.now() and not approved:
+        visit.think("Somebody has joined since the analysis: it is made again before anything is done")
+        await visit.write()
+        return waiting(visit.now() + timedelta(seconds=_FOR_A_NEW_ANALYSIS_S), REJOIN_TIMER)
     baseline = await look(visit, plan)
     if already_met(baseline):
         why = "the runbook's conditions hold already, so its effect could prove nothing"

@@ -1,7 +1,10 @@
 """match_runbook: which runbook, whether the analysis is sure enough, and whether policy lets it act."""
 
+from typing import Any
+
 from sreops.agent.remediation.measure import alert_firing
 from sreops.agent.remediation.permission import ask_policy
+from sreops.agent.remediation.settle_targets import settle_targets
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.causes.analysis import Analysis, Category
@@ -28,10 +31,9 @@ async def match_runbook(visit: Visit) -> State:
     }
     early = await _not_to_be_acted_on(visit, analysis, selection)
     if early is not None or selection.runbook is None:
-        await visit.write({"decision": decision})
-        return State(outcome=early, would_have=selection.would_have)
+        return await _without_a_plan(visit, early, decision, selection.would_have)
     try:
-        plan = make_plan(selection.runbook, visit.event)
+        plan = await settle_targets(visit, make_plan(selection.runbook, visit.event))
     except PlanRefused as exc:
         await visit.write({"decision": decision})
         return State(
@@ -39,6 +41,7 @@ async def match_runbook(visit: Visit) -> State:
         )
     verdict, trouble = await ask_policy(visit, plan, approved=False)
     reasons = [*verdict.reasons, *([trouble] if trouble else [])]
+    decision.pop("standing", None)
     decision |= {
         "plan": plan.model_dump(mode="json"),
         "plan_hash": plan.plan_hash,
@@ -49,6 +52,25 @@ async def match_runbook(visit: Visit) -> State:
         + (f" ({'; '.join(reasons)})" if reasons else ""),
     )
     return await _act_on(visit, plan, verdict, reasons, decision)
+
+
+async def _without_a_plan(
+    visit: Visit, outcome: Outcome | None, decision: dict[str, Any], would_have: str | None
+) -> State:
+    """End, unless a plan of the analysis before still waits for a person: it stands until another replaces it."""
+    standing = decision.pop("standing", None)
+    if outcome is None or outcome["end"] == "resolved" or standing is None or not standing["plan"]:
+        await visit.write({"decision": decision})
+        return State(outcome=outcome, would_have=would_have)
+    visit.think(f"The new analysis brings no other plan ({outcome['why']}): the one that waits stands")
+    reasons = list(standing["why"])
+    decision |= {
+        "plan": standing["plan"],
+        "plan_hash": standing["plan_hash"],
+        "policy": {"verdict": Verdict.needs_approval.value, "reasons": reasons},
+    }
+    await visit.write({"decision": decision, "runbook_id": standing["runbook_id"]})
+    return State(plan=standing["plan"], approval="needed", approval_why=reasons, step=0)
 
 
 async def _select(visit: Visit, analysis: Analysis) -> Selection:
@@ -65,6 +87,9 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
 
 async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selection) -> Outcome | None:
     named = f"; runbook {selection.would_have} would have matched" if selection.would_have else ""
+    if visit.incident.storm_id is not None:
+        why = f"it is one of the storm {visit.incident.storm_id}: analysed by itself, and not remediated by itself"
+        return escalated(Reason.storm, why + named)
     if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
         if await alert_firing(visit) is False:
             return resolved(Resolution.false_alarm, analysis.root_cause)

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 from sreops.agent.remediation.effects import give_up
 from sreops.agent.remediation.measure import container_word
+from sreops.agent.remediation.targets import find_target
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
+from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.incidents.incident import Reason, VerificationResult
 from sreops.domain.remediation.verification import read_condition
 from sreops.domain.runbooks.runbook import Condition, Plan, PlannedStep, StepAction
@@ -71,9 +73,11 @@ async def _look(visit: Visit, step: PlannedStep) -> tuple[bool, str]:
 async def _healthy(visit: Visit, step: PlannedStep) -> tuple[bool, str]:
     if visit.tools.containers is None:
         return False, "no container engine is configured"
-    seen = await visit.tools.containers.find(step.target, timeout_s=visit.tools.settings.docker.timeout_s)
+    seen = await find_target(visit.tools, step)
     if seen is None:
         return False, "the engine knows no such container"
+    if isinstance(seen, ServiceState):
+        return seen.running >= seen.replicas > 0, f"{seen.running} of {seen.replicas} tasks run"
     word = container_word(seen)
     return word in ("healthy", "running"), f"the container is {word}"
 

@@ -111,7 +111,9 @@ async def _command(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
     _refuse_when_late(visit, effect)
     target_id = effect.snapshot["id"]
-    if step.action is StepAction.restart_container:
+    if step.action is StepAction.restart_container and "replicas" in effect.snapshot:
+        await containers.restart_service(target_id, timeout_s=settings.timeout_s)
+    elif step.action is StepAction.restart_container:
         grace_s = float(effect.snapshot["stop_timeout_s"])
         # a ``t`` outranks the container's own StopTimeout: it is said only for those that say nothing
         said = None if effect.snapshot["own_stop_timeout"] else settings.stop_timeout_s
@@ -153,8 +155,9 @@ async def _see(visit: Visit, step: PlannedStep, effect: Effect) -> ContainerStat
     containers = visit.tools.containers
     if containers is None:
         raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
-    if step.action is StepAction.scale_container:
-        return await containers.service(step.target, timeout_s=visit.tools.settings.docker.timeout_s)
+    if "replicas" in effect.snapshot:
+        seen = await find_target(visit.tools, step)
+        return seen if isinstance(seen, ServiceState) else None
     return await containers.inspect(effect.snapshot["id"], timeout_s=visit.tools.settings.docker.timeout_s)
 
 

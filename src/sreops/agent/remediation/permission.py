@@ -39,6 +39,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
             approved=approved,
+            effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )
     return decision, trouble

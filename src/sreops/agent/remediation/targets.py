@@ -1,10 +1,11 @@
-"""The target of a step: found by its exact name, described for policy, never guessed."""
+"""The target of a step: found by what it is, described for policy, never guessed."""
 
 from sreops.agent.context import Tools
+from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
-from sreops.domain.remediation.standing import names_of, standing_identity
+from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EngineRefused, EngineUnavailable, TargetAmbiguous
@@ -13,13 +14,34 @@ Target = ContainerState | ServiceState
 
 
 async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
-    """Return the container, or for scaling the Swarm service; raises EngineUnavailable, EngineRefused."""
-    if tools.containers is None:
+    """Return the container or Swarm service; raises EngineUnavailable, EngineRefused, TargetAmbiguous.
+
+    A step whose target the engine was asked about finds that one under whatever id and name it has now. One of
+    several replicas is found by its name alone: another of them is another patient.
+    """
+    containers, timeout_s = tools.containers, tools.settings.docker.timeout_s
+    if containers is None:
         return None
-    timeout_s = tools.settings.docker.timeout_s
-    if step.action is StepAction.scale_container:
-        return await tools.containers.service(step.target, timeout_s=timeout_s)
-    return await tools.containers.find(step.target, timeout_s=timeout_s)
+    where = read_identity(step.standing)
+    if where is None:
+        if step.action is StepAction.scale_container:
+            return await containers.service(step.target, timeout_s=timeout_s)
+        return await containers.find(step.target, scope=step.scope, timeout_s=timeout_s)
+    if where.kind == "swarm":
+        return await containers.service(where.parts[-1], engine=where.engine, timeout_s=timeout_s)
+    found = await containers.standing(step.standing, timeout_s=timeout_s)
+    named = [one for one in found if one.name == step.target]
+    if not named and step.of == 1 and len(found) == 1:
+        return found[0]  # renamed, or made anew under another name
+    return named[0] if named else None
+
+
+async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) -> bool:
+    """Whether of several replicas all others are ill; a service's only container is exempt."""
+    if tools.containers is None or not isinstance(seen, ContainerState) or step.of == 1 or ails(seen):
+        return False
+    replicas = await tools.containers.standing(step.standing, timeout_s=tools.settings.docker.timeout_s)
+    return all(ails(one) for one in replicas if one.id != seen.id)
 
 
 async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...], str]:
@@ -34,10 +56,11 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
         if not step.action.disruptive:
             continue
         choice: tuple[str, ...] = ()
-        protected = ""
+        protected, last_well = "", False
         try:
             seen = await find_target(tools, step)
             protected = await _why_protected(tools, seen)
+            last_well = await _is_last_well(tools, step, seen)
         except TargetAmbiguous as exc:
             choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
@@ -54,6 +77,7 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
                 aliases=names_of(seen) if seen else frozenset(),
                 choice=choice,
                 protected=protected,
+                last_well=last_well,
             )
         )
     return tuple(facts), trouble
@@ -62,14 +86,17 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
 async def _why_protected(tools: Tools, seen: Target | None) -> str:
     if tools.containers is None or seen is None:
         return ""
-    return why_protected(seen, await tools.containers.ourselves(timeout_s=tools.settings.docker.timeout_s))
+    return why_protected(
+        seen, await tools.containers.ourselves(engine=seen.engine, timeout_s=tools.settings.docker.timeout_s)
+    )
 
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
     """Return how long this step lets the target take to stop; 0 where it stops nothing."""
     if step.action is StepAction.start_container:
         return 0.0
-    if isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
+    scales = step.action is StepAction.scale_container
+    if scales and isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
         return 0.0
     return stop_grace_s(seen, default_s)
 
@@ -79,6 +106,18 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
     if isinstance(seen, ContainerState) and seen.swarm_service:
         return (
             f"container {seen.name} belongs to the Swarm service {seen.swarm_service}, whose orchestrator "
-            "replaces what is restarted beside it: use scale_container"
+            "replaces what is restarted beside it, and this engine is no manager of it"
         )
+    if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
+        return ""
+    if step.action is StepAction.start_container:
+        return f"{seen.name} is a Swarm service, which is started by scale_container"
+    if seen.replicas > 1 and not step.all:
+        return (
+            f"Swarm service {seen.name} has {seen.replicas} replicas, and a restart replaces all of them: "
+            "a person decides, or the runbook's step says `all: true`"
+        )
+    if seen.replicas > 1 and seen.parallelism != 1:
+        at_once = f"{seen.parallelism} tasks" if seen.parallelism else "all tasks"
+        return f"Swarm service {seen.name} is declared to replace {at_once} at once: a person decides"
     return ""

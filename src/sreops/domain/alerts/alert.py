@@ -40,7 +40,7 @@ class AlertStatus(StrEnum):
 
 
 class AlertEvent(BaseModel):
-    """One alert, normalised: the JSON on the topics (schema 1); see design §2 "Event"."""
+    """One alert, normalised: the JSON on the topics (schema 1)."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore", serialize_by_alias=True)
 

@@ -43,7 +43,7 @@ def tier_of(text: str) -> Tier | None:
 
 
 def route(tier: Tier, severity: Severity) -> str:
-    """Return the topic for an event (design §2 "Topics and routing").
+    """Return the topic for an event.
 
     Critical goes to ``sre-critical`` only where automation may enter (autonomous or supervised), warning to
     ``sre-warning``, the rest to ``sre-info``; a tier that stays unknown is for people, so ``sre-info``.

@@ -1,8 +1,7 @@
 """The subject of an alert: who is unwell, read from its labels by one declared table. Pure.
 
 Alerts carry the labels of whoever scraped or computed them, so the order is not enough: what an exporter says about
-others comes before what the scraper says about the exporter (design §2 "Event"; which tool labels how is told in
-``docs/labels.md``).
+others comes before what the scraper says about the exporter.
 """
 
 import re

@@ -95,6 +95,19 @@ def engine_events(
     )  # fmt: skip
 
 
+def ails(state: ContainerState, told: Sequence[ContainerEvent] = ()) -> str:
+    """Say what is wrong with a container, or nothing: by its state now, and by its deaths among the events told."""
+    if not state.running or state.status in ("restarting", "paused", "dead"):
+        code = f" with exit code {state.exit_code}" if state.exit_code is not None and not state.running else ""
+        return f"it is {one_line(state.status, 20)}{code}" + (", OOM-killed" if state.oom_killed else "")
+    if state.health == "unhealthy":
+        return "it is unhealthy"
+    course = _course([one for one in told if one.container_id == state.id])
+    if course.ooms or state.oom_killed:
+        return "it was OOM-killed"
+    return f"it died by itself {_often(course.crashes.total())}" if course.crashes else ""
+
+
 def is_telling(item: Evidence) -> bool:
     """Whether a neighbour's events are worth a piece of evidence of their own."""
     return any(item.data.get(name) for name in ("crashes", "ooms", "stopped", "unhealthy"))

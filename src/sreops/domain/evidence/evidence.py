@@ -177,7 +177,11 @@ class ImageState(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none)."""
+    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none).
+
+    ``force_update`` counts the restarts that were asked for; ``parallelism`` is how many tasks Swarm replaces at once
+    (0: all of them).
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -186,9 +190,17 @@ class ServiceState(BaseModel):
     running: int
     labels: dict[str, str] = {}
     stop_timeout_s: float | None = None
+    force_update: int = 0
+    parallelism: int | None = 1
     engine: str = ""
     reach: Reach = Reach()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
-        return {"id": self.id, "name": self.name, "replicas": self.replicas, "running": self.running}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "replicas": self.replicas,
+            "running": self.running,
+            "force_update": self.force_update,
+        }

@@ -17,7 +17,7 @@ from sreops.domain.text.redaction import Redactor, clean, one_line
 
 __all__ = [
     "alert", "container", "evidence_window", "gap", "history", "in_braces", "log_label_candidates", "logs", "logs_told",
-    "metric", "metric_label_candidates", "number", "tool",
+    "metric", "metric_label_candidates", "number", "tool", "tried",
 ]  # fmt: skip
 
 _STEADY = 0.10  # a change below a tenth is none
@@ -29,12 +29,12 @@ def number(items: Iterable[Evidence], *, start: int = 1) -> tuple[Evidence, ...]
     return tuple(item.model_copy(update={"id": f"E{place}"}) for place, item in enumerate(items, start))
 
 
-def gap(source: str, why: str, cure: str = "", *, query: str = "") -> Evidence:
-    """Say what could not be found out, why, and what would help."""
+def gap(source: str, why: str, cure: str = "", *, query: str = "", tried: Sequence[str] = ()) -> Evidence:
+    """Say what could not be found out, why, and what would help; ``tried``: what was asked in vain."""
     finding = one_line(f"{source}: {why}", 400)
     return Evidence(
         id="", kind=EvidenceKind.gap, source=source, query=query, finding=finding, partial=True,
-        data={"why": one_line(why, 1000), "cure": one_line(cure, 500)},
+        data={"why": one_line(why, 1000), "cure": one_line(cure, 500)} | ({"tried": list(tried)} if tried else {}),
     )  # fmt: skip
 
 
@@ -84,10 +84,7 @@ def logs_told(
         "lines": chosen.total, "kept": chosen.kept, "templates": chosen.templates, "notes": list(found.notes)
     }  # fmt: skip
     if asked:
-        data["asked"] = [
-            f"{redactor.redact(one_line(one.query, 300))}: {'taken, ' if one.taken else ''}{one_line(one.why, 200)}"
-            for one in asked
-        ]
+        data["tried"] = tried(asked, redactor)
     if not found.lines:
         finding = f"{name}: no log line in the window"
     else:
@@ -97,6 +94,14 @@ def logs_told(
         id="", kind=EvidenceKind.logs, source=source, query=found.query, finding=finding[:700],
         text=redactor.redact(chosen.text), data=data, partial=found.partial,
     )  # fmt: skip
+
+
+def tried(asked: Sequence[Asked], redactor: Redactor) -> list[str]:
+    """Say what was asked, in order, and why one was taken and the others were not."""
+    return [
+        f"{redactor.redact(one_line(one.query, 300))}: {'taken, ' if one.taken else ''}{one_line(one.why, 200)}"
+        for one in asked
+    ]
 
 
 def metric(signal: Signal, found: SeriesSet, alert_at: datetime, *, limit: SeriesSet | None = None) -> Evidence:

@@ -1,17 +1,17 @@
 """Correlation: what an event means for the incidents we know. Pure; the store asks and applies in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
-from sreops.domain.incidents.incident import IncidentStatus, Resolution, incident_id_of
+from sreops.domain.incidents.incident import IncidentStatus, Resolution, Storm, StormKind, incident_id_of
 
 
 class Disposition(StrEnum):
-    """What correlation decides for an event (design §2 "Identity and correlation")."""
+    """What correlation decides for an event."""
 
     open = "open"
     attach = "attach"
@@ -42,7 +42,11 @@ class KnownAlert(BaseModel):
 
 
 class KnownIncident(BaseModel):
-    """What correlation needs to know of an incident."""
+    """What correlation needs to know of an incident.
+
+    ``alerts`` may be those with the event's fingerprint only; ``others_fire`` then says whether one that is not
+    listed fires: what an alert costs must not grow with its incident. ``acted``: sreops has changed something for it.
+    """
 
     model_config = ConfigDict(frozen=True)
     id: str
@@ -53,17 +57,22 @@ class KnownIncident(BaseModel):
     opened_at: AwareDatetime
     ended_at: AwareDatetime | None
     alerts: tuple[KnownAlert, ...]
-    storm: dict[str, str] | None = None  # of a storm incident: the labels that its alerts share
+    others_fire: bool = False
+    scope: dict[str, str] = {}  # what tells its subject from its namesakes
+    acted: bool = False
+    storm: Storm | None = None  # of a storm incident
 
 
 class Windows(BaseModel):
-    """The windows of correlation in seconds, and how many openings within one of them are a storm."""
+    """The windows of correlation in seconds, and how many openings within one of them are a storm or a burst."""
 
     model_config = ConfigDict(frozen=True)
     clear_grace_s: float = 600.0
     refire_window_s: float = 3600.0
     escalated_window_s: float = 86400.0
     storm_incidents: int = 50
+    burst_incidents: int = 8  # of one alert's name, or of one group of the sender
+    slots: int = 8  # incidents that are worked on at once
     storm_window_s: float = 60.0
 
 
@@ -71,7 +80,8 @@ class Correlation(BaseModel):
     """The decision: ``incident_id`` is the incident concerned (None for ``stale``); ``why`` is for people.
 
     ``all_resolved`` (with ``resolve``): no alert of the incident fires any more. ``storm`` (with ``open`` and
-    ``attach``): the incident is a storm's, and these are the labels that its alerts share now.
+    ``attach``): the incident is a storm's, these are the labels that its alerts share now, and ``storm_kind`` and
+    ``storm_key`` what makes it one. ``storm_id`` (with ``open``): it is a member of that storm, worked on by itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,6 +90,9 @@ class Correlation(BaseModel):
     all_resolved: bool = False
     why: str = ""
     storm: dict[str, str] | None = None
+    storm_kind: StormKind = StormKind.time
+    storm_key: str = ""
+    storm_id: str | None = None
 
 
 def ended_at_of(event: AlertEvent) -> datetime:
@@ -93,7 +106,7 @@ def ended_at_of(event: AlertEvent) -> datetime:
 
 
 def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, windows: Windows) -> Correlation:
-    """Decide what ``event`` means for the incidents that we know (design §2 "Identity and correlation").
+    """Decide what ``event`` means for the incidents that we know.
 
     ``known`` must hold every incident with the event's fingerprint or id, of whatever age (else ``open`` could
     mint an id that exists), and the service's open and recently ended ones; newest first. Windows count from an
@@ -111,18 +124,40 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
     gathering = [incident for incident in holders if gathers(incident, now, windows)]
     # a storm that was handed over has alerts of many services: it must not swallow what each of them has later
     mine = [one for one in known if one.service == event.service and not (one.storm is not None and one.status.ended)]
-    gathering += [one for one in mine if gathers(one, now, windows)]
+    gathering += _of_subject([one for one in mine if gathers(one, now, windows)], event.subject.scope)
     if gathering:
         # one that is being worked on comes before one that waits for people
         incident = min(gathering, key=lambda one: one.status.ended)
         state = "escalated and still gathers its alerts" if incident.status.ended else "open"
-        why = f"incident {incident.id} of this service is {state}: noted there, no new analysis"
+        why = f"incident {incident.id} of this service is {state}: noted there"
         return Correlation(disposition=Disposition.attach, incident_id=incident.id, why=why)
     for incident in holders:
         if why := _refires(incident, event, told_at, windows):
             return Correlation(disposition=Disposition.refire, incident_id=incident.id, why=why)
+    for incident in holders:
+        if why := _comes_back(incident, event, told_at, windows):
+            return Correlation(disposition=Disposition.attach, incident_id=incident.id, why=why)
     why = "no incident of this service is open, and none that held this alert ended a short time ago"
     return Correlation(disposition=Disposition.open, incident_id=incident_id_of(event), why=why)
+
+
+def _of_subject(namesakes: Sequence[KnownIncident], scope: Mapping[str, str]) -> list[KnownIncident]:
+    """Return the incidents that may be of this very subject, the closest first.
+
+    Those of the same scope are. Else those where no key that both have differs; but where they are of several
+    subjects, nobody can say which of them is meant, and it is none.
+    """
+    if same := [one for one in namesakes if one.scope == scope]:
+        return same
+    fit = [one for one in namesakes if fits(one.scope, scope)]
+    if any(not fits(one.scope, other.scope) for one in fit for other in fit):
+        return []
+    return sorted(fit, key=lambda one: -len(one.scope.keys() & scope.keys()))
+
+
+def fits(scope: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Say whether no key that both scopes have differs."""
+    return all(other.get(key, value) == value for key, value in scope.items())
 
 
 def once_more(decision: Correlation, handled_by: str | None, known: Sequence[KnownIncident]) -> Correlation:
@@ -148,9 +183,8 @@ def gathers(incident: KnownIncident, now: datetime, windows: Windows) -> bool:
         return True
     if incident.status is IncidentStatus.resolved:
         return False
-    return any(alert.firing for alert in incident.alerts) and now <= _closed_at(incident) + _s(
-        windows.escalated_window_s
-    )
+    fires = incident.others_fire or any(alert.firing for alert in incident.alerts)
+    return fires and now <= _closed_at(incident) + _s(windows.escalated_window_s)
 
 
 def _s(seconds: float) -> timedelta:
@@ -201,7 +235,29 @@ def _refires(incident: KnownIncident, event: AlertEvent, told_at: datetime, wind
         return f"the alert of incident {incident.id} fires on after that incident ended"
     if incident.status is IncidentStatus.resolved and told_at <= _closed_at(incident) + _s(windows.refire_window_s):
         return f"incident {incident.id} was closed as resolved a short time ago, and its alert fires again"
+    over_at = _over_at(incident, entry)
+    if incident.acted and told_at <= over_at + _s(windows.refire_window_s):
+        return f"incident {incident.id} had a remedy a short time ago, and its alert fires again all the same"
     return None
+
+
+def _comes_back(incident: KnownIncident, event: AlertEvent, told_at: datetime, windows: Windows) -> str | None:
+    """Say why an alert that fires again joins the incident that was handed over with it, though it had cleared.
+
+    Within the grace only: it flaps, and twelve incidents of one flapping alert are eleven too many.
+    """
+    entry = _entry(incident, event)
+    if incident.status is not IncidentStatus.escalated or entry is None:
+        return None
+    if told_at <= _over_at(incident, entry) + _s(windows.clear_grace_s):
+        return f"incident {incident.id} was handed over with this alert, which cleared a short time ago and fires again"
+    return None
+
+
+def _over_at(incident: KnownIncident, entry: KnownAlert | None) -> datetime:
+    """Return when the incident was over for this alert: it had ended, and the alert was resolved."""
+    closed_at = _closed_at(incident)
+    return closed_at if entry is None or entry.ended_at is None else max(closed_at, entry.ended_at)
 
 
 def _correlate_resolve(event: AlertEvent, known: Sequence[KnownIncident]) -> Correlation:
@@ -214,12 +270,12 @@ def _correlate_resolve(event: AlertEvent, known: Sequence[KnownIncident]) -> Cor
         return (not exact, incident.status is IncidentStatus.resolved, incident.status.ended)
 
     incident = min(holders, key=preference)
-    left = sum(alert.firing and not _ends(alert, event) for alert in incident.alerts)
-    why = f"{left} of its alerts still fire" if left else "none of its alerts fires any more"
+    left = incident.others_fire or any(alert.firing and not _ends(alert, event) for alert in incident.alerts)
+    why = "others of it still fire" if left else "none of its alerts fires any more"
     return Correlation(
         disposition=Disposition.resolve,
         incident_id=incident.id,
-        all_resolved=left == 0,
+        all_resolved=not left,
         why=f"an alert of incident {incident.id} is resolved: {why}",
     )
 

@@ -1,6 +1,7 @@
 """Incidents: one episode of one service being unwell, from opening to its end."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -10,8 +11,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sreops.domain.alerts.alert import AlertEvent, Severity, Tier
 from sreops.domain.alerts.subject import Subject
+from sreops.domain.incidents.joins import Flapping, Joins
 from sreops.domain.incidents.needs import need_of
 
+_TIMES = "\N{MULTIPLICATION SIGN}"
 INCIDENT_NAMESPACE = uuid.UUID("6f1f6c1e-0c6e-5d39-9a55-6f5d0c1c0a11")
 
 
@@ -112,6 +115,44 @@ class Effect(BaseModel):
     standing: str = ""
 
 
+class IncidentAlert(BaseModel):
+    """An alert of an incident: its latest firing; ``severity`` is None where an older sreops took it in."""
+
+    model_config = ConfigDict(frozen=True)
+    alertname: str
+    severity: Severity | None
+    starts_at: AwareDatetime
+    ended_at: AwareDatetime | None
+
+
+class StormKind(StrEnum):
+    """What too many openings have in common: the alert's name, the sender's group, or only the time."""
+
+    name = "name"
+    group = "group"
+    time = "time"
+
+
+class Storm(BaseModel):
+    """What a storm incident remembers: the labels that all its alerts share, what makes it one, its last member's time.
+
+    ``key`` is the alert's name or the group's key; empty where only the time is shared, as in storms of 0.1.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    shared: dict[str, str]
+    kind: StormKind = StormKind.time
+    key: str = ""
+    last_at: AwareDatetime | None = None
+
+    def name(self, members: int) -> str:
+        """Return its name: how many of what, and the labels that all share."""
+        shared = dict(self.shared)
+        alertname = shared.pop("alertname", None) or (self.key if self.kind is StormKind.name else None)
+        what = f"{members} {_TIMES} {alertname}" if alertname else f"{members} alerts"
+        return ", ".join([what, *(f"{name}={value}" for name, value in sorted(shared.items()))])
+
+
 class Incident(BaseModel):
     """An incident as the store holds it."""
 
@@ -150,13 +191,16 @@ class Incident(BaseModel):
     acknowledged_at: AwareDatetime | None = None
     closed: dict[str, Any] | None = None  # a person closed it: {by, was, cause, reason, at}
     given_back: dict[str, Any] | None = None  # a person gave it back to automation: {by, reason, at, episode}
+    joins: Joins | None = None  # what is remembered of those who joined
+    rejoin_at: AwareDatetime | None = None  # when it is due to be analysed again because of them
+    storm_id: str | None = None  # the storm that it is a member of
+    members: int = 0  # of a storm: its alerts, and the incidents that it has absorbed
     feedback: dict[str, Any] | None = None  # what a person says of the cause: {by, right, cause, component, at}
 
     @property
     def absorbed_by(self) -> str | None:
         """The storm incident that has absorbed this one, which is told and counted there."""
-        storm = (self.decision or {}).get("storm") or {}
-        return storm.get("id")
+        return self.storm_id
 
     @property
     def rerun_by(self) -> str | None:
@@ -169,8 +213,27 @@ class Incident(BaseModel):
         """The LangGraph thread of the running episode."""
         return f"{self.id}:{self.episode}"
 
+    @property
+    def storm_name(self) -> str | None:
+        """The name of the storm that it is; None: it is none."""
+        storm = None if self.storm_id is not None else storm_of(self.decision)
+        return None if storm is None else storm.name(self.members)
+
+    @property
+    def flapping(self) -> Flapping | None:
+        """The alert of it that flaps."""
+        return self.joins.flapping if self.joins else None
+
+    def _public_storm(self) -> dict[str, Any] | None:
+        if self.storm_id is not None:
+            return {"id": self.storm_id}
+        storm = storm_of(self.decision)
+        if storm is None:
+            return None
+        return {"labels": storm.shared, "members": self.members, "name": storm.name(self.members)}
+
     def public(self, now: datetime) -> dict[str, Any]:
-        """Return the incident as the API shows it at ``now`` (design §3)."""
+        """Return the incident as the API shows it at ``now``."""
         data = self.model_dump(
             mode="json",
             include={
@@ -182,6 +245,8 @@ class Incident(BaseModel):
         )  # fmt: skip
         if not self.status.ended:
             data["reason"] = None  # a storm incident has it from its beginning
+        data["storm"] = self._public_storm()
+        data["flapping"] = self.flapping.model_dump(mode="json") if self.flapping else None
         need = need_of(self, now)
         data["needs"] = need.value if need else None
         data["effects"] = [
@@ -194,6 +259,12 @@ class Incident(BaseModel):
         # what the model has taken for this incident; null where it was not asked
         data["model_usage"] = (self.decision or {}).get("model_usage")
         return data
+
+
+def storm_of(decision: Mapping[str, Any] | None) -> Storm | None:
+    """Return the storm that an incident is, from what is kept on it, or None where it is none."""
+    storm = (decision or {}).get("storm")
+    return Storm.model_validate(storm) if storm and "shared" in storm else None
 
 
 def incident_id_of(event: AlertEvent) -> str:

@@ -40,7 +40,7 @@ class Asking(Protocol):
 
 
 def need_of(incident: Asking, now: datetime) -> Need | None:
-    """Return what the incident asks of a person (design §2 "People").
+    """Return what the incident asks of a person.
 
     A plan that waits asks, whoever has acknowledged. What was handed over asks until somebody acknowledges it, or
     until it has been clear for a day. What a storm has absorbed asks through the storm's own incident.

@@ -6,10 +6,9 @@ Untrusted text goes through the issue adapter's neutralising again; here it is o
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Incident, Reason
-from sreops.domain.incidents.storms import in_words
+from sreops.domain.incidents.incident import Incident, IncidentAlert, Reason, Storm
 
 NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
@@ -27,7 +26,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.analysis_failed: "No analysis could be made. Investigate from the evidence below.",
     Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
     Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
-    Reason.refired: "It came back after it was resolved: the remedy does not last. Look behind it.",
+    Reason.refired: "It comes back: whatever was done, or happened by itself, does not last. Look behind it.",
     Reason.storm: "Many alerts came at once. Look for what they share.",
     Reason.timed_out: "The incident took too long. See where it stood below.",
     Reason.internal_error: "sreops failed while working on this. Investigate by hand, and report the error.",
@@ -35,10 +34,10 @@ NEXT_STEPS: Mapping[Reason, str] = {
 """What a person needs to do next, for every reason of an escalation."""
 
 
-def title(event: AlertEvent, storm: Mapping[str, str] | None = None) -> str:
-    """Return the issue's title, at most 255 characters; ``storm``: what the alerts that are gathered there share."""
+def title(event: AlertEvent, storm: Storm | None = None, members: int = 1) -> str:
+    """Return the issue's title, at most 255 characters; ``storm``: that which the incident is."""
     if storm is not None:
-        return f"[{event.severity.value}] Storm of alerts: {in_words(storm)}"[:255]
+        return f"[{event.severity.value}] Storm: {storm.name(members)}"[:255]
     return f"[{event.severity.value}] {event.service}: {event.alertname}"[:255]
 
 
@@ -68,8 +67,12 @@ def closing(
     evidence: Sequence[Evidence],
     decision: Mapping[str, Any] | None,
     missing: Mapping[str, str],
+    alerts: Sequence[IncidentAlert] = (),
 ) -> str:
-    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure."""
+    """Return the full account that ends an incident; ``missing`` maps what is not configured to its cure.
+
+    ``alerts``: those of the incident, what fires before what does not, the worst first.
+    """
     ended = outcome.get("resolution") or outcome.get("reason")
     lines = [
         f"## {'Resolved' if outcome.get('end') == 'resolved' else 'Escalated'}: {ended}",
@@ -83,6 +86,7 @@ def closing(
                 "",
                 f"Runbook {_code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
             ]
+    lines += ["", "### Alerts", "", *_alerts(incident, alerts)] if alerts else []
     lines += ["", "### Cause", "", *_cause(incident)]
     lines += ["", "### What was done", "", *_done(incident)]
     lines += ["", "### What was seen", "", *_seen(evidence), *_read((decision or {}).get("warnings", ()))]
@@ -97,6 +101,17 @@ def closing(
     if missing and outcome.get("end") == "escalated":
         lines += ["", "### What was missing", "", *[f"- {name}: {cure}" for name, cure in sorted(missing.items())]]
     return "\n".join(lines)
+
+
+def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:
+    """Say of each alert whether it fires: none ends with an incident whose end says nothing about it."""
+    lines = []
+    for alert in alerts:
+        severity = f" ({alert.severity.value})" if alert.severity else ""
+        state = "still fires" if alert.ended_at is None else f"was resolved at {alert.ended_at.isoformat()}"
+        lines.append(f"- {_code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
+    more = len(incident.fingerprints) - len(alerts)
+    return [*lines, *([f"- … and {more} more"] if more > 0 else [])]
 
 
 def _cause(incident: Incident) -> list[str]:
@@ -153,7 +168,3 @@ def fenced(text: str) -> str:
         longest = max(longest, run)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"
-
-
-SEVERITY_RANK: Mapping[Severity, int] = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
-"""Critical first."""

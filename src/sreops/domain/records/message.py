@@ -11,9 +11,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
-from sreops.domain.incidents.incident import Effect, Incident
+from sreops.domain.incidents.incident import Effect, Incident, storm_of
 from sreops.domain.incidents.needs import need_of
-from sreops.domain.incidents.storms import in_words, storm_of
 from sreops.domain.records.handover import NEXT_STEPS
 from sreops.domain.records.notice import Notice, NoticeKind
 from sreops.domain.text.redaction import Redactor, one_line
@@ -102,7 +101,7 @@ def _clean(text: str, limit: int = _SENTENCE) -> str:
 
 def _headline(notice: Notice, incident: Incident) -> str:
     storm = storm_of(incident.decision)
-    subject = f"storm of alerts, {in_words(storm)}" if storm is not None else incident.service
+    subject = f"storm: {storm.name(incident.members)}" if storm is not None else incident.service
     return f"[{notice.severity.value}] {_clean(subject, _SHORT)} {ASKS[notice.kind]}"
 
 

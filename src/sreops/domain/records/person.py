@@ -1,5 +1,6 @@
 """Who decides: an account as it was proven, and what its role lets it do."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +19,12 @@ class Role(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
+def role_of(groups: Collection[str], roles: Mapping[str, Role]) -> Role | None:
+    """Return the highest role that any of the groups gives, by its whole name; None where none does."""
+    given = {roles[group] for group in groups if group in roles}
+    return max(given, key=list(Role).index, default=None)
+
+
 class ProvenBy(StrEnum):
     """How an account was proven."""
 
@@ -25,6 +32,9 @@ class ProvenBy(StrEnum):
     shared = "shared token"  # SREOPS_API_TOKEN: one operator, whoever holds it
     own = "api token"  # a token of a person's or service's own
     oidc = "oidc"
+
+
+_SAYS = "shared token, says "
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,8 @@ class Person:
         """Return what a decision is signed with: what was proven, and only where nothing was, what is claimed."""
         if self.account:
             return self.account
-        return f"shared token, says {claimed}" if self.proven_by is ProvenBy.shared else claimed
+        claimed = claimed.removeprefix(_SAYS)  # signed already, on the way to a confirmation
+        return f"{_SAYS}{claimed}" if self.proven_by is ProvenBy.shared and claimed else claimed
 
 
 @dataclass(frozen=True)
@@ -50,29 +61,3 @@ class Session:
     made_with: str
     began_at: datetime
     expires_at: datetime
-
-
-@dataclass(frozen=True)
-class PendingSignIn:
-    """A browser that was sent to the provider; ``browser`` is a hash of its cookie."""
-
-    state: str
-    browser: str
-    nonce: str
-    verifier: str
-    target: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True)
-class ApiToken:
-    """A token of a person or service, of which only a hash is kept; ``revoked_at``: no longer valid since."""
-
-    token_id: str
-    name: str
-    account: str
-    role: Role
-    created_by: str
-    created_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None = None

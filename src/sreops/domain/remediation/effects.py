@@ -55,6 +55,10 @@ def _happened(
     before: dict[str, Any] = effect.snapshot
     if seen is None or seen.id != before.get("id"):
         return EffectOutcome.unknown, "the target is gone or was replaced by another since the intent"
+    if isinstance(seen, ServiceState) and effect.action == StepAction.restart_container:
+        if seen.force_update > int(before.get("force_update") or 0):
+            return EffectOutcome.succeeded, "Swarm was told to replace the service's tasks"
+        return None
     if isinstance(seen, ServiceState):
         if wanted_replicas is not None and seen.replicas == wanted_replicas:
             return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"

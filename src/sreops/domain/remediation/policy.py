@@ -25,7 +25,8 @@ class TargetFacts(BaseModel):
 
     ``protected`` says why it is never acted upon, if so. ``standing`` is its standing identity, ``aliases`` the names
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
-    the step lets it take to stop (infinite: for ever; 0: the step stops nothing).
+    the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
+    it is the last one that is not ill.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class TargetFacts(BaseModel):
     aliases: frozenset[str] = frozenset()
     choice: tuple[str, ...] = ()
     protected: str = ""
+    last_well: bool = False
 
 
 class PolicyFacts(BaseModel):
@@ -83,6 +85,7 @@ class PolicyInput(BaseModel):
     limits: PolicyLimits
     event_received_at: AwareDatetime
     approved: bool = False  # a person has approved exactly this plan
+    effects_before: int = 0  # in earlier episodes of this incident
 
 
 class Wishes(BaseModel):
@@ -143,7 +146,8 @@ def target_allowed(target: TargetFacts, globs: Sequence[str]) -> bool:
     if target.labels.get("sreops.enable", "").strip().lower() == "true":
         return True
     try:
-        return any(glob_matches(glob, target.name) for glob in globs)
+        names = {target.name, *target.aliases}
+        return any(glob_matches(glob, name) for glob in globs for name in names)
     except PatternInvalid:
         return False  # a glob that can't be read allows nothing; settings are checked at start
 
@@ -242,9 +246,16 @@ def _asks(given: PolicyInput) -> list[str]:
         reasons.append("the runbook's autonomy is supervised")
     if (wish := _wish(given)) not in ("investigate", "remediate"):
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
+    if given.effects_before:
+        reasons.append("something was done for this incident before, and after that nothing acts alone")
     age_s = (given.now - given.event_received_at).total_seconds()
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
+    reasons += [
+        f"target {target.name!r} is the last of its replicas that is not ill"
+        for target in given.targets
+        if target.last_well
+    ]
     reasons += [why for target in given.targets if (why := stop_too_long(target.name, target.stop_grace_s))]
     return reasons
 

@@ -7,7 +7,7 @@ container be restarted twice within a second. A container's id is none: it chang
 
 from collections.abc import Iterable
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
@@ -34,6 +34,24 @@ def standing_identity(target: ContainerState | ServiceState) -> str:
     if project and service and target.labels.get(ONEOFF_LABEL, "False") == "False":
         return _joined(target.engine, "compose", project, service)
     return _joined(target.engine, "container", target.name)
+
+
+class Where(NamedTuple):
+    """A standing identity, taken apart: ``kind`` is ``compose``, ``swarm`` or ``container``."""
+
+    engine: str
+    kind: str
+    parts: tuple[str, ...]
+
+
+def read_identity(identity: str) -> Where | None:
+    """Return what a standing identity says; None where it is none of an engine's."""
+    head, *parts = (unquote(part) for part in identity.split("/"))
+    docker, _, engine = head.partition(":")
+    length = {"compose": 3, "swarm": 2, "container": 2}
+    if docker != "docker" or not parts or length.get(parts[0]) != len(parts):
+        return None
+    return Where(engine, parts[0], tuple(parts[1:]))
 
 
 def names_of(target: ContainerState | ServiceState) -> frozenset[str]:

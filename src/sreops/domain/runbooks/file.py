@@ -1,4 +1,4 @@
-"""The runbooks file: read with file, line and field of every fault (schema: design §3)."""
+"""The runbooks file: read with file, line and field of every fault."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final

@@ -75,6 +75,7 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
         params=params,
         required=step.required,
         timeout_s=step.timeout_s,
+        all=step.all,
         on_failure=step.on_failure,
     )
 

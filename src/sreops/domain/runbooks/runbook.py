@@ -1,4 +1,4 @@
-"""Runbooks: what may be done about what, and how it is proven; design §3 has the schema."""
+"""Runbooks: what may be done about what, and how it is proven."""
 
 import hashlib
 import json
@@ -124,13 +124,17 @@ class OnFailure(StrEnum):
 
 
 class Step(BaseModel):
-    """One step as the author wrote it; templates in ``params`` are not filled in yet."""
+    """One step as the author wrote it; templates in ``params`` are not filled in yet.
+
+    ``all``: where the target has several replicas, each of them, one after another.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     action: Action
     params: dict[str, Any] = {}
     required: Flag = True
     timeout_s: TimeoutSeconds = 60.0
+    all: Flag = False
     on_failure: Annotated[OnFailure, choice_field([member.value for member in OnFailure], "a way to go on")] = (
         OnFailure.compensate
     )
@@ -187,11 +191,16 @@ class Runbook(BaseModel):
     examples: tuple[Example, ...] = ()
 
 
-_SINCE_0_2 = {"shadow": False, "on_failure": OnFailure.compensate.value}
+_SINCE_0_2 = {"shadow": False, "on_failure": OnFailure.compensate.value, "all": False}
 
 
 class PlannedStep(BaseModel):
-    """A step with its templates filled in and its target named."""
+    """A step with its templates filled in and its target named.
+
+    ``scope`` is what tells the target from its namesakes, ``standing`` its standing identity once the engine has been
+    asked, and ``of`` how many replicas it had then. ``all``: it is one of all replicas, and is acted on while the
+    others are up.
+    """
 
     model_config = ConfigDict(frozen=True)
     action: StepAction
@@ -199,12 +208,19 @@ class PlannedStep(BaseModel):
     params: dict[str, Any] = {}
     required: bool = True
     timeout_s: float = 60.0
+    all: bool = False
+    scope: dict[str, str] = {}
+    standing: str = ""
+    of: int = 1
     on_failure: OnFailure = OnFailure.compensate
 
     @property
     def may_fail(self) -> bool:
         """Whether the plan goes on where this step fails."""
         return not self.required or self.on_failure is OnFailure.proceed
+
+
+_WHERE_FOUND = ("scope", "standing", "of")
 
 
 class Plan(BaseModel):
@@ -220,8 +236,14 @@ class Plan(BaseModel):
 
     @property
     def plan_hash(self) -> str:
-        """SHA-256 over the plan's canonical JSON, the first 16 hex digits."""
+        """SHA-256 over the plan's canonical JSON, the first 16 hex digits.
+
+        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us.
+        """
         told = self.model_dump(mode="json")
+        for step in told["steps"]:
+            for name in _WHERE_FOUND:
+                del step[name]
         for holder in (told, *told["steps"]):  # a plan of 0.1, which knows none of these, keeps its hash
             for name, default in _SINCE_0_2.items():
                 if holder.get(name) == default:

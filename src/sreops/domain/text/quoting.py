@@ -45,11 +45,6 @@ def promql_string(value: str) -> str:
     return _go_string(value)
 
 
-def logql_string(value: str) -> str:
-    """Return the text as a LogQL string literal; raises QueryRefused for NUL and lone surrogates."""
-    return _go_string(value)
-
-
 def regex_literal(value: str) -> str:
     """Return an RE2 pattern that matches exactly this text; quote it afterwards, so that backslashes double."""
     return re.escape(value)

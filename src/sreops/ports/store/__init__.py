@@ -4,6 +4,7 @@ from typing import Protocol
 
 from sreops.ports.health import Health
 from sreops.ports.store.agent_writes import AgentWrites
+from sreops.ports.store.api_tokens import ApiTokens
 from sreops.ports.store.approvals import Approvals
 from sreops.ports.store.automation import Automation
 from sreops.ports.store.dispatch import Chores, Dispatch
@@ -35,6 +36,7 @@ class IncidentStore(
     Notices,
     People,
     Sessions,
+    ApiTokens,
     Protocol,
 ):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.

@@ -14,13 +14,18 @@ from sreops.ports.store.tickets import TicketOp
 
 @dataclass(frozen=True)
 class Changes:
-    """What one step of the agent writes, in one transaction: incident fields, what is told, what is queued."""
+    """What one step of the agent writes, in one transaction: incident fields, what is told, what is queued.
+
+    ``covered_until``, with an end as resolved: alerts that joined after it, and still fire, are not covered by what was
+    looked at; where there is one, nothing of this is written, and the incident is analysed again because of it.
+    """
 
     incident: Mapping[str, Any] = field(default_factory=dict)
     thoughts: Sequence[Thought] = ()
     actions: Sequence[Action] = ()
     tickets: Sequence[TicketOp] = ()
     evidence: Sequence[Evidence] = ()
+    covered_until: datetime | None = None
 
 
 class AgentWrites(Protocol):

@@ -1,6 +1,6 @@
 """Who works on which incident, and when: leases, timers, and what waits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -91,10 +91,6 @@ class Dispatch(Protocol):
         """End the lease and the work: the incident has ended."""
         ...
 
-    async def next_wake(self) -> datetime | None:
-        """Return when the next sleeping incident is due, or None."""
-        ...
-
     async def overdue(self, *, now: datetime, max_incident_s: float) -> Sequence[str]:
         """Return ids of incidents open longer than that, time awaiting approval not counted."""
         ...
@@ -105,10 +101,6 @@ class Dispatch(Protocol):
 
     async def backlog(self, *, now: datetime) -> Backlog:
         """Count what waits."""
-        ...
-
-    async def ended_counts(self) -> Mapping[tuple[str, str], int]:
-        """Count ended incidents by (status, resolution or reason)."""
         ...
 
 

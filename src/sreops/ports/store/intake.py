@@ -84,3 +84,10 @@ class Intake(Protocol):
         Raises what befell the first that failed.
         """
         ...
+
+    async def begin_rejoins(self, *, now: datetime) -> Sequence[str]:
+        """Begin the analyses that are due because of who joined, of incidents that wait or were handed over.
+
+        Each is a new episode of its incident; return the ids.
+        """
+        ...

@@ -8,7 +8,7 @@ from typing import Protocol
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
-from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.incident import Incident, IncidentAlert
 from sreops.domain.incidents.needs import Need
 
 
@@ -48,7 +48,7 @@ class Reading(Protocol):
         ...
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
-        """Return incidents that were handed to people and of which not every alert has resolved, newest first."""
+        """Return incidents that were handed to people and of which an alert still fires: storms, then the newest."""
         ...
 
     async def events(self, incident_id: str, *, newest: int | None = None) -> Sequence[tuple[AlertEvent, str]]:
@@ -57,6 +57,10 @@ class Reading(Protocol):
 
     async def recorded(self, *, limit: int, cursor: str | None = None) -> tuple[Sequence[Recorded], str | None]:
         """Return a page of the alerts that are not worked on, newest first, and the next cursor."""
+        ...
+
+    async def alerts(self, incident_id: str, *, limit: int) -> Sequence[IncidentAlert]:
+        """Return alerts of the incident: those that fire before the others, the worst first."""
         ...
 
     async def evidence(self, incident_id: str) -> Sequence[Evidence]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.records.person import PendingSignIn, Session
+from sreops.domain.records.person import Session
 
 
 class Sessions(Protocol):
@@ -21,14 +21,6 @@ class Sessions(Protocol):
         """End a session, on all replicas; harmless where there is none."""
         ...
 
-    async def end_sessions_of(self, account: str) -> int:
-        """End all sessions of an account; return how many there were."""
-        ...
-
-    async def begin_sign_in(self, pending: PendingSignIn, *, now: datetime) -> None:
-        """Keep what a browser was sent to the provider with; those that have expired go."""
-        ...
-
-    async def take_sign_in(self, state: str, *, now: datetime) -> PendingSignIn | None:
-        """Return it and forget it: it serves once."""
+    async def end_sessions_of(self, account: str, *, by: str, now: datetime) -> int:
+        """End all sessions of an account, audited; return how many there were."""
         ...

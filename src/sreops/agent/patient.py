@@ -1,0 +1,79 @@
+"""The patient: the containers that a name means within its scope, and which of them is ill."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sreops.agent.context import Tools
+from sreops.agent.visit import Visit
+from sreops.domain.alerts.subject import Subject
+from sreops.domain.alerts.subject_labels import SubjectKind
+from sreops.domain.evidence.changes import LATELY_S
+from sreops.domain.evidence.engine_events import MOST_EVENTS, ails
+from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, Window
+from sreops.domain.remediation.standing import standing_identity
+from sreops.errors import EngineRefused, EngineUnavailable
+from sreops.telemetry import log
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Containers of one name, those that are ill first; ``illnesses`` says by id what is wrong with each."""
+
+    states: Sequence[ContainerState] = ()
+    illnesses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The standing identities that the name means: more than one, and a person must choose."""
+        return frozenset(standing_identity(state) for state in self.states)
+
+    @property
+    def one(self) -> ContainerState | None:
+        """The only container, or of the replicas of one target the only one that is ill."""
+        if len(self.states) == 1:
+            return self.states[0]
+        ill = [state for state in self.states if state.id in self.illnesses]
+        return ill[0] if len(ill) == 1 and len(self.targets) == 1 else None
+
+
+async def find_patient(
+    tools: Tools, name: str, scope: Mapping[str, str], now: datetime, *, exact: bool = False
+) -> Patient:
+    """Ask the engine whom a name means; raises EngineUnavailable, EngineRefused."""
+    if tools.containers is None:
+        return Patient()
+    timeout_s = tools.settings.docker.timeout_s
+    states = await tools.containers.matching(name, scope, exact=exact, timeout_s=timeout_s)
+    told = await _lately(tools, states, now) if len(states) > 1 else ()
+    illnesses = {state.id: why for state in states if (why := ails(state, told))}
+    return Patient(sorted(states, key=lambda state: state.id not in illnesses), illnesses)
+
+
+def subject_of_incident(visit: Visit) -> Subject:
+    """Return who is unwell, with all that the incident's alerts say to tell it from its namesakes."""
+    return visit.event.subject.joined_by(visit.incident.subject)
+
+
+async def subjects_patient(tools: Tools, subject: Subject, now: datetime) -> Patient:
+    """Ask the engine for the containers of an alert's subject."""
+    exact = subject.kind is SubjectKind.container
+    return await find_patient(tools, subject.name, subject.scope, now, exact=exact)
+
+
+async def _lately(tools: Tools, states: Sequence[ContainerState], now: datetime) -> Sequence[ContainerEvent]:
+    """Return the events of replicas: which one died is told by them, where a restart has wiped its state."""
+    assert tools.containers is not None
+    found: list[ContainerEvent] = []
+    for engine in dict.fromkeys(state.engine for state in states):
+        names = [state.name for state in states if state.engine == engine]
+        window = Window(start=now - timedelta(seconds=LATELY_S), end=now)
+        try:
+            told = await tools.containers.events(
+                names, window, limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
+            )
+        except (EngineRefused, EngineUnavailable) as exc:  # a proxy may not show events: states tell a part of it
+            log.warning("agent.events_unseen", error=str(exc))
+        else:
+            found += told.events
+    return found

@@ -1,0 +1,78 @@
+"""Settling a plan's targets: the engine says whom each step's target means, and of several replicas which."""
+
+from collections.abc import Sequence
+
+from sreops.agent.context import Tools
+from sreops.agent.patient import Patient, find_patient, subject_of_incident
+from sreops.agent.visit import Visit
+from sreops.domain.alerts.subject import Subject
+from sreops.domain.alerts.subject_labels import SubjectKind
+from sreops.domain.evidence.evidence import ServiceState
+from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.runbooks.plan import ON_A_TARGET
+from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
+from sreops.errors import EngineRefused, EngineUnavailable
+
+_HOST_ONLY = frozenset({"host"})
+
+
+async def settle_targets(visit: Visit, plan: Plan) -> Plan:
+    """Return the plan with its targets named as the engine names them; a step on all replicas becomes one for each.
+
+    What can't be settled stays as it is: policy asks the engine again, and denies what it does not know.
+    """
+    steps: list[PlannedStep] = []
+    for step in plan.steps:
+        steps += await _settled(visit, step) if step.action in ON_A_TARGET else [step]
+    return plan.model_copy(update={"steps": tuple(steps)})
+
+
+async def _settled(visit: Visit, step: PlannedStep) -> Sequence[PlannedStep]:
+    subject = subject_of_incident(visit)
+    scoped = step.model_copy(update={"scope": dict(subject.scope)})
+    try:
+        patient = await _patient(visit, step, subject)
+        service = await _swarm_service(visit.tools, step, subject, patient)
+    except (EngineRefused, EngineUnavailable):
+        return [scoped]
+    if service is not None:
+        return [_named(scoped, service.name, standing_identity(service), service.replicas)]
+    if not patient.states or len(patient.targets) > 1 or step.action is StepAction.scale_container:
+        return [scoped]
+    [standing], number = patient.targets, len(patient.states)
+    if step.all:
+        return [_named(scoped, one.name, standing, number) for one in patient.states]
+    single = scoped.model_copy(update={"all": False})
+    return [_named(single, patient.one.name, standing, number)] if patient.one is not None else [single]
+
+
+def _named(step: PlannedStep, name: str, standing: str, number: int) -> PlannedStep:
+    return step.model_copy(update={"target": name, "standing": standing, "of": max(1, number)})
+
+
+async def _patient(visit: Visit, step: PlannedStep, subject: Subject) -> Patient:
+    """Find whom a step means: what its author names exactly may lie outside the subject's project."""
+    named = "container" in step.params and step.target != subject.name
+    exact = named or subject.kind is SubjectKind.container
+    found = await find_patient(visit.tools, step.target, subject.scope, visit.now(), exact=exact)
+    if found.states or not named:
+        return found
+    host = {key: value for key, value in subject.scope.items() if key in _HOST_ONLY}
+    return await find_patient(visit.tools, step.target, host, visit.now(), exact=True)
+
+
+async def _swarm_service(tools: Tools, step: PlannedStep, subject: Subject, patient: Patient) -> ServiceState | None:
+    """Return the Swarm service that is meant: that of the tasks found here, or of this name; None where none is."""
+    containers, timeout_s = tools.containers, tools.settings.docker.timeout_s
+    if containers is None or len(patient.targets) > 1:
+        return None
+    if patient.states:
+        first = patient.states[0]
+        if not first.swarm_service:
+            return None
+        return await containers.service(first.swarm_service, engine=first.engine, timeout_s=timeout_s)
+    stack = subject.scope.get("swarm_stack")
+    for name in (*([f"{stack}_{step.target}"] if stack else []), step.target):
+        if (found := await containers.service(name, timeout_s=timeout_s)) is not None:
+            return found
+    return None
