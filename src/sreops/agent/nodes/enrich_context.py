@@ -9,6 +9,7 @@ from sreops.agent.evidence.engine import engine_events_of, images_of
 from sreops.agent.evidence.neighbour_logs import LINES_UNKNOWN, overheard
 from sreops.agent.evidence.neighbours import neighbourhood
 from sreops.agent.evidence.scope import Scene
+from sreops.agent.patient import known_target, subject_of_incident
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -19,7 +20,7 @@ from sreops.domain.evidence.neighbours import Neighbour, calls_of
 from sreops.domain.remediation.standing import standing_identity
 from sreops.domain.suspects.live import over_at, ranking_evidence, suspect
 from sreops.domain.suspects.trace_flow import Line
-from sreops.errors import SreopsError
+from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost, SreopsError
 from sreops.telemetry import log
 
 _EARLIER = 3
@@ -39,6 +40,7 @@ async def enrich_context(visit: Visit) -> State:
         "history": _history,
     }
     gathered = await asyncio.gather(*(_within(name, source, scene) for name, source in sources.items()))
+    await _meet(visit, scene)
     own = findings.alert(scene.event, scene.redactor)
     # these ask about the neighbours, which must be known first
     events, images, suspects = await asyncio.gather(
@@ -53,6 +55,19 @@ async def enrich_context(visit: Visit) -> State:
         visit.think(f"{item.id} {told}", evidence=item.id)
     await visit.write(evidence=evidence)
     return State(evidence_ids=[item.id for item in evidence], outcome=visit.ended_meanwhile())
+
+
+async def _meet(visit: Visit, scene: Scene) -> None:
+    """Keep what the engine says the target is; where an older incident has the same, this one ends in it."""
+    try:
+        await scene.own_container()
+        target = await known_target(visit.tools, subject_of_incident(visit), scene.patient)
+    except (EngineRefused, EngineUnavailable):
+        return  # it is told as a gap; the next episode asks again
+    if target is None or visit.incident.storm_id is not None or visit.incident.storm_name is not None:
+        return
+    if older := await visit.tools.store.know_target(visit.lease, target, now=visit.now()):
+        raise LeaseLost(f"incident {visit.incident.id} has the same target as {older}, and has joined it")
 
 
 async def _within(name: str, source: Source, scene: Scene) -> Sequence[Evidence]:
