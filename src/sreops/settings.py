@@ -111,6 +111,13 @@ class GrafanaSettings(BaseModel):
     timeout_s: float = Field(10.0, gt=0)  # of one request
 
 
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+ApproverRole = Annotated[Literal["developer", "maintainer", "owner"] | None, BeforeValidator(_empty_is_none)]
+
+
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
@@ -120,6 +127,9 @@ class GitLabSettings(BaseModel):
     oncall_user: str = "platform-oncall"  # whom a handed-over incident is assigned to
     timeout_s: float = Field(10.0, gt=0)  # of one request
     labels: Names = ("sreops",)  # on every issue
+    confidential: bool = False  # are issues made so that only members of the project see them?
+    approvers: ApproverRole = None  # who may decide by a comment: developer, maintainer or owner; empty: nobody
+    hear_every_s: float = Field(10.0, ge=0.2)  # between looks at what people did there
 
 
 class DockerSettings(BaseModel):

@@ -36,6 +36,7 @@ def given_input(**changes: Any) -> PolicyInput:
     base: dict[str, Any] = {
         "now": NOW, "tier": Tier.autonomous, "agent_action": "investigate", "autonomy": Autonomy.autonomous,
         "cooldown_s": 600, "targets": (ENABLED,), "event_received_at": NOW - timedelta(seconds=5),
+        "second_proof": ("memory is at 98% of its limit (series)",),
         "facts": PolicyFacts(**facts), "limits": PolicyLimits(**limits),
     }  # fmt: skip
     return PolicyInput(**(base | changes))
@@ -97,6 +98,7 @@ def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any],
         ({"agent_action": "restart-it"}, "agent_action is 'restart-it'"),
         ({"agent_action": ""}, "agent_action is ''"),
         ({"event_received_at": NOW - timedelta(seconds=901)}, "901 s old"),
+        ({"second_proof": ()}, "nothing but text speaks for the cause"),
         ({"targets": (ENABLED.model_copy(update={"stop_grace_s": 601.0}),)}, "'payments' may take 601 s to stop"),
         ({"targets": (ENABLED.model_copy(update={"stop_grace_s": math.inf}),)}, "the restart may never end"),
     ],

@@ -81,6 +81,7 @@ incidents = Table(
     Column("acknowledged_at", Moment),
     Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
+    Column("shown_seq", BigInteger, nullable=False, server_default=text("0")),  # what its issue shows
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
     Column("subject", Json),  # NULL: opened by a version that knew services only
     Column("joins", Json),  # what is remembered of those who joined (domain/incidents/joins.py)

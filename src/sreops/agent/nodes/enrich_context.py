@@ -10,6 +10,7 @@ from sreops.agent.evidence.neighbour_logs import LINES_UNKNOWN, overheard
 from sreops.agent.evidence.neighbours import neighbourhood
 from sreops.agent.evidence.scope import Scene
 from sreops.agent.patient import known_target, subject_of_incident
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -54,7 +55,7 @@ async def enrich_context(visit: Visit) -> State:
         told = item.finding if item.finding.startswith(item.source) else f"{item.source}: {item.finding}"
         visit.think(f"{item.id} {told}", evidence=item.id)
     await visit.write(evidence=evidence)
-    return State(evidence_ids=[item.id for item in evidence], outcome=visit.ended_meanwhile())
+    return State(evidence_ids=[item.id for item in evidence], outcome=await ended_meanwhile(visit))
 
 
 async def _meet(visit: Visit, scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sreops.agent.remediation.measure import alert_firing
+from sreops.agent.remediation.measure import alerts_now
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.settle_targets import settle_targets
 from sreops.agent.state import Outcome, State
@@ -39,7 +39,7 @@ async def match_runbook(visit: Visit) -> State:
         return State(
             outcome=escalated(Reason.policy_denied, f"runbook {selection.runbook.id} can't be made concrete: {exc}")
         )
-    verdict, trouble = await ask_policy(visit, plan, approved=False)
+    verdict, trouble, _ = await ask_policy(visit, plan, approved=False)
     reasons = [*verdict.reasons, *([trouble] if trouble else [])]
     decision.pop("standing", None)
     decision |= {
@@ -91,7 +91,7 @@ async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selec
         why = f"it is one of the storm {visit.incident.storm_id}: analysed by itself, and not remediated by itself"
         return escalated(Reason.storm, why + named)
     if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
-        if await alert_firing(visit) is False:
+        if all(alert.firing is False for alert in await alerts_now(visit)):
             return resolved(Resolution.false_alarm, analysis.root_cause)
         return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
     if selection.runbook is None:

@@ -1,5 +1,8 @@
 """Asking policy: gathers what policy decides from, at the moment it is asked."""
 
+from typing import NamedTuple
+
+from sreops.agent.remediation.proof import second_proof
 from sreops.agent.remediation.targets import target_facts
 from sreops.agent.visit import Visit
 from sreops.domain.remediation.policy import (
@@ -14,8 +17,16 @@ from sreops.domain.runbooks.runbook import Plan
 from sreops.settings import Settings
 
 
-async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[PolicyDecision, str]:
-    """Ask policy about a plan now; the second value says why a target could not be known, if so."""
+class Permission(NamedTuple):
+    """Policy's decision; why a target could not be known, if so; and the second proof that it was decided by."""
+
+    decision: PolicyDecision
+    trouble: str
+    proof: tuple[str, ...]
+
+
+async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
+    """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
     targets, trouble = await target_facts(tools, plan)
     wishes = most_cautious(await visit.alerts())
@@ -27,6 +38,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
         targets=sorted({name for target in targets for name in (target.name, *target.aliases)}),
         standings=sorted({target.standing for target in targets if target.standing}),
     )
+    proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
     decision = decide(
         PolicyInput(
             now=visit.now(),
@@ -39,10 +51,11 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
             approved=approved,
+            second_proof=proof,
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )
-    return decision, trouble
+    return Permission(decision, trouble, proof)
 
 
 def limits_of(settings: Settings) -> PolicyLimits:

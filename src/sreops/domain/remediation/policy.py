@@ -85,6 +85,7 @@ class PolicyInput(BaseModel):
     limits: PolicyLimits
     event_received_at: AwareDatetime
     approved: bool = False  # a person has approved exactly this plan
+    second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
     effects_before: int = 0  # in earlier episodes of this incident
 
 
@@ -136,7 +137,8 @@ def decide(given: PolicyInput) -> PolicyDecision:
     asks = _asks(given)
     if asks and not given.approved:
         return PolicyDecision(verdict=Verdict.needs_approval, reasons=tuple(asks))
-    reasons = [f"a person approved this plan ({ask})" for ask in asks] or ["tier and runbook are autonomous"]
+    alone = f"tier and runbook are autonomous; besides log text: {'; '.join(given.second_proof)}"
+    reasons = [f"a person approved this plan ({ask})" for ask in asks] or [alone]
     waits = _waits(given)
     return PolicyDecision(verdict=Verdict.allow, reasons=(*reasons, *waits), wait=bool(waits))
 
@@ -249,6 +251,11 @@ def _asks(given: PolicyInput) -> list[str]:
     if given.effects_before:
         reasons.append("something was done for this incident before, and after that nothing acts alone")
     age_s = (given.now - given.event_received_at).total_seconds()
+    if not given.second_proof:
+        reasons.append(
+            "nothing but text speaks for the cause, which anyone can write: no engine state or event, series or "
+            "health check of the target itself, since its last start, bears it out"
+        )
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
     reasons += [
