@@ -50,6 +50,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             facts=facts,
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
+            alert_started_at=event.starts_at,
             approved=approved,
             second_proof=proof,
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
@@ -67,5 +68,6 @@ def limits_of(settings: Settings) -> PolicyLimits:
         max_concurrent_effects=policy.max_concurrent_effects,
         breaker_failures=policy.breaker_failures,
         max_event_age_s=policy.max_event_age_s,
+        max_tier=policy.max_tier,
         dry_run=settings.dry_run,
     )
