@@ -92,7 +92,7 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
 def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any], said: str, approved: bool) -> None:
     decision = decided(approved=approved, **changes)
     assert decision.verdict is Verdict.deny
-    assert not decision.wait
+    assert not decision.wait or (approved and "paused" in said), "only a pause is waited for, where a person approved"
     assert said in "; ".join(decision.reasons)
 
 
@@ -106,6 +106,7 @@ def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any],
         ({"event_received_at": NOW - timedelta(seconds=901)}, "901 s old"),
         ({"second_proof": ()}, "nothing but text speaks for the cause"),
         ({"alert_started_at": NOW - timedelta(days=3)}, "the alert has fired for 259200 s"),
+        ({"elsewhere": ("ledger-db, which it calls, is not healthy",)}, "the trouble may lie elsewhere: ledger-db"),
         ({"max_tier": Tier.supervised}, "tier supervised (SREOPS_POLICY__MAX_TIER)"),
         ({"targets": (labelled("1"),)}, "tier supervised (sreops.tier of target 'db')"),
         ({"targets": (labelled("a typo"),)}, "tier supervised (sreops.tier of target 'db')"),
@@ -139,6 +140,14 @@ def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str
 )
 def test_the_borders_lie_where_they_are_declared(changes: dict[str, Any], verdict: Verdict) -> None:
     assert decided(**changes).verdict is verdict
+
+
+def test_an_approval_that_is_given_while_automation_is_paused_waits_and_is_not_spent() -> None:
+    assert decided(paused=True, approved=True) == PolicyDecision(
+        verdict=Verdict.deny, reasons=("automation is paused",), wait=True
+    )
+    assert decided(paused=True).wait is False, "nobody has approved it"
+    assert decided(paused=True, approved=True, dry_run=True).wait is False, "more than the pause is against it"
 
 
 @pytest.mark.parametrize(

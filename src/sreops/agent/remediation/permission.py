@@ -13,6 +13,7 @@ from sreops.domain.remediation.policy import (
     decide,
     most_cautious,
 )
+from sreops.domain.remediation.proof import points_elsewhere
 from sreops.domain.runbooks.runbook import Plan
 from sreops.settings import Settings
 
@@ -39,6 +40,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
         standings=sorted({target.standing for target in targets if target.standing}),
     )
     proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
+    own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}
+    elsewhere = () if begun else points_elsewhere(await tools.store.evidence(visit.incident.id), own)
     decision = decide(
         PolicyInput(
             now=visit.now(),
@@ -53,6 +56,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             alert_started_at=event.starts_at,
             approved=approved,
             second_proof=proof,
+            elsewhere=elsewhere,
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )

@@ -89,6 +89,7 @@ class PolicyInput(BaseModel):
     alert_started_at: AwareDatetime | None = None
     approved: bool = False  # a person has approved exactly this plan
     second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
+    elsewhere: tuple[str, ...] = ()  # what says that another service is the trouble, in words (``proof``)
     effects_before: int = 0  # in earlier episodes of this incident
 
 
@@ -101,7 +102,7 @@ class Wishes(BaseModel):
 
 
 class PolicyDecision(BaseModel):
-    """The verdict; ``wait`` with allow: only a free slot is missing (remediations at once, service busy)."""
+    """The verdict; ``wait``: only a free slot is missing (allow), or only a pause is against what was approved (deny)."""
 
     model_config = ConfigDict(frozen=True)
     verdict: Verdict
@@ -157,7 +158,8 @@ def decide(given: PolicyInput) -> PolicyDecision:
     """
     denied = [*_implausible(given), *_closed(given), *_forbidden(given), *_recent(given), *_targets(given)]
     if denied:
-        return PolicyDecision(verdict=Verdict.deny, reasons=tuple(denied))
+        only_paused = given.facts.paused and len(denied) == 1
+        return PolicyDecision(verdict=Verdict.deny, reasons=tuple(denied), wait=only_paused and given.approved)
     asks = _asks(given)
     if asks and not given.approved:
         return PolicyDecision(verdict=Verdict.needs_approval, reasons=tuple(asks))
@@ -282,6 +284,8 @@ def _asks(given: PolicyInput) -> list[str]:
             "nothing but text speaks for the cause, which anyone can write: no engine state or event, series or "
             "health check of the target itself, since its last start, bears it out"
         )
+    if given.elsewhere:
+        reasons.append(f"the trouble may lie elsewhere: {'; '.join(given.elsewhere)}")
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
     elif given.alert_started_at is not None:
