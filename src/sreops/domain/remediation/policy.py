@@ -102,7 +102,7 @@ class Wishes(BaseModel):
 
 
 class PolicyDecision(BaseModel):
-    """The verdict; ``wait``: only a free slot is missing (allow), or only a pause is against what was approved (deny)."""
+    """The verdict; ``wait``: only a free slot is missing (allow), or only a pause forbids what was approved (deny)."""
 
     model_config = ConfigDict(frozen=True)
     verdict: Verdict
