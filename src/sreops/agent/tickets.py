@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from sreops.backoff import delay_s
 from sreops.domain.incidents.incident import Issue
 from sreops.errors import IssueGone, Refused, SreopsError, Unavailable
 from sreops.ports import Clock, IncidentStore, Issues, TicketOp
 from sreops.telemetry import log
 
-_LONGEST_RETRY_S = 60.0
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 2.0, 60.0
 _MENDABLE = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
 """A token that was revoked or lost a right, a project that was moved: a person mends that, the record waits."""
 _REQUESTS_PER_OP = 3
@@ -161,7 +162,7 @@ class TicketDesk:
 
     def _retry_at(self, op: TicketOp, exc: Exception, now: datetime) -> datetime:
         asked = exc.retry_after_s if isinstance(exc, Unavailable) else None
-        backoff = min(_LONGEST_RETRY_S, 2.0 * 2**op.attempts)
+        backoff = delay_s(op.attempts + 1, _FIRST_RETRY_S, _LONGEST_RETRY_S)
         return now + timedelta(seconds=max(backoff, min(asked or 0.0, _LONGEST_RETRY_S)))
 
     async def _write(self, op: TicketOp) -> Issue | None:
