@@ -127,7 +127,9 @@ def _to_11(connection: Connection) -> None:
         "ix_incidents_storm ON incidents (storm_id) WHERE storm_id IS NOT NULL",
         "ix_incident_alerts_name ON incident_alerts (incident_id, alertname)",
         "ix_incident_alerts_firing ON incident_alerts (incident_id, rank) WHERE ended_at IS NULL",
-        "ix_inbox_turn ON inbox (correlated_at, service, seq) WHERE correlated_at IS NULL",
+        "ix_inbox_turn ON inbox (correlated_at, service, seq) WHERE correlated_at IS NULL"
+        if connection.dialect.name == "sqlite"
+        else "ix_inbox_waiting ON inbox (service, seq) WHERE correlated_at IS NULL",
     ):
         connection.exec_driver_sql(f"CREATE INDEX {index}")
 

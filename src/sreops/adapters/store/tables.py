@@ -186,13 +186,13 @@ inbox = Table(
     Index("ix_inbox_incident", "incident_id", "seq"),
     sqlite_autoincrement=True,
 )
+# Whose turn it is. PostgreSQL steps along the services by themselves; SQLite takes the index only where the condition
+# is a part of it, and PostgreSQL would not see that it is ordered then.
 Index(
-    "ix_inbox_turn",
-    inbox.c.correlated_at,  # always NULL, but without it SQLite takes another index
-    inbox.c.service,
-    inbox.c.seq,
-    sqlite_where=text("correlated_at IS NULL"),
-    postgresql_where=text("correlated_at IS NULL"),
+    "ix_inbox_turn", inbox.c.correlated_at, inbox.c.service, inbox.c.seq, sqlite_where=text("correlated_at IS NULL")
+).ddl_if(dialect="sqlite")
+Index("ix_inbox_waiting", inbox.c.service, inbox.c.seq, postgresql_where=text("correlated_at IS NULL")).ddl_if(
+    dialect="postgresql"
 )
 
 Index(

@@ -15,6 +15,8 @@ from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.runbooks.runbook import Plan
 from sreops.errors import PlanRefused
 
+_MATCHED_ALERTS = 200  # the newest: ten thousand against every runbook would hold the loop up
+
 
 async def match_runbook(visit: Visit) -> State:
     """Select, plan, and ask policy."""
@@ -75,10 +77,11 @@ async def _without_a_plan(
 
 async def _select(visit: Visit, analysis: Analysis) -> Selection:
     pairs = await visit.pairs()
+    newest = [event for event, _ in reversed(pairs[-_MATCHED_ALERTS:])]
     evidence = await visit.tools.store.evidence(visit.incident.id)
     return select_runbook(
         visit.tools.runbooks,
-        tuple(event for event, _ in reversed(pairs)) or (visit.event,),
+        (*newest, visit.event) if len(pairs) > len(newest) else tuple(newest) or (visit.event,),
         analysis,
         analyst=visit.state["analyst"],
         evidence=tuple(evidence),
