@@ -7,20 +7,27 @@
 # docs/deploy.md has the rest.
 
 FROM python:3.13.13-slim-trixie AS build
-# Extras of pyproject.toml, such as "postgres,otel"; none is needed for what compose.yaml runs.
+# Extras of pyproject.toml, separated by blanks, such as "postgres mcp"; none is needed for what compose.yaml runs.
 ARG SREOPS_EXTRAS=""
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_ONLY_BINARY=:all:
 WORKDIR /src
-# Dependencies first, in the versions that the tests ran with: this layer is kept until they change.
-COPY deploy/constraints.txt deploy/
-COPY pyproject.toml README.md runbooks.yaml ./
-COPY src ./src
-RUN pip wheel --no-deps --wheel-dir /dist .
+# What is installed, in the versions that the tests ran with: these layers are kept until a version changes. pip takes no
+# file whose hash is not listed (deploy/freeze).
+COPY deploy/requirements deploy/requirements
+RUN pip install --require-hashes --requirement deploy/requirements/build.txt
 RUN python -m venv /opt/sreops \
-    && wheel="$(echo /dist/sreops-*.whl)" \
-    && /opt/sreops/bin/pip install --only-binary=:all: --constraint deploy/constraints.txt \
-        "${wheel}${SREOPS_EXTRAS:+[${SREOPS_EXTRAS}]}" \
+    && for extra in base ${SREOPS_EXTRAS}; do set -- "$@" --requirement "deploy/requirements/$extra.txt"; done \
+    && /opt/sreops/bin/pip install --require-hashes "$@"
+# The source last: a change of it installs nothing but itself, built by the backend that is there.
+COPY pyproject.toml README.md LICENSE runbooks.yaml ./
+COPY src ./src
+RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
+    && /opt/sreops/bin/pip install --no-deps --no-index /dist/sreops-*.whl \
+    && /opt/sreops/bin/pip check \
     && /opt/sreops/bin/pip uninstall --yes pip \
+    # the bill of materials (CycloneDX) of what is in the image: docker run --rm --entrypoint cat sreops /opt/sreops/sbom.cdx.json
+    && cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file /opt/sreops/sbom.cdx.json \
+        /opt/sreops \
     && cd / && /opt/sreops/bin/python -m sreops runbooks lint # the packaged ones, from where the source is not
 
 FROM python:3.13.13-slim-trixie

@@ -68,6 +68,7 @@ class InstantWorld:
 
     def __init__(self) -> None:
         self.restarts: dict[str, int] = {}
+        self._started: dict[str, datetime] = {}
         self.issues = 0
         self._lines: LogLines | None = None
 
@@ -115,13 +116,19 @@ class InstantWorld:
             image="shop:1",
             status="running",
             running=True,
-            restart_count=restarts,
-            started_at=datetime.now(UTC) if restarts else datetime(2026, 1, 1, tzinfo=UTC),
+            health="healthy" if restarts else "unhealthy",
+            started_at=self._started.get(name, datetime(2026, 1, 1, tzinfo=UTC)),
             labels={"sreops.enable": "true"},
         )
 
     async def find(self, name: str, **_: Any) -> ContainerState | None:
         return self._state(name)
+
+    async def matching(self, name: str, *_: Any, **__: Any) -> Sequence[ContainerState]:
+        return [self._state(name)]
+
+    async def standing(self, identity: str, **_: Any) -> Sequence[ContainerState]:
+        return [self._state(identity.rpartition("/")[2])]
 
     async def neighbours(self, *_: Any, **__: Any) -> Sequence[ContainerState]:
         return ()
@@ -132,6 +139,7 @@ class InstantWorld:
     async def restart(self, container_id: str, **_: Any) -> None:
         name = container_id.removeprefix("id-")
         self.restarts[name] = self.restarts.get(name, 0) + 1
+        self._started[name] = datetime.now(UTC)
 
     async def start(self, container_id: str, **_: Any) -> None:
         await self.restart(container_id)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import structlog
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from blockbuster import BlockBuster
 
 pytest_plugins = ["servers.fixtures"]
+
+# a busy machine makes any example slow: what must be fast is measured as a ratio (growth.py, bench/)
+hypothesis.settings.register_profile("sreops", deadline=None)
+hypothesis.settings.load_profile("sreops")
 
 WITHOUT_BLOCKING_CALLS = ("unit", "contract")
 SHOWN_LOG_LINES = 40

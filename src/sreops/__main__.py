@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="sreops",
         description="Takes Grafana's alerts, finds out what is wrong, fixes it where it may, and proves it.",
-        epilog="Settings come from the environment (SREOPS_…) and .env; the README lists them.",
+        epilog="Settings come from the environment (SREOPS_…) and .env; docs/settings.md lists them.",
     )
     root.add_argument("--version", action="version", version=f"sreops {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND")

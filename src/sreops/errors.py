@@ -20,6 +20,7 @@
     │   ├── EventLogRefused        a record too large for the log: it would never be taken
     │   ├── QueryRefused
     │   ├── IssuesRefused
+    │   │   └── IssueGone          a person has deleted the issue: another takes its place
     │   ├── SignInRefused          what a browser came back with proves nothing
     │   ├── EngineRefused
     │   │   └── TargetAmbiguous    several containers have this name: a person chooses
@@ -152,6 +153,10 @@ class QueryRefused(Refused):
 
 class IssuesRefused(Refused):
     """GitLab refused the request."""
+
+
+class IssueGone(IssuesRefused):
+    """The issue is not there any more, and its project is."""
 
 
 class SignInRefused(Refused):

@@ -111,6 +111,13 @@ class GrafanaSettings(BaseModel):
     timeout_s: float = Field(10.0, gt=0)  # of one request
 
 
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+ApproverRole = Annotated[Literal["developer", "maintainer", "owner"] | None, BeforeValidator(_empty_is_none)]
+
+
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
@@ -120,6 +127,9 @@ class GitLabSettings(BaseModel):
     oncall_user: str = "platform-oncall"  # whom a handed-over incident is assigned to
     timeout_s: float = Field(10.0, gt=0)  # of one request
     labels: Names = ("sreops",)  # on every issue
+    confidential: bool = False  # are issues made so that only members of the project see them?
+    approvers: ApproverRole = None  # who may decide by a comment: developer, maintainer or owner; empty: nobody
+    hear_every_s: float = Field(10.0, ge=0.2)  # between looks at what people did there
 
 
 class DockerSettings(BaseModel):
@@ -273,7 +283,13 @@ class PolicySettings(BaseModel):
     max_concurrent_effects: int = Field(4, ge=1)  # remediations at once; more of them wait
     breaker_failures: int = Field(3, ge=1)  # in a row on a service or runbook, until a person resumes
     max_event_age_s: float = Field(900.0, gt=0)  # an older alert needs approval
+    max_tier: Tier = Tier.autonomous  # the most that a sender's tier may allow; a target's label sreops.tier too
     slot_retry_s: float = Field(5.0, gt=0)  # between two tries to get one of the slots
+
+    @field_validator("max_tier", mode="before")
+    @classmethod
+    def _tier(cls, value: object) -> object:
+        return (tier_of(value) or value) if isinstance(value, str) else value
 
 
 class CorrelationSettings(BaseModel):

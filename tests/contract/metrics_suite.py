@@ -4,10 +4,11 @@
 """
 
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 
-from sreops.adapters.observability.grafana import PrometheusAlertStates
+from sreops.adapters.observability.alert_states import PrometheusAlertStates
 from sreops.adapters.observability.prometheus import MAX_POINTS, PrometheusMetrics
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.evidence.evidence import Window
@@ -22,11 +23,12 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def event(alertname: str, now: datetime, **labels: str) -> AlertEvent:
+def event(alertname: str, now: datetime, *, expression: str = "", source: str = "alertmanager", **labels: str):
+    url = f"http://prometheus:9090/graph?g0.expr={quote(expression)}&g0.tab=1" if expression else ""
     return AlertEvent(
-        event_id="1", source="alertmanager", fingerprint="f", status=AlertStatus.firing,
+        event_id="1", source=source, fingerprint="f", status=AlertStatus.firing,
         labels={"alertname": alertname, **labels}, annotations={}, starts_at=now, received_at=now,
-        tier=Tier.autonomous, severity=Severity.critical, service="shop",
+        tier=Tier.autonomous, severity=Severity.critical, service="shop", generatorURL=url,
     )  # fmt: skip
 
 
@@ -136,17 +138,37 @@ class MetricsContract:
 
     async def test_a_firing_alert_is_known_by_its_labels_with_and_without_those_of_an_alertmanager(self, metrics, now):
         states = PrometheusAlertStates(metrics)
-        assert await states.firing(event("Firing", now, service="shop", part="a"), timeout_s=10) is True
-        assert await states.firing(event("Firing", now, service="shop", part="a", cluster="eu"), timeout_s=10) is True
-        assert await states.firing(event("Firing", now, service="shop"), timeout_s=10) is True
+        [rule] = [rule for rule in await metrics.alert_rules(timeout_s=10) if rule.name == "Firing"]
+        labels = {name: value for name, value in rule.firing[0].items() if name != "alertname"}
+        assert labels.items() >= {"service": "shop", "part": "a", "severity": "critical"}.items()
+        assert await states.firing(event("Firing", now, **labels), timeout_s=10) is True
+        assert await states.firing(event("Firing", now, **labels, cluster="eu"), timeout_s=10) is True
 
-    async def test_a_known_rule_without_this_alert_does_not_fire(self, metrics, now):
+    async def test_labels_that_may_have_been_rewritten_on_the_way_are_not_known(self, metrics, now):
         states = PrometheusAlertStates(metrics)
-        assert await states.firing(event("Firing", now, service="shop", part="b"), timeout_s=10) is False
-        assert await states.firing(event("Quiet", now), timeout_s=10) is False
+        expression = await self.expression_of("Firing", metrics)
+        rewritten = event("Firing", now, expression=expression, service="shop")
+        assert await states.firing(rewritten, timeout_s=10) is None
+
+    async def test_the_rule_that_the_alert_names_and_that_does_not_hold_it_says_that_it_is_over(self, metrics, now):
+        states = PrometheusAlertStates(metrics)
+        firing, quiet = await self.expression_of("Firing", metrics), await self.expression_of("Quiet", metrics)
+        over = event("Firing", now, expression=firing, service="shop", part="b")
+        assert await states.firing(over, timeout_s=10) is False
+        assert await states.firing(event("Quiet", now, expression=quiet), timeout_s=10) is False
+
+    async def test_a_rule_of_the_same_name_elsewhere_says_nothing(self, metrics, now):
+        states = PrometheusAlertStates(metrics)
+        other = event("Quiet", now, expression="errors > 9", service="shop")
+        assert await states.firing(other, timeout_s=10) is None
+        assert await states.firing(event("Quiet", now, service="shop"), timeout_s=10) is None
+
+    async def expression_of(self, alertname: str, metrics) -> str:
+        return next(rule.query for rule in await metrics.alert_rules(timeout_s=10) if rule.name == alertname)
 
     async def test_an_unknown_rule_and_one_that_cannot_be_evaluated_are_not_known(self, metrics, now):
         states = PrometheusAlertStates(metrics)
         assert await states.firing(event("NobodysRule", now), timeout_s=10) is None
         assert await states.firing(event('x"} or vector(1) #', now), timeout_s=10) is None
-        assert await states.firing(event("Broken", now), timeout_s=10) is None
+        broken = event("Broken", now, expression=await self.expression_of("Broken", metrics))
+        assert await states.firing(broken, timeout_s=10) is None

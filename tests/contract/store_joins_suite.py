@@ -301,11 +301,24 @@ class JoinsSuite:
         await store.take_in([place(early, "sre-warning", 0), place(late, "sre-critical", 300)], now=T0)
         await store.take_in([place(of("Down", CRITICAL, "shop"), "sre-critical", 301)], now=T0)
         first = await store.uncorrelated(50)
-        assert [event.service for event in first[:3]] == ["db", "shop", "cart"], "the critical ones before"
+        assert [event.service for event in first[:3]] == ["shop", "db", "cart"], "the critical ones before"
         assert first[2].event_id == early.event_id, "of one service in the order in which they came"
         assert len(first) == len({event.event_id for event in first}) == 50
         await told(store, *first, seconds=1)
         assert late.event_id in {event.event_id for event in await store.uncorrelated(2)}
+
+    async def test_nor_does_a_flood_of_thousands_of_services(self, store: SqlIncidentStore) -> None:
+        def place(event: AlertEvent, offset: int) -> tuple[AlertEvent, StoredRecord]:
+            return event, StoredRecord(topic="sre-critical", key=event.service, value=b"", partition=0, offset=offset)
+
+        flood = [of("Down", CRITICAL, f"node-{n}", fingerprint=f"f{n}") for n in range(1200)]
+        await store.take_in([place(event, n) for n, event in enumerate(flood)], now=T0)
+        stranger, again = of("Down", CRITICAL, "shop"), of("Slow", CRITICAL, "shop")
+        await store.take_in([place(stranger, 1200), place(again, 1201)], now=T0)
+        first = [event.event_id for event in await store.uncorrelated(100)]
+        assert stranger.event_id in first
+        assert again.event_id not in first, "of one service in the order in which they came"
+        assert len(first) == len(set(first)) == 100
 
     async def test_beside_an_older_sreops_the_order_of_arrival_holds(self, store: SqlIncidentStore) -> None:
         await store.take_in([from_topic(of("A", service="x"), 0), from_topic(of("B", service="y"), 1)], now=T0)

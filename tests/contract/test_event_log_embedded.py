@@ -10,7 +10,7 @@ import pytest
 
 from contract.event_log_suite import EventLogContract, read, record, started, values
 from sreops.adapters.event_log.embedded import EmbeddedEventLog
-from sreops.errors import EventLogUnavailable
+from sreops.errors import EventLogRefused, EventLogUnavailable
 
 TOPIC = "sre-critical"
 
@@ -149,3 +149,16 @@ async def test_pruning_takes_what_is_old_and_committed_by_every_group(log):
 
 async def test_the_file_is_readable_by_its_owner_alone(log, tmp_path):
     assert (tmp_path / "log.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_an_append_that_can_not_be_written_is_refused_and_its_neighbours_are_not(log):
+    odd = record("half-\ud800", "k", "2")  # half a character: SQLite's driver can't encode it
+    outcomes = await asyncio.gather(
+        *(log.append([one], timeout_s=5) for one in (record(TOPIC, "a", "1"), odd, record(TOPIC, "b", "3"))),
+        return_exceptions=True,
+    )
+    assert (outcomes[0], outcomes[2]) == (None, None)
+    assert isinstance(outcomes[1], EventLogRefused), "not that the disk were stuck"
+    async with log.subscribe([TOPIC], group="g") as subscription:
+        assert values(await read(subscription, 2)) == ["1", "3"]
+    await log.append([record(TOPIC, "c", "4")], timeout_s=5)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from contract.metrics_suite import MetricsContract, event
-from sreops.adapters.observability.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.observability.alert_states import BySource, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.observability.grafana import Grafana
 from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.domain.evidence.evidence import Window
 from sreops.errors import MetricsUnavailable, QueryRefused, SettingsInvalid
@@ -251,8 +252,34 @@ class Says:
     ],
 )
 async def test_the_first_that_knows_decides_and_who_fails_is_passed_over(sources, expected):
-    states = FirstKnown([Says(answer) for answer in sources])
+    states = BySource({"alertmanager": [Says(answer) for answer in sources], "grafana": [Says(True)]})
     assert await states.firing(event("A", NOW), timeout_s=1) is expected
+
+
+async def test_the_state_is_asked_of_the_system_that_fired_the_alert_and_of_no_other():
+    states = BySource({"alertmanager": [Says(False)], "grafana": [Says(True)]})
+    assert await states.firing(event("A", NOW, source="alertmanager"), timeout_s=1) is False
+    assert await states.firing(event("A", NOW, source="grafana"), timeout_s=1) is True
+    assert await states.firing(event("A", NOW, source="someone"), timeout_s=1) is None
+    assert (
+        await BySource({"alertmanager": [Says(False)]}).firing(event("A", NOW, source="grafana"), timeout_s=1) is None
+    )
+
+
+async def test_an_answer_that_its_server_calls_partial_is_partial():
+    body = {"status": "success", "isPartial": True, "data": {"resultType": "scalar", "result": [1, "0"]}}
+    found = await ask(httpx.Response(200, json=body))
+    assert (found.partial, found.series[0].points) == (True, ((1.0, 0.0),))
+
+
+async def test_an_alert_that_is_kept_firing_beyond_its_condition_is_neither_ill_nor_over():
+    kept = {"state": "firing", "keepFiringSince": "2026-11-30T03:00:00Z", "labels": {"alertname": "A"}}
+    data = {"groups": [{"name": "g", "rules": [{"name": "A", "query": "up == 0", "health": "ok", "alerts": [kept]}]}]}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"status": "success", "data": data}))
+    adapter = PrometheusMetrics(PrometheusSettings(url="http://prom.test"), transport=transport)
+    told = event("A", NOW, expression="up == 0")
+    assert await PrometheusAlertStates(adapter).firing(told, timeout_s=5) is None
+    await adapter.aclose()
 
 
 @pytest.fixture
@@ -276,8 +303,8 @@ async def test_grafana_knows_a_firing_alert_by_fingerprint_and_by_labels(grafana
     assert await states.firing(event("Renamed", NOW), timeout_s=5) is True
 
 
-def rules(*found) -> dict:
-    return {"status": "success", "data": {"groups": [{"name": "g", "rules": list(found)}]}}
+def rules(*found, folder: str = "shop") -> dict:
+    return {"status": "success", "data": {"groups": [{"name": "g", "file": folder, "rules": list(found)}]}}
 
 
 @pytest.mark.parametrize(
@@ -289,6 +316,8 @@ def rules(*found) -> dict:
         (rules({"name": "A", "health": "ok", "alerts": [{"state": "Pending", "labels": {"service": "shop"}}]}), None),
         (rules({"name": "A", "health": "nodata", "alerts": []}), None),
         (rules({"name": "Other", "health": "ok", "alerts": []}), None),
+        (rules({"name": "A", "health": "ok", "alerts": []}, folder="elsewhere"), None),
+        (rules({"name": "A", "health": "ok", "alerts": []}, folder="shop"), False),
         ({"status": "success"}, None),
     ],
 )
@@ -297,7 +326,8 @@ async def test_grafanas_rules_tell_resolved_from_unknown(body, expected):
         return httpx.Response(200, json=[] if "alertmanager" in request.url.path else body)
 
     client = Grafana(GrafanaSettings(url="http://grafana.test"), transport=httpx.MockTransport(answer))
-    assert await GrafanaAlertStates(client).firing(event("A", NOW, service="shop"), timeout_s=5) is expected
+    alert = event("A", NOW, source="grafana", service="shop", grafana_folder="shop")
+    assert await GrafanaAlertStates(client).firing(alert, timeout_s=5) is expected
     await client.aclose()
 
 

@@ -106,8 +106,10 @@ def _store(new: Changes, changed: Changes) -> list[str]:
         told += sorted({f"thoughts of {_node(row)}" for row in new["records"]})
     if not told and changed["records"]:
         told.append("copies marked")
-    if not told and changed["incidents"]:
-        told.append("incident: " + ", ".join(sorted(changed["incidents"][0])))
+    # when an issue was brought up to date depends on the clock, and it is done again where that was lost
+    columns = sorted({column for row in changed["incidents"] for column in row} - {"shown_seq"})
+    if not told and columns:
+        told.append("incident: " + ", ".join(columns))
     return told
 
 

@@ -33,6 +33,7 @@ from sreops.sandbox.server import Server as SandboxServer
 
 TOKEN = "glpat-crash"
 PROJECT = "ops/incidents"
+MEMORY = 512_000_000.0
 STOP_S = 0.4
 """How long a container takes to obey SIGTERM: long enough to kill sreops while the engine is at it."""
 RUNBOOKS = """\
@@ -137,6 +138,7 @@ class World:
         self._processes: dict[str, Idle] = {}
         self._incurable: set[str] = set()
         self._broken = broken or self._not_restarted
+        self._have_a_past: set[str] = set()
         self._servers = {
             "docker": SandboxServer(self.engine_gate, path=directory / "docker.sock"),
             "gitlab": SandboxServer(self.gitlab_gate),
@@ -168,7 +170,22 @@ class World:
 
     def _exposed(self) -> Iterable[Exposed]:
         for service, value in self._broken().items():
-            yield "service_broken", {"name": service}, value
+            self._fill_the_past(service)
+            own = {"name": service}
+            yield "service_broken", own, value
+            # what bears out, besides the log, that it ran out of memory
+            yield "container_memory_working_set_bytes", own, MEMORY * (0.98 if value else 0.3)
+            yield "container_spec_memory_limit_bytes", own, MEMORY
+
+    def _fill_the_past(self, service: str) -> None:
+        """Record, once, that its memory was well below the limit until a minute ago."""
+        if service in self._have_a_past:
+            return
+        self._have_a_past.add(service)
+        now_s = self.prometheus.clock.time()
+        for ago_s in range(900, 60, -15):
+            past = {"name": service}
+            self.prometheus.record("container_memory_working_set_bytes", past, MEMORY * 0.3, now_s - ago_s)
 
     def _not_restarted(self) -> Mapping[str, float]:
         return {

@@ -79,8 +79,8 @@ PACE = {
     "SREOPS_DOCKER__TIMEOUT_S": "3",
     "SREOPS_GITLAB__TIMEOUT_S": "2",
     "SREOPS_LOKI__TIMEOUT_S": "2",
-    "SREOPS_PROMETHEUS__TIMEOUT_S": "2",
-    "SREOPS_EVIDENCE__DEADLINE_S": "4",
+    "SREOPS_PROMETHEUS__TIMEOUT_S": "15",
+    "SREOPS_EVIDENCE__DEADLINE_S": "20",
     "SREOPS_EVIDENCE__LOOKBACK_S": "600",
 }
 JSON = {"Content-Type": "application/json"}
@@ -115,7 +115,7 @@ class Scene:
         found, _ = await self.store.incidents(service=service, limit=1)
         return await self.store.incident(found[0].id) if found else None
 
-    async def ended(self, service: str = "payments", timeout_s: float = 40, episode: int = 1) -> Incident:
+    async def ended(self, service: str = "payments", timeout_s: float = 75, episode: int = 1) -> Incident:
         async def look() -> Incident | None:
             found = await self.incident(service)
             return found if found and found.status.ended and found.episode == episode else None

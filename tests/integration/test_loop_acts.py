@@ -47,6 +47,20 @@ async def test_a_leak_is_restarted_verified_and_closed(tmp_path: Path, monkeypat
         await eventually(lambda: it.issues[0].state == "closed", 10)
 
 
+async def test_a_line_that_anyone_can_write_is_a_proposal_and_no_restart(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        line = '172.18.0.9 "GET /search?q=java.lang.OutOfMemoryError HTTP/1.1" 200'
+        it.world.loki.push({"container": "payments", "service": "payments"}, line)
+        await it.fire()
+        waiting = await it.reaches("awaiting_approval")
+        assert waiting.category == "out_of_memory"
+        assert waiting.decision is not None
+        assert "nothing but text speaks for the cause" in str(waiting.decision["policy"])
+        assert not waiting.effects
+        assert it.starts() == 1
+
+
 async def test_a_container_that_is_not_enabled_is_not_touched(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch, leaking("recommendations")) as it:
         await it.fire("recommendations")
@@ -72,6 +86,26 @@ async def test_the_pause_switch_stops_every_effect_until_it_is_lifted(tmp_path: 
         assert incident.reason is Reason.policy_denied
         assert "pause" in str(incident.decision).lower()
         assert it.starts() == 1
+
+
+async def test_an_approval_given_while_paused_is_carried_out_once_the_pause_is_lifted(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_POLICY__SLOT_RETRY_S="0.3") as it:
+        await it.fire(tier="supervised", escalate_threshold="0")
+        waiting = await it.reaches("awaiting_approval", timeout_s=60)
+        await it.client.post("/api/automation/pause", json={"by": "tester", "reason": "maintenance"})
+        assert (await it.decide(waiting, "approve")).status_code == 200
+
+        async def held() -> bool:
+            return any("automation is paused: it is done once" in text for text in await it.thoughts(waiting))
+
+        await eventually(held, 30, what="the approval to be held")
+        assert it.starts() == 1
+        await it.client.post("/api/automation/resume", json={"by": "tester", "reason": "over"})
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed, incident.decision
+        assert it.starts() == 2
 
 
 async def test_a_dry_run_plans_and_touches_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
@@ -103,8 +137,9 @@ async def test_what_joined_the_incident_and_burns_on_is_not_closed_with_it(tmp_p
     async with loop_scene(tmp_path, monkeypatch, SREOPS_VERIFY__TIMEOUT_S="2") as it:
         await it.fire(tier="supervised")
         waiting = await it.reaches("awaiting_approval")
-        it.world.prometheus.set_alert("QueueStuck", {"service": "payments"})
-        await it.fire(alertname="QueueStuck")
+        stuck = await it.fire(alertname="QueueStuck")
+        assert it.world.grafana is not None
+        it.world.grafana.fire(stuck.labels, {}, fingerprint=stuck.fingerprint)
         await eventually(lambda: _count(it, waiting.id, 2), 10)
         assert (await it.decide(waiting, "approve")).status_code == 200
         # it is analysed again because of who joined: before the approval is heard, or after the effect was judged
@@ -245,9 +280,16 @@ async def test_a_runbook_label_that_names_nothing_is_a_mistake_to_mend(tmp_path:
         assert (await it.ended()).reason is Reason.unknown_runbook
 
 
+def filling() -> World:
+    """A world in which a service leaks, is nearly full, and is not ill yet."""
+    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world.shop.leak("payments", full_in_s=60, fills_in_s=600)
+    return world
+
+
 async def test_an_alert_resolved_before_anything_was_done_ends_as_recovered(tmp_path: Path, monkeypatch: Patch) -> None:
-    async with loop_scene(tmp_path, monkeypatch) as it:
-        alert = await it.fire(tier="supervised")
+    async with loop_scene(tmp_path, monkeypatch, filling()) as it:
+        alert = await it.fire(tier="supervised", escalate_threshold="0")
         await it.reaches("awaiting_approval")
         await it.resolve(alert)
         incident = await it.ended()
@@ -402,10 +444,23 @@ async def test_a_swarm_service_is_scaled_and_scaled_back_where_it_does_not_help(
 
 
 async def _feed(world: World, service: Service, *, helps: bool) -> None:
+    """Let the queue be long, and its one replica take all the CPU that it may."""
+    own = {"service": "queue"}
+    begun_s = world.clock.time() - 400
+    for second in range(400):
+        _work(world, begun_s, begun_s + second)
     while True:
         depth = 2.0 if helps and service.replicas == 3 else 50.0
-        world.prometheus.record("queue_depth", {"service": "queue"}, depth)
+        world.prometheus.record("queue_depth", own, depth)
+        _work(world, begun_s, world.clock.time())
         await asyncio.sleep(0.2)
+
+
+def _work(world: World, begun_s: float, at_s: float) -> None:
+    own = {"service": "queue"}
+    world.prometheus.record("container_cpu_usage_seconds_total", own, 0.99 * (at_s - begun_s), at_s)
+    for name in ("container_spec_cpu_quota", "container_spec_cpu_period"):
+        world.prometheus.record(name, own, 100_000.0, at_s)
 
 
 async def test_logs_metrics_and_the_alerts_state_come_through_grafana_where_no_direct_url_is_set(

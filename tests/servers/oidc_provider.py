@@ -25,22 +25,32 @@ class OidcProvider(Server):
     start_timeout_s = 60.0
 
     def __init__(
-        self, redirect_uris: Sequence[str], groups: Mapping[str, Sequence[str]], *, in_id_token: bool = False
+        self,
+        redirect_uris: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
+        *,
+        in_id_token: bool = False,
+        host: str = "127.0.0.1",
     ) -> None:
         super().__init__()
         self.port = free_port()
-        self.issuer = f"http://127.0.0.1:{self.port}"
+        self.issuer = f"http://{host}:{self.port}"
+        self._redirect_uris = list(redirect_uris)
         self._told = {
             "issuer": self.issuer,
             "port": self.port,
             "client": {
                 "client_id": CLIENT_ID,
                 "client_secret": CLIENT_SECRET,
-                "redirect_uris": list(redirect_uris),
+                "redirect_uris": self._redirect_uris,
             },
             "groups": {account: list(of_account) for account, of_account in groups.items()},
             "inIdToken": in_id_token,
         }
+
+    def sends_back_to(self, redirect_uri: str) -> None:
+        """Register a redirect URI; before the start."""
+        self._redirect_uris.append(redirect_uri)
 
     def command(self) -> list[str]:
         node = shutil.which("node") or "node"

@@ -37,7 +37,7 @@ def incident(status: str, **fields: Any) -> Incident:
         ("escalated", {"acknowledged_by": "ann"}, None),
         ("escalated", {"cleared_at": NOW - DAY + timedelta(seconds=1)}, Need.attention),
         ("escalated", {"cleared_at": NOW - DAY}, None),
-        ("escalated", {"reason": "storm", "decision": {"storm": {"id": "other"}}}, None),
+        ("escalated", {"reason": "storm", "storm_id": "other"}, None),
         ("escalated", {"reason": "storm", "decision": {"storm": {"shared": {"cluster": "eu-1"}}}}, Need.attention),
         ("investigating", {}, None),
         ("remediating", {}, None),

@@ -184,3 +184,18 @@ def test_no_value_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str
 def test_a_number_out_of_its_range_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SREOPS_PORT", "70000")
     assert "SREOPS_PORT=70000" in problems()
+
+
+def test_half_an_openid_connect_client_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SREOPS_OIDC__ISSUER", "https://id.example")
+    monkeypatch.setenv("SREOPS_OIDC__CLIENT_SECRET", "swordfish")
+    said = problems()
+    assert "SREOPS_OIDC__CLIENT_ID, SREOPS_OIDC__ROLES: missing" in said
+    assert "swordfish" not in said
+    monkeypatch.setenv("SREOPS_OIDC__CLIENT_ID", "sreops")
+    monkeypatch.setenv("SREOPS_OIDC__ROLES", '{"sre": "root"}')
+    assert "SREOPS_OIDC__ROLES" in problems()
+    monkeypatch.setenv("SREOPS_OIDC__ROLES", '{"sre": "operator"}')
+    monkeypatch.setenv("SREOPS_HOST", "0.0.0.0")
+    monkeypatch.setenv("SREOPS_WEBHOOK__TOKEN", STRONG)
+    guard_exposure(load_settings())  # people who sign in suffice: no shared token is needed

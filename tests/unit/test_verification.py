@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from sreops.domain.evidence.evidence import Series, SeriesSet
 from sreops.domain.incidents.incident import VerificationResult
+from sreops.domain.remediation.life import Pulse, Vital
 from sreops.domain.remediation.verification import (
     Judgement,
     Look,
+    OtherAlert,
     Reading,
+    Standard,
     already_met,
     judge,
     parse_condition,
@@ -35,9 +38,20 @@ def answer(*values: float, partial: bool = False) -> SeriesSet:
     return SeriesSet(query="errors", series=series, partial=partial)
 
 
-def look(*holds: bool | None, container: str | None = "healthy", alert: bool | None = False) -> Look:
+STARTED = START - timedelta(seconds=1)
+
+
+def pulse(word: str, target: str = "payments") -> Pulse:
+    return Pulse(target=target, vital=Vital(word), id="c1", started_at=STARTED)
+
+
+def look(
+    *holds: bool | None, container: str | None = "healthy", alert: bool | None = False, other: object = "none"
+) -> Look:
     readings = tuple(Reading(promql=f"q{n}", condition="< 1", holds=hold) for n, hold in enumerate(holds))
-    return Look(readings=readings, container=container, alert_firing=alert)
+    others = () if other == "none" else (OtherAlert(alertname="QueueStuck", firing=other),)  # type: ignore[arg-type]
+    pulses = (pulse(container),) if container else ()
+    return Look(readings=readings, pulses=pulses, alert_firing=alert, others=others)
 
 
 def judged(
@@ -45,10 +59,17 @@ def judged(
     conditions: tuple[Condition, ...] = (ERRORS,),
     deadline: float = 300,
     baseline: Look | None = None,
+    settle_s: float = 10,
 ) -> Judgement:
+    """Judge looks since an effect at 0 that left its target healthy, where the looks see a target at all."""
     history = [(at(seconds), seen) for seconds, seen in looks]
     now = history[-1][0] if history else at(deadline)
-    return judge(history, conditions, since=at(0), now=now, deadline=at(deadline), baseline=baseline)
+    targets = ("payments",) if any(seen.pulses for _, seen in history) else ()
+    standard = Standard(
+        conditions=conditions, targets=targets, left_as={"payments": (at(0), pulse("healthy"))}, since=at(0),
+        settle_s=settle_s,
+    )  # fmt: skip
+    return judge(history, standard, now=now, deadline=at(deadline), baseline=baseline)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +124,11 @@ def test_any_condition_is_read_or_refused(text: str) -> None:
         (answer(math.nan), None, "NaN"),
         (answer(0.01, math.nan), None, "NaN"),
         (answer(0.5, math.nan), False, "0.5 is not < 0.05"),
-        (answer(math.inf), False, "inf is not < 0.05"),
+        (answer(math.inf), None, "infinite"),
+        (answer(-math.inf), None, "infinite"),
+        (answer(0.01, -math.inf), None, "infinite"),
         (answer(0.01, partial=True), None, "partial"),
-        (answer(0.5, partial=True), False, "0.5 is not"),
+        (answer(0.5, partial=True), None, "partial"),
         (SeriesSet(query="q", series=(Series(labels={}, points=()),)), None, "no data"),
         (None, None, "Prometheus is away"),
     ],
@@ -139,10 +162,12 @@ def test_only_a_contradiction_vetoes(container: str | None, alert: bool | None) 
     ("seen", "early", "late", "why"),
     [
         (look(False), NOT_FIXED, NOT_FIXED, "q0"),
-        (look(True, container="down"), NOT_FIXED, NOT_FIXED, "the container is down"),
-        (look(True, container="unhealthy"), NOT_FIXED, NOT_FIXED, "the container is unhealthy"),
+        (look(True, container="unhealthy"), NOT_FIXED, NOT_FIXED, "payments is unhealthy"),
         (look(True, alert=True), NOT_FIXED, NOT_FIXED, "the alert still fires"),
-        (look(True, container="starting"), UNKNOWN, UNKNOWN, "health check"),
+        (look(True, container="starting"), UNKNOWN, UNKNOWN, "payments is starting"),
+        (look(True, container="unseen"), UNKNOWN, UNKNOWN, "payments is unseen"),
+        (look(True, other=True), NOT_FIXED, NOT_FIXED, "alert QueueStuck of this incident still fires"),
+        (look(True, other=None), UNKNOWN, UNKNOWN, "nobody knows whether alert QueueStuck"),
         (look(None), UNKNOWN, UNKNOWN, "q0"),
         (look(False, None, container=None), NOT_FIXED, NOT_FIXED, "q0"),
         (look(True, None), UNKNOWN, UNKNOWN, "q1"),
@@ -175,11 +200,36 @@ def test_holding_too_short_at_the_deadline_is_unknown_not_fixed() -> None:
 
 
 def test_what_was_seen_before_the_effect_does_not_count() -> None:
-    history = [(at(-60), look(True)), (at(-1), look(True))]
-    judgement = judge(history, (ERRORS,), since=at(0), now=at(1), deadline=at(300))
+    judgement = judged((-60, look(True)), (-1, look(True)))
     assert (judgement.result, judgement.final) == (UNKNOWN, False)
-    early_then_good = [(at(-60), look(True)), (at(10), look(True))]
-    assert judge(early_then_good, (SLOW,), since=at(0), now=at(10), deadline=at(300)).result is UNKNOWN
+    assert judged((-60, look(True)), (10, look(True)), conditions=(SLOW,)).result is UNKNOWN
+
+
+@pytest.mark.parametrize("word", ["down", "gone"])
+def test_a_target_that_is_down_after_the_effect_ends_it_at_once_and_is_said_first(word: str) -> None:
+    judgement = judged((10, look(False, container=word, alert=True)))
+    assert (judgement.result, judgement.final) == (NOT_FIXED, True)
+    assert judgement.why.startswith(f"payments is {word}")
+
+
+def test_it_is_fixed_only_after_the_target_has_lived_for_the_settle_time() -> None:
+    early = judged((9, look(True)))
+    assert (early.result, early.final, early.again_at) == (UNKNOWN, False, at(10))
+    assert judged((10, look(True))).result is FIXED
+    ill_between = judged((9, look(True, container="unhealthy")), (11, look(True)))
+    assert (ill_between.result, ill_between.again_at) == (UNKNOWN, at(19))
+
+
+def test_a_service_that_was_no_target_must_live_too() -> None:
+    both = look(True)
+    dead = both.model_copy(update={"pulses": (*both.pulses, pulse("down", "checkout"))})
+    judgement = judged((10, dead))
+    assert (judgement.result, judgement.final) == (NOT_FIXED, False)
+    assert "checkout is down" in judgement.why
+
+
+def test_an_alert_that_is_known_to_be_over_is_no_obstacle() -> None:
+    assert judged((10, look(True, other=False))).result is FIXED
 
 
 @pytest.mark.parametrize(
@@ -187,7 +237,8 @@ def test_what_was_seen_before_the_effect_does_not_count() -> None:
     [
         (False, "healthy", FIXED, True),
         (False, None, FIXED, True),
-        (False, "down", NOT_FIXED, False),
+        (False, "down", NOT_FIXED, True),
+        (False, "unhealthy", NOT_FIXED, False),
         (True, "healthy", NOT_FIXED, False),
         (None, "healthy", UNKNOWN, False),
     ],
@@ -225,7 +276,7 @@ def test_a_look_that_lacks_a_condition_is_unknown() -> None:
 _looks = st.builds(
     look, st.sampled_from([True, False, None]), st.sampled_from([True, False, None]),
     container=st.sampled_from(["healthy", "running", "starting", "unhealthy", "down", None]),
-    alert=st.sampled_from([True, False, None]),
+    alert=st.sampled_from([True, False, None]), other=st.sampled_from([True, False, None, "none"]),
 )  # fmt: skip
 
 
@@ -236,10 +287,12 @@ def test_fixed_always_has_all_conditions_met_and_no_contradiction(
     conditions = (ERRORS, Condition(promql="q", condition="< 1", for_s=for_s))
     history = [(at(10 * n), one) for n, one in enumerate(seen)]
     now = at(10 * len(seen))
-    judgement = judge(history, conditions, since=at(0), now=now, deadline=at(deadline))
+    standard = Standard(conditions=conditions, targets=("payments",), since=at(0), settle_s=10)
+    judgement = judge(history, standard, now=now, deadline=at(deadline))
     assert judgement.final or now < at(deadline)
     if judgement.result is FIXED:
         last = seen[-1]
         assert [reading.holds for reading in last.readings] == [True, True]
-        assert last.container not in ("down", "unhealthy", "starting")
+        assert [one.vital.value for one in last.pulses] in (["healthy"], ["running"])
         assert not last.alert_firing
+        assert all(other.firing is False for other in last.others)

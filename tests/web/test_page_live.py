@@ -147,17 +147,61 @@ async def test_hostile_text_is_text_and_no_link_leaves_http(site: Site, store):
     assert all(asked.startswith(url) for asked in watched.requests), watched.requests
 
 
-async def test_the_hand_over_is_shown_as_headings_lists_and_code(site: Site, store):
+async def test_an_escalated_incident_says_what_is_wrong_what_was_done_and_what_to_do(site: Site, store):
     lease = await escalated(store, now())
     url, watched = await site()
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await expect(page.locator("#wrong")).to_contain_text("The certificate of ledger has expired")
+    await expect(page.locator("#wrong")).to_contain_text("still firing")
+    await expect(page.locator("#done")).to_contain_text("Nothing was changed. Confidence 0.42 is below")
+    await expect(page.locator("#next")).to_contain_text("carry out the named runbook by hand")
+    assert lease.incident_id not in await page.locator("main").inner_text()
+    await _resolve(store, lease)
+    await page.reload()
+    await expect(page.locator("#wrong")).to_contain_text("cleared")
+
+
+@pytest.mark.parametrize("kind", [escalated, awaiting])
+async def test_on_a_phone_the_first_screen_holds_what_somebody_who_was_woken_needs(site: Site, store, kind: Any):
+    lease = await kind(store, now())
+    url, watched = await site(context={"viewport": {"width": 390, "height": 844}})
     await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
-    account = watched.page.locator(".handover")
-    await expect(account.locator("h3")).to_have_text("Escalated: low_confidence")
-    await expect(account.locator("h4")).to_have_text(["What to do next", "What was seen"])
-    await expect(account.locator("li strong")).to_have_text("E2")
-    await expect(account.locator("li code")).to_contain_text("certificate has expired")
-    assert "#" not in await account.inner_text()
-    assert "`" not in await account.inner_text()
+    wanted = ("#wrong", "#done", "#next") if kind is escalated else ("#wrong", "#decision")
+    for section in wanted:
+        box = await watched.page.locator(section).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 844, (section, box)
+    if kind is awaiting:
+        for name in ("Approve", "Reject"):
+            await expect(watched.page.get_by_role("button", name=name)).to_be_in_viewport()
+
+
+async def test_a_person_acknowledges_closes_and_judges_the_cause_on_the_page(site: Site, store):
+    lease = await escalated(store, now())
+    url, watched = await site()
+    page = watched.page
+    await page.goto(url)
+    await expect(page).to_have_title("1 need you · sreops")
+    await expect(page.locator("[data-live=needs] .row")).to_contain_text("ledger")
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await page.get_by_text("Acknowledge, close or give back").click()
+    await page.locator(".person").first.get_by_label("Who").fill("ada")
+    await page.get_by_label("Note").fill("looking at it")
+    await page.get_by_role("button", name="Acknowledge").click()
+    await expect(page.locator("#wrong")).to_contain_text("acknowledged by ada")
+    await page.goto(url)
+    await expect(page).to_have_title("sreops")
+    await expect(page.locator("[data-live=with-somebody] .row")).to_contain_text("with ada")
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await page.get_by_text("Was the cause right?").click()
+    await page.get_by_role("button", name="The cause was right").click()
+    await page.get_by_text("Close or give back").click()
+    await page.get_by_label("Note").fill("renewed")
+    await page.get_by_role("button", name="Close", exact=True).click()
+    await expect(page.locator("#done")).to_contain_text("A person closed it")
+    incident = await store.incident(lease.incident_id)
+    assert (incident.status, incident.resolution, incident.closed["by"]) == ("resolved", "closed", "ada")
 
 
 async def test_what_a_model_took_is_on_the_page_and_why_it_was_not_wholly_believed(site: Site, store):
@@ -233,13 +277,13 @@ async def test_the_overview_follows_incidents_as_they_open_and_end(site: Site, s
     page = watched.page
     await page.goto(url)
     await live(page)
-    await expect(page.locator("[data-live=open]")).to_contain_text("Nothing is wrong")
+    await expect(page.locator("[data-live=needs]")).to_contain_text("Nothing is wrong")
     lease = await open_incident(store, now(), "orders")
-    await expect(page.locator("[data-live=open] .row")).to_contain_text("orders")
+    await expect(page.locator("[data-live=work] .row")).to_contain_text("orders")
     fields = {"status": "resolved", "resolution": "recovered", "ended_at": now()}
     await store.write(lease, Changes(incident=fields, thoughts=[Thought(node="n", text="x")]), now=now())
     await expect(page.locator("[data-live=ended] .row")).to_contain_text("recovered")
-    assert await page.locator("[data-live=open] .row").count() == 0
+    assert await page.locator("[data-live=work] .row").count() == 0
 
 
 async def test_a_person_approves_while_thoughts_arrive_and_loses_no_typing(site: Site, store):
@@ -312,19 +356,23 @@ async def test_nothing_is_wrong_is_said_only_where_nothing_fires_and_nothing_wai
     await page.goto(url)
     await live(page)
     assert "Nothing is wrong" not in await page.locator("main").inner_text()
-    await expect(page.locator("[data-live=handed-over] .row")).to_contain_text("ledger")
+    await expect(page.locator("[data-live=needs] .row")).to_contain_text("ledger")
+    await store.acknowledge(lease.incident_id, by="ada", reason="looking", now=now())
+    await page.reload()
+    assert "Nothing is wrong" not in await page.locator("main").inner_text()
     await _resolve(store, lease)
     await page.reload()
-    await expect(page.locator("[data-live=open]")).to_contain_text("Nothing is wrong")
+    # what waits in the inbox is counted now and then only: the page asks again by itself
+    await expect(page.locator("[data-live=needs]")).to_contain_text("Nothing is wrong", timeout=30_000)
     await expect(page.locator("[data-live=ended] .row")).to_contain_text("ledger")
-    assert await page.locator("[data-live=handed-over] .row").count() == 0
+    assert await page.locator("[data-live=with-somebody] .row").count() == 0
 
 
 async def test_an_alert_that_nobody_looked_at_yet_is_not_nothing(site: Site, store):
     await store.take_in([from_topic(alert("web", received_at=now()))], now=now())
     url, watched = await site()
     await watched.page.goto(url)
-    await expect(watched.page.locator("[data-live=open]")).to_contain_text("1 alert waits")
+    await expect(watched.page.locator("[data-live=needs]")).to_contain_text("1 alert waits")
     assert "Nothing is wrong" not in await watched.page.locator("main").inner_text()
 
 

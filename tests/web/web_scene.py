@@ -21,6 +21,7 @@ from sreops.domain.records.record import Thought
 from sreops.domain.remediation.policy import PolicyLimits
 from sreops.domain.runbooks.file import load_runbooks
 from sreops.ports import Changes, Health, Lease, LogRecord, SpoolState
+from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.web.application import build_web
 from sreops.web.connections import Connections
@@ -83,6 +84,7 @@ def scene(
     missing: Mapping[str, Health] | None = None,
     log_name: str = "embedded",
     spool: Callable[[], SpoolState] | None = None,
+    identity: IdentityProvider | None = None,
     **settings: Any,
 ) -> Scene:
     """Build the application."""
@@ -103,6 +105,7 @@ def scene(
         missing=missing or {},
         version="0.1.0",
         spool=spool,
+        identity=identity,
         pause=pause,
     )
     return Scene(context, build_web(context), log, store, clock, dict(all_checks), paused)

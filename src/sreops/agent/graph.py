@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from sreops.agent import routes
@@ -65,5 +65,5 @@ def build_graph(
     graph.add_conditional_edges("await_approval", _at_once(routes.after_approval))
     graph.add_conditional_edges("execute_remediation", _at_once(routes.after_step))
     graph.add_conditional_edges("verify_success", _at_once(routes.after_look))
-    graph.add_edge("close_or_escalate", END)
+    graph.add_conditional_edges("close_or_escalate", _at_once(routes.after_close))
     return graph.compile(checkpointer=checkpointer)

@@ -48,3 +48,10 @@ def after_step(
 def after_look(state: State) -> Literal["verify_success", "close_or_escalate"]:
     """One poll per visit until the verdict is final."""
     return CLOSE if state.get("outcome") else "verify_success"
+
+
+def after_close(state: State) -> Literal["close_or_escalate", "enrich_context", "__end__"]:
+    """End; come back while a recovered target has not lived for long enough; begin anew where an alert fires again."""
+    if not state.get("outcome"):
+        return "enrich_context"
+    return CLOSE if state.get("wait_until") else "__end__"

@@ -36,9 +36,15 @@ class State(TypedDict, total=False):
     approval_why: list[str]
     step: int
     step_began: str | None  # when the running step was first visited
+    proof: list[str]  # what bore the cause out besides log text when the plan began to act
     baseline: dict[str, Any]  # the Look before the first effect
     answer_lost: str  # what became of the engine's answer to the running step, for the outcome's detail
-    acted_at: str | None  # when the last effect ended
+    acted_at: str | None  # when the last effect had ended
+    left_as: dict[str, Any]  # target: {"at", "pulse"}, as its effect left it
+    recovered_at: str | None  # set: would be closed as recovered, and its target has to live since then
+    by_resolve: bool  # that was for a resolve, and not for the alert's own state
+    disbelieved: bool  # a resolve was told of that the alert's own system contradicts
+    begun_anew: bool  # an alert fired again before the target had lived for long enough
     looks: list[dict[str, Any]]  # verification looks: {"at", "look"}
     verification: str
     wait_until: str | None  # set: the next visit begins with an interrupt until then

@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+from sreops.backoff import delay_s
 from sreops.domain.incidents.incident import Issue
-from sreops.errors import Refused, SreopsError, Unavailable
+from sreops.errors import IssueGone, Refused, SreopsError, Unavailable
 from sreops.ports import Clock, IncidentStore, Issues, TicketOp
 from sreops.telemetry import log
 
-_LONGEST_RETRY_S = 300.0
-_MENDABLE = frozenset({401, 403})
+_FIRST_RETRY_S, _LONGEST_RETRY_S = 2.0, 60.0
+_MENDABLE = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
+"""A token that was revoked or lost a right, a project that was moved: a person mends that, the record waits."""
 _REQUESTS_PER_OP = 3
 CLAIM_LOST = "ticket.claim_lost"
 
@@ -127,8 +129,10 @@ class TicketDesk:
         try:
             async with asyncio.timeout(self._timeout_s * _REQUESTS_PER_OP):
                 issue = await self._write(op)
+        except IssueGone as exc:
+            return await self._again(op, exc, now)
         except Refused as exc:
-            if exc.status in _MENDABLE:  # a token that expired or lost a right: a person mends that, the record waits
+            if exc.status in _MENDABLE:
                 retry_at = now + timedelta(seconds=_LONGEST_RETRY_S)
                 log.error("ticket.credentials_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
                 await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=retry_at, now=now)
@@ -148,9 +152,17 @@ class TicketDesk:
             return _Tried()
         return _Tried(done=1, more=await self._store.ticket_done(op.op_id, issue=issue, now=now))
 
+    async def _again(self, op: TicketOp, exc: IssueGone, now: datetime) -> _Tried:
+        """Make the issue anew, with all that was written to it; one that is deleted a second time stays away."""
+        if await self._store.issue_gone(op.incident_id, now=now):
+            log.warning("ticket.issue_deleted", incident_id=op.incident_id, error=str(exc))
+            return _Tried(more=True)
+        await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=None, now=now)
+        return _Tried(done=1, more=True)
+
     def _retry_at(self, op: TicketOp, exc: Exception, now: datetime) -> datetime:
         asked = exc.retry_after_s if isinstance(exc, Unavailable) else None
-        backoff = min(_LONGEST_RETRY_S, 2.0 * 2**op.attempts)
+        backoff = delay_s(op.attempts + 1, _FIRST_RETRY_S, _LONGEST_RETRY_S)
         return now + timedelta(seconds=max(backoff, min(asked or 0.0, _LONGEST_RETRY_S)))
 
     async def _write(self, op: TicketOp) -> Issue | None:

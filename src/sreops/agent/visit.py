@@ -37,6 +37,7 @@ class Visit:
     thoughts: list[Thought] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     tickets: list[TicketOp] = field(default_factory=list)
+    doubted_resolve_at: datetime | None = None  # a resolve of that time was looked into at this visit, and not believed
     written: bool = False  # so that ``incident`` is as fresh as a look of the next node's would be
     _pairs: Sequence[tuple[AlertEvent, str]] | None = None
 
@@ -91,16 +92,6 @@ class Visit:
         """Read the incident again: it may have been resolved or decided meanwhile."""
         self.incident = await self.tools.store.incident(self.incident.id)
         return self.incident
-
-    def ended_meanwhile(self) -> Outcome | None:
-        """Return the end that a resolve gives an incident on which nothing was done yet."""
-        if self.incident.all_resolved_at is None:
-            return None
-        if self.incident.resolve_proven:
-            return resolved(Resolution.recovered, "every alert of the incident was resolved before anything was done")
-        return escalated(
-            Reason.resolved_without_proof, "the alerts ended because their rule was edited, paused or deleted"
-        )
 
 
 def resolved(resolution: Resolution, why: str) -> Outcome:

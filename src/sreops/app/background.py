@@ -16,13 +16,16 @@ from sreops.app.assembly import Check
 from sreops.app.process import Running
 from sreops.domain.alerts.routing import ALERT_TOPICS, INFO
 from sreops.domain.incidents.correlation import Windows
+from sreops.ports import Issues
 from sreops.telemetry import log
 from sreops.worker.copies import Copies
 from sreops.worker.correlation import Correlating
 from sreops.worker.dispatch import Dispatch
 from sreops.worker.forwarding import Forwarding
+from sreops.worker.hearing import Hearing
 from sreops.worker.intake import Intake
 from sreops.worker.retention import Retention
+from sreops.worker.showing import Showing
 from sreops.worker.telling import People
 from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
 
@@ -91,6 +94,9 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         own(once_ready(partial(catch_up_tickets, parts.tools.tickets)), "tickets")
         own(once_ready(partial(analyse_again, parts.tools, wake)), "joins")
         own(once_ready(_people(app, database).run), "people")
+        if parts.issues is not None:
+            own(once_ready(_showing(app, database, parts.issues).run), "showing")
+            own(once_ready(_hearing(app, database, parts.issues, wake).run), "hearing")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")
         if "model" in parts.checks:
@@ -103,15 +109,47 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         await asyncio.gather(*app.background, return_exceptions=True)
 
 
-def _people(app: Running, database: ProcessDatabase) -> People:
+def _public_url(app: Running) -> str | None:
+    """Return where people reach the page, as far as that is known."""
     settings = app.settings
     here = f"http://{settings.host}:{settings.port}" if settings.host in ("127.0.0.1", "localhost") else None
+    return settings.public_url or here
+
+
+def _showing(app: Running, database: ProcessDatabase, issues: Issues) -> Showing:
+    return Showing(
+        store=app.parts.store,
+        issues=issues,
+        clock=app.parts.tools.clock,
+        timeout_s=app.settings.gitlab.timeout_s,
+        public_url=_public_url(app),
+        shared=database.shared,
+    )
+
+
+def _hearing(app: Running, database: ProcessDatabase, issues: Issues, wake: asyncio.Event) -> Hearing:
+    gitlab = app.settings.gitlab
+    return Hearing(
+        store=app.parts.store,
+        issues=issues,
+        clock=app.parts.tools.clock,
+        wake=wake,
+        approvers=gitlab.approvers,
+        oncall_user=gitlab.oncall_user,
+        every_s=gitlab.hear_every_s,
+        timeout_s=gitlab.timeout_s,
+        shared=database.shared,
+    )
+
+
+def _people(app: Running, database: ProcessDatabase) -> People:
+    settings = app.settings
     return People(
         store=app.parts.store,
         notifier=app.parts.notifier,
         clock=app.parts.tools.clock,
         settings=settings.notify,
-        public_url=settings.public_url or here,
+        public_url=_public_url(app),
         shared=database.shared,
     )
 

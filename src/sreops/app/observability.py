@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sreops.adapters.observability.grafana import FirstKnown, Grafana, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.observability.alert_states import BySource, GrafanaAlertStates, PrometheusAlertStates
+from sreops.adapters.observability.grafana import Grafana
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.adapters.observability.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
@@ -31,15 +32,14 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
         assembly.built("grafana", grafana.health, grafana.aclose)
     logs = _logs(settings, grafana, assembly)
     metrics = _metrics(settings, grafana, assembly)
-    states: list[AlertStates] = []
-    if metrics is not None:
-        states.append(PrometheusAlertStates(metrics))
-    if grafana is not None:
-        states.append(GrafanaAlertStates(grafana))
+    states: dict[str, list[AlertStates]] = {
+        "alertmanager": [PrometheusAlertStates(metrics)] if metrics is not None else [],
+        "grafana": [GrafanaAlertStates(grafana)] if grafana is not None else [],
+    }
     return Observability(
         logs=logs,
         metrics=metrics,
-        alert_states=FirstKnown(states) if states else None,
+        alert_states=BySource(states) if any(states.values()) else None,
         changes=grafana,
     )
 

@@ -37,6 +37,7 @@ class Parts:
     missing: Mapping[str, Health]
     closers: Sequence[Closer] = ()
     notifier: Notifier | None = None
+    issues: Issues | None = None
     identity: IdentityProvider | None = None
 
 
@@ -87,7 +88,9 @@ def build_parts(
         extra=extra,
     )
     identity = _identity(settings, assembly)
-    return Parts(event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, identity)
+    return Parts(
+        event_log, store, tools, assembly.checks, assembly.missing, assembly.closers, notifier, issues, identity
+    )
 
 
 def build_notifier(settings: Settings) -> Notifier | None:

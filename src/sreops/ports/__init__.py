@@ -8,7 +8,7 @@ from sreops.ports.analyst import Analyst, AnalystAnswer, Answer
 from sreops.ports.containers import Containers, Prober
 from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
 from sreops.ports.health import Clock, Health
-from sreops.ports.issues import Issues
+from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues, Role
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.notifier import Channel, Notifier, Sending, SendState
@@ -35,6 +35,7 @@ __all__ = [
     "Approval",
     "Backlog",
     "ChangeNotes",
+    "ChangedIssue",
     "Changes",
     "Channel",
     "Clock",
@@ -46,6 +47,8 @@ __all__ = [
     "Health",
     "IncidentStore",
     "Inquiry",
+    "IssueComment",
+    "IssuePicture",
     "Issues",
     "Lease",
     "LogRecord",
@@ -56,6 +59,7 @@ __all__ = [
     "Overdue",
     "Prober",
     "Recorded",
+    "Role",
     "SendState",
     "Sending",
     "Spool",

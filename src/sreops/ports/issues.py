@@ -1,10 +1,51 @@
 """Where incidents are kept for people."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from sreops.domain.incidents.incident import Issue
+from sreops.domain.records.timeline import TimelineEntry
 from sreops.ports.health import Health
+
+
+@dataclass(frozen=True)
+class IssuePicture:
+    """What an issue is to show; ``summary`` is Markdown, ``related`` are issues of earlier incidents."""
+
+    summary: str
+    timeline: Sequence[TimelineEntry] = ()
+    related: Sequence[int] = ()
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True)
+class ChangedIssue:
+    """An issue of ours as it stands; ``closed_by`` and ``assignees`` are accounts other than our own."""
+
+    issue: Issue
+    incident_id: str
+    is_open: bool
+    closed_by: str | None
+    closed_at: datetime | None
+    assignees: Sequence[str]
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class IssueComment:
+    """A comment of a person; ``edited``: it is not what was first written."""
+
+    comment_id: int
+    body: str
+    author: str
+    author_id: int
+    created_at: datetime
+    edited: bool
+
+
+Role = Literal["developer", "maintainer", "owner"]
 
 
 class Issues(Protocol):
@@ -28,6 +69,22 @@ class Issues(Protocol):
         timeout_s: float,
     ) -> Issue:
         """Create an incident, after looking for the marker: two tries make one issue."""
+        ...
+
+    async def show(self, issue: Issue, picture: IssuePicture, *, timeout_s: float) -> None:
+        """Bring the issue up to the picture; what is there already stays, and people's own text is not touched."""
+        ...
+
+    async def changed_since(self, since: datetime, *, timeout_s: float) -> Sequence[ChangedIssue]:
+        """Return our issues that anybody changed since then, the oldest change first."""
+        ...
+
+    async def comments(self, issue: Issue, *, since: datetime, timeout_s: float) -> Sequence[IssueComment]:
+        """Return the comments that people wrote since then, oldest first; none of ours, of bots or of GitLab."""
+        ...
+
+    async def has_role(self, user_id: int, role: Role, *, timeout_s: float) -> bool:
+        """Whether the account is an active member of the project, no bot, and of at least this role."""
         ...
 
     async def note(self, issue: Issue, marker: str, body: str, *, timeout_s: float) -> None:

@@ -105,6 +105,8 @@ class World:
             raise
         self._client = httpx.AsyncClient(timeout=30, follow_redirects=False, headers={"User-Agent": "Grafana"})
         self._tasks.append(asyncio.create_task(self.shop.run(), name="sandbox shop"))
+        if self.grafana is not None:
+            self._tasks.append(asyncio.create_task(self._clear_what_is_over(), name="sandbox grafana"))
         return self
 
     async def stop(self) -> None:
@@ -188,6 +190,19 @@ class World:
                 self.grafana.resolve(known)
         return await self._send(group, url, headers)
 
+    async def _clear_what_is_over(self) -> None:
+        """Let Grafana's alertmanager forget what its rule, once its condition held for the service, has no alert of."""
+        burning: set[str] = set()
+        while True:
+            active = {_place(alert.labels) for alert in self.prometheus.alerts()}
+            for fingerprint, known in list(self._known_to_grafana.items()):
+                if _place(known.labels) in active:
+                    burning.add(fingerprint)
+                elif fingerprint in burning and self.grafana is not None:
+                    burning.discard(fingerprint)
+                    self.grafana.resolve(self._known_to_grafana.pop(fingerprint))
+            await self.clock.sleep(1.0)
+
     async def _send(self, group: list[FiredAlert], url: str, headers: Mapping[str, str] | None) -> httpx.Response:
         if self._client is None:
             raise RuntimeError("the world has not been started: use `async with World()`")
@@ -230,3 +245,7 @@ class World:
         for key in [key for key in told if key not in firing]:
             if (await self.resolve(told[key], url, headers)).is_success:
                 del told[key]
+
+
+def _place(labels: Mapping[str, str]) -> tuple[str, str]:
+    return labels["alertname"], labels.get("service") or labels.get("name", "")

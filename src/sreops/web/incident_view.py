@@ -10,9 +10,9 @@ from sreops.domain.alerts.subject import in_words as subject_in_words
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.record import Record, RecordKind
-from sreops.domain.runbooks.runbook import StepAction
+from sreops.domain.records.story import Story, tell
+from sreops.domain.runbooks.runbook import Runbook, StepAction
 from sreops.ports import Approval
-from sreops.web.account import Block, blocks
 from sreops.web.model_usage import Usage, usage_of
 from sreops.web.words import finite, list_in, mapping_in, safe_link, sparkline, text_in, words
 
@@ -128,13 +128,23 @@ class IncidentView:
     measured: Sequence[Measured]
     container: str
     why_ended: str
-    handover: Sequence[Block]
+    story: Story
+    links: Sequence[tuple[str, str]]
     usage: Usage | None
     missing: Sequence[tuple[str, str]]
     approval: Approval | None
     decidable: bool
     last_seq: int = 0
     cited: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def evidence_parts(self) -> list[tuple[str, Sequence[Piece]]]:
+        """The evidence in the order in which it is read: what the cause rests on, then the rest, folded."""
+        cited = [piece for piece in self.evidence if piece.cited]
+        rest = [piece for piece in self.evidence if not piece.cited]
+        if not cited or not rest:
+            return [("", self.evidence)]
+        return [("", cited), (f"{len(rest)} more, on which the cause does not rest", rest)]
 
     @property
     def disrupts(self) -> str:
@@ -149,8 +159,9 @@ def view_incident(
     records: Sequence[Record],
     approval: Approval | None,
     now: datetime,
+    runbooks: Sequence[Runbook] = (),
 ) -> IncidentView:
-    """Build the view; ``records`` are ascending."""
+    """Build the view; ``records`` are ascending; ``runbooks`` are those that are in force."""
     decision = incident.decision or {}
     analysis, plan = mapping_in(decision, "analysis"), mapping_in(decision, "plan")
     policy = mapping_in(decision, "policy")
@@ -184,7 +195,8 @@ def view_incident(
         measured=[_measured(one) for one in list_in(looked, "readings") if isinstance(one, Mapping)],
         container=text_in(looked, "container"),
         why_ended=text_in(decision, "why") if incident.status.ended else "",
-        handover=blocks(text_in(decision, "handover")) if incident.status.ended else (),
+        story=tell(incident, [event for event, _ in events], evidence, cited, _runbook(incident, decision, runbooks)),
+        links=_links([event for event, _ in events]),
         usage=usage_of(mapping_in(decision, "model_usage"), mapping_in(decision, "confidence")),
         missing=sorted((str(name), str(cure)) for name, cure in mapping_in(decision, "missing").items()),
         approval=approval,
@@ -192,6 +204,27 @@ def view_incident(
         last_seq=records[-1].seq if records else 0,
         cited=cited,
     )
+
+
+def _runbook(incident: Incident, decision: Mapping[str, Any], runbooks: Sequence[Runbook]) -> Runbook | None:
+    """Return the runbook that a person is to follow: the chosen one, else the one that would have matched."""
+    name = incident.runbook_id or text_in(decision, "would_have")
+    return next((runbook for runbook in runbooks if runbook.id == name), None)
+
+
+def _links(events: Sequence[AlertEvent]) -> list[tuple[str, str]]:
+    """Return where to look on, of the newest alert that names it."""
+    found: dict[str, str] = {}
+    for event in reversed(events):
+        for label, url in (
+            ("Dashboard", event.dashboard_url),
+            ("Panel", event.panel_url),
+            ("Silence", event.silence_url),
+            ("Alert rule", event.generator_url),
+        ):
+            if label not in found and (link := safe_link(url)):
+                found[label] = link
+    return list(found.items())
 
 
 def _decidable(incident: Incident, approval: Approval | None, now: datetime) -> bool:

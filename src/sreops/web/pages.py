@@ -1,6 +1,7 @@
 """The pages: rendered on the server, brought up to date by fragments that the same templates make."""
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from starlette.routing import Route
 
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.evidence.probe import lacking, probed
+from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.needs import Need
 from sreops.domain.records.person import Person, ProvenBy, Role
 from sreops.errors import DecisionConflict
 from sreops.web.access import ASKED_BY, Access
@@ -19,6 +22,7 @@ from sreops.web.context import WebContext
 from sreops.web.health import Checks
 from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
 from sreops.web.origin import name_of_url
+from sreops.web.people import take_said
 from sreops.web.rendering import Assets, Templates
 
 SHOWN_OPEN: Final = 100
@@ -50,6 +54,7 @@ class Pages:
             Route("/incidents/{incident_id}/fragment", guard(self.incident_fragment), methods=["GET"]),
             Route("/incidents/{incident_id}/probe", guard(self.probe), methods=["GET"]),
             Route("/incidents/{incident_id}/decision", guard(self.decide), methods=["POST"]),
+            Route("/incidents/{incident_id}/said", guard(self.said, Role.operator), methods=["POST"]),
             Route("/automation", guard(self.switch), methods=["POST"]),
             Route("/static/{name}", self._assets.answer, methods=["GET"]),
         ]
@@ -96,19 +101,26 @@ class Pages:
 
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
-        (still_open, more), (latest, _), handed_over, (recorded, more_recorded) = await asyncio.gather(
+        now = self._context.clock.now()
+        (needing, more_needing), (working, more), firing, (latest, _), (recorded, more_recorded) = await asyncio.gather(
+            self._store.incidents(needs=tuple(Need), now=now, limit=SHOWN_OPEN),
             self._store.incidents(status="open", limit=SHOWN_OPEN),
+            self._store.still_firing(limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
-            self._store.still_firing(limit=SHOWN_OPEN + 1),
             self._store.recorded(limit=SHOWN_RECORDED),
         )
-        firing = {incident.id for incident in handed_over}
-        over = [incident for incident in latest if incident.status.ended and incident.id not in firing]
+        counts = await self._store.needs_counts(now=now)
+        asked_for = {incident.id for incident in needing}
+        with_somebody = [one for one in firing if one.id not in asked_for and one.absorbed_by is None]
+        shown = asked_for | {one.id for one in with_somebody}
+        over = [one for one in latest if one.status.ended and one.id not in shown]
         return {
-            "still_open": sorted(still_open, key=lambda one: one.storm_name is None),  # storms on top
-            "more_open": more is not None,
-            "handed_over": handed_over[:SHOWN_OPEN],
-            "more_handed_over": len(handed_over) > SHOWN_OPEN,
+            "needing": _storms_first(needing),
+            "needs_count": sum(counts.values()),
+            "more_needing": more_needing is not None,
+            "working": _storms_first([one for one in working if one.id not in asked_for]),
+            "more_working": more is not None,
+            "with_somebody": with_somebody,
             "ended": over[:SHOWN_ENDED],
             "recorded": recorded,
             "more_recorded": more_recorded is not None,
@@ -127,7 +139,8 @@ class Pages:
             store.evidence(incident.id),
             store.approval(incident.id, incident.episode),
         )
-        return view_incident(incident, events, evidence, records, approval, self._context.clock.now())
+        now, runbooks = self._context.clock.now(), self._context.runbooks
+        return view_incident(incident, events, evidence, records, approval, now, runbooks)
 
     # what is decided
 
@@ -150,6 +163,18 @@ class Pages:
             status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
             view = await self._view(request)
             return await self._show("incident.html", status, view=view, problem=problem, form=form)
+        return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
+
+    async def said(self, request: Request) -> Response:
+        """Take what a person says of an incident that is with people, and go back to it."""
+        incident_id = request.path_params["incident_id"]
+        form = await read_form(request)
+        try:
+            await take_said(self._context, incident_id, form)
+        except (Refusal, DecisionConflict) as exc:
+            problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
+            status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
+            return await self._show("incident.html", status, view=await self._view(request), problem=problem)
         return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
 
     async def switch(self, request: Request) -> Response:
@@ -217,3 +242,7 @@ def _shown(person: Person | None) -> dict[str, Any]:
         "proven_by": person.proven_by.value,
         "may_act": person.role.may(Role.operator),
     }
+
+
+def _storms_first(incidents: Sequence[Incident]) -> list[Incident]:
+    return sorted(incidents, key=lambda one: one.storm_name is None)

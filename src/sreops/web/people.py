@@ -12,7 +12,7 @@ from sreops.domain.incidents.closing import ClosedAs
 from sreops.domain.incidents.incident import Incident
 from sreops.telemetry import log
 from sreops.web.access import Access
-from sreops.web.answers import Refusal, answer, read_json
+from sreops.web.answers import Refusal, answer, read_json, validated
 from sreops.web.context import WebContext
 
 SAID: Final = "api.person_said"
@@ -50,6 +50,32 @@ class QuestionBody(BaseModel):
 
     by: Who
     question: Why
+
+
+async def take_said(context: WebContext, incident_id: str, form: Mapping[str, str]) -> None:
+    """Take the page's form: ``said`` is a button's value; raises Refusal, NotFound, DecisionConflict."""
+    store, now, said = context.store, context.clock.now(), form.get("said")
+    cure = "fill in who you are and why"
+    if said in ("right", "wrong"):
+        told = validated(FeedbackBody, {**form, "right": said == "right"}, cure)
+        await store.feed_back(
+            incident_id, by=told.by, right=told.right, cause=told.cause, component=told.component, now=now
+        )
+    elif said == "close":
+        closing = validated(ClosingBody, form, cure)
+        await store.close_incident(
+            incident_id, by=closing.by, reason=closing.reason, was=closing.was, cause=closing.cause, now=now
+        )
+    elif said == "acknowledge":
+        body = validated(SaidBody, form, cure)
+        await store.acknowledge(incident_id, by=body.by, reason=body.reason, now=now)
+    elif said == "rerun":
+        body = validated(SaidBody, form, cure)
+        await store.rerun(incident_id, by=body.by, reason=body.reason, now=now)
+    else:
+        raise Refusal(422, "said: none of the page's buttons", "use the buttons of the page")
+    log.info(SAID, incident_id=incident_id, what=said, by=form.get("by", ""))
+    context.wake.set()
 
 
 def people_routes(context: WebContext, access: Access) -> list[Route]:

@@ -1,6 +1,7 @@
 """``GET /events``: thoughts and actions as Server-Sent Events, with ids that resume exactly."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -27,6 +28,8 @@ PING_S: Final = 15
 SEND_TIMEOUT_S: Final = 10.0
 """A reader that takes nothing for so long is dropped; it resumes by its last id."""
 MAX_STREAMS: Final = 200
+LET_IN_FOR: Final = timedelta(seconds=5)
+"""How long after it was last looked at a reader is told more without being asked again who he is."""
 
 _PAGE = 200
 _MAX_SEQ = 2**63 - 1
@@ -34,7 +37,7 @@ _MAX_SEQ = 2**63 - 1
 
 def stream_routes(context: WebContext, access: Access) -> list[Route]:
     """Return the route of the event stream, behind the token where one is set."""
-    stream = _Stream(context)
+    stream = _Stream(context, access)
     return [Route("/events", access.guard(stream.events), methods=["GET"])]
 
 
@@ -50,7 +53,9 @@ def read_event_id(request: Request) -> int | None:
 
 
 class _Stream:
-    def __init__(self, context: WebContext) -> None:
+    def __init__(self, context: WebContext, access: Access) -> None:
+        self._access = access
+        self._clock = context.clock
         self._store = context.store
         self._stopping = context.stopping
         self._feed = Feed(context.store, context.stopping)
@@ -71,16 +76,24 @@ class _Stream:
         # An id from the future is of another database (restored, replaced): nothing of it can be resumed.
         after = last if after is None else min(after, last)
         incident_id = request.query_params.get("incident_id") or None
-        return _Response(self._tell(after, incident_id, kind), ping=PING_S, send_timeout=SEND_TIMEOUT_S)
+        told = self._tell(request, after, incident_id, kind)
+        return _Response(told, ping=PING_S, send_timeout=SEND_TIMEOUT_S)
 
-    async def _tell(self, after: int, incident_id: str | None, kind: str | None) -> AsyncIterator[ServerSentEvent]:
+    async def _tell(
+        self, request: Request, after: int, incident_id: str | None, kind: str | None
+    ) -> AsyncIterator[ServerSentEvent]:
         """Subscribe first and read what was missed second, so that nothing falls in between; then drop doubles."""
         self._open += 1
         STREAM_CLIENTS.inc()
+        let_in_at = self._clock.now()
         try:
             async with self._feed.subscribe(incident_id, kind) as subscriber:
                 yield ServerSentEvent(comment="sreops", retry=RETRY_MS)
                 async for record in self._records(after, incident_id, kind, subscriber):
+                    if self._clock.now() - let_in_at >= LET_IN_FOR:  # a session may have ended meanwhile
+                        if not await self._access.allows(request):
+                            return
+                        let_in_at = self._clock.now()
                     yield ServerSentEvent(json_text(record.public()), event=record.kind.value, id=str(record.seq))
                 if subscriber.overrun:
                     log.info(READER_DROPPED, why="its queue was full")

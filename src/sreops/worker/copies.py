@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
+from sreops.backoff import Backoff
 from sreops.domain.alerts.routing import ACTIONS, THOUGHTS, route
 from sreops.domain.alerts.webhook import event_json
 from sreops.domain.records.record import Record, RecordKind
@@ -13,7 +14,6 @@ from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, IncidentStore, LogRecord
 from sreops.telemetry import log
 from sreops.worker import dead_letter
-from sreops.worker.backoff import Backoff
 
 EVENT_MISSING: Final = "copies.dead_event_missing"
 TURN = "copies"

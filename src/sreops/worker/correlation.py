@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sreops.backoff import Backoff, delay_s
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import route
 from sreops.domain.alerts.webhook import event_json
@@ -18,7 +19,6 @@ from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, UnreadableEvent
 from sreops.telemetry import CORRELATED, INTAKE, log
 from sreops.worker import dead_letter
-from sreops.worker.backoff import Backoff
 
 IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another process may have put something there
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
@@ -242,8 +242,8 @@ class Correlating:
     def _note_failure(self, event: AlertEvent, error: str) -> int:
         before = self._failures.get(event.event_id)
         count = before.count + 1 if before else 1
-        delay_s = min(self._retry_s * 2 ** min(count - 1, 16), LAST_RETRY_OF_ONE_S)
-        self._failures[event.event_id] = _Failure(count, time.monotonic() + delay_s, error)
+        wait_s = delay_s(count, self._retry_s, LAST_RETRY_OF_ONE_S)
+        self._failures[event.event_id] = _Failure(count, time.monotonic() + wait_s, error)
         log.warning("intake.correlation_failed", event_id=event.event_id, attempts=count, error=error)
         return count
 

@@ -13,6 +13,7 @@ from sreops.agent.context import Tools
 from sreops.agent.end import end_incident
 from sreops.agent.runner import Drained, Ended, Runner, Step, Waits
 from sreops.agent.visit import escalated
+from sreops.backoff import Backoff, delay_s
 from sreops.domain.incidents.correlation import Disposition
 from sreops.domain.incidents.incident import Incident, Reason
 from sreops.domain.records.record import Action
@@ -20,7 +21,6 @@ from sreops.errors import LeaseLost, SreopsError
 from sreops.ports import Lease
 from sreops.telemetry import log
 from sreops.worker import dead_letter
-from sreops.worker.backoff import Backoff
 from sreops.worker.lost_runs import LostRuns
 
 _LONGEST_RETRY_S = 60.0
@@ -256,8 +256,8 @@ class Dispatch:
                 letter = dead_letter.action_data("", error=error, frame=frame)
                 await self._give_up(lease, reason, why, letter)
                 return
-            delay = min(_LONGEST_RETRY_S, self._settings.retry_s * 2**lease.attempts)
-            wake_at = self._tools.clock.now() + timedelta(seconds=delay)
+            wait_s = delay_s(lease.attempts + 1, self._settings.retry_s, _LONGEST_RETRY_S)
+            wake_at = self._tools.clock.now() + timedelta(seconds=wait_s)
             await self._tools.store.retry(lease, wake_at=wake_at, error=error)
         except SreopsError as again:  # the store itself is away: the lease lapses and the incident is taken over
             log.error("dispatch.failure_unrecorded", error=str(again))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from sreops.backoff import Backoff
 from sreops.domain.alerts.routing import DEAD_LETTER
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import Clock, EventLog, Spool, StoredRecord
 from sreops.telemetry import BACKLOG, BACKLOG_AGE, log
-from sreops.worker.backoff import Backoff
 
 BATCH_RECORDS: Final = 2000
 BATCH_BYTES: Final = 4 * 1024 * 1024

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
+from sreops.backoff import Backoff
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity
 from sreops.domain.alerts.routing import WORK_ON, NotWorkedOn, not_worked_on
 from sreops.domain.alerts.webhook import read_event
@@ -15,7 +16,6 @@ from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import ALERTS_RECORDED, INTAKE, log
 from sreops.worker import dead_letter
-from sreops.worker.backoff import Backoff
 from sreops.worker.correlation import Correlating
 from sreops.worker.inbox_room import InboxRoom
 

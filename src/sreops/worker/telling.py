@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from sreops.backoff import Backoff, delay_s
 from sreops.domain.incidents.incident import IncidentStatus
 from sreops.domain.incidents.needs import need_of
 from sreops.domain.records.batches import Batch, next_batches
@@ -16,7 +17,6 @@ from sreops.errors import NotFound, SreopsError, StoreUnavailable
 from sreops.ports import Channel, Clock, Delivery, Health, IncidentStore, Notifier, Sending, SendState, Telling
 from sreops.settings import NotifySettings
 from sreops.telemetry import DELIVERIES, DELIVERIES_WAIT, DELIVERY_SECONDS, NOTICES, log
-from sreops.worker.backoff import Backoff
 
 EVERY_S: Final = 0.5
 SAME_BREATH_S: Final = 2.0
@@ -299,7 +299,7 @@ class People:
         if channel is None:
             return LONGEST_PAUSE_S
         count = self._failures[channel.name] = self._failures.get(channel.name, 0) + 1
-        pause_s = float(min(LONGEST_PAUSE_S, 2.0 ** min(count, 10)))
+        pause_s = delay_s(count, 2.0, LONGEST_PAUSE_S)
         self._paused_until[channel.name] = asyncio.get_running_loop().time() + pause_s
         return pause_s
 

@@ -11,6 +11,7 @@ from typing import Any
 from sreops.adapters.claude.api import Answered, Api, Lost
 from sreops.adapters.claude.breaker import LONGEST_OPEN_S, Breaker
 from sreops.adapters.claude.reply import Reply, Unusable, read_reply
+from sreops.backoff import delay_s
 from sreops.domain.model.budget import ANSWERED, ModelCall, ModelLimits
 from sreops.domain.model.cost import MICRO_USD, TokenCount, cost_micro_usd, price_of, worst_case
 from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, SreopsError
@@ -81,7 +82,7 @@ class Calls:
 
     def _wait_s(self, exc: AnalystUnavailable, tries: int) -> float:
         """Return the server's own wait (one that is too long is not waited for at all), else an exponential one."""
-        wait_s = _FIRST_WAIT_S * 2 ** (tries - 1) if exc.retry_after_s is None else exc.retry_after_s
+        wait_s = delay_s(tries, _FIRST_WAIT_S, math.inf) if exc.retry_after_s is None else exc.retry_after_s
         if wait_s > self._settings.max_retry_wait_s:
             return math.inf
         return wait_s * random.uniform(1.0, 1.25)  # noqa: S311  # spreads retries, guards nothing

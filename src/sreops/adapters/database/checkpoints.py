@@ -7,7 +7,6 @@ The checkpoints that several graphs write at the same time share one commit: a g
 as with LangGraph's saver, but the disk is asked once for all of them, and so is the driver's thread.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -30,6 +29,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from sreops.adapters.sql.failures import unavailable
+from sreops.adapters.sql.group_commit import GroupCommit
 
 _ANY_CHECKPOINT = "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? LIMIT 1"
 _CHECKPOINT = (
@@ -43,6 +43,7 @@ _WRITES = (
 )
 _WRITES_AGAIN, _WRITES_ONCE = _WRITES.format("REPLACE"), _WRITES.format("IGNORE")
 _Rows = Sequence[tuple[Any, ...]]
+_MOST_AT_ONCE = 1_000  # more graphs than ever run at once
 
 
 @contextlib.asynccontextmanager
@@ -74,8 +75,9 @@ class _Saver(AsyncSqliteSaver):
     def __init__(self, connection: aiosqlite.Connection, place: str) -> None:
         super().__init__(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         self._place = place
-        self._queued: list[tuple[str, _Rows, asyncio.Future[None]]] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._commits = GroupCommit[tuple[str, _Rows], None](
+            self._write_together, name="checkpoint-writer", most=_MOST_AT_ONCE
+        )
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -112,7 +114,7 @@ class _Saver(AsyncSqliteSaver):
         where = config["configurable"]
         told = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False).encode("utf-8", "ignore")
         key = (str(where["thread_id"]), where["checkpoint_ns"], checkpoint["id"], where.get("checkpoint_id"))
-        await self._commit(_CHECKPOINT, [(*key, *self.serde.dumps_typed(checkpoint), told)])
+        await self._commits.put((_CHECKPOINT, [(*key, *self.serde.dumps_typed(checkpoint), told)]))
         return {
             "configurable": {
                 "thread_id": where["thread_id"],
@@ -132,36 +134,9 @@ class _Saver(AsyncSqliteSaver):
             for index, (channel, value) in enumerate(writes)
         ]
         again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        await self._commit(_WRITES_AGAIN if again else _WRITES_ONCE, rows)
+        await self._commits.put((_WRITES_AGAIN if again else _WRITES_ONCE, rows))
 
-    async def _commit(self, statement: str, rows: _Rows) -> None:
-        """Return when the rows are durable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queued.append((statement, rows, done))
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.create_task(self._commit_queued(), name="checkpoint-writer")
-        await done
-
-    async def _commit_queued(self) -> None:
-        while self._queued:
-            group = [one for one in self._queued if not one[2].done()]  # but those whose graph was cancelled meanwhile
-            self._queued.clear()
-            failure: BaseException | None = None
-            try:
-                await self._write_together([(statement, rows) for statement, rows, _ in group])
-            except Exception as exc:  # noqa: BLE001  # it serves all graphs: each is told what befell its rows
-                failure = exc
-            except BaseException:
-                for _, _, done in [*group, *self._queued]:
-                    done.cancel()
-                raise
-            for _, _, done in group:
-                if not done.done() and failure is None:
-                    done.set_result(None)
-                elif not done.done() and failure is not None:
-                    done.set_exception(failure)
-
-    async def _write_together(self, group: Sequence[tuple[str, _Rows]]) -> None:
+    async def _write_together(self, group: Sequence[tuple[str, _Rows]]) -> Sequence[None]:
         """Write all in one transaction; each key belongs to one statement, so that their order says nothing."""
         by_statement: dict[str, list[tuple[Any, ...]]] = {}
         for statement, rows in group:
@@ -177,11 +152,11 @@ class _Saver(AsyncSqliteSaver):
                 with contextlib.suppress(aiosqlite.Error):
                     await self.conn.rollback()
                 raise
+        return [None] * len(group)
 
     async def committed(self) -> None:
         """Return when what was given to write has been written, or has failed."""
-        if self._committing is not None:
-            await asyncio.wait({self._committing})
+        await self._commits.idle()
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread; raises StoreUnavailable."""

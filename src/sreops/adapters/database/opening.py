@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from sreops.adapters.database.checkpoints import open_checkpointer
 from sreops.adapters.sql.postgres import NEEDS_EXTRA, is_postgres
 from sreops.adapters.store import SqlIncidentStore
+from sreops.backoff import Backoff
 from sreops.errors import SettingsInvalid, StoreUnavailable
 from sreops.ports import Health
 from sreops.settings import Settings
@@ -22,7 +23,7 @@ from sreops.telemetry import log
 
 AWAY: Final = "store.open_failed"
 OPENED: Final = "store.opened"
-_RETRY_S: Final = (0.5, 1.0, 2.0, 4.0)
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.5, 4.0
 
 
 async def _nothing_to_tend() -> None:
@@ -102,13 +103,12 @@ async def open_database(settings: Settings, store: SqlIncidentStore) -> AsyncIte
 
 
 async def _until_it_works(work: Callable[[], Awaitable[None]]) -> None:
-    tries = 0
+    backoff = Backoff(_FIRST_RETRY_S, _LAST_RETRY_S)
     while True:
         try:
             await work()
         except StoreUnavailable as exc:
             log.warning(AWAY, error=str(exc))
-            await asyncio.sleep(_RETRY_S[min(tries, len(_RETRY_S) - 1)])
-            tries += 1
+            await backoff.wait()
         else:
             return

@@ -18,6 +18,7 @@ SWARM_SERVICE_LABEL = "com.docker.swarm.service.name"
 COMPOSE_CONFIG_LABEL = "com.docker.compose.config-hash"
 _NS = 1_000_000_000
 _HEALTHS = frozenset({"healthy", "unhealthy", "starting"})
+_FAILED = frozenset({"failed", "rejected", "orphaned"})
 _HEALTH_LOG_ENTRIES = 5
 _TEXT_CHARS = 500
 
@@ -93,8 +94,11 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any], engine: str = 
     service_id, name = shown.get("ID"), spec.get("Name")
     if not (isinstance(service_id, str) and isinstance(name, str)):
         return None
-    own = [task for task in tasks if isinstance(task, dict) and task.get("ServiceID") == service_id]
+    mine = [task for task in tasks if isinstance(task, dict) and task.get("ServiceID") == service_id]
+    own = [task for task in mine if task.get("DesiredState") == "running"]
     running = sum(_part(task, "Status").get("State") == "running" for task in own)
+    ended = [_part(task, "Status") for task in mine if _part(task, "Status").get("State") in _FAILED]
+    failed_at = [at for status in ended if (at := moment(status.get("Timestamp"))) is not None]
     replicas = replicas_of(spec)
     grace_ns = _whole(_part(_part(spec, "TaskTemplate"), "ContainerSpec").get("StopGracePeriod"))
     return ServiceState(
@@ -105,6 +109,7 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any], engine: str = 
         # a task's container carries those of its ContainerSpec
         labels=labels_of(_part(_part(spec, "TaskTemplate"), "ContainerSpec").get("Labels"))
         | labels_of(spec.get("Labels")),
+        failed_at=tuple(sorted(failed_at)),
         stop_timeout_s=grace_ns / _NS if grace_ns is not None else None,
         force_update=_whole(_part(spec, "TaskTemplate").get("ForceUpdate")) or 0,
         parallelism=_whole(_part(spec, "UpdateConfig").get("Parallelism")) if "UpdateConfig" in spec else 1,

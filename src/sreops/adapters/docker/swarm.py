@@ -38,7 +38,7 @@ class SwarmServices:
         exact = [one for one in services if _spec(one).get("Name") == name]  # the filter takes prefixes
         if not exact:
             return None
-        filters = {"service": [str(exact[0].get("ID"))], "desired-state": ["running"]}
+        filters = {"service": [str(exact[0].get("ID"))]}  # those that have ended too: they tell of failures
         tasks = await self._engine.list("tasks", filters, timeout_s=deadline - time.monotonic())
         state = service_state(exact[0], tasks, self._name)
         if state is None:

@@ -25,7 +25,8 @@ from sreops.adapters.event_log.embedded_table import (
     write_probe,
 )
 from sreops.adapters.event_log.oversize import refuse_oversize
-from sreops.errors import EventLogUnavailable
+from sreops.adapters.sql.group_commit import GroupCommit
+from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import Health, LogRecord, StoredRecord
 from sreops.telemetry import log
 
@@ -41,25 +42,6 @@ _STILL_GOOD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQL
 # after any other error the connection is opened anew: the file may have been damaged, replaced or removed
 
 
-class _Append:
-    """Records of one caller that wait for the next transaction."""
-
-    def __init__(self, records: Sequence[LogRecord]) -> None:
-        self.records = records
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.done.add_done_callback(_retrieve)  # the caller may be gone when it fails
-
-    def expire(self, path: Path, timeout_s: float) -> None:
-        """Give up waiting; what the writer has taken may still be written."""
-        if not self.done.done():
-            self.done.set_exception(
-                EventLogUnavailable(
-                    f"appending {len(self.records)} records to {path} took more than {timeout_s:g} s; "
-                    "is the disk stuck, or the file locked by another process?"
-                )
-            )
-
-
 class EmbeddedEventLog:
     """Topics of one partition each, in ``path``; every append that returned has been synced to disk.
 
@@ -73,8 +55,9 @@ class EmbeddedEventLog:
         # one thread: SQLite's connection stays in it, and the order of appends is the order of commits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedded-log")
         self._db: sqlite3.Connection | None = None  # touched in the thread only
-        self._waiting: list[_Append] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._appends = GroupCommit[Sequence[LogRecord], None](
+            self._append_together, name="embedded-log-writer", most=GROUP_RECORDS, weight=len
+        )
         self._subscriptions: list[EmbeddedSubscription] = []
         self._stopped = False
         self.openings = 0  # how often the file was opened: it may be another one each time
@@ -91,8 +74,7 @@ class EmbeddedEventLog:
         if self._stopped:
             return
         self._stopped = True
-        if self._writer is not None:
-            await asyncio.wait({self._writer}, timeout=STOP_TIMEOUT_S)
+        await self._appends.idle(STOP_TIMEOUT_S)
         for subscription in self._subscriptions:
             subscription.wake()
         closed = asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -106,17 +88,23 @@ class EmbeddedEventLog:
             raise EventLogUnavailable(f"the embedded log {self._path} has been stopped")
         if not records:
             return
-        append = _Append(records)
-        self._waiting.append(append)
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_waiting(), name="embedded-log-writer")
-        expiry = asyncio.get_running_loop().call_later(timeout_s, append.expire, self._path, timeout_s)
+        done = self._appends.put(records)
+        done.add_done_callback(_retrieve)  # the caller may be gone when it fails
+        expiry = asyncio.get_running_loop().call_later(timeout_s, self._expire, done, len(records), timeout_s)
         try:
-            await append.done  # not by asyncio.wait, which takes longer than all the rest of this
+            await done  # not by asyncio.wait, which takes longer than all the rest of this
         finally:
             expiry.cancel()
-            if append in self._waiting:  # not taken by the writer yet: it shall not be written behind our back
-                self._waiting.remove(append)
+
+    def _expire(self, done: "asyncio.Future[None]", count: int, timeout_s: float) -> None:
+        """Give up waiting; what the writer has not taken yet is left out, what it has taken may still be written."""
+        if not done.done():
+            done.set_exception(
+                EventLogUnavailable(
+                    f"appending {count} records to {self._path} took more than {timeout_s:g} s; "
+                    "is the disk stuck, or the file locked by another process?"
+                )
+            )
 
     @asynccontextmanager
     async def subscribe(
@@ -215,30 +203,15 @@ class EmbeddedEventLog:
         """Whether stop was called."""
         return self._stopped
 
-    async def _write_waiting(self) -> None:
-        while self._waiting:
-            group = self._take_group()
-            records = [record for append in group for record in append.records]
-            try:
-                await self._in_thread("append", lambda db, records=records: insert_records(db, records))  # type: ignore[misc]
-            except EventLogUnavailable as exc:
-                for append in group:
-                    if not append.done.done():
-                        append.done.set_exception(EventLogUnavailable(str(exc)))
-            else:
-                for append in group:
-                    if not append.done.done():
-                        append.done.set_result(None)
-                for subscription in self._subscriptions:
-                    subscription.wake()
-
-    def _take_group(self) -> list[_Append]:
-        group: list[_Append] = []
-        size = 0
-        while self._waiting and (not group or size + len(self._waiting[0].records) <= GROUP_RECORDS):
-            size += len(self._waiting[0].records)
-            group.append(self._waiting.pop(0))
-        return group
+    async def _append_together(self, group: Sequence[Sequence[LogRecord]]) -> Sequence[None]:
+        records = [record for append in group for record in append]
+        try:
+            await self._in_thread("append", lambda db: insert_records(db, records))
+        except (UnicodeError, OverflowError, TypeError) as exc:  # SQLite can't hold it: asking again is useless
+            raise EventLogRefused(f"the embedded log {self._path} can't hold a record: {exc}") from exc
+        for subscription in self._subscriptions:
+            subscription.wake()
+        return [None] * len(group)
 
     async def _in_thread(self, what: str, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run ``work`` in one transaction in the log's thread; SQLite's errors become EventLogUnavailable."""

@@ -5,9 +5,10 @@ its answer did not come. Severity and escalation status exist in GraphQL alone (
 older ignore it); where they can't be set, that is a gap in the log and no failure.
 """
 
+import contextlib
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,11 +16,13 @@ import httpx
 
 from sreops.adapters.gitlab.access import access_health
 from sreops.adapters.gitlab.api import GitLabApi
+from sreops.adapters.gitlab.living_record import LivingRecord
 from sreops.adapters.gitlab.marks import carries, clean_labels, issue_comment, marker_label, note_comment
 from sreops.adapters.gitlab.neutralise import neutralise, neutralise_title
+from sreops.adapters.gitlab.voices import Voices
 from sreops.domain.incidents.incident import Issue
-from sreops.errors import IssuesRefused, IssuesUnavailable
-from sreops.ports import Health
+from sreops.errors import IssueGone, IssuesRefused, IssuesUnavailable
+from sreops.ports import ChangedIssue, Health, IssueComment, IssuePicture, Role
 from sreops.settings import GitLabSettings
 
 MAX_RAW_CHARS = 300_000
@@ -48,6 +51,9 @@ class GitLabIssues:
         self._timeout_s = settings.timeout_s
         self._now = now
         self._issues_at = f"{self._api.at_project}/issues"
+        self._confidential = settings.confidential
+        self._living = LivingRecord(self._api)
+        self._voices = Voices(self._api, next(iter(clean_labels(settings.labels)), None))
         self._full_path: str | None = None if self._api.project.isdigit() else self._api.project
 
     async def aclose(self) -> None:
@@ -78,15 +84,62 @@ class GitLabIssues:
                 "description": _body(issue_comment(marker), description),
                 "issue_type": "incident",
                 "labels": ",".join([*clean_labels(labels), marker_label(marker)]),
+                **({"confidential": True} if self._confidential else {}),
             }
             shown = await self._create(marker, wanted, deadline)
         issue = _issue(shown)
         await self._set_severity(issue, shown, severity, deadline)
         return issue
 
+    async def show(self, issue: Issue, picture: IssuePicture, *, timeout_s: float) -> None:
+        """Bring the issue up to the picture; people's own text is not touched."""
+        deadline = time.monotonic() + timeout_s
+        at = self._at(issue)
+        shown = await self._read(issue, deadline)
+        await self._living.show(at, shown, picture, await self._project_path(deadline), deadline)
+
+    async def changed_since(self, since: datetime, *, timeout_s: float) -> Sequence[ChangedIssue]:
+        """Return our issues that anybody changed since then, the oldest change first."""
+        return await self._voices.changed_since(since, time.monotonic() + timeout_s)
+
+    async def comments(self, issue: Issue, *, since: datetime, timeout_s: float) -> Sequence[IssueComment]:
+        """Return the comments that people wrote since then, oldest first."""
+        return await self._voices.comments(self._at(issue), since, time.monotonic() + timeout_s)
+
+    async def has_role(self, user_id: int, role: Role, *, timeout_s: float) -> bool:
+        """Whether the account is an active member of the project, no bot, and of at least this role."""
+        return await self._voices.has_role(user_id, role, time.monotonic() + timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def _of(self, issue: Issue, deadline: float) -> AsyncIterator[None]:
+        """Raise IssueGone in place of a 404, where it is this issue that is not there."""
+        try:
+            yield
+        except IssuesRefused as exc:
+            if exc.status == 404:
+                await self._read(issue, deadline)
+            raise
+
+    async def _read(self, issue: Issue, deadline: float) -> dict[str, Any]:
+        """Return the issue as it is; raises IssueGone where it is not there and its project is."""
+        try:
+            shown = await self._api.get(self._at(issue), deadline)
+        except IssuesRefused as exc:
+            if exc.status == 404:
+                await self._api.get(self._api.at_project, deadline)  # raises where it is the project that is not seen
+                raise IssueGone(f"gitlab: issue {issue.iid} was deleted", status=404) from exc
+            raise
+        if not isinstance(shown, dict):
+            raise IssuesUnavailable(f"gitlab: issue {issue.iid}: the answer is JSON, but not an object")
+        return shown
+
     async def note(self, issue: Issue, marker: str, body: str, *, timeout_s: float) -> None:
         """Add a note, unless one with this marker is there."""
         deadline = time.monotonic() + timeout_s
+        async with self._of(issue, deadline):
+            await self._note(issue, marker, body, deadline)
+
+    async def _note(self, issue: Issue, marker: str, body: str, deadline: float) -> None:
         at_notes = f"{self._at(issue)}/notes"
         if await self._noted(at_notes, marker, deadline, pages=NOTE_PAGES):
             return
@@ -107,8 +160,23 @@ class GitLabIssues:
         state: Literal["close", "reopen"] | None = None,
         timeout_s: float,
     ) -> None:
-        """Change labels, assignee (a username; an unknown one is no error, it is told in a note) or state."""
+        """Change labels, assignee (a username; an unknown one is no error, it is told in a note) or state.
+
+        Who is assigned already stays: a person has seen to that.
+        """
         deadline = time.monotonic() + timeout_s
+        async with self._of(issue, deadline):
+            await self._update(issue, add_labels, remove_labels, assignee, state, deadline)
+
+    async def _update(
+        self,
+        issue: Issue,
+        add_labels: Sequence[str],
+        remove_labels: Sequence[str],
+        assignee: str | None,
+        state: Literal["close", "reopen"] | None,
+        deadline: float,
+    ) -> None:
         changes: dict[str, Any] = {}
         if added := clean_labels(add_labels):
             changes["add_labels"] = ",".join(added)
@@ -116,6 +184,8 @@ class GitLabIssues:
             changes["remove_labels"] = ",".join(removed)
         if state is not None:
             changes["state_event"] = state
+        if assignee and _ids((await self._read(issue, deadline)).get("assignees")):
+            assignee = None  # somebody has it: who was put there by a person stays
         user_id = await self._user_id(assignee, deadline) if assignee else None
         if user_id is not None:
             changes["assignee_ids"] = [user_id]

@@ -7,9 +7,10 @@ a comment. Neutralised text can't hold a comment, so no alert can forge one.
 import hashlib
 import re
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 LABEL_CHARS = 255
+SUMMARY_BEGINS, SUMMARY_ENDS = "<!-- sreops:summary -->", "<!-- sreops:summary-ends -->"
 _ISSUE_COMMENT = re.compile(r"<!-- sreops:incident=[^ ]* -->")
 
 
@@ -32,6 +33,25 @@ def carries(description: object, marker: str) -> bool:
     """Say whether a labelled issue is this incident's: its comment says so, or somebody rewrote the description."""
     text = description if isinstance(description, str) else ""
     return issue_comment(marker) in text or _ISSUE_COMMENT.search(text) is None
+
+
+def incident_of(description: object) -> str | None:
+    """Return the marker that an issue's description carries."""
+    found = _ISSUE_COMMENT.search(description if isinstance(description, str) else "")
+    return unquote(found[0].removeprefix("<!-- sreops:incident=").removesuffix(" -->")) if found else None
+
+
+def with_summary(description: str, summary: str) -> str:
+    """Return the description with the summary between our marks; whatever stands around them is somebody's own.
+
+    Where the marks are not there, or not as we wrote them, the summary goes to the end.
+    """
+    block = f"{SUMMARY_BEGINS}\n{summary}\n{SUMMARY_ENDS}"
+    before, begins, rest = description.partition(SUMMARY_BEGINS)
+    inside, ends, after = rest.partition(SUMMARY_ENDS)
+    if begins and ends and SUMMARY_BEGINS not in inside:
+        return f"{before}{block}{after}"
+    return f"{description.rstrip()}\n\n{block}\n" if description.strip() else block
 
 
 def clean_labels(labels: Iterable[str]) -> list[str]:

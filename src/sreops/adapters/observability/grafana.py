@@ -6,25 +6,22 @@ annotations.md for what was changed (``/api/annotations``).
 """
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
 
 from sreops.adapters.http import Answer, HttpRoom
 from sreops.adapters.observability.loki import LokiLogs
-from sreops.adapters.observability.prometheus import AlertRule, PrometheusMetrics, read_rules
-from sreops.domain.alerts.alert import AlertEvent
+from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.domain.evidence.changes import NotedChange
-from sreops.domain.evidence.evidence import SeriesSet, Window
-from sreops.domain.text.quoting import promql_selector
+from sreops.domain.evidence.evidence import Window
 from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
-from sreops.ports import AlertStates, Health
+from sreops.ports import Health
 from sreops.settings import GrafanaSettings, LokiSettings, PrometheusSettings
-from sreops.telemetry import log
 
 STATE_UNKNOWN = "alert_state.source_failed"
 _MAX_NOTES = 200
@@ -175,107 +172,3 @@ def _first(listed: Sequence[object], kind: Literal["loki", "prometheus"]) -> str
     fitting = [item for item in listed if isinstance(item, dict) and item.get("type") == kind and item.get("uid")]
     fitting.sort(key=lambda item: not item.get("isDefault"))
     return str(fitting[0]["uid"]) if fitting else ""
-
-
-def _public(labels: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in labels.items() if not name.startswith("__")}
-
-
-def _compatible(labels: Mapping[str, str], event: AlertEvent) -> bool:
-    """Say whether a firing alert may be the event's: no label that both have differs.
-
-    An alertmanager sees labels that the rule does not (external labels), and may lack some (relabelling), so
-    equality would read "not firing" where it fires.
-    """
-    return all(
-        event.labels.get(name, value) == value for name, value in _public(labels).items() if name != "alertstate"
-    )
-
-
-def _by_rules(rules: Sequence[AlertRule], event: AlertEvent) -> bool | None:
-    """Judge by the rules of that name: firing, surely not, or None where no healthy rule of that name is known."""
-    named = [rule for rule in rules if rule.name == event.alertname]
-    if any(_compatible(labels, event) for rule in named for labels in rule.firing):
-        return True
-    if any(_compatible(labels, event) for rule in named for labels in rule.pending):
-        return None  # its condition holds again, and it does not fire yet: neither answer would be true
-    if not named or not all(rule.healthy for rule in named):
-        return None  # a rule that cannot be evaluated makes no alerts, whatever the state of the world
-    return False
-
-
-class EvaluatesRules(Protocol):
-    """A Prometheus, direct or through Grafana, that also tells which alerting rules it evaluates."""
-
-    async def instant(self, promql: str, *, at: datetime | None, timeout_s: float) -> SeriesSet:
-        """Evaluate at one instant."""
-        ...
-
-    async def alert_rules(self, *, timeout_s: float) -> Sequence[AlertRule]:
-        """Return the alerting rules."""
-        ...
-
-
-class PrometheusAlertStates:
-    """Implements ports.AlertStates with ``ALERTS`` and the rules of a Prometheus."""
-
-    def __init__(self, metrics: EvaluatesRules) -> None:
-        self._metrics = metrics
-
-    async def firing(self, event: AlertEvent, *, timeout_s: float) -> bool | None:
-        """Say whether this very alert fires now; None where this Prometheus does not know its rule."""
-        if not event.labels.get("alertname"):
-            return None
-        selector = promql_selector("ALERTS", {"alertname": event.alertname, "alertstate": "firing"})
-        found = await self._metrics.instant(selector, at=None, timeout_s=timeout_s)
-        if any(_compatible(series.labels, event) for series in found.series):
-            return True
-        # ALERTS is absent when resolved, and as absent where nobody evaluates the rule: only the rules tell.
-        return _by_rules(await self._metrics.alert_rules(timeout_s=timeout_s), event)
-
-
-class GrafanaAlertStates:
-    """Implements ports.AlertStates with Grafana's own alertmanager, and its rules where that is silent."""
-
-    def __init__(self, grafana: Grafana) -> None:
-        self._grafana = grafana
-
-    async def firing(self, event: AlertEvent, *, timeout_s: float) -> bool | None:
-        """Say whether this very alert fires now; None where Grafana does not know its rule."""
-        path = "/api/alertmanager/grafana/api/v2/alerts"
-        listed = await self._grafana.get(path, timeout_s=timeout_s)
-        if not isinstance(listed, list):
-            raise MetricsUnavailable(f"grafana: {path} did not answer with a list")
-        alerts = [item for item in listed if isinstance(item, dict)]
-        if any(item.get("fingerprint") == event.fingerprint for item in alerts):
-            return True
-        wanted = _public(event.labels)
-        for item in alerts:
-            labels = item.get("labels")
-            if isinstance(labels, dict) and _public(labels) == wanted:
-                return True
-        try:
-            rules = await self._grafana.get("/api/prometheus/grafana/api/v1/rules", timeout_s=timeout_s)
-        except QueryRefused:
-            return None  # the token may not read rules: then nobody says that the rule is known
-        data = rules.get("data") if isinstance(rules, dict) else None
-        return _by_rules(read_rules(data), event) if isinstance(data, dict) else None
-
-
-class FirstKnown:
-    """Asks several sources in order; the first that knows the alert decides."""
-
-    def __init__(self, sources: Sequence[AlertStates]) -> None:
-        self._sources = tuple(sources)
-
-    async def firing(self, event: AlertEvent, *, timeout_s: float) -> bool | None:
-        """Say whether this very alert fires now; None where nobody who answers knows it."""
-        for source in self._sources:
-            try:
-                known = await source.firing(event, timeout_s=timeout_s)
-            except SreopsError as exc:
-                log.warning(STATE_UNKNOWN, source=type(source).__name__, error=type(exc).__name__, detail=str(exc))
-                continue
-            if known is not None:
-                return known
-        return None

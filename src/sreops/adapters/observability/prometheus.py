@@ -31,12 +31,18 @@ _LATER = frozenset({408, 429, 499})  # 4xx that say "not now", not "not so"
 
 @dataclass(frozen=True)
 class AlertRule:
-    """An alerting rule as the server evaluates it: ``firing`` and ``pending`` are its alerts' labels."""
+    """An alerting rule as the server evaluates it: ``firing`` and ``pending`` are its alerts' labels.
+
+    ``folder`` is Grafana's (Prometheus has a file's path there). An alert that is kept firing (``keep_firing_for``)
+    though its condition holds no more is neither: it counts as pending.
+    """
 
     name: str
     healthy: bool
     firing: tuple[Mapping[str, str], ...]
     pending: tuple[Mapping[str, str], ...]
+    query: str = ""
+    folder: str = ""
 
 
 def unix(at: datetime) -> str:
@@ -122,7 +128,10 @@ class PrometheusMetrics:
         if body.get("isPartial") is True:  # VictoriaMetrics' word for it, where a storage node is away
             warnings.append("the server says that its answer is partial (isPartial)")
         told = [*notes, *skipped, *warnings, *infos]
-        return SeriesSet(query=promql, series=tuple(series), partial=bool(warnings or skipped), notes=tuple(told))
+        if cut := body.get("isPartial") is True:  # VictoriaMetrics: a storage node was away
+            told.append("the server says that its answer is partial")
+        partial = bool(warnings or skipped or cut)
+        return SeriesSet(query=promql, series=tuple(series), partial=partial, notes=tuple(told))
 
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels, sorted."""
@@ -267,7 +276,10 @@ def read_rules(data: Mapping[str, Any]) -> tuple[AlertRule, ...]:
                 labels = alert.get("labels") if isinstance(alert, dict) else None
                 if isinstance(labels, dict):
                     kind = "firing" if state.startswith(("firing", "alerting", "recovering")) else state
+                    kind = "pending" if alert.get("keepFiringSince") else kind
                     states.setdefault(kind, []).append({str(k): str(v) for k, v in labels.items()})
             healthy = str(rule.get("health", "ok")).lower() == "ok" and not rule.get("lastError")
-            rules.append(AlertRule(rule["name"], healthy, tuple(states["firing"]), tuple(states["pending"])))
+            firing, pending = tuple(states["firing"]), tuple(states["pending"])
+            query, folder = str(rule.get("query", "")), str(group.get("file", ""))
+            rules.append(AlertRule(rule["name"], healthy, firing, pending, query, folder))
     return tuple(rules)

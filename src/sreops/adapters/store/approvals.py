@@ -10,6 +10,7 @@ from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import approval_of
 from sreops.adapters.store.tables import approvals
 from sreops.adapters.store.waking import wake_row
+from sreops.domain.incidents.incident import IncidentStatus
 from sreops.domain.records.record import Action
 from sreops.errors import DecisionConflict
 from sreops.ports import Approval, Lease
@@ -109,6 +110,8 @@ def _undecided(incident: Row[Any], row: Row[Any] | None, plan_hash: str, now: da
     name = f"incident {incident.id}"
     if incident.ended_at is not None:
         raise DecisionConflict(f"{name} has ended as {incident.status}: nothing waits for a decision")
+    if incident.status == IncidentStatus.verifying.value:
+        raise DecisionConflict(f"{name} is being verified: nothing waits for a decision")
     if row is None:
         raise DecisionConflict(f"{name} does not wait for a decision")
     if row.decision == _EXPIRED:

@@ -13,7 +13,7 @@ of them was asked for.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from sreops.adapters.sql.failures import FOREIGN, own_fault, unavailable
+from sreops.adapters.sql.group_commit import GroupCommit
 from sreops.adapters.sql.postgres import CONNECT_ARGS, NEEDS_EXTRA, read_url
 from sreops.adapters.store.prepared import direct, savepoint
 from sreops.adapters.store.schema import bring_up_to_date
@@ -35,24 +36,7 @@ _WRITES = {"sreops_writes": True}
 _GROUP = 64  # writes that share one commit at most, reads that share one snapshot
 _SQLITE_READERS = 3  # more than one, so that a slow read holds up few others
 _SQLITE_THREADS = 1 + _SQLITE_READERS
-_Outcome = tuple[Any, BaseException | None]
-
-
-class _Call:
-    """A read or a write that waits for its turn."""
-
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
-        self.work = work
-        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def settle(self, result: object, error: BaseException | None) -> None:
-        """Tell the caller, unless it has gone."""
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(result)
-        else:
-            self.done.set_exception(error)
+_Work = Callable[[Connection], Any]
 
 
 class _OneFailedError(Exception):
@@ -71,10 +55,10 @@ class Database:
         self._threads: ThreadPoolExecutor | None = None
         self._kept: list[Connection] = []  # those of SQLite that nobody uses now
         self.why_closed = ""  # what is said meanwhile: why the last try to open failed
-        self._writes: list[_Call] = []
-        self._writer: asyncio.Task[None] | None = None
-        self._reads: list[_Call] = []
-        self._readers: set[asyncio.Task[None]] = set()
+        self._writes = GroupCommit[_Work, Any](self._write_together, name="store-writer", most=_GROUP)
+        self._reads = GroupCommit[_Work, Any](
+            self._read_together, name="store-reader", most=_GROUP, carriers=_SQLITE_READERS
+        )
 
     @property
     def shared(self) -> bool:
@@ -114,8 +98,8 @@ class Database:
 
     async def close(self) -> None:
         """Let running transactions end, then close all connections."""
-        if running := self._readers | ({self._writer} if self._writer is not None else set()):
-            await asyncio.wait(running)
+        await self._reads.idle()
+        await self._writes.idle()
         engine, self._engine = self._engine, None
         threads, self._threads = self._threads, None
         if threads is not None:
@@ -131,14 +115,7 @@ class Database:
         """Run ``work`` on one snapshot; it must not write."""
         if not isinstance(self._engine, Engine):
             return await self._transaction(work, {})
-        read = _Call(work)
-        self._reads.append(read)
-        # one that has ended is discarded a moment later: counted until then, it would leave this read to nobody
-        if sum(not reader.done() for reader in self._readers) < _SQLITE_READERS:
-            reader = asyncio.create_task(self._carry_out(self._reads, self._read_together), name="store-reader")
-            self._readers.add(reader)
-            reader.add_done_callback(self._readers.discard)
-        result: _T = await read.done
+        result: _T = await self._reads.put(work)
         return result
 
     async def write(self, work: Callable[[Connection], _T]) -> _T:
@@ -148,75 +125,41 @@ class Database:
         connection could not be used again, and the next writer would meet the lock still taken. ``work`` may run
         twice, where one that shared its transaction failed; what it did before is then rolled back.
         """
-        write = _Call(work)
-        self._writes.append(write)
-        if self._writer is None or self._writer.done():
-            writing = self._carry_out(self._writes, self._write_together)
-            self._writer = asyncio.create_task(writing, name="store-writer")
-        result: _T = await write.done
+        result: _T = await self._writes.put(work)
         return result
 
-    @staticmethod
-    async def _carry_out(
-        waiting: list[_Call], together: Callable[[Sequence[_Call]], Awaitable[Sequence[_Outcome]]]
-    ) -> None:
-        while waiting:
-            group = [call for call in waiting[:_GROUP] if not call.done.done()]
-            del waiting[:_GROUP]
-            if not group:
-                continue
-            try:
-                outcomes = await together(group)
-            except Exception as exc:  # noqa: BLE001  # it serves all: whose calls failed is told so
-                outcomes = [(None, exc)] * len(group)
-            except BaseException:
-                for call in [*group, *waiting]:
-                    call.done.cancel()
-                raise
-            for call, outcome in zip(group, outcomes, strict=True):
-                call.settle(*outcome)
-
-    async def _read_together(self, group: Sequence[_Call]) -> Sequence[_Outcome]:
+    async def _read_together(self, group: Sequence[_Work]) -> Sequence[Any]:
         """Read all on one snapshot; what befalls one of them befalls none of the others."""
 
-        def together(connection: Connection) -> list[_Outcome]:
-            outcomes: list[_Outcome] = []
+        def together(connection: Connection) -> list[Any]:
+            outcomes: list[Any] = []
             for read in group:
                 try:
-                    outcomes.append((read.work(connection), None))
+                    outcomes.append(read(connection))
                 except Exception as exc:  # noqa: BLE001  # handed to whoever asked for this read
-                    outcomes.append((None, self._ours(exc)))
+                    outcomes.append(self._ours(exc))
             return outcomes
 
         return await self._transaction(together, {})
 
-    async def _write_together(self, group: Sequence[_Call]) -> Sequence[_Outcome]:
-        """Write all in one transaction; where one is refused, each in its own. Raises what befell them all."""
+    async def _write_together(self, group: Sequence[_Work]) -> Sequence[Any]:
+        """Write all in one transaction; raises for what ended it, after which each is written in its own."""
+        if len(group) == 1:
+            return [await self._transaction(group[0], _WRITES)]
 
-        def together(connection: Connection) -> list[_Outcome]:
-            outcomes: list[_Outcome] = []
+        def together(connection: Connection) -> list[Any]:
+            outcomes: list[Any] = []
             for write in group:
                 try:
                     with savepoint(connection):
-                        outcomes.append((write.work(connection), None))
+                        outcomes.append(write(connection))
                 except FOREIGN as exc:  # it may have ended the whole transaction: SQLite's do on a full disk
                     raise _OneFailedError from exc
                 except Exception as exc:  # noqa: BLE001  # its own refusal: a lost lease, an unknown id
-                    outcomes.append((None, exc))
+                    outcomes.append(exc)
             return outcomes
 
-        if len(group) > 1:
-            try:
-                return await self._transaction(together, _WRITES)
-            except _OneFailedError:
-                pass
-        return [await self._write_alone(write) for write in group]
-
-    async def _write_alone(self, write: _Call) -> _Outcome:
-        try:
-            return await self._transaction(write.work, _WRITES), None
-        except Exception as exc:  # noqa: BLE001  # handed to whoever asked for this write
-            return None, exc
+        return await self._transaction(together, _WRITES)
 
     async def _transaction(self, work: Callable[[Connection], _T], options: dict[str, Any]) -> _T:
         if self._engine is None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    exists,
     func,
     insert,
     select,
@@ -37,7 +38,8 @@ SET_ASIDE = "dead_letter"
 """The disposition of an event that trips our own code: it lies in the dead letter, and waits for a person."""
 REQUEUED = "requeued"
 """The disposition of an event that a person has put back, until it is correlated again."""
-_SERVICES = 1000  # whose turn is looked for at once
+_SERVICES = 500  # whose turn is looked for at once
+_NEWEST = 50  # among which a critical one that has just come is looked for
 
 
 _PUT_IN = Prepared(insert(inbox).values(payload=bindparam("event_json", type_=Text())))
@@ -72,6 +74,25 @@ def _first_in_line() -> Prepared:
     )
 
 
+def _just_come() -> Prepared:
+    """Return the query of critical events among the newest that are the first of their service.
+
+    In a flood of ten thousand services each of them is the first of its line; what comes behind it still passes.
+    """
+    newest = _WAITING.add_columns(inbox.c.seq, inbox.c.service).where(_WAITS).order_by(inbox.c.seq.desc())
+    newest_few = newest.limit(_NEWEST).subquery()
+    before = inbox.alias("before")
+    is_behind = exists().where(
+        before.c.correlated_at.is_(None), before.c.service == newest_few.c.service, before.c.seq < newest_few.c.seq
+    )
+    return Prepared(
+        select(newest_few.c.event_id, newest_few.c.topic, newest_few.c.payload)
+        .where(newest_few.c.topic == CRITICAL, ~is_behind)
+        .order_by(newest_few.c.seq)
+    )
+
+
+_JUST_COME = _just_come()
 _FIRST_IN_LINE = _first_in_line()
 
 
@@ -198,7 +219,7 @@ class Inbox(Part):
         await self._db.write(work)
 
     async def uncorrelated(self, limit: int) -> Sequence[AlertEvent | UnreadableEvent]:
-        """Return inbox rows not yet correlated: the first of each service, the critical ones before, then the oldest.
+        """Return inbox rows not yet correlated: criticals that have just come, the first of each service, the oldest.
 
         So of one service they come in the order in which they were taken in, and a flood of one service holds up
         no other. An unreadable one holds up none.
@@ -208,11 +229,13 @@ class Inbox(Part):
             rows: dict[str, Row[Any]] = {}
             # beside a 0.1, whose rows name no service, only the order of arrival is sure to keep that of each service
             if _OF_NOBODY.first(connection) is None:
-                rows = {row.event_id: row for row in _FIRST_IN_LINE.all(connection, at_most=limit)}
+                rows = {row.event_id: row for row in _JUST_COME.all(connection)}
+                for row in _FIRST_IN_LINE.all(connection, at_most=limit):
+                    rows.setdefault(row.event_id, row)
             for row in _OLDEST.all(connection, at_most=limit):
-                if len(rows) == limit:
+                if len(rows) >= limit:
                     break
                 rows.setdefault(row.event_id, row)
-            return [_read(row) for row in rows.values()]
+            return [_read(row) for row in list(rows.values())[:limit]]
 
         return await self._db.read(read)

@@ -49,7 +49,14 @@ class Ledger(Part):
     """Effects, and what policy asks about them."""
 
     async def begin_effect(
-        self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime, cooldown_s: float = 0.0
+        self,
+        lease: Lease,
+        effect: Effect,
+        limits: PolicyLimits,
+        *,
+        now: datetime,
+        cooldown_s: float = 0.0,
+        doubted_resolve_at: datetime | None = None,
     ) -> Effect:
         """Write the intent with its snapshot, and its audited action; return it as stored."""
         if (effect.incident_id, effect.episode) != (lease.incident_id, lease.episode):
@@ -60,7 +67,7 @@ class Ledger(Part):
             there = _effect_of_step(connection, effect)
             if there is not None:
                 return effect_of(there)
-            _guard(connection, effect, limits, now, cooldown_s)
+            _guard(connection, effect, limits, now, cooldown_s, doubted_resolve_at)
             values = effect.model_dump(mode="json", exclude={"outcome", "outcome_at"})
             values |= {"intent_at": effect.intent_at, "outcome": None, "outcome_at": None}
             _INTENT.run(connection, **values)
@@ -181,7 +188,14 @@ def _stored(connection: Connection, incident_id: str, effect_id: str) -> Effect:
     return effect_of(row)
 
 
-def _guard(connection: Connection, effect: Effect, limits: PolicyLimits, now: datetime, cooldown_s: float) -> None:
+def _guard(
+    connection: Connection,
+    effect: Effect,
+    limits: PolicyLimits,
+    now: datetime,
+    cooldown_s: float,
+    doubted_resolve_at: datetime | None,
+) -> None:
     """Look again at what may have changed since policy decided; raise EffectBlocked."""
     pause = pause_state_of(connection)
     if pause["paused"]:
@@ -189,7 +203,7 @@ def _guard(connection: Connection, effect: Effect, limits: PolicyLimits, now: da
     incident = incident_row(connection, effect.incident_id)
     if incident.ended_at is not None:
         raise EffectBlocked([f"the incident has ended as {incident.status}"])
-    if incident.all_resolved_at is not None:
+    if incident.all_resolved_at is not None and incident.all_resolved_at != doubted_resolve_at:
         raise EffectBlocked([f"resolved: no alert of the incident fires since {incident.all_resolved_at.isoformat()}"])
     acting = _acting(connection, effect.incident_id)
     subjects, standings = {effect.service, incident.service}, {effect.standing} - {""}
@@ -197,7 +211,7 @@ def _guard(connection: Connection, effect: Effect, limits: PolicyLimits, now: da
     busy = [(other, one) for other, one in acting if concerns(subjects, names, standings, one)]
     if busy:
         other, one = min(busy)
-        raise EffectBlocked([f"incident {other} is remediating {one.target} now"])
+        raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)
     for subject in subjects:
         others = _others(connection, effect.incident_id, effect.episode, subject, names, standings, now)
         if others.newest is not None and (now - others.newest).total_seconds() < cooldown_s:

@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Text,
     and_,
     bindparam,
     case,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    type_coerce,
     update,
 )
 
@@ -48,8 +46,6 @@ from sreops.ports import Backlog, Health, Recorded
 
 MAX_PAGE = 500
 _HEALTH_TIMEOUT_S = 2.0
-_ABSORBED = '%"storm":{"id":%'
-"""A storm has absorbed the incident: as our JSON writes it, which has no blanks."""
 _EVENTS = Prepared(
     select(inbox.c.payload, inbox.c.disposition)
     .where(inbox.c.incident_id == bindparam("of_incident"))
@@ -274,7 +270,8 @@ def _needing(need: Need, now: datetime) -> ColumnElement[bool]:
         incidents.c.status == IncidentStatus.escalated.value,
         incidents.c.acknowledged_by.is_(None),
         or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at > now - ATTENTION_LASTS),
-        or_(incidents.c.decision.is_(None), type_coerce(incidents.c.decision, Text).not_like(_ABSORBED)),
+        incidents.c.storm_id.is_(None),
+        incidents.c.merged_into.is_(None),
     )
 
 

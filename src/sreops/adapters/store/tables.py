@@ -81,12 +81,16 @@ incidents = Table(
     Column("acknowledged_at", Moment),
     Column("closed", Json),  # {by, was, cause, reason, at}: a person closed it, and ``resolution`` is what 0.1 reads
     Column("given_back", Json),  # {by, reason, at, episode}: a person has given it back to automation
+    Column("shown_seq", BigInteger, nullable=False, server_default=text("0")),  # what its issue shows
     Column("feedback", Json),  # {by, right, cause, component, at}: the latest
     Column("subject", Json),  # NULL: opened by a version that knew services only
     Column("joins", Json),  # what is remembered of those who joined (domain/incidents/joins.py)
     Column("rejoin_at", Moment),  # when it is due to be analysed again because of them
     Column("group_key", PlainText),  # the sender's group that opened it; NULL: none that says anything
     Column("storm_id", PlainText),  # the storm that it is a member of
+    Column("target", Json),  # NULL: the engine was not asked yet, or knows none
+    Column("standing", PlainText),  # of the target
+    Column("merged_into", PlainText),  # the older incident of the same target
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
@@ -139,6 +143,15 @@ Index(
     postgresql_where=text("ended_at IS NULL"),
 )
 
+target_names = Table(
+    "target_names",  # every name that means an incident's target, so that alerts under any of them meet
+    metadata,
+    Column("name", PlainText, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Index("ix_target_names_incident", "incident_id"),
+)
+Index("ix_incidents_standing", incidents.c.standing, incidents.c.opened_at)
+
 endings = Table(
     "endings",  # how each episode ended; a refire clears the incident's end but not this
     metadata,
@@ -173,13 +186,13 @@ inbox = Table(
     Index("ix_inbox_incident", "incident_id", "seq"),
     sqlite_autoincrement=True,
 )
+# Whose turn it is. PostgreSQL steps along the services by themselves; SQLite takes the index only where the condition
+# is a part of it, and PostgreSQL would not see that it is ordered then.
 Index(
-    "ix_inbox_turn",
-    inbox.c.correlated_at,  # always NULL, but without it SQLite takes another index
-    inbox.c.service,
-    inbox.c.seq,
-    sqlite_where=text("correlated_at IS NULL"),
-    postgresql_where=text("correlated_at IS NULL"),
+    "ix_inbox_turn", inbox.c.correlated_at, inbox.c.service, inbox.c.seq, sqlite_where=text("correlated_at IS NULL")
+).ddl_if(dialect="sqlite")
+Index("ix_inbox_waiting", inbox.c.service, inbox.c.seq, postgresql_where=text("correlated_at IS NULL")).ddl_if(
+    dialect="postgresql"
 )
 
 Index(

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import parsed
-from sreops.adapters.store.tables import incidents, tickets
+from sreops.adapters.store.tables import incidents, records, tickets
 from sreops.domain.incidents.incident import Issue
 from sreops.ports import TicketOp
 
@@ -208,3 +208,40 @@ class Tickets(Part):
             connection.execute(query)
 
         await self._db.write(failed)
+
+    async def issue_gone(self, incident_id: str, *, now: datetime) -> bool:
+        """Write everything again, to an issue that takes the place of one that was deleted; once, then False."""
+
+        def again(connection: Connection) -> bool:
+            op_id = f"{incident_id}:replaced"
+            if _KNOWN.first(connection, of_op=op_id) is not None:
+                return False
+            mine = update(tickets).where(tickets.c.incident_id == incident_id)
+            anew = {"done_at": None, "refused": False, "attempts": 0, "error": None, "due_at": now}
+            connection.execute(mine.values(claimed_by=None, claimed_until=None, **anew))
+            connection.execute(update(incidents).where(incidents.c.id == incident_id).values(issue=None, shown_seq=0))
+            words = "The issue before this one was deleted: what stood there is written here again."
+            queue(connection, TicketOp(op_id=op_id, incident_id=incident_id, kind="note", body={"note": words}), now)
+            return True
+
+        return await self._db.write(again)
+
+    async def stale_issues(self, *, limit: int) -> Sequence[str]:
+        """Return incidents with an issue that does not show their latest records, the newest first."""
+        more = exists().where(records.c.incident_id == incidents.c.id, records.c.seq > incidents.c.shown_seq)
+        query = (
+            select(incidents.c.id)
+            .where(incidents.c.issue.is_not(None), more)
+            .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: list(connection.execute(query).scalars()))
+
+    async def issue_shown(self, incident_id: str, seq: int) -> None:
+        """Note that the issue shows the records up to ``seq``."""
+        query = update(incidents).where(incidents.c.id == incident_id, incidents.c.shown_seq < seq)
+
+        def note(connection: Connection) -> None:
+            connection.execute(query.values(shown_seq=seq))
+
+        await self._db.write(note)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sreops.agent.evidence.question import Question, history_of
-from sreops.agent.patient import subjects_patient
+from sreops.agent.patient import Patient, subjects_patient
 from sreops.domain.alerts.subject import SubjectKind
 from sreops.domain.evidence import engine_events, findings
 from sreops.domain.evidence.changes import lately
@@ -26,7 +26,12 @@ class OwnContainers:
     """
 
     state: ContainerState | None = None
-    states: Sequence[ContainerState] = ()
+    patient: Patient = Patient()
+
+    @property
+    def states(self) -> Sequence[ContainerState]:
+        """All containers that the name means, those that are ill first."""
+        return self.patient.states
 
 
 async def own_containers(question: Question) -> OwnContainers:
@@ -37,8 +42,8 @@ async def own_containers(question: Question) -> OwnContainers:
     subject = question.event.subject.joined_by(question.incident.subject)
     patient = await subjects_patient(question.tools, subject.model_copy(update={"name": name}), question.now)
     if len(patient.targets) != 1:
-        return OwnContainers(states=patient.states)
-    return OwnContainers(patient.one or patient.states[0], patient.states)
+        return OwnContainers(patient=patient)
+    return OwnContainers(patient.one or patient.states[0], patient)
 
 
 def container_evidence(question: Question, own: OwnContainers) -> Sequence[Evidence]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sreops.agent.inquiry.inquiry import IncidentInquiry, open_inquiry
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated
 from sreops.domain.causes.analysis import Brief
@@ -135,4 +136,4 @@ async def _believe(
         },
         evidence=found,
     )
-    return State(analysis=analysis.model_dump(mode="json"), analyst=name, outcome=visit.ended_meanwhile())
+    return State(analysis=analysis.model_dump(mode="json"), analyst=name, outcome=await ended_meanwhile(visit))

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit, escalated, wait, waiting
@@ -20,7 +21,7 @@ async def await_approval(visit: Visit) -> State:
         now=now,
         expires_at=now + timedelta(seconds=visit.tools.settings.policy.approval_ttl_s),
     )
-    if outcome := visit.ended_meanwhile():
+    if outcome := await ended_meanwhile(visit):
         return State(outcome=outcome, wait_until=None)
     if approval.decision == "approved":
         visit.think(f"{approval.by} approved: {approval.reason or 'no reason given'}")
@@ -34,6 +35,9 @@ async def await_approval(visit: Visit) -> State:
         return State(outcome=escalated(Reason.approval_expired, why), wait_until=None)
     if visit.incident.status is not IncidentStatus.awaiting_approval:
         await _ask(visit, plan, approval.expires_at.isoformat())
+    if visit.incident.all_resolved_at is not None:  # a resolve that is not believed, until its sender is seen to agree
+        again = visit.now() + timedelta(seconds=visit.tools.settings.verify.poll_s)
+        return State(disbelieved=True, **waiting(min(again, approval.expires_at), "approval"))
     return waiting(approval.expires_at, "approval")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit
@@ -80,4 +81,4 @@ async def create_gitlab_issue(visit: Visit) -> State:
     else:
         visit.think("GitLab is not configured; the record is kept here")
     await visit.write()
-    return State(outcome=visit.state.get("outcome") or visit.ended_meanwhile())
+    return State(outcome=visit.state.get("outcome") or await ended_meanwhile(visit))

@@ -16,12 +16,14 @@ from sreops.agent.evidence.metrics import own_metrics
 from sreops.agent.evidence.neighbours import Neighbourhood, neighbourhood
 from sreops.agent.evidence.question import Measured, Question, history_of, question_of
 from sreops.agent.evidence.suspects import suspects_of
+from sreops.agent.patient import known_target, subject_of_incident
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.changes import container_changes, lately, noted_changes
 from sreops.domain.evidence.evidence import ContainerState, Evidence
-from sreops.errors import SreopsError
+from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost, SreopsError
 from sreops.telemetry import log
 
 SOURCE_FAILED = "evidence.source_failed"
@@ -44,18 +46,31 @@ class Answer(Generic[T]):
 async def enrich_context(visit: Visit) -> State:
     """Gather evidence; none of it missing fails the run."""
     question = question_of(visit)
-    evidence = findings.number(await gather(question))
+    own = await _within(question, "docker", own_containers(question), OwnContainers())
+    await _meet(visit, own.found)
+    evidence = findings.number(await gather(question, own))
     for item in evidence[1:]:
         told = item.finding if item.finding.startswith(item.source) else f"{item.source}: {item.finding}"
         visit.think(f"{item.id} {told}", evidence=item.id)
     await visit.write(evidence=evidence)
-    return State(evidence_ids=[item.id for item in evidence], outcome=visit.ended_meanwhile())
+    return State(evidence_ids=[item.id for item in evidence], outcome=await ended_meanwhile(visit))
 
 
-async def gather(question: Question) -> Sequence[Evidence]:
+async def _meet(visit: Visit, own: OwnContainers) -> None:
+    """Keep what the engine says the target is; where an older incident has the same, this one ends in it."""
+    try:
+        target = await known_target(visit.tools, subject_of_incident(visit), own.patient)
+    except (EngineRefused, EngineUnavailable):
+        return  # it is told as a gap; the next episode asks again
+    if target is None or visit.incident.storm_id is not None or visit.incident.storm_name is not None:
+        return
+    if older := await visit.tools.store.know_target(visit.lease, target, now=visit.now()):
+        raise LeaseLost(f"incident {visit.incident.id} has the same target as {older}, and has joined it")
+
+
+async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evidence]:
     """Return all that was found, the alert itself first, in the order in which people read it."""
     nothing: Sequence[Evidence] = []
-    own = await _within(question, "docker", own_containers(question), OwnContainers())
     state = own.found.state
     logs, metrics, near, noted, history = await asyncio.gather(
         _within(question, "loki", own_logs(question, state), OwnLogs()),

@@ -7,6 +7,7 @@ from sreops.agent.remediation.effects import carry_out, go_on
 from sreops.agent.remediation.measure import look
 from sreops.agent.remediation.one_by_one import others_up
 from sreops.agent.remediation.permission import ask_policy
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
@@ -31,7 +32,7 @@ async def execute_remediation(visit: Visit) -> State:
         visit.think("The alert was resolved after a step: no further step is taken")
         await visit.write()
         return State(step=len(plan.steps), wait_until=None)
-    if outcome := visit.ended_meanwhile():
+    if outcome := await ended_meanwhile(visit):
         return State(outcome=outcome, wait_until=None)
     if not due:
         return State()
@@ -50,16 +51,15 @@ async def execute_remediation(visit: Visit) -> State:
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     """Look again right before an effect: policy, age, and whether it is needed at all."""
     approved = visit.state.get("approval") == "approved"
-    verdict, trouble = await ask_policy(visit, plan, approved=approved)
+    verdict, trouble, proof = await ask_policy(visit, plan, approved=approved, begun=not first)
+    if verdict.verdict is Verdict.deny and verdict.wait:
+        return await _held(visit, "Approved, and automation is paused: it is done once that is lifted", "paused")
     if verdict.verdict is Verdict.deny:
         return State(outcome=escalated(Reason.policy_denied, "; ".join([*verdict.reasons, trouble]).strip("; ")))
     if verdict.verdict is Verdict.needs_approval:
         return State(approval="needed", approval_why=list(verdict.reasons), wait_until=None)
     if verdict.wait:
-        if visit.state.get("wait_timer") != "slot":  # once, not at every look
-            visit.think(f"Waits for a free slot: {'; '.join(verdict.reasons)}")
-            await visit.write()
-        return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), "slot")
+        return await _held(visit, f"Waits for a free slot: {'; '.join(verdict.reasons)}", "slot")
     if not first:
         return State()
     due_at = visit.incident.rejoin_at
@@ -68,13 +68,18 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
         await visit.write()
         return waiting(visit.now() + timedelta(seconds=_FOR_A_NEW_ANALYSIS_S), REJOIN_TIMER)
     baseline = await look(visit, plan)
+    if baseline.nothing_fires:
+        return State(outcome=resolved(Resolution.recovered, "no alert of the incident fires any more"), wait_until=None)
     if already_met(baseline):
         why = "the runbook's conditions hold already, so its effect could prove nothing"
-        if baseline.alert_firing is False:
-            return State(
-                outcome=resolved(Resolution.recovered, "the alert no longer fires and the runbook's conditions hold")
-            )
         return State(outcome=escalated(Reason.already_healthy, why))
     if visit.incident.status is not IncidentStatus.remediating:
         await visit.write({"status": IncidentStatus.remediating})
-    return State(baseline=baseline.model_dump(mode="json"), wait_until=None)
+    return State(baseline=baseline.model_dump(mode="json"), proof=list(proof), wait_until=None)
+
+
+async def _held(visit: Visit, why: str, timer: str) -> State:
+    if visit.state.get("wait_timer") != timer:  # told once, not at every look
+        visit.think(why)
+        await visit.write()
+    return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), timer)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sreops.agent.remediation.measure import alert_firing
+from sreops.agent.remediation.measure import alerts_now
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.settle_targets import settle_targets
 from sreops.agent.state import Outcome, State
@@ -14,6 +14,8 @@ from sreops.domain.runbooks.matching import Selection, select_runbook
 from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.runbooks.runbook import Plan
 from sreops.errors import PlanRefused
+
+_MATCHED_ALERTS = 200  # the newest: ten thousand against every runbook would hold the loop up
 
 
 async def match_runbook(visit: Visit) -> State:
@@ -39,7 +41,7 @@ async def match_runbook(visit: Visit) -> State:
         return State(
             outcome=escalated(Reason.policy_denied, f"runbook {selection.runbook.id} can't be made concrete: {exc}")
         )
-    verdict, trouble = await ask_policy(visit, plan, approved=False)
+    verdict, trouble, _ = await ask_policy(visit, plan, approved=False)
     reasons = [*verdict.reasons, *([trouble] if trouble else [])]
     decision.pop("standing", None)
     decision |= {
@@ -75,10 +77,11 @@ async def _without_a_plan(
 
 async def _select(visit: Visit, analysis: Analysis) -> Selection:
     pairs = await visit.pairs()
+    newest = [event for event, _ in reversed(pairs[-_MATCHED_ALERTS:])]
     evidence = await visit.tools.store.evidence(visit.incident.id)
     return select_runbook(
         visit.tools.runbooks,
-        tuple(event for event, _ in reversed(pairs)) or (visit.event,),
+        (*newest, visit.event) if len(pairs) > len(newest) else tuple(newest) or (visit.event,),
         analysis,
         analyst=visit.state["analyst"],
         evidence=tuple(evidence),
@@ -91,7 +94,7 @@ async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selec
         why = f"it is one of the storm {visit.incident.storm_id}: analysed by itself, and not remediated by itself"
         return escalated(Reason.storm, why + named)
     if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
-        if await alert_firing(visit) is False:
+        if all(alert.firing is False for alert in await alerts_now(visit)):
             return resolved(Resolution.false_alarm, analysis.root_cause)
         return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
     if selection.runbook is None:

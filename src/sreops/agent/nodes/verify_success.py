@@ -8,7 +8,8 @@ from sreops.agent.remediation.measure import look
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution, VerificationResult
-from sreops.domain.remediation.verification import Judgement, Look, judge
+from sreops.domain.remediation.life import Pulse
+from sreops.domain.remediation.verification import Judgement, Look, Standard, judge
 from sreops.domain.runbooks.runbook import Plan
 
 Looks = list[tuple[datetime, Look]]
@@ -25,10 +26,10 @@ async def verify_success(visit: Visit) -> State:
     if visit.incident.status is not IncidentStatus.verifying:
         visit.think(f"Verifying: first look after {settings.settle_s:g} s, then every {settings.poll_s:g} s")
         await visit.write({"status": IncidentStatus.verifying})
-    resolved_meanwhile = visit.incident.all_resolved_at is not None
-    if now < settled_at and not resolved_meanwhile:
+    if now < settled_at:
         return waiting(settled_at, "settle")
-    if not due and not resolved_meanwhile:
+    # a resolve ends the wait for the alert's own state: it is looked at once more at once
+    if not due and visit.incident.all_resolved_at is None:
         return State()
     deadline = settled_at + timedelta(seconds=settings.timeout_s)
     looks = _earlier(visit.state)
@@ -36,16 +37,31 @@ async def verify_success(visit: Visit) -> State:
     baseline = visit.state.get("baseline")
     judgement = judge(
         looks,
-        plan.verify,
-        since=since,
+        _standard(visit, plan, since),
         baseline=Look.model_validate(baseline) if baseline else None,
         now=now,
         deadline=deadline,
     )
     if not judgement.final:
         next_poll = min(now + timedelta(seconds=settings.poll_s), max(deadline, now + timedelta(seconds=1)))
+        if judgement.again_at is not None and judgement.again_at > now:
+            next_poll = min(next_poll, judgement.again_at)
         return State(looks=_dumped(looks), **waiting(next_poll, "poll"))
     return await _conclude(visit, plan, judgement, looks)
+
+
+def _standard(visit: Visit, plan: Plan, since: datetime) -> Standard:
+    left_as = {
+        target: (datetime.fromisoformat(one["at"]), Pulse.model_validate(one["pulse"]))
+        for target, one in visit.state.get("left_as", {}).items()
+    }
+    return Standard(
+        conditions=plan.verify,
+        targets=tuple(dict.fromkeys(step.target for step in plan.steps if step.action.on_engine)),
+        left_as=left_as,
+        since=since,
+        settle_s=visit.tools.settings.verify.settle_s,
+    )
 
 
 def _earlier(state: State) -> Looks:

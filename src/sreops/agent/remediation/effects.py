@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from sreops.agent.remediation.life import target_pulse
 from sreops.agent.remediation.permission import limits_of
+from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.remediation.targets import Target, find_target, grace_of, unfit
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
@@ -36,14 +38,19 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
     intent = _intent(visit, plan, index, step, target)
     try:
         effect = await visit.tools.store.begin_effect(
-            visit.lease, intent, limits_of(visit.tools.settings), now=visit.now(), cooldown_s=plan.cooldown_s
+            visit.lease,
+            intent,
+            limits_of(visit.tools.settings),
+            now=visit.now(),
+            cooldown_s=plan.cooldown_s,
+            doubted_resolve_at=visit.doubted_resolve_at,
         )
     except EffectBlocked as exc:
         if exc.wait:
             until = visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s)
             return waiting(until, "slot")
         await visit.refresh()
-        return State(outcome=visit.ended_meanwhile() or escalated(Reason.policy_denied, str(exc)))
+        return State(outcome=await ended_meanwhile(visit) or escalated(Reason.policy_denied, str(exc)))
     if effect.intent_at != intent.intent_at or effect.outcome is not None:
         # it stood in the ledger before: whatever this visit had seen of the incident, it may be done already
         return await go_on(visit, plan, step, effect)
@@ -182,8 +189,13 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
         return State(outcome=escalated(Reason.outcome_unknown, text), wait_until=None)
     if outcome is EffectOutcome.failed and not step.may_fail:
         return await give_up(visit, step, Reason.step_failed, text)
-    ended_at = effect.outcome_at or visit.now()
-    return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=ended_at.isoformat(), wait_until=None)
+    # what is compared with later: a death between the effect and the first poll shows against this look
+    left_as = dict(visit.state.get("left_as", {}))
+    pulse = await target_pulse(visit.tools, step) if step.action.on_engine else None
+    now = visit.now().isoformat()
+    if pulse is not None:
+        left_as[step.target] = {"at": now, "pulse": pulse.model_dump(mode="json")}
+    return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=now, left_as=left_as, wait_until=None)
 
 
 async def give_up(visit: Visit, step: PlannedStep, reason: Reason, why: str) -> State:

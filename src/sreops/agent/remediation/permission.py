@@ -1,5 +1,8 @@
 """Asking policy: gathers what policy decides from, at the moment it is asked."""
 
+from typing import NamedTuple
+
+from sreops.agent.remediation.proof import second_proof
 from sreops.agent.remediation.targets import target_facts
 from sreops.agent.visit import Visit
 from sreops.domain.remediation.policy import (
@@ -10,12 +13,21 @@ from sreops.domain.remediation.policy import (
     decide,
     most_cautious,
 )
+from sreops.domain.remediation.proof import points_elsewhere
 from sreops.domain.runbooks.runbook import Plan
 from sreops.settings import Settings
 
 
-async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[PolicyDecision, str]:
-    """Ask policy about a plan now; the second value says why a target could not be known, if so."""
+class Permission(NamedTuple):
+    """Policy's decision; why a target could not be known, if so; and the second proof that it was decided by."""
+
+    decision: PolicyDecision
+    trouble: str
+    proof: tuple[str, ...]
+
+
+async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
+    """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
     targets, trouble = await target_facts(tools, plan)
     wishes = most_cautious(await visit.alerts())
@@ -27,6 +39,9 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
         targets=sorted({name for target in targets for name in (target.name, *target.aliases)}),
         standings=sorted({target.standing for target in targets if target.standing}),
     )
+    proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
+    own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}
+    elsewhere = () if begun else points_elsewhere(await tools.store.evidence(visit.incident.id), own)
     decision = decide(
         PolicyInput(
             now=visit.now(),
@@ -38,11 +53,14 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool) -> tuple[Polic
             facts=facts,
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
+            alert_started_at=event.starts_at,
             approved=approved,
+            second_proof=proof,
+            elsewhere=elsewhere,
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )
-    return decision, trouble
+    return Permission(decision, trouble, proof)
 
 
 def limits_of(settings: Settings) -> PolicyLimits:
@@ -54,5 +72,6 @@ def limits_of(settings: Settings) -> PolicyLimits:
         max_concurrent_effects=policy.max_concurrent_effects,
         breaker_failures=policy.breaker_failures,
         max_event_age_s=policy.max_event_age_s,
+        max_tier=policy.max_tier,
         dry_run=settings.dry_run,
     )

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -10,9 +10,6 @@ from sreops.domain.alerts.subject import Subject, subject_as_sent
 
 RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries", "Error", "NoData"})
 """Grafana states these in ``grafana_state_reason``, also joined ("NoData, KeepLast"), if a resolve proves nothing."""
-
-
-_set = object.__setattr__
 
 
 class Severity(StrEnum):
@@ -68,20 +65,6 @@ class AlertEvent(BaseModel):
     panel_url: str = Field("", alias="panelURL")
     silence_url: str = Field("", alias="silenceURL")
     warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def trusted(cls, fields: dict[str, Any]) -> Self:
-        """Make an event of all its fields by name, each of its declared type already: their reader saw to that.
-
-        Validating them once more took a third of the time of reading an alert, and pydantic's own
-        ``model_construct`` takes as long; this is what that does in the end.
-        """
-        event = cls.__new__(cls)
-        _set(event, "__dict__", fields)
-        _set(event, "__pydantic_fields_set__", set(fields))
-        _set(event, "__pydantic_extra__", None)
-        _set(event, "__pydantic_private__", None)
-        return event
 
     @property
     def alertname(self) -> str:

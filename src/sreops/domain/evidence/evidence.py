@@ -181,6 +181,7 @@ class ServiceState(BaseModel):
 
     ``force_update`` counts the restarts that were asked for; ``parallelism`` is how many tasks Swarm replaces at once
     (0: all of them).
+    ``failed_at`` is when tasks of it failed, of those that the engine still remembers (five a replica), ascending.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -189,6 +190,7 @@ class ServiceState(BaseModel):
     replicas: int
     running: int
     labels: dict[str, str] = {}
+    failed_at: tuple[datetime, ...] = ()
     stop_timeout_s: float | None = None
     force_update: int = 0
     parallelism: int | None = 1

@@ -120,7 +120,9 @@ def metric(signal: Signal, found: SeriesSet, alert_at: datetime, *, limit: Serie
         )  # fmt: skip
     series, numbers = max(judged, key=lambda item: abs(item[1]["change"]))
     ceiling = _last_value(limit)
-    data: dict[str, Any] = {"signal": signal.id, "unit": signal.unit, **numbers, "series": len(judged)}
+    data: dict[str, Any] = {
+        "signal": signal.id, "unit": signal.unit, **numbers, "series": len(judged), "labels": dict(signal.labels),
+    }  # fmt: skip
     if ceiling is not None and ceiling > 0:
         shares = {"limit_ratio": numbers["last"] / ceiling, "peak_ratio": numbers["max"] / ceiling}
         if all(map(math.isfinite, shares.values())):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -17,7 +17,8 @@ _STATUS_LABELS = ("status", "code", "status_code", "http_response_status_code", 
 class Signal:
     """One question in PromQL. ``limit`` asks for its ceiling in the same unit, where there is one.
 
-    ``worse`` says which direction is trouble; ``rank`` orders signals, lowest first.
+    ``worse`` says which direction is trouble; ``rank`` orders signals, lowest first. ``labels`` are those that
+    select its series: whose they are.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Signal:
     rank: int
     limit: str = ""
     worse: Literal["up", "down", "either"] = "up"
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ def choose(labels: Mapping[str, str], names: Collection[str], *, range_s: float 
     # A name of any length would make the patterns above slow, and nobody calls a golden signal by it.
     usable = frozenset(name for name in names if len(name) <= 120)
     scope = _Scope(labels, usable, promql_duration(range_s))
-    found = [signal for chooser in _CHOOSERS for signal in chooser(scope)]
+    whose = tuple(sorted(labels.items()))
+    found = [replace(signal, labels=whose) for chooser in _CHOOSERS for signal in chooser(scope)]
     return tuple(sorted(found, key=lambda signal: signal.rank))
 
 

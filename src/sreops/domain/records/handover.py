@@ -46,11 +46,11 @@ def opening(event: AlertEvent, incident_id: str, alert_count: int) -> str:
     lines = [
         "## Alert",
         "",
-        f"- service: {_code(event.service)}",
-        f"- alert: {_code(event.alertname)} ({event.severity.value}, tier {event.tier.value})",
+        f"- service: {code(event.service)}",
+        f"- alert: {code(event.alertname)} ({event.severity.value}, tier {event.tier.value})",
         f"- firing since: {event.starts_at.isoformat()}",
         f"- alerts in this incident when it was opened: {alert_count}",
-        f"- incident: {_code(incident_id)}",
+        f"- incident: {code(incident_id)}",
     ]
     for name in ("summary", "description"):
         if text := event.annotations.get(name):
@@ -84,7 +84,7 @@ def closing(
         if would_have := (decision or {}).get("would_have"):
             lines += [
                 "",
-                f"Runbook {_code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
+                f"Runbook {code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
             ]
     lines += ["", "### Alerts", "", *_alerts(incident, alerts)] if alerts else []
     lines += ["", "### Cause", "", *_cause(incident)]
@@ -98,6 +98,8 @@ def closing(
             f"- verdict: {policy.get('verdict')}",
             *[f"- {r}" for r in policy.get("reasons", ())],
         ]
+    if usage := (decision or {}).get("model_usage"):
+        lines += ["", "### What it cost", "", f"- the model: {cost_in_words(usage)}"]
     if missing and outcome.get("end") == "escalated":
         lines += ["", "### What was missing", "", *[f"- {name}: {cure}" for name, cure in sorted(missing.items())]]
     return "\n".join(lines)
@@ -109,7 +111,7 @@ def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:
     for alert in alerts:
         severity = f" ({alert.severity.value})" if alert.severity else ""
         state = "still fires" if alert.ended_at is None else f"was resolved at {alert.ended_at.isoformat()}"
-        lines.append(f"- {_code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
+        lines.append(f"- {code(alert.alertname)}{severity}, since {alert.starts_at.isoformat()}: {state}")
     more = len(incident.fingerprints) - len(alerts)
     return [*lines, *([f"- … and {more} more"] if more > 0 else [])]
 
@@ -123,7 +125,7 @@ def _cause(incident: Incident) -> list[str]:
         "",
         f"- confidence {confidence}, by {incident.analyst or 'nobody'}"
         + (f" ({incident.analyst_why})" if incident.analyst_why else ""),
-        f"- runbook: {_code(incident.runbook_id) if incident.runbook_id else 'none'}",
+        f"- runbook: {code(incident.runbook_id) if incident.runbook_id else 'none'}",
     ]
 
 
@@ -132,7 +134,7 @@ def _done(incident: Incident) -> list[str]:
     if not mine:
         return ["Nothing was changed."]
     return [
-        f"- {effect.action} on {_code(effect.target)} at {effect.intent_at.isoformat()}: "
+        f"- {effect.action} on {code(effect.target)} at {effect.intent_at.isoformat()}: "
         + (effect.outcome.value if effect.outcome else "outcome not known")
         + (f" ({effect.detail})" if effect.detail else "")
         for effect in mine
@@ -143,7 +145,7 @@ def _seen(evidence: Sequence[Evidence]) -> list[str]:
     lines: list[str] = []
     for item in evidence:
         mark = " (partial)" if item.partial else ""
-        lines.append(f"- **{item.id}** {item.source}{mark}: {_code(item.finding)}")
+        lines.append(f"- **{item.id}** {item.source}{mark}: {code(item.finding)}")
         if item.kind is EvidenceKind.logs and item.text:
             lines += ["", fenced(item.text[:3000]), ""]
     return lines or ["Nothing."]
@@ -151,10 +153,16 @@ def _seen(evidence: Sequence[Evidence]) -> list[str]:
 
 def _read(warnings: Sequence[str]) -> list[str]:
     """Say what of the alert was read otherwise than it is written, and what its sender left out."""
-    return [f"- the alert: {_code(warning)}" for warning in warnings]
+    return [f"- the alert: {code(warning)}" for warning in warnings]
 
 
-def _code(text: str | None) -> str:
+def cost_in_words(usage: Mapping[str, Any]) -> str:
+    """Return what the model has taken for an incident, for people."""
+    tokens = int(usage.get("input_tokens") or 0) + int(usage.get("output_tokens") or 0)
+    return f"{float(usage.get('usd') or 0):.4f} US dollars, {tokens} tokens, {usage.get('calls')} calls"
+
+
+def code(text: str | None) -> str:
     """Return inline code that its content can't end or leave."""
     flat = " ".join((text or "").split()).replace("`", "'")
     return f"`{flat[:400]}`"

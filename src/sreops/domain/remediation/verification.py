@@ -1,13 +1,17 @@
-"""Verification: fixed, not fixed, or unknown. Pure; no data is unknown, never success."""
+"""Verification: fixed, not fixed, or unknown. Pure; no data is unknown, never success.
+
+Three witnesses: the runbook's conditions, the target's life (``life``), and the state of every alert that fires.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import SeriesSet
 from sreops.domain.incidents.incident import VerificationResult
+from sreops.domain.remediation.life import LifeVerdict, Prospect, Pulse, Vital, since_effect, since_resolve
 from sreops.domain.runbooks.condition import COMPARE, parse_condition
 from sreops.domain.runbooks.runbook import Condition
 
@@ -26,13 +30,32 @@ class Reading(BaseModel):
     why: str = ""
 
 
+class OtherAlert(BaseModel):
+    """Another alert of the incident, beside the one that the plan was made for; ``firing`` None: nobody knows."""
+
+    model_config = ConfigDict(frozen=True)
+    alertname: str
+    firing: bool | None
+
+
 class Look(BaseModel):
-    """One look at a service: conditions, the container's health, the alert's own state (True: fires)."""
+    """One look at a service: conditions, the pulses of targets and subject, and the alerts' own state.
+
+    ``alert_firing`` is the state of the alert that the plan was made for; the conditions speak for it. For
+    ``others`` they say nothing. ``container`` is the worst pulse in a word, for people.
+    """
 
     model_config = ConfigDict(frozen=True)
     readings: tuple[Reading, ...] = ()
-    container: str | None = None  # "healthy", "running" (no health check), "starting", "unhealthy", "down", None
+    container: str | None = None
+    pulses: tuple[Pulse, ...] = ()
     alert_firing: bool | None = None
+    others: tuple[OtherAlert, ...] = ()
+
+    @property
+    def nothing_fires(self) -> bool:
+        """Whether no alert of the incident fires, by those who evaluate them or by a genuine resolve."""
+        return self.alert_firing is False and all(other.firing is False for other in self.others)
 
 
 class Judgement(BaseModel):
@@ -42,6 +65,7 @@ class Judgement(BaseModel):
     result: VerificationResult
     why: str
     final: bool
+    again_at: AwareDatetime | None = None  # when the target's life will be long enough to judge
 
 
 History = Sequence[tuple[datetime, Look]]
@@ -50,8 +74,8 @@ History = Sequence[tuple[datetime, Look]]
 def read_condition(condition: Condition, answer: SeriesSet | None, why: str = "") -> Reading:
     """Read one condition from the answer of its query; ``answer`` None: there was none, and ``why`` says so.
 
-    Every returned series must meet the comparison. NaN (such as 0/0 without traffic), no series, and an
-    answer that is cut and has no offender are unknown; ±Inf compares as it is.
+    Every returned series must meet the comparison. Unknown are: no series, NaN and ±Inf (0/0, x/0: no traffic), and
+    whatever a partial answer says, since what is missing may have made the sums that are there.
     """
     compare, limit = parse_condition(condition.condition)
     reading = Reading(promql=condition.promql, condition=condition.condition, holds=None, why=why)
@@ -60,22 +84,21 @@ def read_condition(condition: Condition, answer: SeriesSet | None, why: str = ""
     latest = [series.points[-1][1] for series in answer.series if series.points]
     values = tuple(value for value in latest if math.isfinite(value))
     reading = reading.model_copy(update={"values": values})
-    offenders = [value for value in latest if not math.isnan(value) and not COMPARE[compare](value, limit)]
-    if offenders:
+    if answer.partial:
+        return reading.model_copy(update={"why": "the answer is partial: " + ("; ".join(answer.notes) or "cut")})
+    if offenders := [value for value in values if not COMPARE[compare](value, limit)]:
         said = f"{len(offenders)} of {len(latest)} series: {offenders[0]:g} is not {compare} {limit:g}"
         return reading.model_copy(update={"holds": False, "why": said})
     if not latest:
         return reading.model_copy(update={"why": "the query returned no data"})
-    if any(math.isnan(value) for value in latest):
-        return reading.model_copy(update={"why": "a series is NaN (not a number): nothing was measured there"})
-    if answer.partial:
-        return reading.model_copy(update={"why": "the answer is partial: " + ("; ".join(answer.notes) or "cut")})
+    if len(values) < len(latest):
+        return reading.model_copy(update={"why": "a series is NaN or infinite: nothing was measured there"})
     return reading.model_copy(update={"holds": True, "why": f"{max(latest, key=abs):g} {compare} {limit:g}"})
 
 
 def vetoed(look: Look) -> str | None:
-    """Return why the container itself contradicts a recovery, or None."""
-    return f"the container is {look.container}" if look.container in ("down", "unhealthy") else None
+    """Return why a target itself contradicts a recovery, or None."""
+    return next((pulse.told for pulse in look.pulses if pulse.vital.dead or pulse.vital is Vital.unhealthy), None)
 
 
 def already_met(look: Look) -> bool:
@@ -83,64 +106,98 @@ def already_met(look: Look) -> bool:
     return bool(look.readings) and all(r.holds is True for r in look.readings) and vetoed(look) is None
 
 
+class Standard(BaseModel):
+    """What a look is held against: the conditions, and the targets with their pulses as the effect left them.
+
+    ``since`` is the end of the last effect; a target whose effect ended earlier has its own time beside its pulse.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    conditions: tuple[Condition, ...] = ()
+    targets: tuple[str, ...] = ()
+    left_as: Mapping[str, tuple[AwareDatetime, Pulse]] = {}
+    since: AwareDatetime
+    settle_s: float
+
+
 def judge(
-    looks: History,
-    conditions: Sequence[Condition],
-    *,
-    since: datetime,
-    now: datetime,
-    deadline: datetime,
-    baseline: Look | None = None,
+    looks: History, standard: Standard, *, now: datetime, deadline: datetime, baseline: Look | None = None
 ) -> Judgement:
     """Judge whether the fault is gone.
 
-    ``looks`` are ascending in time, with readings in the order of ``conditions``; those before ``since`` (the end
-    of the effect) do not count. The conditions decide, each held without a break for its ``for_s``; without any,
-    the alert's own state does. A container that is down or unhealthy, and an alert that still fires, can only
-    veto. Until ``deadline`` only ``fixed`` is final, since alerts and metrics lag.
+    ``looks`` are ascending in time, with readings in the order of the conditions; those before ``since`` do not
+    count. The conditions decide, each held without a break for its ``for_s``; without any, the alert's own state
+    does. A target that does not live, an alert that still fires, and another alert of which nobody knows can only
+    veto. Until ``deadline`` only ``fixed`` and a death since the effect are final, since alerts and metrics lag.
     """
     late = now >= deadline
-    counted = [(at, look) for at, look in looks if at >= since]
+    counted = [(at, look) for at, look in looks if at >= standard.since]
     if not counted:
         return Judgement(result=VerificationResult.unknown, why="nothing was measured since the effect", final=late)
-    look = counted[-1][1]
+    look, conditions = counted[-1][1], standard.conditions
     if len(look.readings) != len(conditions):
         return Judgement(
             result=VerificationResult.unknown,
             why=f"{len(look.readings)} of {len(conditions)} conditions were measured",
             final=late,
         )
-    result, why = _state(counted, conditions)
+    lives = _lives(counted, standard, now)
+    result, why = _state(counted, conditions, lives)
     if result is VerificationResult.fixed and conditions and baseline is not None and already_met(baseline):
         unproven = "the conditions held before the effect already, so they can't tell a fix"
         return Judgement(result=VerificationResult.unknown, why=unproven, final=True)
-    return Judgement(result=result, why=why, final=late or result is VerificationResult.fixed)
+    again = [life.again_at for life in lives if life.again_at is not None]
+    died = any(life.prospect is Prospect.died for life in lives)
+    final = late or died or result is VerificationResult.fixed
+    return Judgement(result=result, why=why, final=final, again_at=max(again) if again else None)
 
 
-def _state(counted: History, conditions: Sequence[Condition]) -> tuple[VerificationResult, str]:
-    """Return how things stand at the last look, and why."""
+def _lives(counted: History, standard: Standard, now: datetime) -> list[LifeVerdict]:
+    """Judge the life of every target since its effect, and of what else was looked at since its own last start."""
+    verdicts = []
+    for target in standard.targets:
+        first = [standard.left_as[target]] if target in standard.left_as else []
+        seen = [(at, pulse) for at, look in counted for pulse in look.pulses if pulse.target == target]
+        verdicts.append(since_effect([*first, *seen], settle_s=standard.settle_s, now=now))
+    for pulse in counted[-1][1].pulses:
+        if pulse.target not in standard.targets:
+            verdicts.append(since_resolve(pulse, standard.since, settle_s=standard.settle_s, now=now))
+    return verdicts
+
+
+def _state(
+    counted: History, conditions: Sequence[Condition], lives: Sequence[LifeVerdict]
+) -> tuple[VerificationResult, str]:
+    """Return how things stand at the last look, and why; what is down is said first."""
     look = counted[-1][1]
-    failing = [f"{r.promql} {r.condition}: {r.why}" for r in look.readings if r.holds is False]
-    if (veto := vetoed(look)) is not None:
-        failing.append(veto)
+    failing = [life.why for life in lives if life.prospect in (Prospect.died, Prospect.dead)]
+    failing += [pulse.told for pulse in look.pulses if pulse.vital is Vital.unhealthy]
+    failing += [f"{r.promql} {r.condition}: {r.why}" for r in look.readings if r.holds is False]
     if look.alert_firing:
         failing.append("the alert still fires")
+    failing += [f"alert {other.alertname} of this incident still fires" for other in look.others if other.firing]
     if failing:
         return VerificationResult.not_fixed, "; ".join(failing)
     unclear = [f"{r.promql} {r.condition}: {r.why}" for r in look.readings if r.holds is None]
-    if look.container == "starting":
-        unclear.append("the container's health check has not answered yet")
+    unclear += [life.why for life in lives if life.prospect is not Prospect.lives]
     if not conditions and look.alert_firing is None:
         unclear.append("the runbook has no verify conditions and nobody knows whether the alert still fires")
+    unclear += [
+        f"nobody knows whether alert {other.alertname} of this incident still fires; the conditions don't speak of it"
+        for other in look.others
+        if other.firing is None
+    ]
     for index, condition in enumerate(conditions):
         held = _held_s(counted, index)
         if held is not None and held < condition.for_s:
             unclear.append(f"{condition.promql} {condition.condition} for {held:.0f} of {condition.for_s:.0f} s so far")
     if unclear:
         return VerificationResult.unknown, "; ".join(unclear)
+    told = "".join(f"; {life.why}" for life in lives)
     if conditions:
-        return VerificationResult.fixed, "the runbook's conditions hold: " + "; ".join(r.why for r in look.readings)
-    return VerificationResult.fixed, "the alert no longer fires"
+        held_all = "; ".join(r.why for r in look.readings)
+        return VerificationResult.fixed, f"the runbook's conditions hold: {held_all}{told}"
+    return VerificationResult.fixed, f"the alert no longer fires{told}"
 
 
 def _held_s(counted: History, index: int) -> float | None:

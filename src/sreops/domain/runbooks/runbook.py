@@ -45,6 +45,11 @@ class StepAction(StrEnum):
         """Whether this changes the world: goes through policy, ledger and audit."""
         return self in (StepAction.restart_container, StepAction.start_container, StepAction.scale_container)
 
+    @property
+    def on_engine(self) -> bool:
+        """Whether it acts on a container or Swarm service, whose life can be looked at."""
+        return self in (StepAction.restart_container, StepAction.start_container, StepAction.scale_container)
+
 
 class Autonomy(StrEnum):
     """How far a runbook may go without a person; ``earned``: alone after enough verified fixes under approval."""

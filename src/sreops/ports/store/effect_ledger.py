@@ -30,13 +30,21 @@ class EffectLedger(Protocol):
         ...
 
     async def begin_effect(
-        self, lease: Lease, effect: Effect, limits: PolicyLimits, *, now: datetime, cooldown_s: float = 0.0
+        self,
+        lease: Lease,
+        effect: Effect,
+        limits: PolicyLimits,
+        *,
+        now: datetime,
+        cooldown_s: float = 0.0,
+        doubted_resolve_at: datetime | None = None,
     ) -> Effect:
         """Write the intent with its snapshot, and its audited action; return it as stored.
 
         The same (incident, episode, step) a second time returns the first one unchanged. In the same transaction:
-        automation paused, alerts all resolved meanwhile, another incident of the service or target remediating, or
-        one that did so within ``cooldown_s`` → EffectBlocked; too many remediations at once → EffectBlocked(wait=True).
+        automation paused, alerts all resolved meanwhile, another incident that remediated service or target within
+        ``cooldown_s`` → EffectBlocked; one that does so now, or too many at once → EffectBlocked(wait=True).
+        ``doubted_resolve_at``: a resolve of that time does not block, since who fired the alert contradicts it.
         """
         ...
 

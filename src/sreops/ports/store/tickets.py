@@ -42,3 +42,15 @@ class Tickets(Protocol):
     async def ticket_failed(self, op_id: str, *, error: str, retry_at: datetime | None, now: datetime) -> None:
         """Try again at ``retry_at``; None: GitLab refuses it for good, go on with the next one."""
         ...
+
+    async def issue_gone(self, incident_id: str, *, now: datetime) -> bool:
+        """Write everything again, to an issue that takes the place of one that was deleted; once, then False."""
+        ...
+
+    async def stale_issues(self, *, limit: int) -> Sequence[str]:
+        """Return incidents with an issue that does not show their latest records, the newest first."""
+        ...
+
+    async def issue_shown(self, incident_id: str, seq: int) -> None:
+        """Note that the issue shows the records up to ``seq``."""
+        ...

@@ -7,7 +7,9 @@ that a test can tell whether hostile text was made harmless before it was sent h
 import importlib.util
 import json
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -103,6 +105,59 @@ class GitLab:
             "Retry-After": str(retry_after_s),
         }
         self.faults.fail(429, headers=headers, path=path, method=method, times=times)
+
+    def comment(self, iid: int, body: str, by: str, *, edited: bool = False) -> Note:
+        """Let a person comment; ``edited``: they have changed it since."""
+        issue, user = self._of(iid), self._person(by)
+        now = self._tracker.clock.now()
+        note = Note(self._tracker.new_id(), body, user, now, now + timedelta(seconds=1) if edited else now)
+        issue.notes.append(note)
+        issue.updated_at = now
+        return note
+
+    def close(self, iid: int, by: str) -> None:
+        """Let a person close an issue."""
+        self._tracker.set_state(self._of(iid), "closed", self._person(by))
+
+    def assign(self, iid: int, to: str) -> None:
+        """Let a person take an issue."""
+        issue = self._of(iid)
+        self._tracker.assign(issue, [self._person(to).id])
+        issue.updated_at = self._tracker.clock.now()
+
+    def delete(self, iid: int) -> None:
+        """Let an owner delete an issue."""
+        self._tracker.issues.remove(self._of(iid))
+
+    def set_user(self, username: str, **changes: Any) -> None:
+        """Change an account: `access_level`, `bot`, `state`."""
+        users = self._tracker.users
+        users[:] = [replace(user, **changes) if user.username == username else user for user in users]
+
+    def move(self, project: str) -> None:
+        """Move the project: its old path redirects a GET and is unknown to everything else."""
+        self.project = project
+        self._rest.move(project)
+
+    def linked_to(self, iid: int) -> list[int]:
+        """Return the numbers of the issues that one is related to."""
+        return [issue.iid for issue in self._tracker.linked_to(self._of(iid))]
+
+    def renew(self, token: str) -> None:
+        """Give the bot a new token."""
+        self._token = Token(token)
+
+    def _of(self, iid: int) -> Issue:
+        issue = self._tracker.find_issue(iid)
+        if issue is None:
+            raise LookupError(f"there is no issue {iid}")
+        return issue
+
+    def _person(self, username: str) -> User:
+        user = self._tracker.find_user(username)
+        if user is None:
+            raise LookupError(f"there is no user {username}")
+        return user
 
     def revoke(self) -> None:
         """End the token: everything is answered 401 from now on."""

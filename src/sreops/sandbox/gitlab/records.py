@@ -14,11 +14,14 @@ ESCALATION_STATUSES = ("TRIGGERED", "ACKNOWLEDGED", "RESOLVED", "IGNORED")
 
 @dataclass(frozen=True)
 class User:
-    """An account; a project access token acts as its bot user."""
+    """An account; a project access token acts as its bot user. ``access_level`` 0: no member of the project."""
 
     id: int
     username: str
     name: str
+    access_level: int = 30
+    bot: bool = False
+    state: str = "active"
 
 
 @dataclass
@@ -95,10 +98,20 @@ def user_json(user: User, base_url: str) -> dict[str, Any]:
         "username": user.username,
         "public_email": None,
         "name": user.name,
-        "state": "active",
+        "state": user.state,
         "locked": False,
         "avatar_url": None,
         "web_url": f"{base_url}/{user.username}",
+    }
+
+
+def member_json(user: User, base_url: str) -> dict[str, Any]:
+    """Return a member as `GET …/members/all/:user_id` shows it."""
+    return user_json(user, base_url) | {
+        "access_level": user.access_level,
+        "created_at": "2026-01-01T00:00:00.000Z",
+        "expires_at": None,
+        "membership_state": "active",
     }
 
 

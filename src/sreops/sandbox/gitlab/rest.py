@@ -12,6 +12,7 @@ from sreops.sandbox.gitlab import search
 from sreops.sandbox.gitlab.parameters import (
     FLAG,
     NAMES,
+    NUMBER,
     NUMBERS,
     TEXT,
     Coercion,
@@ -24,14 +25,16 @@ from sreops.sandbox.gitlab.records import (
     ISSUE_TYPES,
     Issue,
     Note,
+    User,
     issue_json,
     label_json,
+    member_json,
     note_json,
     stamp,
     user_json,
 )
 from sreops.sandbox.gitlab.token import Token
-from sreops.sandbox.gitlab.tracker import Invalid, TooManyRequests, Tracker
+from sreops.sandbox.gitlab.tracker import AlreadyLinked, Invalid, TooManyRequests, Tracker
 from sreops.sandbox.told import Told
 
 PROJECT_ID = 3101
@@ -73,6 +76,7 @@ class Rest:
         self._project = project
         self._token = token
         self._version = version
+        self.moved_from: str | None = None
         number = r"(?P<iid>\d+)"
         project_at = r"/projects/(?P<project>[^/]+)"
         issue_at = rf"{project_at}/issues/{number}"
@@ -80,11 +84,14 @@ class Rest:
             (r"/version", {"GET": self._show_version}),
             (r"/user", {"GET": self._show_me}),
             (r"/users", {"GET": self._list_users}),
+            (r"/users/(?P<user>\d+)", {"GET": self._show_user}),
             (r"/personal_access_tokens/self", {"GET": self._show_token}),
             (project_at, {"GET": self._show_project}),
+            (rf"{project_at}/members/all/(?P<user>\d+)", {"GET": self._show_member}),
             (rf"{project_at}/labels", {"GET": self._list_labels, "POST": self._create_label}),
             (rf"{project_at}/issues", {"GET": self._list_issues, "POST": self._create_issue}),
             (issue_at, {"GET": self._show_issue, "PUT": self._update_issue}),
+            (rf"{issue_at}/links", {"GET": self._list_links, "POST": self._create_link}),
             (rf"{issue_at}/notes", {"GET": self._list_notes, "POST": self._create_note}),
             (rf"{issue_at}/notes/(?P<note>\d+)", {"GET": self._show_note, "PUT": self._edit_note}),
         ]
@@ -100,6 +107,8 @@ class Rest:
                 return JSONResponse({"error": "405 Not Allowed"}, 405, {"Allow": ", ".join(handlers)})
             of_project = "project" in match.groupdict()
             self._token().admit(request, of_project=of_project)
+            if of_project and unquote(match["project"]).lower() == (self.moved_from or "").lower():
+                return self._moved(request, match)
             if of_project:
                 self._check_project(unquote(match["project"]))
             return handler(request, match, params)
@@ -123,6 +132,17 @@ class Rest:
             if match:
                 return match, handlers
         raise Told(404, {"error": "404 Not Found"})
+
+    def move(self, project: str) -> None:
+        """Give the project another path; its old one redirects."""
+        self.moved_from, self._project = self._project, project
+
+    def _moved(self, request: Request, match: "re.Match[str]") -> Response:
+        if request.method != "GET":
+            raise Told(404, {"message": "404 Project Not Found"})
+        raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+        there = raw.decode("ascii", "replace").replace(match["project"], str(PROJECT_ID), 1)
+        return JSONResponse({"message": "Non GET methods are not allowed for moved projects"}, 301, {"Location": there})
 
     def _check_project(self, wanted: str) -> None:
         if wanted.lower() not in (self._project.lower(), str(PROJECT_ID)):
@@ -157,6 +177,48 @@ class Rest:
             found = [user for user in found if asked["search"].lower() in f"{user.username} {user.name}".lower()]
         users, headers = search.page_of(found, asked, request)
         return JSONResponse([user_json(user, base_of(request)) for user in users], headers=headers)
+
+    def _user(self, match: "re.Match[str]", missing: str) -> User:
+        user = next((user for user in self._tracker.users if user.id == int(match["user"])), None)
+        if user is None:
+            raise Told(404, {"message": missing})
+        return user
+
+    def _show_user(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
+        user = self._user(match, "404 User Not Found")
+        return JSONResponse(user_json(user, base_of(request)) | {"bot": user.bot, "bio": ""})
+
+    def _show_member(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
+        user = self._user(match, "404 Not found")
+        if user.access_level == 0:
+            raise Told(404, {"message": "404 Not found"})
+        return JSONResponse(member_json(user, base_of(request)))
+
+    def _list_links(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
+        issue = self._issue(match)
+        linked = [
+            self._show(other, request) | {"link_type": "relates_to", "issue_link_id": other.id}
+            for other in self._tracker.linked_to(issue)
+        ]
+        return JSONResponse(linked)
+
+    def _create_link(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
+        issue = self._issue(match)
+        kinds = choice("relates_to", "blocks", "is_blocked_by")
+        asked = coerce(params, {"target_project_id": TEXT, "target_issue_iid": NUMBER, "link_type": kinds})
+        _require(asked, "target_project_id", "target_issue_iid")
+        self._check_project(asked["target_project_id"])
+        if asked.get("link_type", "relates_to") != "relates_to":
+            raise Told(403, {"message": "Blocked issues not available for current license"})
+        other = self._tracker.find_issue(asked["target_issue_iid"])
+        if other is None or other is issue:
+            raise Told(404, {"message": "No matching issue found. Make sure that you are adding a valid issue URL."})
+        try:
+            self._tracker.link(issue, other)
+        except AlreadyLinked:
+            return JSONResponse({"message": "Issue(s) already assigned"}, 409)
+        shown = {"source_issue": self._show(issue, request), "target_issue": self._show(other, request)}
+        return JSONResponse({**shown, "link_type": "relates_to"}, 201)
 
     def _show_token(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
         token = self._token()

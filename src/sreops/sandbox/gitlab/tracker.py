@@ -29,6 +29,10 @@ class Invalid(Exception):
         self.fields = fields
 
 
+class AlreadyLinked(Exception):
+    """These two are related already."""
+
+
 class TooManyRequests(Exception):
     """An application limit (notes or issues per user and minute), which no header announces."""
 
@@ -56,8 +60,10 @@ class Tracker:
 
     def __init__(self, clock: Clock, users: Iterable[str], *, notes_per_minute: int) -> None:
         self.clock = clock
-        self.users = [User(40 + n, name, name.replace("-", " ").title()) for n, name in enumerate(users)]
+        self.users = [User(40 + n, name, name.replace("-", " ").title(), bot=n == 0) for n, name in enumerate(users)]
         self.issues: list[Issue] = []
+        self.links: list[frozenset[int]] = []
+        self.last_iid = 0
         self.labels: dict[str, int] = {}
         self.executed_quick_actions: list[quick_actions.ExecutedQuickAction] = []
         self.mentions: list[Mention] = []
@@ -78,6 +84,11 @@ class Tracker:
         """Return a global id that is no iid, so that mixing them up shows."""
         self._last_id += 7
         return self._last_id
+
+    def next_iid(self) -> int:
+        """Return the next issue's number; that of a deleted one does not come again."""
+        self.last_iid += 1
+        return self.last_iid
 
     def find_issue(self, iid: int) -> Issue | None:
         """Return the issue of this number within the project."""
@@ -103,7 +114,7 @@ class Tracker:
         now = self.clock.now()
         issue = Issue(
             id=self.new_id(),
-            iid=max((issue.iid for issue in self.issues), default=0) + 1,
+            iid=self.next_iid(),
             title=title,
             description=None,
             issue_type=issue_type,
@@ -229,6 +240,22 @@ class Tracker:
         """Add a note that GitLab writes itself."""
         now = self.clock.now()
         issue.notes.append(Note(self.new_id(), body, by, now, now, system=True))
+
+    def link(self, issue: Issue, other: Issue) -> None:
+        """Relate two issues."""
+        pair = frozenset({issue.iid, other.iid})
+        if pair in self.links:
+            raise AlreadyLinked
+        self.links.append(pair)
+        now = self.clock.now()
+        for one, another in ((issue, other), (other, issue)):
+            one.updated_at = now
+            self.add_system_note(one, f"marked this incident as related to #{another.iid}", self.bot)
+
+    def linked_to(self, issue: Issue) -> list[Issue]:
+        """Return the issues that are related to this one."""
+        iids = {iid for pair in self.links if issue.iid in pair for iid in pair if iid != issue.iid}
+        return [other for other in self.issues if other.iid in iids]
 
     def add_note(self, issue: Issue, body: str, *, internal: bool = False) -> NoteOutcome:
         """Add a comment, after running its quick actions and cutting them out."""

@@ -41,6 +41,8 @@ function replace(region) {
   }
   there.replaceWith(fresh);
   remember(fresh);
+  localise(fresh);
+  count(fresh);
 }
 
 function append(news) {
@@ -106,6 +108,25 @@ function tick() {
   }
 }
 
+// Times in the reader's zone; UTC stays at hand in the title.
+function localise(root) {
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    const at = new Date(time.dateTime), today = new Date().toDateString() === at.toDateString();
+    time.textContent = today ? at.toLocaleTimeString() : at.toLocaleString();
+  }
+}
+
+// How many incidents need a person: in the title and the icon, also where the tab is in the background.
+const needsTitle = document.title;
+function count(root) {
+  const needs = root.matches("[data-count]") ? root : root.querySelector("[data-count]");
+  if (!needs) return;
+  const number = Number(needs.dataset.count);
+  document.title = number ? `${number} need you · sreops` : needsTitle.replace(/^\d+ need you · /, "");
+  const icon = document.querySelector("link[rel=icon]");
+  if (icon.dataset.attention) icon.href = number ? icon.dataset.attention : icon.dataset.calm;
+}
+
 // Who decides is typed once per browser.
 function remember(root) {
   for (const field of root.querySelectorAll("[data-remember]")) {
@@ -122,6 +143,8 @@ document.addEventListener("click", (event) => {
 });
 
 remember(document);
+localise(document);
+count(document.body);
 if (log) log.scrollTop = log.scrollHeight;
 if (body.dataset.fragment) {
   listen();

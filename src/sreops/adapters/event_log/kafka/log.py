@@ -14,6 +14,7 @@ from sreops.adapters.event_log.kafka.connection import (
 from sreops.adapters.event_log.kafka.producing import Producing
 from sreops.adapters.event_log.kafka.subscription import KafkaSubscription
 from sreops.adapters.event_log.oversize import refuse_oversize
+from sreops.backoff import Backoff
 from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, LogRecord
 from sreops.settings import KafkaSettings
@@ -110,7 +111,7 @@ class KafkaEventLog:
 
     async def _keep(self) -> None:
         """Keep a working producer: connect, watch it, replace it; until cancelled."""
-        retry_s = FIRST_RETRY_S
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         while True:
             try:
                 producing = await self._connect()
@@ -119,10 +120,9 @@ class KafkaEventLog:
                     log.warning("event_log.connect_failed", error=str(exc))
                 self._why = str(exc)
                 self._attempted.set()
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, LAST_RETRY_S)
+                await backoff.wait()
                 continue
-            retry_s = FIRST_RETRY_S
+            backoff.reset()
             flush_s = FLUSH_S
             self._producing = producing
             self._attempted.set()

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnsupportedCodecError
 
 from sreops.adapters.event_log.kafka.connection import CURE, FOREIGN_ERRORS, explain, reason
+from sreops.backoff import Backoff
 from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, StoredRecord
 from sreops.settings import KafkaSettings
@@ -140,14 +141,13 @@ class KafkaSubscription:
     async def keep(self) -> None:
         """Keep a consumer in the group: join, watch, replace; until cancelled."""
         await self._topics_ready.wait()  # a consumer that comes first would have the broker make them its own way
-        retry_s = FIRST_RETRY_S
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         while True:
             try:
                 consumer = await self._join()
             except EventLogUnavailable as exc:
                 self._note_health(Health("down", str(exc), CURE))
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, LAST_RETRY_S)
+                await backoff.wait()
                 continue
             joined_at = time.monotonic()
             self._spoilt = asyncio.get_running_loop().create_future()
@@ -162,11 +162,10 @@ class KafkaSubscription:
                 self._let_go()
                 await _leave(consumer)
             if time.monotonic() - joined_at > SETTLED_S:
-                retry_s = FIRST_RETRY_S
+                backoff.reset()
                 continue
             # what keeps it from reading is still there: each try makes the whole group rebalance
-            await asyncio.sleep(retry_s)
-            retry_s = min(retry_s * 2, LAST_RETRY_S)
+            await backoff.wait()
 
     async def _join(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(

@@ -1,0 +1,57 @@
+"""Looking for the second kind of proof: the targets of a plan as the engine has them now, and the incident's series."""
+
+from collections.abc import Sequence
+
+from sreops.agent.remediation.life import events_of
+from sreops.agent.remediation.targets import find_target
+from sreops.agent.visit import Visit
+from sreops.domain.causes.analysis import Category
+from sreops.domain.evidence import findings
+from sreops.domain.evidence.engine_events import engine_events
+from sreops.domain.evidence.evidence import ContainerEvents, ContainerState
+from sreops.domain.remediation.proof import Suspected, led_to_the_present_start, proofs
+from sreops.domain.remediation.standing import names_of
+from sreops.domain.runbooks.runbook import Plan, PlannedStep
+from sreops.errors import SreopsError
+from sreops.telemetry import log
+
+
+async def second_proof(visit: Visit, plan: Plan) -> tuple[str, ...]:
+    """Return what bears out the cause besides log text, for every target of the plan; empty where one has none."""
+    cause = Category(visit.state["analysis"]["category"])
+    evidence = await visit.tools.store.evidence(visit.incident.id)
+    max_age_s = visit.tools.settings.policy.max_event_age_s
+    told: list[str] = []
+    for step in {step.target: step for step in plan.steps if step.action.disruptive}.values():
+        try:
+            target = await _suspected(visit, step)
+        except SreopsError as exc:
+            log.warning("agent.proof_unknown", target=step.target, error=str(exc))
+            return ()
+        found = proofs(cause, target, evidence, now=visit.now(), max_age_s=max_age_s) if target else ()
+        if not found:
+            return ()
+        told += [proof.told for proof in found]
+    return tuple(dict.fromkeys(told))
+
+
+async def _suspected(visit: Visit, step: PlannedStep) -> Suspected | None:
+    seen = await find_target(visit.tools, step) if step.action.on_engine else None
+    if seen is None:
+        return None
+    if not isinstance(seen, ContainerState):
+        return Suspected(names=names_of(seen))
+    now, redactor = visit.now(), visit.tools.redactors.of(visit.incident.id)
+    events = await events_of(visit.tools, seen.name, engine=seen.engine)
+
+    def told(some: Sequence[object]) -> ContainerEvents:
+        return ContainerEvents.model_validate({"query": "", "events": tuple(some)})
+
+    return Suspected(
+        names=names_of(seen),
+        started_at=seen.started_at,
+        restart_count=seen.restart_count,
+        state=findings.container(seen, now, redactor),
+        events=engine_events(seen.name, told(events), now, redactor),
+        led_here=engine_events(seen.name, told(led_to_the_present_start(events)), now, redactor),
+    )

@@ -1,0 +1,277 @@
+"""A target's life: over random schedules of deaths, looks and resolves nothing dead or dying is said to live."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, ServiceState
+from sreops.domain.incidents.incident import VerificationResult
+from sreops.domain.remediation.life import (
+    Prospect,
+    Pulse,
+    Vital,
+    gone,
+    pulse_of,
+    since_effect,
+    since_resolve,
+    unseen,
+    worst,
+)
+from sreops.domain.remediation.verification import Look, Standard, judge
+
+START = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
+SETTLE_S = 30.0
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Something that happens to the container: it dies (by itself or asked) and comes back, or turns ill and well."""
+
+    second: int
+    kind: str  # "died" (its policy starts it anew), "restarted" (somebody did), "replaced", "ill", "well", "down", "up"
+    down_s: int = 0
+
+
+class Course:
+    """A container's true course after it was started by our effect at second 0, as the engine would show it."""
+
+    def __init__(self, turns: Sequence[Turn]) -> None:
+        self.turns = sorted(turns, key=lambda turn: turn.second)
+        self.down: list[tuple[float, float]] = []
+        self.starts: list[tuple[float, str, int]] = [(0.0, "c0", 0)]  # when, id, RestartCount
+        self.events: list[ContainerEvent] = []
+        self.ill: list[tuple[float, float]] = []
+        self._build()
+
+    def _build(self) -> None:
+        number, free_from = 0, 0.0
+        for turn in self.turns:
+            if turn.second <= free_from:
+                continue
+            began, container, count = self.starts[-1]
+            del began
+            if turn.kind in ("died", "restarted", "replaced"):
+                if turn.kind == "restarted":
+                    self._tell(turn.second, "kill", container)
+                self._tell(turn.second, "die", container)
+                back = turn.second + max(turn.down_s, 0) + 0.5
+                self.down.append((turn.second, back))
+                number += turn.kind == "replaced"
+                new = f"c{number}" if turn.kind == "replaced" else container
+                self.starts.append((back, new, count + 1 if turn.kind == "died" else 0))
+                self._tell(back, "start", new)
+                free_from = back
+            elif turn.kind == "ill":
+                self._tell(turn.second, "health_status: unhealthy", container)
+                free_from = turn.second + turn.down_s + 0.5
+                self.ill.append((turn.second, free_from))
+                self._tell(free_from, "health_status: healthy", container)
+
+    def _tell(self, second: float, action: str, container: str) -> None:
+        self.events.append(ContainerEvent(at=at(second), action=action, name="payments", container_id=container))
+
+    def look(self, second: float) -> Pulse | None:
+        began, container, count = [start for start in self.starts if start[0] <= second][-1]
+        is_down = any(start <= second < end for start, end in self.down)
+        is_ill = any(start <= second < end for start, end in self.ill)
+        state = ContainerState(
+            id=container, name="payments", image="i", status="restarting" if is_down else "running",
+            running=not is_down, health="unhealthy" if is_ill else "healthy", exit_code=1 if is_down else 0,
+            restart_count=count, started_at=at(began), restart_policy="always",
+        )  # fmt: skip
+        return pulse_of("payments", state, [event for event in self.events if event.at <= at(second)])
+
+    def deaths(self, after: float, until: float) -> list[float]:
+        return [start for start, _ in self.down if after < start <= until]
+
+    def was_well(self, after: float, until: float) -> bool:
+        spells = [*self.down, *self.ill]
+        return not any(start <= until and end > after for start, end in spells)
+
+
+_turns = st.lists(
+    st.builds(
+        Turn, st.integers(1, 200), st.sampled_from(["died", "died", "restarted", "replaced", "ill"]), st.integers(0, 20)
+    ),
+    max_size=8,
+)
+_seconds = st.lists(st.integers(1, 240), min_size=1, max_size=12).map(sorted)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_turns, _seconds)
+def test_what_has_died_since_an_effect_never_lives_however_lucky_the_looks_are(
+    turns: list[Turn], looks: list[int]
+) -> None:
+    course = Course(turns)
+    pulses = [(at(0), course.look(0))]
+    for second in looks:
+        pulses.append((at(second), course.look(second)))
+        seen = [(when, pulse) for when, pulse in pulses if pulse is not None]
+        verdict = since_effect(seen, settle_s=SETTLE_S, now=at(second))
+        if verdict.prospect is Prospect.lives:
+            assert not course.deaths(0, second)
+            assert course.was_well(second - SETTLE_S, second)
+        if course.deaths(0, second):
+            assert verdict.prospect is Prospect.died
+        elif not course.ill and second >= SETTLE_S:
+            assert verdict.prospect is Prospect.lives, "no veto without a death"
+
+
+@settings(max_examples=400, deadline=None)
+@given(_turns, st.integers(0, 200), _seconds)
+def test_recovered_is_only_what_has_lived_for_the_settle_time_after_the_resolve_and_its_last_start(
+    turns: list[Turn], resolved: int, looks: list[int]
+) -> None:
+    course = Course(turns)
+    for second in (one for one in looks if one >= resolved):
+        pulse = course.look(second)
+        assert pulse is not None
+        verdict = since_resolve(pulse, at(resolved), settle_s=SETTLE_S, now=at(second))
+        if verdict.prospect is Prospect.lives:
+            assert second >= resolved + SETTLE_S
+            assert not course.deaths(second - SETTLE_S, second)
+            assert course.was_well(second - SETTLE_S, second)
+        elif verdict.prospect is Prospect.settling:
+            assert verdict.again_at is not None
+            assert at(second) < verdict.again_at <= at(second + SETTLE_S)
+        if second - resolved >= SETTLE_S and course.was_well(-1, second):
+            assert verdict.prospect is Prospect.lives, "a living target is no obstacle"
+
+
+@settings(max_examples=200, deadline=None)
+@given(_turns, _seconds, st.lists(st.sampled_from([True, False, None]), min_size=12, max_size=12))
+def test_no_schedule_makes_a_fix_of_a_crash_loop_even_where_nothing_fires_any_more(
+    turns: list[Turn], looks: list[int], firing: list[bool | None]
+) -> None:
+    course = Course(turns)
+    first = course.look(0)
+    assert first is not None
+    standard = Standard(targets=("payments",), left_as={"payments": (at(0), first)}, since=at(0), settle_s=SETTLE_S)
+    history: list[tuple[datetime, Look]] = []
+    for second, fires in zip(looks, firing, strict=False):
+        pulse = course.look(second)
+        history.append((at(second), Look(pulses=(pulse,) if pulse else (), alert_firing=fires)))
+        judgement = judge(history, standard, now=at(second), deadline=at(200))
+        if judgement.result is VerificationResult.fixed:
+            assert not course.deaths(0, second)
+            assert fires is False
+        if judgement.final:
+            return
+
+
+def container(**changes: object) -> ContainerState:
+    base = {
+        "id": "c1", "name": "job", "image": "i", "status": "exited", "running": False, "exit_code": 0,
+        "started_at": at(0), "restart_policy": "no",
+    }  # fmt: skip
+    return ContainerState.model_validate(base | changes)
+
+
+def event(action: str, second: float = 1, container_id: str = "c1") -> ContainerEvent:
+    return ContainerEvent(at=at(second), action=action, name="job", container_id=container_id)
+
+
+def vital(seen: ContainerState | ServiceState, *events: ContainerEvent) -> Vital:
+    pulse = pulse_of("job", seen, events)
+    assert pulse is not None
+    return pulse.vital
+
+
+def test_a_job_that_ended_well_lives() -> None:
+    pulse = pulse_of("job", container(), [event("die")])
+    assert pulse is not None
+    assert pulse.vital is Vital.done
+    assert since_resolve(pulse, at(5), settle_s=SETTLE_S, now=at(5)).prospect is Prospect.lives
+    assert since_effect([(at(0), pulse)], settle_s=0, now=at(5)).prospect is Prospect.lives
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        container(exit_code=1),
+        container(exit_code=None),
+        container(restart_policy="always"),
+        container(restart_policy="unless-stopped"),
+        container(health="unhealthy"),  # the engine calls one that has a health check so, once it has ended
+        container(oom_killed=True),
+        container(started_at=None),
+        container(status="created", started_at=None),
+        container(status="dead"),
+        container(status="paused", running=True),
+        container(status="restarting", running=True),
+    ],
+)
+def test_whatever_else_does_not_run_is_down(seen: ContainerState) -> None:
+    assert vital(seen) is Vital.down
+
+
+def test_what_was_stopped_by_request_is_no_job_that_ended() -> None:
+    assert vital(container(), event("kill"), event("die", 2)) is Vital.down
+    earlier = (event("kill", -9), event("die", -8), event("start", 0))
+    assert vital(container(), *earlier, event("die", 5)) is Vital.done
+    assert vital(container(), event("kill", 1, "another"), event("die", 2)) is Vital.done
+
+
+def test_a_swarm_service_lives_by_its_tasks() -> None:
+    service = ServiceState(id="s", name="job", replicas=2, running=2)
+    assert vital(service) is Vital.running
+    assert vital(service.model_copy(update={"running": 1})) is Vital.starting
+    assert vital(service.model_copy(update={"running": 0})) is Vital.down
+    failing = pulse_of("job", service.model_copy(update={"failed_at": (at(40),)}))
+    before = pulse_of("job", service)
+    assert failing is not None
+    assert before is not None
+    assert since_resolve(failing, at(0), settle_s=SETTLE_S, now=at(60)).prospect is Prospect.settling
+    assert since_resolve(failing, at(0), settle_s=SETTLE_S, now=at(70)).prospect is Prospect.lives
+
+
+def test_what_is_not_on_the_engine_has_no_pulse_and_what_was_removed_is_dead() -> None:
+    assert pulse_of("job", None) is None
+    assert since_resolve(gone("job"), at(0), settle_s=1, now=at(99)).prospect is Prospect.dead
+    assert since_effect([(at(0), gone("job"))], settle_s=1, now=at(99)).prospect is Prospect.died
+
+
+def test_what_can_not_be_seen_is_unclear_and_no_death() -> None:
+    living = pulse_of("job", container(running=True, status="running"))
+    assert living is not None
+    blind = unseen("job", "the engine is away")
+    assert since_resolve(blind, at(0), settle_s=1, now=at(99)).prospect is Prospect.unclear
+    assert since_effect([(at(0), living), (at(9), blind)], settle_s=1, now=at(9)).prospect is Prospect.unclear
+    assert since_effect([(at(0), blind), (at(9), blind)], settle_s=1, now=at(9)).prospect is Prospect.unclear
+    assert since_effect([], settle_s=1, now=at(9)).prospect is Prospect.unclear
+    seen_again = [(at(0), living), (at(9), blind), (at(40), living)]
+    assert since_effect(seen_again, settle_s=SETTLE_S, now=at(40)).prospect is Prospect.lives
+
+
+def test_the_first_look_after_the_effect_tells_of_a_death_before_it() -> None:
+    looped = pulse_of("job", container(running=True, status="running", restart_count=4))
+    assert looped is not None
+    verdict = since_effect([(at(0), looped)], settle_s=0, now=at(40))
+    assert verdict.prospect is Prospect.died
+    assert "restarted 4 times by the engine" in verdict.why
+
+
+def test_the_worst_of_several_is_told() -> None:
+    words = [Vital.healthy, Vital.done, Vital.unhealthy, Vital.running]
+    pulses = [Pulse(target=word.value, vital=word) for word in words]
+    found = worst(pulses)
+    assert found is not None
+    assert found.vital is Vital.unhealthy
+    assert worst([]) is None
+
+
+def test_a_course_in_these_tests_is_down_between_death_and_start() -> None:
+    course = Course([Turn(10, "died", 5), Turn(40, "restarted", 2)])
+    words = [pulse.vital for second in (5, 12, 20, 41, 60) if (pulse := course.look(second)) is not None]
+    assert words == [Vital.healthy, Vital.down, Vital.healthy, Vital.down, Vital.healthy]
+    assert all(first.at <= second.at for first, second in pairwise(course.events))
