@@ -1,7 +1,7 @@
 """What the container engine has on record of the service and its neighbours: events, and the images behind the tags."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sreops.agent.evidence.question import Question, history_of
 from sreops.agent.patient import Patient, subjects_patient
@@ -26,7 +26,7 @@ class OwnContainers:
     """
 
     state: ContainerState | None = None
-    patient: Patient = Patient()
+    patient: Patient = field(default_factory=Patient)
 
     @property
     def states(self) -> Sequence[ContainerState]:

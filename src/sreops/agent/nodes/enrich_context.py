@@ -47,7 +47,8 @@ async def enrich_context(visit: Visit) -> State:
     """Gather evidence; none of it missing fails the run."""
     question = question_of(visit)
     own = await _within(question, "docker", own_containers(question), OwnContainers())
-    await _meet(visit, own.found)
+    if own.gap is None:  # else it is told as a gap, and the next episode asks again
+        await _meet(visit, own.found)
     evidence = findings.number(await gather(question, own))
     for item in evidence[1:]:
         told = item.finding if item.finding.startswith(item.source) else f"{item.source}: {item.finding}"
@@ -61,7 +62,7 @@ async def _meet(visit: Visit, own: OwnContainers) -> None:
     try:
         target = await known_target(visit.tools, subject_of_incident(visit), own.patient)
     except (EngineRefused, EngineUnavailable):
-        return  # it is told as a gap; the next episode asks again
+        return
     if target is None or visit.incident.storm_id is not None or visit.incident.storm_name is not None:
         return
     if older := await visit.tools.store.know_target(visit.lease, target, now=visit.now()):
