@@ -283,7 +283,13 @@ class PolicySettings(BaseModel):
     max_concurrent_effects: int = Field(4, ge=1)  # remediations at once; more of them wait
     breaker_failures: int = Field(3, ge=1)  # in a row on a service or runbook, until a person resumes
     max_event_age_s: float = Field(900.0, gt=0)  # an older alert needs approval
+    max_tier: Tier = Tier.autonomous  # the most that a sender's tier may allow; a target's label sreops.tier too
     slot_retry_s: float = Field(5.0, gt=0)  # between two tries to get one of the slots
+
+    @field_validator("max_tier", mode="before")
+    @classmethod
+    def _tier(cls, value: object) -> object:
+        return (tier_of(value) or value) if isinstance(value, str) else value
 
 
 class CorrelationSettings(BaseModel):

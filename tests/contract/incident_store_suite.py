@@ -8,6 +8,7 @@ from store_dispatch_suite import DispatchSuite
 from store_effects_suite import ApprovalsSuite, EffectsSuite
 from store_intake_suite import IntakeSuite
 from store_joins_suite import JoinsSuite
+from store_meeting_suite import MeetingSuite
 from store_notices_suite import NoticesSuite
 from store_people_suite import PeopleSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
@@ -19,6 +20,7 @@ from store_upkeep_suite import DeadLetterSuite, RetentionSuite
 class IncidentStoreSuite(
     IntakeSuite,
     JoinsSuite,
+    MeetingSuite,
     DispatchSuite,
     EffectsSuite,
     ApprovalsSuite,

@@ -104,7 +104,7 @@ class EffectsSuite:
         second = await at_work(store, now=at(2))
         with pytest.raises(EffectBlocked, match="payments") as blocked:
             await store.begin_effect(second, effect_of(second), LIMITS, now=at(3))
-        assert blocked.value.wait is False
+        assert blocked.value.wait is True, "who has lost the race for a target waits, and looks again then"
         facts = await store.policy_facts(second.incident_id, "payments", "r", now=at(3))
         assert (facts.service_busy, facts.running_now) == (True, 1)
         facts = await store.policy_facts(first.incident_id, "payments", "r", now=at(3))

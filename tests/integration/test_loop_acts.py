@@ -88,6 +88,26 @@ async def test_the_pause_switch_stops_every_effect_until_it_is_lifted(tmp_path: 
         assert it.starts() == 1
 
 
+async def test_an_approval_given_while_paused_is_carried_out_once_the_pause_is_lifted(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_POLICY__SLOT_RETRY_S="0.3") as it:
+        await it.fire(tier="supervised", escalate_threshold="0")
+        waiting = await it.reaches("awaiting_approval", timeout_s=60)
+        await it.client.post("/api/automation/pause", json={"by": "tester", "reason": "maintenance"})
+        assert (await it.decide(waiting, "approve")).status_code == 200
+
+        async def held() -> bool:
+            return any("automation is paused: it is done once" in text for text in await it.thoughts(waiting))
+
+        await eventually(held, 30, what="the approval to be held")
+        assert it.starts() == 1
+        await it.client.post("/api/automation/resume", json={"by": "tester", "reason": "over"})
+        incident = await it.ended()
+        assert incident.resolution is Resolution.fixed, incident.decision
+        assert it.starts() == 2
+
+
 async def test_a_dry_run_plans_and_touches_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch, SREOPS_DRY_RUN="true") as it:
         await it.fire()

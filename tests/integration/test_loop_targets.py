@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from loop_scene import loop_scene
+from loop_scene import Scene, loop_scene
 
+from servers.waiting import eventually
 from sreops.domain.incidents.incident import EffectOutcome, Reason, Resolution
 from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.container import Container
@@ -16,6 +17,10 @@ from sreops.sandbox.shop.service import ShopService
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
+
+
+async def _holds(it: Scene, incident_id: str, alerts: int) -> bool:
+    return len((await it.store.incident(incident_id)).fingerprints) == alerts
 
 
 class Flushing:
@@ -81,6 +86,25 @@ async def test_one_container_under_two_names_is_restarted_once(tmp_path: Path, m
         for name in ("payments", "shop-payments-1"):
             await it.ended(name)
         assert it.starts() == 2, "the shop's opening, and one restart"
+
+
+async def test_two_incidents_of_one_container_become_one(tmp_path: Path, monkeypatch: Patch) -> None:
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world) as it:
+        payments(world).name = "shop-payments-1"
+        await it.fire("payments", tier="supervised")
+        await it.fire("shop-payments-1", "MemoryNearLimit", tier="supervised")
+
+        async def merged() -> bool:
+            found = [await it.incident(name) for name in ("payments", "shop-payments-1")]
+            return any(one is not None and one.merged_into for one in found)
+
+        await eventually(merged, 30, what="the younger to join the older")
+        [younger] = [one for one in (await it.store.incidents())[0] if one.merged_into]
+        older = await it.store.incident(younger.merged_into or "")
+        assert len(older.fingerprints) == 2
+        await it.fire("shop-payments-1", "Third", tier="supervised")
+        await eventually(lambda: _holds(it, older.id, 3), 20, what="the third to join under the other name")
 
 
 async def test_what_carries_the_protecting_label_is_never_touched(tmp_path: Path, monkeypatch: Patch) -> None:

@@ -26,6 +26,10 @@ ENABLED = TargetFacts(name="payments", found=True, labels={"sreops.enable": "tru
 RANK = {Verdict.deny: 0, Verdict.needs_approval: 1, Verdict.allow: 2}
 
 
+def labelled(tier: str) -> TargetFacts:
+    return TargetFacts(name="db", found=True, labels={"sreops.enable": "true", "sreops.tier": tier})
+
+
 def given_input(**changes: Any) -> PolicyInput:
     facts = {name: changes.pop(name) for name in list(changes) if name in PolicyFacts.model_fields}
     limits = {
@@ -57,6 +61,8 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
     [
         ({"tier": Tier.human_only}, "tier human_only is left to people"),
         ({"tier": Tier.unknown}, "tier unknown is left to people"),
+        ({"max_tier": Tier.human_only}, "tier human_only (SREOPS_POLICY__MAX_TIER) is left to people"),
+        ({"targets": (labelled("human-only"),)}, "tier human_only (sreops.tier of target 'db') is left to people"),
         ({"autonomy": Autonomy.never}, "the runbook's autonomy is never"),
         ({"agent_action": "observe"}, "agent_action is observe"),
         ({"agent_action": " Observe "}, "agent_action is observe"),
@@ -86,7 +92,7 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
 def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any], said: str, approved: bool) -> None:
     decision = decided(approved=approved, **changes)
     assert decision.verdict is Verdict.deny
-    assert not decision.wait
+    assert not decision.wait or (approved and "paused" in said), "only a pause is waited for, where a person approved"
     assert said in "; ".join(decision.reasons)
 
 
@@ -99,6 +105,11 @@ def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any],
         ({"agent_action": ""}, "agent_action is ''"),
         ({"event_received_at": NOW - timedelta(seconds=901)}, "901 s old"),
         ({"second_proof": ()}, "nothing but text speaks for the cause"),
+        ({"alert_started_at": NOW - timedelta(days=3)}, "the alert has fired for 259200 s"),
+        ({"elsewhere": ("ledger-db, which it calls, is not healthy",)}, "the trouble may lie elsewhere: ledger-db"),
+        ({"max_tier": Tier.supervised}, "tier supervised (SREOPS_POLICY__MAX_TIER)"),
+        ({"targets": (labelled("1"),)}, "tier supervised (sreops.tier of target 'db')"),
+        ({"targets": (labelled("a typo"),)}, "tier supervised (sreops.tier of target 'db')"),
         ({"targets": (ENABLED.model_copy(update={"stop_grace_s": 601.0}),)}, "'payments' may take 601 s to stop"),
         ({"targets": (ENABLED.model_copy(update={"stop_grace_s": math.inf}),)}, "the restart may never end"),
     ],
@@ -115,6 +126,9 @@ def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str
     ("changes", "verdict"),
     [
         ({"agent_action": "remediate"}, Verdict.allow),
+        ({"alert_started_at": NOW - timedelta(seconds=900)}, Verdict.allow),
+        ({"targets": (labelled("tier-0"),)}, Verdict.allow),
+        ({"tier": Tier.supervised, "targets": (labelled("autonomous"),)}, Verdict.needs_approval),
         ({"agent_action": "REMEDIATE"}, Verdict.allow),
         ({"last_effect_at": NOW - timedelta(seconds=600)}, Verdict.allow),
         ({"effects_last_hour": 2}, Verdict.allow),
@@ -126,6 +140,14 @@ def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str
 )
 def test_the_borders_lie_where_they_are_declared(changes: dict[str, Any], verdict: Verdict) -> None:
     assert decided(**changes).verdict is verdict
+
+
+def test_an_approval_that_is_given_while_automation_is_paused_waits_and_is_not_spent() -> None:
+    assert decided(paused=True, approved=True) == PolicyDecision(
+        verdict=Verdict.deny, reasons=("automation is paused",), wait=True
+    )
+    assert decided(paused=True).wait is False, "nobody has approved it"
+    assert decided(paused=True, approved=True, dry_run=True).wait is False, "more than the pause is against it"
 
 
 @pytest.mark.parametrize(

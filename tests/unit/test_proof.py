@@ -28,7 +28,7 @@ from sreops.domain.evidence.evidence import (
 )
 from sreops.domain.evidence.golden_signals import choose
 from sreops.domain.remediation.policy import PolicyFacts, PolicyInput, PolicyLimits, TargetFacts, Verdict, decide
-from sreops.domain.remediation.proof import ProofKind, Suspected, led_to_the_present_start, proofs
+from sreops.domain.remediation.proof import ProofKind, Suspected, led_to_the_present_start, points_elsewhere, proofs
 from sreops.domain.runbooks.file import load_runbooks
 from sreops.domain.runbooks.matching import RULES, select_runbook
 from sreops.domain.runbooks.plan import make_plan
@@ -172,6 +172,40 @@ def test_no_text_whatever_is_a_proof(text: str, cause: Category) -> None:
         Evidence(id="E2", kind=EvidenceKind.alert, source="alert", finding=text, text=text),
     ]
     assert proven(cause, suspected(), *said, memory(0.4)) == []
+
+
+# --- whether the trouble lies elsewhere
+
+
+def neighbour(role: str = "called", **container: Any) -> Evidence:
+    state = {"running": True, "status": "running", "health": "healthy"} | container
+    data = {"service": "ledger-db", "role": role, "container": state, "signals": {}}
+    return Evidence(id="E5", kind=EvidenceKind.neighbour, source="docker", finding="", data=data)
+
+
+def ranking(first: str, *, abstained: bool = False) -> Evidence:
+    data = {"first": first, "abstained": abstained}
+    return Evidence(id="E9", kind=EvidenceKind.suspects, source="suspects", finding="", data=data)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (neighbour(running=False, status="exited", exit_code=1), "ledger-db, which it calls, is not running"),
+        (neighbour(health="unhealthy"), "ledger-db, which it calls, is not healthy"),
+        (neighbour(status="restarting"), "ledger-db, which it calls, is being restarted"),
+        (ranking("ledger-db"), "of all services ledger-db changed most"),
+        (neighbour(), ""),
+        (neighbour(role="caller", health="unhealthy"), ""),
+        (neighbour(role="peer", health="unhealthy"), ""),
+        (ranking("payments"), ""),
+        (ranking("ledger-db", abstained=True), ""),
+    ],
+)
+def test_a_symptom_is_told_from_its_cause(evidence: Evidence, said: str) -> None:
+    told = points_elsewhere([evidence], {"payments"})
+    assert bool(told) is bool(said)
+    assert said in "; ".join(told)
 
 
 # --- hostile lines, over all rules and all shipped runbooks

@@ -11,7 +11,8 @@ from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.changes import LATELY_S
 from sreops.domain.evidence.engine_events import MOST_EVENTS, ails
 from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, Window
-from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.incidents.target import KnownTarget
+from sreops.domain.remediation.standing import full_names, names_of, scope_of, standing_identity
 from sreops.errors import EngineRefused, EngineUnavailable
 from sreops.telemetry import log
 
@@ -59,6 +60,25 @@ async def subjects_patient(tools: Tools, subject: Subject, now: datetime) -> Pat
     """Ask the engine for the containers of an alert's subject."""
     exact = subject.kind is SubjectKind.container
     return await find_patient(tools, subject.name, subject.scope, now, exact=exact)
+
+
+async def known_target(tools: Tools, subject: Subject, patient: Patient) -> KnownTarget | None:
+    """Return what the engine says the target is, with every name that means it alone; None where it is no one target.
+
+    The bare name of a service is one of them only where no other project has a service of this name.
+    """
+    if tools.containers is None or len(patient.targets) != 1:
+        return None
+    [standing], first = patient.targets, patient.states[0]
+    names = frozenset(name for state in patient.states for name in full_names(state))
+    shared = names_of(first) - names
+    scope = {key: value for key, value in subject.scope.items() if key == "host"}
+    for name in sorted(shared):
+        found = await tools.containers.matching(name, scope, timeout_s=tools.settings.docker.timeout_s)
+        if {standing_identity(one) for one in found} == {standing}:
+            names |= {name}
+    engine = {"host": first.engine} if first.engine else {}
+    return KnownTarget(standing=standing, names=names, scope=scope_of(first) | engine)
 
 
 async def _lately(tools: Tools, states: Sequence[ContainerState], now: datetime) -> Sequence[ContainerEvent]:

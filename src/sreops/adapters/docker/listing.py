@@ -10,6 +10,7 @@ from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, labels_of, networ
 from sreops.domain.evidence.evidence import ContainerState
 from sreops.domain.evidence.neighbours import adjoin, compose_service, run_once
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Place, beside
+from sreops.domain.remediation.standing import NUMBER_LABEL, STACK_LABEL
 
 Summary = Mapping[str, Any]
 
@@ -50,10 +51,8 @@ def _badness(one: Summary) -> int:
 # --- what a name means
 
 
-_STACK_LABEL = "com.docker.stack.namespace"
-_NUMBER_LABEL = "com.docker.compose.container-number"
 _TASK_LABEL = "com.docker.swarm.task.name"
-_SCOPE_LABELS = {"compose_project": PROJECT_LABEL, "swarm_stack": _STACK_LABEL}
+_SCOPE_LABELS = {"compose_project": PROJECT_LABEL, "swarm_stack": STACK_LABEL}
 _SAID_BY_SOME = {"environment": ("environment", "env", "stage"), "cluster": ("cluster",), "namespace": ("namespace",)}
 
 
@@ -96,12 +95,12 @@ def is_meant(name: str, labels: Mapping[str, str], scope: Mapping[str, str], fil
 def spellings(labels: Mapping[str, str]) -> frozenset[str]:
     """Return how else a container of a service is called: with or without project (stack) and number."""
     found: set[str] = set()
-    service, project, number = labels.get(SERVICE_LABEL), labels.get(PROJECT_LABEL), labels.get(_NUMBER_LABEL)
+    service, project, number = labels.get(SERVICE_LABEL), labels.get(PROJECT_LABEL), labels.get(NUMBER_LABEL)
     for joint in ("-", "_") if service else ():
         for parts in ((project, service), (project, service, number), (service, number)):
             if all(parts):
                 found.add(joint.join(str(part) for part in parts))
-    stack, task = labels.get(_STACK_LABEL), labels.get(_TASK_LABEL, "")
+    stack, task = labels.get(STACK_LABEL), labels.get(_TASK_LABEL, "")
     swarm = labels.get(SWARM_SERVICE_LABEL)
     if swarm:
         found |= {swarm, task.rpartition(".")[0]}

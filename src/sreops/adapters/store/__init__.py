@@ -13,6 +13,7 @@ from sreops.adapters.store.database import Database
 from sreops.adapters.store.dispatch import Dispatch
 from sreops.adapters.store.inbox import Inbox
 from sreops.adapters.store.ledger import Ledger
+from sreops.adapters.store.meeting import Meeting
 from sreops.adapters.store.model_calls import ModelCalls
 from sreops.adapters.store.notices import Notices
 from sreops.adapters.store.people import People
@@ -33,6 +34,7 @@ class SqlIncidentStore(
     Correlating,
     Dispatch,
     AgentWrites,
+    Meeting,
     Ledger,
     Approvals,
     Automation,

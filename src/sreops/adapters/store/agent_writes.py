@@ -28,7 +28,7 @@ _EVIDENCE_AGAIN, _EVIDENCE = Prepared(update(evidence).where(_EVIDENCE_OF)), Pre
 _FIXED = {
     *("id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"),
     *("cleared_at", "acknowledged_by", "acknowledged_at", "closed", "given_back", "feedback"),
-    *("joins", "rejoin_at", "storm_id", "members"),
+    *("joins", "rejoin_at", "storm_id", "members", "target", "merged_into"),
 }
 WRITABLE = frozenset(Incident.model_fields) - _FIXED
 """Fields that a step may write; the others belong to correlation and to the ledger."""

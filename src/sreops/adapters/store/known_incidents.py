@@ -11,7 +11,7 @@ from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.leases import incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, known_of
-from sreops.adapters.store.tables import incident_alerts, incidents
+from sreops.adapters.store.tables import incident_alerts, incidents, target_names
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.incidents.correlation import KnownIncident
 from sreops.domain.incidents.incident import IncidentStatus, incident_id_of
@@ -51,6 +51,7 @@ class Known:
         self._since = since
         self._alerts = alerts
         self._by_service: dict[str, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
         self._by_print: dict[str, list[str]] = {}
         self._rows: dict[str, Row[Any]] = {}
         self._absent: set[str] = set()
@@ -63,7 +64,10 @@ class Known:
         Of the service, those that are open or have recently ended; those with the fingerprint or the event's id
         come of whatever age.
         """
-        ids = dict.fromkeys((*self._of_print(plain(event.fingerprint)), *self._of_service(plain(event.service))))
+        service = plain(event.service)
+        ids = dict.fromkeys(
+            (*self._of_print(plain(event.fingerprint)), *self._of_service(service), *self._by_name.get(service, ()))
+        )
         own = incident_id_of(event)
         if own not in self._absent and (own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own))):
             ids[own] = None
@@ -112,11 +116,14 @@ class Known:
             some = select(incidents.c.service).where(incidents.c.service.in_(chunk), lately).distinct()
             there = set(self._connection.execute(some).scalars())
             self._by_service |= {one: [] for one in chunk if one not in there}
+            named = select(target_names).where(target_names.c.name.in_(chunk), lately)
+            for row in self._connection.execute(named.join(incidents, incidents.c.id == target_names.c.incident_id)):
+                self._by_name.setdefault(row.name, []).append(row.incident_id)
         own = {incident_id_of(event) for event in events}
         holders = {one: self._alerts.holders(one) for one in {plain(event.fingerprint) for event in events}}
         # of more than the limit the newest count, which only the database can tell cheaply
         self._by_print = {one: list(ids) for one, ids in holders.items() if len(ids) < KNOWN_LIMIT}
-        wanted = own.union(*self._by_print.values())
+        wanted = own.union(*self._by_print.values(), *self._by_name.values())
         for chunk in chunks(list(wanted)):
             self._take(self._connection.execute(select(incidents).where(incidents.c.id.in_(chunk))))
         self._absent = own - self._rows.keys()

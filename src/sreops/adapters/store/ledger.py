@@ -211,7 +211,7 @@ def _guard(
     busy = [(other, one) for other, one in acting if concerns(subjects, names, standings, one)]
     if busy:
         other, one = min(busy)
-        raise EffectBlocked([f"incident {other} is remediating {one.target} now"])
+        raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)
     for subject in subjects:
         others = _others(connection, effect.incident_id, effect.episode, subject, names, standings, now)
         if others.newest is not None and (now - others.newest).total_seconds() < cooldown_s:

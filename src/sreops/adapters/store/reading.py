@@ -271,6 +271,7 @@ def _needing(need: Need, now: datetime) -> ColumnElement[bool]:
         incidents.c.acknowledged_by.is_(None),
         or_(incidents.c.cleared_at.is_(None), incidents.c.cleared_at > now - ATTENTION_LASTS),
         incidents.c.storm_id.is_(None),
+        incidents.c.merged_into.is_(None),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts, incidents
 from sreops.domain.incidents.correlation import KnownIncident
-from sreops.domain.incidents.incident import Effect, Incident, Resolution, storm_of
+from sreops.domain.incidents.incident import Effect, Incident, Reason, Resolution, storm_of
 from sreops.domain.records.record import Record
 from sreops.errors import StoreUnavailable
 from sreops.ports import Approval
@@ -70,6 +70,8 @@ def incidents_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[Incid
             del fields["subject"]
         if row.closed is not None:
             fields["resolution"] = Resolution.closed
+        if row.merged_into is not None:
+            fields["reason"] = Reason.merged  # stored as one that 0.1 knows
         if row.id in absorbed:
             fields["members"] = len(alerts[row.id]) + absorbed[row.id]
         found.append(parsed(Incident, fields))  # the columns that only we know (waited_us) are ignored
@@ -101,6 +103,7 @@ def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownInci
                 "acted": row.id in acted,
                 "storm": storm_of(row.decision),
                 "scope": (row.subject or {}).get("scope", {}),
+                "target": row.target,
             },
         )
         for row in rows

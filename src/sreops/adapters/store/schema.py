@@ -139,8 +139,20 @@ def _to_12(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE incidents ADD COLUMN shown_seq BIGINT NOT NULL DEFAULT 0")
 
 
+def _to_13(connection: Connection) -> None:
+    """What the engine says of an incident's target: names that mean it meet, and two of one target are one."""
+    for column in ("target TEXT", "standing TEXT", "merged_into TEXT"):
+        connection.exec_driver_sql(f"ALTER TABLE incidents ADD COLUMN {column}")
+    connection.exec_driver_sql("CREATE INDEX ix_incidents_standing ON incidents (standing, opened_at)")
+    connection.exec_driver_sql(
+        "CREATE TABLE target_names (name TEXT NOT NULL, incident_id TEXT NOT NULL REFERENCES incidents (id), "
+        "PRIMARY KEY (name, incident_id))"
+    )
+    connection.exec_driver_sql("CREATE INDEX ix_target_names_incident ON target_names (incident_id)")
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
-    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12,
+    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12, _to_13,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

@@ -88,6 +88,9 @@ incidents = Table(
     Column("rejoin_at", Moment),  # when it is due to be analysed again because of them
     Column("group_key", PlainText),  # the sender's group that opened it; NULL: none that says anything
     Column("storm_id", PlainText),  # the storm that it is a member of
+    Column("target", Json),  # NULL: the engine was not asked yet, or knows none
+    Column("standing", PlainText),  # of the target
+    Column("merged_into", PlainText),  # the older incident of the same target
     Index("ix_incidents_newest", "opened_at", "id"),
     Index("ix_incidents_service", "service", "ended_at"),
     Index("ix_incidents_status", "status", "opened_at"),
@@ -139,6 +142,15 @@ Index(
     sqlite_where=text("ended_at IS NULL"),
     postgresql_where=text("ended_at IS NULL"),
 )
+
+target_names = Table(
+    "target_names",  # every name that means an incident's target, so that alerts under any of them meet
+    metadata,
+    Column("name", PlainText, primary_key=True),
+    Column("incident_id", ForeignKey("incidents.id"), primary_key=True),
+    Index("ix_target_names_incident", "incident_id"),
+)
+Index("ix_incidents_standing", incidents.c.standing, incidents.c.opened_at)
 
 endings = Table(
     "endings",  # how each episode ended; a refire clears the incident's end but not this

@@ -52,15 +52,14 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     """Look again right before an effect: policy, age, and whether it is needed at all."""
     approved = visit.state.get("approval") == "approved"
     verdict, trouble, proof = await ask_policy(visit, plan, approved=approved, begun=not first)
+    if verdict.verdict is Verdict.deny and verdict.wait:
+        return await _held(visit, "Approved, and automation is paused: it is done once that is lifted", "paused")
     if verdict.verdict is Verdict.deny:
         return State(outcome=escalated(Reason.policy_denied, "; ".join([*verdict.reasons, trouble]).strip("; ")))
     if verdict.verdict is Verdict.needs_approval:
         return State(approval="needed", approval_why=list(verdict.reasons), wait_until=None)
     if verdict.wait:
-        if visit.state.get("wait_timer") != "slot":  # once, not at every look
-            visit.think(f"Waits for a free slot: {'; '.join(verdict.reasons)}")
-            await visit.write()
-        return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), "slot")
+        return await _held(visit, f"Waits for a free slot: {'; '.join(verdict.reasons)}", "slot")
     if not first:
         return State()
     due_at = visit.incident.rejoin_at
@@ -77,3 +76,10 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     if visit.incident.status is not IncidentStatus.remediating:
         await visit.write({"status": IncidentStatus.remediating})
     return State(baseline=baseline.model_dump(mode="json"), proof=list(proof), wait_until=None)
+
+
+async def _held(visit: Visit, why: str, timer: str) -> State:
+    if visit.state.get("wait_timer") != timer:  # told once, not at every look
+        visit.think(why)
+        await visit.write()
+    return waiting(visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s), timer)

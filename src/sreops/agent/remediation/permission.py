@@ -13,6 +13,7 @@ from sreops.domain.remediation.policy import (
     decide,
     most_cautious,
 )
+from sreops.domain.remediation.proof import points_elsewhere
 from sreops.domain.runbooks.runbook import Plan
 from sreops.settings import Settings
 
@@ -39,6 +40,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
         standings=sorted({target.standing for target in targets if target.standing}),
     )
     proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
+    own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}
+    elsewhere = () if begun else points_elsewhere(await tools.store.evidence(visit.incident.id), own)
     decision = decide(
         PolicyInput(
             now=visit.now(),
@@ -50,8 +53,10 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             facts=facts,
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
+            alert_started_at=event.starts_at,
             approved=approved,
             second_proof=proof,
+            elsewhere=elsewhere,
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )
@@ -67,5 +72,6 @@ def limits_of(settings: Settings) -> PolicyLimits:
         max_concurrent_effects=policy.max_concurrent_effects,
         breaker_failures=policy.breaker_failures,
         max_event_age_s=policy.max_event_age_s,
+        max_tier=policy.max_tier,
         dry_run=settings.dry_run,
     )

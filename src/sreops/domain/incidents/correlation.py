@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.incidents.incident import IncidentStatus, Resolution, Storm, StormKind, incident_id_of
+from sreops.domain.incidents.target import KnownTarget
 
 
 class Disposition(StrEnum):
@@ -61,6 +62,18 @@ class KnownIncident(BaseModel):
     scope: dict[str, str] = {}  # what tells its subject from its namesakes
     acted: bool = False
     storm: Storm | None = None  # of a storm incident
+    target: KnownTarget | None = None  # once the engine was asked
+
+    def is_of(self, event: AlertEvent) -> bool:
+        """Whether it is of the event's subject: of its name, or of the target that this is another name of."""
+        if self.service == event.service:
+            return True
+        return self.target is not None and self.target.is_called(event.service, event.subject.scope)
+
+    @property
+    def whole_scope(self) -> dict[str, str]:
+        """What tells its subject from its namesakes, by its alerts and by the engine."""
+        return self.scope if self.target is None else self.target.scope | self.scope
 
 
 class Windows(BaseModel):
@@ -123,7 +136,7 @@ def correlate(event: AlertEvent, known: Sequence[KnownIncident], now: datetime, 
             return Correlation(disposition=Disposition.repeat, incident_id=incident.id, why=why)
     gathering = [incident for incident in holders if gathers(incident, now, windows)]
     # a storm that was handed over has alerts of many services: it must not swallow what each of them has later
-    mine = [one for one in known if one.service == event.service and not (one.storm is not None and one.status.ended)]
+    mine = [one for one in known if one.is_of(event) and not (one.storm is not None and one.status.ended)]
     gathering += _of_subject([one for one in mine if gathers(one, now, windows)], event.subject.scope)
     if gathering:
         # one that is being worked on comes before one that waits for people
@@ -149,10 +162,10 @@ def _of_subject(namesakes: Sequence[KnownIncident], scope: Mapping[str, str]) ->
     """
     if same := [one for one in namesakes if one.scope == scope]:
         return same
-    fit = [one for one in namesakes if fits(one.scope, scope)]
-    if any(not fits(one.scope, other.scope) for one in fit for other in fit):
+    fit = [one for one in namesakes if fits(one.whole_scope, scope)]
+    if any(not fits(one.whole_scope, other.whole_scope) for one in fit for other in fit):
         return []
-    return sorted(fit, key=lambda one: -len(one.scope.keys() & scope.keys()))
+    return sorted(fit, key=lambda one: -len(one.whole_scope.keys() & scope.keys()))
 
 
 def fits(scope: Mapping[str, str], other: Mapping[str, str]) -> bool:

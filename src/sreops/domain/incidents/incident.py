@@ -13,6 +13,7 @@ from sreops.domain.alerts.alert import AlertEvent, Severity, Tier
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.joins import Flapping, Joins
 from sreops.domain.incidents.needs import need_of
+from sreops.domain.incidents.target import KnownTarget
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 INCIDENT_NAMESPACE = uuid.UUID("6f1f6c1e-0c6e-5d39-9a55-6f5d0c1c0a11")
@@ -63,6 +64,7 @@ class Reason(StrEnum):
     resolved_without_proof = "resolved_without_proof"
     refired = "refired"
     storm = "storm"
+    merged = "merged"
     timed_out = "timed_out"
     internal_error = "internal_error"
 
@@ -194,13 +196,15 @@ class Incident(BaseModel):
     joins: Joins | None = None  # what is remembered of those who joined
     rejoin_at: AwareDatetime | None = None  # when it is due to be analysed again because of them
     storm_id: str | None = None  # the storm that it is a member of
+    target: KnownTarget | None = None  # what the engine said at the first look
+    merged_into: str | None = None  # the older incident of the same target, which it has joined
     members: int = 0  # of a storm: its alerts, and the incidents that it has absorbed
     feedback: dict[str, Any] | None = None  # what a person says of the cause: {by, right, cause, component, at}
 
     @property
     def absorbed_by(self) -> str | None:
-        """The storm incident that has absorbed this one, which is told and counted there."""
-        return self.storm_id
+        """The storm, or the older incident of its target, that has absorbed this one: it is told and counted there."""
+        return self.storm_id or self.merged_into
 
     @property
     def rerun_by(self) -> str | None:
@@ -240,7 +244,7 @@ class Incident(BaseModel):
                 "id", "status", "resolution", "reason", "service", "subject", "alertname", "severity", "tier",
                 "fingerprints", "event_count", "opened_at", "ended_at", "analyst", "analyst_why",
                 "root_cause", "category", "confidence", "runbook_id", "plan_hash", "verification", "issue", "episode",
-                "cleared_at", "acknowledged_by", "acknowledged_at", "closed", "feedback",
+                "cleared_at", "acknowledged_by", "acknowledged_at", "closed", "feedback", "merged_into",
             },
         )  # fmt: skip
         if not self.status.ended:

@@ -35,7 +35,7 @@ class Asking(Protocol):
 
     @property
     def absorbed_by(self) -> str | None:
-        """The storm incident that has absorbed it."""
+        """The storm, or the older incident of its target, that has absorbed it."""
         ...
 
 

@@ -105,7 +105,7 @@ def why_quiet(notice: Notice, incident: Incident, later: Sequence[Notice], told_
     if not notice.kind.asks:
         return None if told_before else "nobody was told of the trouble, so nobody is told of its end"
     if incident.absorbed_by is not None:
-        return "it is told with its storm"
+        return "it is told with its storm" if incident.storm_id else "it is told with the incident that it has joined"
     same_breath = [other for other in later if other.kind in (NoticeKind.approval, NoticeKind.attention)]
     if notice.kind in (NoticeKind.returned, NoticeKind.worse) and same_breath:
         return "told with what came of it a moment later"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, Tier
+from sreops.domain.alerts.routing import tier_of
 from sreops.domain.remediation.stopping import stop_too_long
 from sreops.domain.runbooks.runbook import Autonomy
 from sreops.domain.text.patterns import PatternInvalid, glob_matches
@@ -68,6 +69,7 @@ class PolicyLimits(BaseModel):
     max_concurrent_effects: int = 4
     breaker_failures: int = 3
     max_event_age_s: float = 900.0
+    max_tier: Tier = Tier.autonomous  # the server's ceiling, whatever a sender says
     dry_run: bool = False
 
 
@@ -84,8 +86,10 @@ class PolicyInput(BaseModel):
     facts: PolicyFacts
     limits: PolicyLimits
     event_received_at: AwareDatetime
+    alert_started_at: AwareDatetime | None = None
     approved: bool = False  # a person has approved exactly this plan
     second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
+    elsewhere: tuple[str, ...] = ()  # what says that another service is the trouble, in words (``proof``)
     effects_before: int = 0  # in earlier episodes of this incident
 
 
@@ -98,7 +102,7 @@ class Wishes(BaseModel):
 
 
 class PolicyDecision(BaseModel):
-    """The verdict; ``wait`` with allow: only a free slot is missing (remediations at once, service busy)."""
+    """The verdict; ``wait``: only a free slot is missing (allow), or only a pause forbids what was approved (deny)."""
 
     model_config = ConfigDict(frozen=True)
     verdict: Verdict
@@ -106,6 +110,9 @@ class PolicyDecision(BaseModel):
     wait: bool = False
 
 
+TIER_LABEL = "sreops.tier"
+"""The label with which a target says how far sreops may go on its own with it, whoever's alert asks for it."""
+_TIERS = (Tier.autonomous, Tier.supervised)  # any other is left to people
 MAX_CLOCK_SKEW_S = 60.0
 """How far a time from another process may lie in the future before it is not believed."""
 
@@ -115,8 +122,7 @@ def most_cautious(alerts: Sequence[AlertEvent]) -> Wishes:
 
     ``observe`` outranks any word that policy does not know, and that outranks ``investigate`` and ``remediate``.
     """
-    tiers = (Tier.autonomous, Tier.supervised)  # any other is left to people
-    tier = max((alert.tier for alert in alerts), key=lambda one: tiers.index(one) if one in tiers else len(tiers))
+    tier = lowest([alert.tier for alert in alerts])
     plain = ("remediate", "investigate")
 
     def caution(wish: str) -> int:
@@ -126,6 +132,25 @@ def most_cautious(alerts: Sequence[AlertEvent]) -> Wishes:
     return Wishes(tier=tier, agent_action=max(wishes, key=caution))
 
 
+def lowest(tiers: Sequence[Tier]) -> Tier:
+    """Return the tier that leaves most to people; what is neither autonomous nor supervised leaves all."""
+    return max(tiers, key=lambda one: _TIERS.index(one) if one in _TIERS else len(_TIERS))
+
+
+def tier_of_target(target: TargetFacts) -> Tier:
+    """Return what a target's own label allows; without one all, and one that can't be read asks a person."""
+    label = target.labels.get(TIER_LABEL, "").strip()
+    return Tier.autonomous if not label else (tier_of(label) or Tier.supervised)
+
+
+def _tier(given: PolicyInput) -> tuple[Tier, str]:
+    """Return the lowest of the alert's tier, the server's ceiling and the targets' own, and whose it is."""
+    held = [(given.tier, ""), (given.limits.max_tier, " (SREOPS_POLICY__MAX_TIER)")]
+    held += [(tier_of_target(target), f" ({TIER_LABEL} of target {target.name!r})") for target in given.targets]
+    tier = lowest([one for one, _ in held])
+    return tier, next(whose for one, whose in held if one is tier)
+
+
 def decide(given: PolicyInput) -> PolicyDecision:
     """Decide whether a plan may act; all reasons are listed, and a deny outranks whatever a person approved.
 
@@ -133,7 +158,8 @@ def decide(given: PolicyInput) -> PolicyDecision:
     """
     denied = [*_implausible(given), *_closed(given), *_forbidden(given), *_recent(given), *_targets(given)]
     if denied:
-        return PolicyDecision(verdict=Verdict.deny, reasons=tuple(denied))
+        only_paused = given.facts.paused and len(denied) == 1
+        return PolicyDecision(verdict=Verdict.deny, reasons=tuple(denied), wait=only_paused and given.approved)
     asks = _asks(given)
     if asks and not given.approved:
         return PolicyDecision(verdict=Verdict.needs_approval, reasons=tuple(asks))
@@ -191,8 +217,9 @@ def _closed(given: PolicyInput) -> list[str]:
 def _forbidden(given: PolicyInput) -> list[str]:
     """What tier, runbook and alert rule out."""
     reasons = []
-    if given.tier not in (Tier.autonomous, Tier.supervised):
-        reasons.append(f"tier {given.tier.value} is left to people")
+    tier, whose = _tier(given)
+    if tier not in _TIERS:
+        reasons.append(f"tier {tier.value}{whose} is left to people")
     if given.autonomy not in (Autonomy.autonomous, Autonomy.supervised):
         reasons.append(f"the runbook's autonomy is {given.autonomy.value}")
     if _wish(given) == "observe":
@@ -242,8 +269,9 @@ def _targets(given: PolicyInput) -> list[str]:
 def _asks(given: PolicyInput) -> list[str]:
     """What a person must answer for."""
     reasons = []
-    if given.tier is Tier.supervised:
-        reasons.append("tier supervised")
+    tier, whose = _tier(given)
+    if tier is Tier.supervised:
+        reasons.append(f"tier supervised{whose}")
     if given.autonomy is Autonomy.supervised:
         reasons.append("the runbook's autonomy is supervised")
     if (wish := _wish(given)) not in ("investigate", "remediate"):
@@ -256,8 +284,15 @@ def _asks(given: PolicyInput) -> list[str]:
             "nothing but text speaks for the cause, which anyone can write: no engine state or event, series or "
             "health check of the target itself, since its last start, bears it out"
         )
+    if given.elsewhere:
+        reasons.append(f"the trouble may lie elsewhere: {'; '.join(given.elsewhere)}")
     if age_s > given.limits.max_event_age_s:
         reasons.append(f"the event is {age_s:.0f} s old, and {given.limits.max_event_age_s:.0f} s are trusted")
+    elif given.alert_started_at is not None:
+        fires_s = (given.now - given.alert_started_at).total_seconds()
+        if fires_s > given.limits.max_event_age_s:
+            told = f"the alert has fired for {fires_s:.0f} s"
+            reasons.append(f"{told}, and {given.limits.max_event_age_s:.0f} s are trusted: much may have changed since")
     reasons += [
         f"target {target.name!r} is the last of its replicas that is not ill"
         for target in given.targets

@@ -5,7 +5,7 @@ the engine's state or events, a series, or a health check say the same: of the t
 lives now. What it died of before counts where that death led to the present start.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,11 +13,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.causes.analysis import Category
 from sreops.domain.causes.event_signs import event_signs
+from sreops.domain.causes.neighbour_signs import neighbour_signs
 from sreops.domain.causes.state_signs import StateSign, container_signs, metric_signs
 from sreops.domain.evidence.evidence import ContainerEvent, Evidence, EvidenceKind
+from sreops.domain.text.redaction import one_line
 
 ABNORMAL = 0.6
 """The strength from which a sign is taken for abnormal: below it are values that healthy services have as well."""
+NEIGHBOUR_ILL = 0.55
+"""The strength from which a sign of a called service says that it is not well."""
 _BEARS_OUT: dict[Category, frozenset[Category]] = {
     # a process whose allocations fail, or that is stuck, does not answer its health check
     Category.out_of_memory: frozenset({Category.memory_leak, Category.unhealthy}),
@@ -105,6 +109,20 @@ def proofs(
     signs = [sign for sign in _signs(target, series) if sign.category in fitting and sign.strength >= ABNORMAL]
     found = [Proof(kind=_kind(sign), what=sign.name) for sign in signs]
     return tuple(dict.fromkeys(found))
+
+
+def points_elsewhere(evidence: Sequence[Evidence], own: Collection[str]) -> tuple[str, ...]:
+    """Return what says that the trouble lies with another service, of which the alerted one shows the symptom.
+
+    That is a service it calls that is not well or has died lately, and a ranking of all services that is sure of
+    another one. ``own`` are the names of the alerted service and of the targets.
+    """
+    told = [sign.name for sign in neighbour_signs(evidence) if sign.strength >= NEIGHBOUR_ILL]
+    for item in evidence:
+        first = item.data.get("first") if item.kind is EvidenceKind.suspects else None
+        if isinstance(first, str) and item.data.get("abstained") is False and first not in own:
+            told.append(f"of all services {one_line(first, 80)} changed most")
+    return tuple(dict.fromkeys(told))
 
 
 def _signs(target: Suspected, series: Sequence[Evidence]) -> Iterator[StateSign]:

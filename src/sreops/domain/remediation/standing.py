@@ -12,6 +12,9 @@ from urllib.parse import quote, unquote
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
 
+STACK_LABEL = "com.docker.stack.namespace"
+NUMBER_LABEL = "com.docker.compose.container-number"
+
 
 class Touched(NamedTuple):
     """What an effect was done for (``subject``) and to; ``standing`` is empty where 0.1 wrote the row."""
@@ -60,6 +63,23 @@ def names_of(target: ContainerState | ServiceState) -> frozenset[str]:
         return frozenset({target.name})
     service = target.labels.get(SERVICE_LABEL)
     return frozenset(name for name in (target.name, service, target.swarm_service) if name)
+
+
+def full_names(target: ContainerState) -> frozenset[str]:
+    """Return the names that mean it whatever else the engine holds: its own, and those that say its project."""
+    names = {target.name, target.swarm_service}
+    project, service = target.labels.get(PROJECT_LABEL), target.labels.get(SERVICE_LABEL)
+    number = target.labels.get(NUMBER_LABEL)
+    if project and service:
+        names |= {f"{project}{joint}{service}" for joint in "-_"}
+        names |= {f"{project}{joint}{service}{joint}{number}" for joint in "-_" if number}
+    return frozenset(name for name in names if name)
+
+
+def scope_of(target: ContainerState) -> dict[str, str]:
+    """Return what the engine says of a container's scope, in the words of an alert's."""
+    labels = {"compose_project": target.labels.get(PROJECT_LABEL), "swarm_stack": target.labels.get(STACK_LABEL)}
+    return {key: value for key, value in labels.items() if value}
 
 
 def concerns(subjects: Iterable[str], names: Iterable[str], standings: Iterable[str], other: Touched) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident
+from sreops.domain.incidents.target import KnownTarget
 from sreops.domain.records.record import Action, Thought
 from sreops.ports.store.dispatch import Lease
 from sreops.ports.store.tickets import TicketOp
@@ -37,5 +38,13 @@ class AgentWrites(Protocol):
         Action records are chained (``domain/records/audit.py``). ``changes.incident`` keys are fields of Incident
         (status, resolution, reason, ended_at, …, decision). Evidence replaces that of the same id.
         Ticket ops are inserted once per ``op_id``.
+        """
+        ...
+
+    async def know_target(self, lease: Lease, target: KnownTarget, *, now: datetime) -> str | None:
+        """Keep what the engine says the incident's target is, so that alerts under each of its names join it.
+
+        Returns the older open incident of the same target that this one has joined, with its alerts, and ended as
+        ``merged``; None where there is none.
         """
         ...

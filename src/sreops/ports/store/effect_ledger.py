@@ -42,8 +42,8 @@ class EffectLedger(Protocol):
         """Write the intent with its snapshot, and its audited action; return it as stored.
 
         The same (incident, episode, step) a second time returns the first one unchanged. In the same transaction:
-        automation paused, alerts all resolved meanwhile, another incident of the service or target remediating, or
-        one that did so within ``cooldown_s`` → EffectBlocked; too many remediations at once → EffectBlocked(wait=True).
+        automation paused, alerts all resolved meanwhile, another incident that remediated service or target within
+        ``cooldown_s`` → EffectBlocked; one that does so now, or too many at once → EffectBlocked(wait=True).
         ``doubted_resolve_at``: a resolve of that time does not block, since who fired the alert contradicts it.
         """
         ...
