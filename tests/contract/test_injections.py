@@ -42,6 +42,7 @@ from sreops.domain.runbooks.file import load_runbooks
 from sreops.domain.runbooks.matching import offered, select_runbook
 from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.text.redaction import clean
+from sreops.domain.text.unicode import whole
 from sreops.ports import ExtraTools, Lease
 from sreops.sandbox.claude import Claude, Say, UseTools
 from sreops.sandbox.gitlab import markdown as gitlab
@@ -326,7 +327,10 @@ def _queries_are_ours(wire: Wire, alert: AlertEvent, text: str) -> None:
             tree = parse_logql(query)
             assert {matcher.value for matcher in tree.matchers} <= own
             assert all(stage.op in ("|=", "!=") for stage in tree.stages)
-            assert {needle for stage in tree.stages for needle in stage.needles} <= {text[:200], text[:120]}
+            assert {needle for stage in tree.stages for needle in stage.needles} <= {
+                whole(text)[:200],
+                whole(text)[:120],
+            }
         else:
             parse_promql(query)
             skeleton = re.sub(r'"(?:[^"\\]|\\.)*"', '""', query)

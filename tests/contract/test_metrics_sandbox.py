@@ -17,6 +17,7 @@ from sreops.errors import MetricsUnavailable, QueryRefused, SettingsInvalid
 from sreops.sandbox.clock import WallClock
 from sreops.sandbox.grafana.server import DataSource
 from sreops.sandbox.grafana.server import Grafana as SandboxGrafana
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
 from sreops.settings import GrafanaSettings, LokiSettings, PrometheusSettings
@@ -52,7 +53,7 @@ def world():
 class TestSandboxPrometheus(MetricsContract):
     @pytest.fixture
     async def url(self, world):
-        async with Server(world.app) as server:
+        async with Server(prometheus_api(world)) as server:
             yield server.url
 
     @pytest.fixture
@@ -66,7 +67,8 @@ class TestSandboxPrometheusThroughGrafana(TestSandboxPrometheus):
     @pytest.fixture
     async def url(self, world):
         grafana = SandboxGrafana(
-            "glsa_x", {"l": DataSource("loki", "http://127.0.0.1:1"), "p": DataSource("prometheus", world.app)}
+            "glsa_x",
+            {"l": DataSource("loki", "http://127.0.0.1:1"), "p": DataSource("prometheus", prometheus_api(world))},
         )
         async with Server(grafana.app) as server:
             self.settings = GrafanaSettings(url=server.url, token=SecretStr("glsa_x"))
@@ -172,7 +174,7 @@ async def test_queries_go_as_a_form_with_time_and_timeout():
 
 
 async def test_an_answer_over_the_byte_cap_is_unavailable_and_says_what_to_do():
-    with pytest.raises(MetricsUnavailable, match="over 2000 bytes; aggregate"):
+    with pytest.raises(MetricsUnavailable, match="over 2000 bytes, or too dense; aggregate"):
         await ask(httpx.Response(200, text="x" * 5000), max_response_bytes=2000)
 
 
@@ -217,7 +219,7 @@ async def test_no_rules_answer_makes_anything_but_a_judgement_or_our_errors(data
 
 
 async def test_the_server_gone_is_unavailable_and_health_says_what_to_do(world):
-    async with Server(world.app) as server:
+    async with Server(prometheus_api(world)) as server:
         adapter = PrometheusMetrics(PrometheusSettings(url=server.url), attempts=1)
         world.faults.cut()
         with pytest.raises(MetricsUnavailable):

@@ -16,6 +16,7 @@ import pytest
 from servers.installed import path_of
 from servers.prometheus import Prometheus as RealPrometheus
 from sreops.sandbox.clock import ManualClock
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
 
@@ -238,7 +239,7 @@ async def our_url() -> AsyncIterator[str]:
     ours = Prometheus(clock)
     for name, labels, value, at in samples():
         ours.record(name, labels, value, at)
-    async with Server(ours.app) as server:
+    async with Server(prometheus_api(ours)) as server:
         yield server.url
 
 

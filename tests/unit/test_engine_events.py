@@ -173,7 +173,8 @@ def test_the_last_effect_on_that_container_is_what_is_compared_with() -> None:
         )  # fmt: skip
 
     incident = Incident.model_construct(
-        effects=(effect(9, "web", OLD), effect(3, "web", NEW), effect(2, "web", None), effect(1, "db", OLD))
+        service="web",
+        effects=(effect(9, "web", OLD), effect(3, "web", NEW), effect(2, "web", None), effect(1, "db", OLD)),
     )
     found = earlier_of([incident], "web")
     assert found is not None

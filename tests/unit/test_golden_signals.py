@@ -8,6 +8,7 @@ from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.domain.evidence.golden_signals import MAX_SIGNALS, choose, merge
 from sreops.domain.text.quoting import is_quotable
 from sreops.sandbox.clock import ManualClock
+from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.promql.parser import parse
 from sreops.sandbox.server import Server
@@ -120,7 +121,7 @@ def served(status_label: str | None, statuses: dict[str, float]) -> Prometheus:
 
 
 async def asked(world: Prometheus, promql: str) -> list[float]:
-    async with Server(world.app) as server:
+    async with Server(prometheus_api(world)) as server:
         metrics = PrometheusMetrics(PrometheusSettings(url=server.url))
         found = await metrics.instant(promql, at=world.clock.now(), timeout_s=5)
         await metrics.aclose()

@@ -75,7 +75,7 @@ def test_a_service_that_is_down_is_suspected_by_its_health() -> None:
 
 def ended(minutes: float | None, resolution: Resolution | None = Resolution.fixed) -> Incident:
     at = None if minutes is None else ALERT - timedelta(minutes=minutes)
-    return Incident.model_construct(ended_at=at, resolution=resolution)
+    return Incident.model_construct(service="checkout", ended_at=at, resolution=resolution)
 
 
 def test_a_neighbour_whose_own_incident_was_mended_before_the_alert_is_left_out_and_that_is_told() -> None:
