@@ -8,6 +8,7 @@ import pytest
 
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.domain.evidence.evidence import Window
+from sreops.domain.evidence.log_selection import LogSelector
 from sreops.domain.text.quoting import is_quotable
 from sreops.errors import QueryRefused
 from sreops.settings import LokiSettings
@@ -49,6 +50,18 @@ class LogsContract:
         assert found.lines[1].labels["level"] == "error"
         assert (found.partial, found.notes) == (False, ())
         assert found.query == f'{{container="{name}"}}'
+
+    async def test_streams_of_a_selector_are_listed_with_all_their_labels(self, logs, push, name, now):
+        push({"container": f"/{name}", "level": "info"}, [(now, "a")])
+        push({"container": name, "level": "error"}, [(now, "b")])
+        push({"container": f"{name}-other"}, [(now, "not mine")])
+        selector = LogSelector(patterns={"container": f"/?{name}"})
+        found = await logs.streams(selector, self.window(now), timeout_s=10)
+        assert sorted((one["container"], one["level"]) for one in found) == [(f"/{name}", "info"), (name, "error")]
+        lines = await logs.select(selector, self.window(now), limit=10, timeout_s=10)
+        assert sorted(line.text for line in lines.lines) == ["a", "b"]
+        nobody = LogSelector({"container": f"{name}-nobody"})
+        assert list(await logs.streams(nobody, self.window(now), timeout_s=10)) == []
 
     async def test_the_newest_of_a_window_are_kept_and_the_cut_is_told(self, logs, push, name, now):
         push({"container": name}, [(now + timedelta(milliseconds=i), f"n{i}") for i in range(50)])

@@ -48,6 +48,11 @@ class MetricsContract:
     def window(self, now: datetime) -> Window:
         return Window(start=now - timedelta(seconds=60), end=now)
 
+    async def test_the_label_names_of_all_series_are_told(self, metrics):
+        names = await metrics.label_names(timeout_s=10)
+        assert {"service", "part", "kind"} <= names
+        assert await metrics.label_names(timeout_s=10) == names
+
     async def test_an_instant_query_gives_one_point_a_series(self, metrics, now):
         found = await metrics.instant('lively{service="shop"}', at=now, timeout_s=10)
         assert {series.labels["part"] for series in found.series} == {"a", "b"}

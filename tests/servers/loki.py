@@ -15,11 +15,14 @@ from servers.process import Server
 
 
 class Loki(Server):
-    """`url` is its base; `limits` overrides limits_config (max_entries_limit_per_query and the like)."""
+    """`url` is its base; `limits` overrides limits_config (max_entries_limit_per_query and the like).
+
+    With `tenants` every request names one (X-Scope-OrgID), and each has streams of its own.
+    """
 
     name = "loki"
 
-    def __init__(self, limits: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, limits: Mapping[str, Any] | None = None, *, tenants: bool = False) -> None:
         self._binary = path_of("loki")
         super().__init__()
         self.port, self._grpc_port = free_port(), free_port()
@@ -27,7 +30,7 @@ class Loki(Server):
         data = str(self.directory / "data")
         self._config = self.directory / "loki.yaml"
         config: dict[str, Any] = {
-            "auth_enabled": False,
+            "auth_enabled": tenants,
             "server": {
                 "http_listen_address": "127.0.0.1",
                 "http_listen_port": self.port,

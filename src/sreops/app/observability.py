@@ -58,7 +58,7 @@ async def open_metrics(settings: Settings) -> AsyncIterator[Metrics | None]:
 
 def _logs(settings: Settings, grafana: Grafana | None, assembly: Assembly) -> Logs | None:
     if settings.loki.url:
-        direct = LokiLogs(settings.loki, trust=assembly.trust)
+        direct = LokiLogs(settings.loki, names_kept=True, trust=assembly.trust)
         assembly.built("loki", direct.health, direct.aclose)
         return direct
     if grafana is not None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sreops.domain.evidence.changes import NotedChange
 from sreops.domain.evidence.evidence import LogLines, Window
+from sreops.domain.evidence.log_selection import LogSelector
 from sreops.ports.health import Health
 
 
@@ -25,6 +26,14 @@ class Logs(Protocol):
 
         ``contains`` and ``excludes`` are plain texts, of any content: all of the first, none of the second.
         """
+        ...
+
+    async def streams(self, selector: LogSelector, window: Window, *, timeout_s: float) -> Sequence[Mapping[str, str]]:
+        """Return the label sets of the streams that a selector's matchers take in."""
+        ...
+
+    async def select(self, selector: LogSelector, window: Window, *, limit: int, timeout_s: float) -> LogLines:
+        """Return the lines that a selector finds, oldest first, the newest ``limit`` of the window."""
         ...
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:

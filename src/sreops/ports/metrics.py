@@ -20,6 +20,10 @@ class Metrics(Protocol):
         """Evaluate over a window."""
         ...
 
+    async def label_names(self, *, timeout_s: float) -> frozenset[str]:
+        """Return the label names that series have, those with dots too; kept for minutes."""
+        ...
+
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels, sorted."""
         ...

@@ -15,11 +15,14 @@ import httpx
 from sreops.adapters.answers import read_aside
 from sreops.adapters.http import Answer, HttpRoom
 from sreops.domain.evidence.evidence import LogLine, LogLines, Window
+from sreops.domain.evidence.log_selection import LogSelector
 from sreops.domain.text.quoting import logql_filters, logql_selector
 from sreops.errors import LogsUnavailable, QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import LokiSettings
 
+NAMES_KEPT_S = 120.0
+"""So long the label names that exist are kept: each incident asks for them."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENTRIES_LIMIT = re.compile(r"max_entries_limit_per_query \(\d{1,9} > (\d{1,9})\)")
 _SHRINK = 8  # how much smaller the next page is asked for when an answer was over the byte cap
@@ -46,11 +49,15 @@ class LokiLogs:
         *,
         via: str = "",
         attempts: int = 3,
+        names_kept: bool = False,
         trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._settings = settings
         self._via = via
+        self._names: frozenset[str] | None = None
+        self._names_at = 0.0
+        self._names_kept = names_kept
         self._room = HttpRoom(
             "loki",
             settings.url or "",
@@ -80,7 +87,31 @@ class LokiLogs:
         excludes: Sequence[str] = (),
     ) -> LogLines:
         """Return lines of the streams that match, oldest first, the newest ``limit`` of the window."""
-        query = logql_selector(labels) + logql_filters(contains, excludes)
+        return await self._lines(logql_selector(labels) + logql_filters(contains, excludes), window, limit, timeout_s)
+
+    async def select(self, selector: LogSelector, window: Window, *, limit: int, timeout_s: float) -> LogLines:
+        """Return the lines that a selector finds, oldest first, the newest ``limit`` of the window."""
+        return await self._lines(selector.logql, window, limit, timeout_s)
+
+    async def streams(self, selector: LogSelector, window: Window, *, timeout_s: float) -> Sequence[Mapping[str, str]]:
+        """Return the label sets of the streams that a selector's matchers take in."""
+        path = f"{_API}/series"
+        params = [("match[]", selector.streams), *self._span(window)]
+        answer = await self._room.request(
+            "GET", path, params=params, timeout_s=min(timeout_s, self._settings.timeout_s)
+        )
+        if answer.cut and answer.ok:
+            raise self._room.unavailable(path, answer, f"{selector.streams}: more streams than are read; narrow it")
+        body = await read_aside(len(answer.text), self._body, path, answer, selector.streams)
+        found = body.get("data")
+        if not isinstance(found, list | None):
+            raise self._room.unavailable(path, answer, "the answer is JSON, but not a list of streams")
+        return [{str(k): str(v) for k, v in one.items()} for one in found or () if isinstance(one, dict)]
+
+    def _span(self, window: Window) -> list[tuple[str, str]]:
+        return [("start", str(to_ns(window.start))), ("end", str(to_ns(window.end) + 1_000))]
+
+    async def _lines(self, query: str, window: Window, limit: int, timeout_s: float) -> LogLines:
         wanted = max(1, min(limit, self._settings.max_lines))
         deadline = time.monotonic() + min(timeout_s, self._settings.timeout_s)
         notes: list[str] = []
@@ -143,8 +174,12 @@ class LokiLogs:
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
         """Return the stream labels that exist, so that selectors use real ones."""
-        params = [("start", str(to_ns(window.start))), ("end", str(to_ns(window.end) + 1_000))]
-        return await self._labels(params, min(timeout_s, self._settings.timeout_s))
+        if self._names is None or time.monotonic() - self._names_at > NAMES_KEPT_S:
+            found = await self._labels(self._span(window), min(timeout_s, self._settings.timeout_s))
+            if not found or not self._names_kept:
+                return found
+            self._names, self._names_at = found, time.monotonic()
+        return self._names
 
     async def _labels(self, params: list[tuple[str, str]], timeout_s: float) -> frozenset[str]:
         path = f"{_API}/labels"

@@ -5,6 +5,7 @@ Source: Prometheus docs/querying/api.md and web/api/v1/api.go.
 
 import math
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import PrometheusSettings
 
+NAMES_KEPT_S = 120.0
+"""So long the label names that exist are kept: each incident asks for them."""
 MAX_POINTS = 11_000
 """Points per series that Prometheus gives at most; more is a 400."""
 _API = "/api/v1"
@@ -61,6 +64,8 @@ class PrometheusMetrics:
     ) -> None:
         self._settings = settings
         self._via = via
+        self._names: frozenset[str] | None = None
+        self._names_at = 0.0
         self._room = HttpRoom(
             "prometheus",
             settings.url or "",
@@ -131,12 +136,22 @@ class PrometheusMetrics:
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels, sorted."""
         path = f"{_API}/label/__name__/values"
-        selector = promql_selector(None, matchers)
+        selector = promql_selector(None, matchers, utf8=True)
         params = [("match[]", selector), ("start", unix(window.start)), ("end", unix(window.end))]
         data = await self._get(path, params, selector, timeout_s)
         if not isinstance(data, list | None):
             raise MetricsUnavailable(f"prometheus: {self._room.shown_url}{path}: the answer is not a list of names")
         return sorted(name for name in data or () if isinstance(name, str))
+
+    async def label_names(self, *, timeout_s: float) -> frozenset[str]:
+        """Return the label names that series have; a server that takes names with dots has some."""
+        if self._names is None or time.monotonic() - self._names_at > NAMES_KEPT_S:
+            data = await self._get(f"{_API}/labels", [], "label names", timeout_s)
+            found = frozenset(name for name in data or () if isinstance(name, str)) if isinstance(data, list) else None
+            if not found:
+                return frozenset()
+            self._names, self._names_at = found, time.monotonic()
+        return self._names
 
     async def alert_rules(self, *, timeout_s: float) -> tuple[AlertRule, ...]:
         """Return the alerting rules that this server evaluates, with their alerts."""

@@ -10,6 +10,7 @@ from sreops.adapters.observability.grafana import Grafana
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import AlertRule, PrometheusMetrics
 from sreops.domain.evidence.evidence import LogLines, SeriesSet, Window
+from sreops.domain.evidence.log_selection import LogSelector
 from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import LokiSettings, PrometheusSettings
@@ -44,6 +45,14 @@ class LogsThroughGrafana:
         """Return lines of the streams that match."""
         loki = await self._loki(timeout_s)
         return await loki.lines(labels, window, limit=limit, timeout_s=timeout_s, contains=contains, excludes=excludes)
+
+    async def streams(self, selector: LogSelector, window: Window, *, timeout_s: float) -> Sequence[Mapping[str, str]]:
+        """Return the label sets of the streams that a selector's matchers take in."""
+        return await (await self._loki(timeout_s)).streams(selector, window, timeout_s=timeout_s)
+
+    async def select(self, selector: LogSelector, window: Window, *, limit: int, timeout_s: float) -> LogLines:
+        """Return the lines that a selector finds."""
+        return await (await self._loki(timeout_s)).select(selector, window, limit=limit, timeout_s=timeout_s)
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
         """Return the stream labels that exist."""
@@ -84,6 +93,10 @@ class MetricsThroughGrafana:
         """Evaluate over a window."""
         prometheus = await self._prometheus(timeout_s)
         return await prometheus.range(promql, window, step_s=step_s, timeout_s=timeout_s)
+
+    async def label_names(self, *, timeout_s: float) -> frozenset[str]:
+        """Return the label names that series have."""
+        return await (await self._prometheus(timeout_s)).label_names(timeout_s=timeout_s)
 
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels."""

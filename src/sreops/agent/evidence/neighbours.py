@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from sreops.agent.evidence.scope import Scene
+from sreops.agent.evidence.question import Measured, Question, measure
 from sreops.domain.evidence.evidence import ContainerState, Evidence
 from sreops.domain.evidence.golden_signals import Signal, choose, merge
-from sreops.domain.evidence.neighbours import Neighbour, neighbour_evidence, neighbours_of
+from sreops.domain.evidence.neighbours import Neighbour, Role, neighbour_evidence, neighbours_of
+from sreops.domain.suspects.live import Seen
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
@@ -16,56 +17,73 @@ _TELLING = ("error_ratio", "latency_p95", "memory", "cpu", "disk")
 NEIGHBOURS_UNKNOWN = "evidence.neighbours_unknown"
 
 
-async def neighbourhood(scene: Scene) -> Sequence[Evidence]:
-    """Return one piece of evidence per neighbour; none where no neighbour is known."""
-    own, around = await _containers(scene)
-    topology = scene.tools.settings.topology
-    found = neighbours_of(scene.event.service, own, around, topology, scene.tools.settings.docker.peer_labels)
-    scene.neighbours = tuple(await asyncio.gather(*(_with_container(scene, neighbour) for neighbour in found)))
-    return await asyncio.gather(*(_look(scene, neighbour) for neighbour in scene.neighbours))
+@dataclass(frozen=True)
+class Neighbourhood:
+    """The neighbours that were found, a piece of evidence of each, and the series that were measured of them."""
+
+    neighbours: Sequence[Neighbour] = ()
+    evidence: Sequence[Evidence] = ()
+    seen: Sequence[Seen] = ()
+
+    @property
+    def on_call_path(self) -> tuple[Neighbour, ...]:
+        """Those of which it is known who calls whom: peers may be ill for reasons of their own."""
+        return tuple(one for one in self.neighbours if one.role is not Role.peer)
 
 
-async def _containers(scene: Scene) -> tuple[ContainerState | None, Sequence[ContainerState]]:
+async def neighbourhood(question: Question, own: ContainerState | None) -> Neighbourhood:
+    """Return the neighbours of the subject's container, and of its name in the topology; none where none is known."""
+    around = await _around(question, own)
+    topology, peer_labels = question.tools.settings.topology, question.tools.settings.docker.peer_labels
+    found = neighbours_of(question.event.service, own, around, topology, peer_labels)
+    neighbours = tuple(await asyncio.gather(*(_with_container(question, neighbour) for neighbour in found)))
+    looked = await asyncio.gather(*(_look(question, neighbour) for neighbour in neighbours))
+    evidence = [item for one in looked for item in one.evidence]
+    return Neighbourhood(neighbours, evidence, [seen for one in looked for seen in one.seen])
+
+
+async def _around(question: Question, own: ContainerState | None) -> Sequence[ContainerState]:
     """Ask the engine; where it does not answer, the topology may still name neighbours (the gap is told elsewhere)."""
-    containers = scene.tools.containers
+    containers = question.tools.containers
+    if containers is None or own is None:
+        return ()
     try:
-        own = await scene.own_container()
-        if containers is None or own is None:
-            return own, ()
-        return own, await containers.neighbours(own, timeout_s=scene.tools.settings.docker.timeout_s)
+        return await containers.neighbours(own, timeout_s=question.tools.settings.docker.timeout_s)
     except SreopsError as exc:
         log.warning(NEIGHBOURS_UNKNOWN, error=str(exc))
-        return None, ()
+        return ()
 
 
-async def _with_container(scene: Scene, neighbour: Neighbour) -> Neighbour:
-    containers = scene.tools.containers
+async def _with_container(question: Question, neighbour: Neighbour) -> Neighbour:
+    containers = question.tools.containers
     if neighbour.state is not None or containers is None:
         return neighbour
     try:
-        state = await containers.find(neighbour.service, timeout_s=scene.tools.settings.docker.timeout_s)
+        state = await containers.find(neighbour.service, timeout_s=question.tools.settings.docker.timeout_s)
     except SreopsError as exc:
         log.warning(NEIGHBOURS_UNKNOWN, service=neighbour.service, error=str(exc))
         return neighbour
     return replace(neighbour, state=state)
 
 
-async def _look(scene: Scene, neighbour: Neighbour) -> Evidence:
-    signals = await _signals(scene, neighbour)
-    measured = await asyncio.gather(*(scene.measure(neighbour.service, signal) for signal in signals))
-    why = "" if scene.tools.containers is not None else "no container engine is configured"
-    return neighbour_evidence(neighbour, measured, scene.redactor, why_unseen=why)
+async def _look(question: Question, neighbour: Neighbour) -> Measured:
+    signals = await _signals(question, neighbour)
+    measured = await asyncio.gather(*(measure(question, neighbour.service, signal) for signal in signals))
+    why = "" if question.tools.containers is not None else "no container engine is configured"
+    items = [item for one in measured for item in one.evidence]
+    told = neighbour_evidence(neighbour, items, question.redactor, why_unseen=why)
+    return Measured([told], [seen for one in measured for seen in one.seen])
 
 
-async def _signals(scene: Scene, neighbour: Neighbour) -> Sequence[Signal]:
+async def _signals(question: Question, neighbour: Neighbour) -> Sequence[Signal]:
     """Choose errors, latency and saturation of what exists under the neighbour's name."""
-    metrics, timeout_s = scene.tools.metrics, scene.tools.settings.prometheus.timeout_s
+    metrics, timeout_s = question.tools.metrics, question.tools.settings.prometheus.timeout_s
     if metrics is None:
         return ()
 
     async def known(labels: dict[str, str]) -> Sequence[Signal]:
         try:
-            names = await metrics.names(labels, scene.window, timeout_s=timeout_s)
+            names = await metrics.names(labels, question.window, timeout_s=timeout_s)
         except SreopsError as exc:
             log.warning(NEIGHBOURS_UNKNOWN, service=neighbour.service, error=str(exc))
             return ()

@@ -4,6 +4,7 @@ Pure, and deaf to what log lines claim or ask for: a line counts only for the fi
 recommended for what a restart cures, and nothing is above ``MOST``.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,18 @@ def _text_signs(text: str, evidence_id: str, source: str, weight: float) -> Iter
     for sign in LOG_SIGNS:
         line = first_line(sign.pattern, text, but_not=sign.but_not)
         if line is not None:
-            yield Sign(sign.category, sign.name, sign.strength * weight, evidence_id, source, one_line(line, 200))
+            name = _said_by(source, sign.name)
+            yield Sign(sign.category, name, sign.strength * weight, evidence_id, source, one_line(line, 200))
+
+
+_IN_THE_LOG = re.compile(r"the log speaks of | stands? in the log")
+
+
+def _said_by(source: str, name: str) -> str:
+    """Return a sign's name with who says so: an alert's text is somebody's guess, and no line of a log."""
+    if source == "alert":
+        return f"the alert's text says: {_IN_THE_LOG.sub('', name)}"
+    return name if source == "logs" else name.replace("the log", "the engine's record")
 
 
 def _of_state(state: StateSign) -> Sign:

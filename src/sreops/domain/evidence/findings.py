@@ -9,14 +9,15 @@ from typing import Any
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet
 from sreops.domain.evidence.golden_signals import Signal
-from sreops.domain.evidence.log_mining import excerpt
+from sreops.domain.evidence.log_mining import Excerpt, excerpt
+from sreops.domain.evidence.log_selection import Asked
 from sreops.domain.evidence.scope import evidence_window, log_label_candidates, metric_label_candidates
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
 __all__ = [
-    "alert", "container", "evidence_window", "gap", "history", "log_label_candidates", "logs", "metric",
-    "metric_label_candidates", "number", "tool",
+    "alert", "container", "evidence_window", "gap", "history", "in_braces", "log_label_candidates", "logs", "logs_told",
+    "metric", "metric_label_candidates", "number", "tool", "tried",
 ]  # fmt: skip
 
 _STEADY = 0.10  # a change below a tenth is none
@@ -28,12 +29,12 @@ def number(items: Iterable[Evidence], *, start: int = 1) -> tuple[Evidence, ...]
     return tuple(item.model_copy(update={"id": f"E{place}"}) for place, item in enumerate(items, start))
 
 
-def gap(source: str, why: str, cure: str = "", *, query: str = "") -> Evidence:
-    """Say what could not be found out, why, and what would help."""
+def gap(source: str, why: str, cure: str = "", *, query: str = "", tried: Sequence[str] = ()) -> Evidence:
+    """Say what could not be found out, why, and what would help; ``tried``: what was asked in vain."""
     finding = one_line(f"{source}: {why}", 400)
     return Evidence(
         id="", kind=EvidenceKind.gap, source=source, query=query, finding=finding, partial=True,
-        data={"why": one_line(why, 1000), "cure": one_line(cure, 500)},
+        data={"why": one_line(why, 1000), "cure": one_line(cure, 500)} | ({"tried": list(tried)} if tried else {}),
     )  # fmt: skip
 
 
@@ -65,9 +66,25 @@ def logs(
     found: LogLines, service: str, alert_at: datetime, budget_chars: int, redactor: Redactor, *, source: str = "loki"
 ) -> Evidence:
     """Return the lines' excerpt as evidence; no lines are an answer too, and say so."""
-    chosen = excerpt(found.lines, alert_at, budget_chars)
+    return logs_told(found, excerpt(found.lines, alert_at, budget_chars), service, redactor, source=source)
+
+
+def logs_told(
+    found: LogLines,
+    chosen: Excerpt,
+    service: str,
+    redactor: Redactor,
+    *,
+    source: str = "loki",
+    asked: Sequence[Asked] = (),
+) -> Evidence:
+    """Return lines and their excerpt as evidence; ``asked``: which selectors were tried, and why this one was taken."""
     name = one_line(service, 80)
-    data = {"lines": chosen.total, "kept": chosen.kept, "templates": chosen.templates, "notes": list(found.notes)}
+    data: dict[str, Any] = {
+        "lines": chosen.total, "kept": chosen.kept, "templates": chosen.templates, "notes": list(found.notes)
+    }  # fmt: skip
+    if asked:
+        data["tried"] = tried(asked, redactor)
     if not found.lines:
         finding = f"{name}: no log line in the window"
     else:
@@ -77,6 +94,14 @@ def logs(
         id="", kind=EvidenceKind.logs, source=source, query=found.query, finding=finding[:700],
         text=redactor.redact(chosen.text), data=data, partial=found.partial,
     )  # fmt: skip
+
+
+def tried(asked: Sequence[Asked], redactor: Redactor) -> list[str]:
+    """Say what was asked, in order, and why one was taken and the others were not."""
+    return [
+        f"{redactor.redact(one_line(one.query, 300))}: {'taken, ' if one.taken else ''}{one_line(one.why, 200)}"
+        for one in asked
+    ]
 
 
 def metric(signal: Signal, found: SeriesSet, alert_at: datetime, *, limit: SeriesSet | None = None) -> Evidence:
@@ -252,6 +277,11 @@ def _past(incident: Incident) -> str:
         f"{_time(incident.opened_at)} {one_line(incident.alertname, 80)} {incident.status.value}"
         + (f" ({end.value})" if end else "") + cause + actions
     )  # fmt: skip
+
+
+def in_braces(labels: Mapping[str, str]) -> str:
+    """Return labels as people know them from queries; not to be queried with."""
+    return "{" + ",".join(f'{name}="{one_line(value, 80)}"' for name, value in sorted(labels.items())) + "}"
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

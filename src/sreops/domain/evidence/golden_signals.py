@@ -47,7 +47,7 @@ class _Scope:
         return _matching(self.names, pattern)[:most]
 
     def select(self, metric: str, *, patterns: Mapping[str, str] | None = None, **labels: str) -> str:
-        return promql_selector(metric, {**self.labels, **labels}, patterns=patterns)
+        return promql_selector(metric, {**self.labels, **labels}, patterns=patterns, utf8=True)
 
     def rate(self, metric: str, *, patterns: Mapping[str, str] | None = None) -> str:
         return f"sum(rate({self.select(metric, patterns=patterns)}[{self.range}]))"
