@@ -194,7 +194,10 @@ async def test_an_effect_is_not_sent_once_another_may_have_settled_it(
     store: SqlIncidentStore, held_up_s: float, sent: bool
 ) -> None:
     lease, clock = await at_work(store), SetClock()
-    effect = await store.begin_effect(lease, effect_of(lease, now=at(10)), PolicyLimits(), now=at(10))
+    intent = effect_of(lease, now=at(10))
+    snapshot = intent.snapshot | {"stop_timeout_s": 10.0, "own_stop_timeout": False}
+    intent = intent.model_copy(update={"snapshot": snapshot})
+    effect = await store.begin_effect(lease, intent, PolicyLimits(), now=at(10))
     restarted: list[str] = []
 
     async def restart(container_id: str, **_: object) -> None:
