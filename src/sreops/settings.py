@@ -282,6 +282,7 @@ class PolicySettings(BaseModel):
     attempts_per_hour: int = Field(3, ge=0)  # on one target
     max_concurrent_effects: int = Field(4, ge=1)  # remediations at once; more of them wait
     breaker_failures: int = Field(3, ge=1)  # in a row on a service or runbook, until a person resumes
+    earned_fixes: int = Field(5, ge=1)  # verified in a row under approval, until `autonomy: earned` acts alone
     max_event_age_s: float = Field(900.0, gt=0)  # an older alert needs approval
     max_tier: Tier = Tier.autonomous  # the most that a sender's tier may allow; a target's label sreops.tier too
     slot_retry_s: float = Field(5.0, gt=0)  # between two tries to get one of the slots

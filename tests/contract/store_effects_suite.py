@@ -262,6 +262,36 @@ class EffectsSuite:
         await acted(store, "payments", begin=500, end=505, **INEFFECTIVE)
         assert await failures() == 1
 
+    async def test_a_runbook_earns_by_approved_fixes_in_a_row_and_loses_at_the_first_that_fails(
+        self, store: SqlIncidentStore
+    ) -> None:
+        asking = (await at_work(store, "orders")).incident_id
+
+        async def earned(service: str = "payments", runbook: str = "restart-leak") -> int:
+            return (await store.policy_facts(asking, service, runbook, now=at(9999))).fixes_in_a_row
+
+        async def fixed(begin: float, *, approved: bool) -> None:
+            lease = await at_work(store, "payments", now=at(begin))
+            if approved:
+                asked = at(begin), at(begin + 600)
+                await store.request_approval(lease, plan_hash="h", now=asked[0], expires_at=asked[1])
+                await store.decide(
+                    lease.incident_id, approve=True, by="ann", reason="yes", plan_hash="h", now=at(begin + 1)
+                )
+            effect = effect_of(lease, now=at(begin), runbook_id="restart-leak")
+            await store.begin_effect(lease, effect, PolicyLimits(attempts_per_hour=99), now=at(begin))
+            await store.end_effect(lease, effect.effect_id, EffectOutcome.succeeded, "", now=at(begin))
+            await ended(store, lease, now=at(begin + 50))
+
+        await fixed(0, approved=True)
+        await fixed(100, approved=False)
+        await fixed(200, approved=True)
+        assert await earned() == 2
+        assert await earned(runbook="another") == 0
+        assert await earned(service="checkout") == 0
+        await acted(store, "payments", begin=4000, end=4050, **INEFFECTIVE)
+        assert await earned() == 0
+
     async def test_a_refired_incident_keeps_its_earlier_ending_in_the_count(self, store: SqlIncidentStore) -> None:
         await acted(store, "payments", begin=0, end=5, **INEFFECTIVE)
         [incident], _ = await store.incidents()

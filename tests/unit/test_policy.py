@@ -64,6 +64,7 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
         ({"max_tier": Tier.human_only}, "tier human_only (SREOPS_POLICY__MAX_TIER) is left to people"),
         ({"targets": (labelled("human-only"),)}, "tier human_only (sreops.tier of target 'db') is left to people"),
         ({"autonomy": Autonomy.never}, "the runbook's autonomy is never"),
+        ({"shadow": True}, "the runbook is a shadow"),
         ({"agent_action": "observe"}, "agent_action is observe"),
         ({"agent_action": " Observe "}, "agent_action is observe"),
         ({"targets": ()}, "names no target"),
@@ -243,3 +244,21 @@ def test_whatever_it_is_asked_it_allows_only_what_nothing_forbids(
         assert (tier, autonomy) == (Tier.autonomous, Autonomy.autonomous)
         assert action.strip().lower() in ("investigate", "remediate")
         assert age <= 900
+
+
+@pytest.mark.parametrize(
+    ("fixes", "verdict"), [(0, Verdict.needs_approval), (4, Verdict.needs_approval), (5, Verdict.allow)]
+)
+def test_autonomy_is_earned_by_verified_fixes_in_a_row(fixes: int, verdict: Verdict) -> None:
+    decision = decided(autonomy=Autonomy.earned, fixes_in_a_row=fixes)
+    assert decision.verdict is verdict
+    if verdict is Verdict.needs_approval:
+        assert f"{fixes} of 5 verified fixes in a row" in decision.reasons[0]
+        assert decided(autonomy=Autonomy.earned, fixes_in_a_row=fixes, approved=True).verdict is Verdict.allow
+
+
+def test_what_is_earned_lifts_neither_tier_nor_the_second_proof() -> None:
+    earned: dict[str, Any] = {"autonomy": Autonomy.earned, "fixes_in_a_row": 9}
+    assert decided(**earned, tier=Tier.supervised).verdict is Verdict.needs_approval
+    assert decided(**earned, second_proof=()).verdict is Verdict.needs_approval
+    assert decided(**earned, max_tier=Tier.supervised).verdict is Verdict.needs_approval

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from sreops.adapters.store.automation import pause_state_of
-from sreops.adapters.store.breaker import failures_in_a_row, touched
+from sreops.adapters.store.breaker import failures_in_a_row, fixes_in_a_row, touched
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.prepared import Prepared
@@ -136,6 +136,7 @@ class Ledger(Part):
                 running_now=len({other for other, _ in acting}),
                 service_busy=any(concerns({service}, names, standings, one) for _, one in acting),
                 failures_in_a_row=failures_in_a_row(connection, service, runbook_id, names, standings),
+                fixes_in_a_row=fixes_in_a_row(connection, service, runbook_id),
             )
 
         return await self._db.read(facts)

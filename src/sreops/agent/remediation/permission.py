@@ -48,6 +48,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             tier=wishes.tier,
             agent_action=wishes.agent_action,
             autonomy=plan.autonomy,
+            shadow=plan.shadow,
             cooldown_s=plan.cooldown_s,
             targets=targets,
             facts=facts,
@@ -74,4 +75,5 @@ def limits_of(settings: Settings) -> PolicyLimits:
         max_event_age_s=policy.max_event_age_s,
         max_tier=policy.max_tier,
         dry_run=settings.dry_run,
+        earned_fixes=policy.earned_fixes,
     )

@@ -46,8 +46,9 @@ class PolicyFacts(BaseModel):
     """What the store knows about recent automation, for one service and runbook.
 
     ``failures_in_a_row`` counts failed or ineffective remediations since the last success or reset,
-    on the service or the runbook, whichever is more. ``running_now`` counts incidents between
-    their first intent and their verification, over all replicas, this one not counted.
+    on the service or the runbook, whichever is more. ``fixes_in_a_row`` counts verified fixes that a person had
+    approved, of this runbook on this service, since the last that failed or is unknown. ``running_now``
+    counts incidents between their first intent and their verification, over all replicas, this one not counted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -58,6 +59,7 @@ class PolicyFacts(BaseModel):
     running_now: int = 0
     service_busy: bool = False
     failures_in_a_row: int = 0
+    fixes_in_a_row: int = 0
 
 
 class PolicyLimits(BaseModel):
@@ -71,6 +73,7 @@ class PolicyLimits(BaseModel):
     max_event_age_s: float = 900.0
     max_tier: Tier = Tier.autonomous  # the server's ceiling, whatever a sender says
     dry_run: bool = False
+    earned_fixes: int = 5
 
 
 class PolicyInput(BaseModel):
@@ -81,6 +84,7 @@ class PolicyInput(BaseModel):
     tier: Tier
     agent_action: str
     autonomy: Autonomy
+    shadow: bool = False
     cooldown_s: float
     targets: tuple[TargetFacts, ...]
     facts: PolicyFacts
@@ -192,6 +196,8 @@ def _implausible(given: PolicyInput) -> list[str]:
         "effects_last_hour": facts.effects_last_hour,
         "running_now": facts.running_now,
         "failures_in_a_row": facts.failures_in_a_row,
+        "fixes_in_a_row": facts.fixes_in_a_row,
+        "earned_fixes": limits.earned_fixes,
     }
     wrong = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value) or value < 0]
     if (given.event_received_at - given.now).total_seconds() > MAX_CLOCK_SKEW_S:
@@ -220,7 +226,9 @@ def _forbidden(given: PolicyInput) -> list[str]:
     tier, whose = _tier(given)
     if tier not in _TIERS:
         reasons.append(f"tier {tier.value}{whose} is left to people")
-    if given.autonomy not in (Autonomy.autonomous, Autonomy.supervised):
+    if given.shadow:
+        reasons.append("the runbook is a shadow: sreops only says what it would do, whoever approves")
+    if given.autonomy not in (Autonomy.autonomous, Autonomy.earned, Autonomy.supervised):
         reasons.append(f"the runbook's autonomy is {given.autonomy.value}")
     if _wish(given) == "observe":
         reasons.append("the alert's agent_action is observe: analyse, never act")
@@ -274,6 +282,11 @@ def _asks(given: PolicyInput) -> list[str]:
         reasons.append(f"tier supervised{whose}")
     if given.autonomy is Autonomy.supervised:
         reasons.append("the runbook's autonomy is supervised")
+    if given.autonomy is Autonomy.earned and given.facts.fixes_in_a_row < given.limits.earned_fixes:
+        reasons.append(
+            f"the runbook has not earned its autonomy on this service yet: {given.facts.fixes_in_a_row} of "
+            f"{given.limits.earned_fixes} verified fixes in a row under approval"
+        )
     if (wish := _wish(given)) not in ("investigate", "remediate"):
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
     if given.effects_before:
