@@ -130,9 +130,14 @@ async def test_what_a_server_says_of_its_tools_hides_nothing_and_comes_once(monk
     assert "from notes, in its words" in spec.description
 
 
-async def test_ten_megabytes_of_a_result_are_cut(tools: McpTools) -> None:
-    text = await tools.call("notes__read_much", {}, timeout_s=20)
-    assert len(text) == 200_000
+async def test_ten_megabytes_of_a_local_server_s_result_are_cut() -> None:
+    assert len(await stdio("read_*").call("notes__read_much", {}, timeout_s=60)) == 200_000
+
+
+async def test_ten_megabytes_over_http_are_refused_with_the_bound() -> None:
+    async with over_http("read_*") as tools:
+        with pytest.raises(QueryRefused, match=f"longer than {mcp_tools.MAX_ANSWER_BYTES} bytes"):
+            await tools.call("notes__read_much", {}, timeout_s=60)
 
 
 async def test_a_glob_lets_only_read_only_tools_through_a_full_name_any() -> None:
