@@ -18,6 +18,7 @@ from sreops.web.api import api_routes
 from sreops.web.context import WebContext
 from sreops.web.guesses import Guesses
 from sreops.web.health import Checks, health_routes
+from sreops.web.openapi import openapi_routes
 from sreops.web.pages import Pages
 from sreops.web.people import people_routes
 from sreops.web.security import SecurityHeaders
@@ -40,6 +41,7 @@ def build_web(context: WebContext) -> Starlette:
         *api_routes(context, access),
         *token_routes(context, access, pages),
         *people_routes(context, access),
+        *openapi_routes(context, access),
         *sign_in_routes(context, access, pages),
         *pages.routes(),
     ]

@@ -1,0 +1,214 @@
+"""``GET /openapi.json``: the API as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1), made of the models it uses."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.subject import Subject
+from sreops.domain.incidents.incident import EffectOutcome, IncidentStatus, Reason, Resolution, VerificationResult
+from sreops.domain.incidents.needs import Need
+from sreops.domain.runbooks.runbook import Autonomy
+from sreops.web.access import Access
+from sreops.web.answers import answer
+from sreops.web.api import DecisionBody, SwitchBody
+from sreops.web.context import WebContext
+from sreops.web.people import ClosingBody, FeedbackBody, QuestionBody, SaidBody
+from sreops.web.tokens import AccountBody, TokenBody
+
+_JSON: Final = "application/json"
+_TEXT: Final[dict[str, Any]] = {"type": "string"}
+_MAYBE_TEXT: Final[dict[str, Any]] = {"type": ["string", "null"]}
+_TIME: Final[dict[str, Any]] = {"type": "string", "format": "date-time"}
+_MAYBE_TIME: Final[dict[str, Any]] = {"type": ["string", "null"], "format": "date-time"}
+_COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 0}
+_ANY: Final[dict[str, Any]] = {"type": "object"}
+_LIST: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
+_ERRORS: Final = {
+    "401": "no valid token", "403": "not from there, or not with this role", "404": "there is none",
+    "409": "what stands against it now", "422": "a value that is named is wrong", "503": "later; Retry-After says when",
+}  # fmt: skip
+_BODIES: Final[tuple[type[BaseModel], ...]] = (
+    *(DecisionBody, SwitchBody, SaidBody, ClosingBody, FeedbackBody, QuestionBody, TokenBody, AccountBody),
+    Subject,
+)
+
+
+def openapi_routes(context: WebContext, access: Access) -> list[Route]:
+    """Return the route; it asks for the token like the API that it describes."""
+    document = openapi(context.version)
+
+    async def told(request: Request) -> Response:
+        return answer(document)
+
+    return [Route("/openapi.json", access.guard(told), methods=["GET"])]
+
+
+def openapi(version: str) -> dict[str, Any]:
+    """Return the document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sreops", "version": version or "0", "license": {"name": "Apache-2.0"}},
+        "paths": _paths(),
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _paths() -> dict[str, Any]:
+    incident, page = _ref("Incident"), [_query("limit", _COUNT), _query("cursor", _TEXT)]
+    of_one = "/api/incidents/{incident_id}"
+    status = {"enum": ["open", *IncidentStatus]}
+    needs = {"enum": ["person", *Need]}
+    listed = [_query("status", status), _query("service", _TEXT), _query("needs", needs), *page]
+    after = [_query("after", _COUNT), _query("limit", _COUNT), _query("incident_id", _TEXT)]
+    taken = _post("Take a webhook of Grafana or Alertmanager.", _ref("Accepted"), ok="202", open_to_all=True)
+    said = {"acknowledge": SaidBody, "close": ClosingBody, "rerun": SaidBody, "feedback": FeedbackBody}
+    return {
+        "/alerts": {"post": taken, "put": taken},
+        "/livez": {"get": _get("The process runs.", None, open_to_all=True)},
+        "/readyz": {"get": _get("Alerts can be taken durably.", None, open_to_all=True)},
+        "/health": {"get": _get("How it is; details only with the token.", _ref("Health"), open_to_all=True)},
+        "/metrics": {"get": _get("Metrics for Prometheus.", None, open_to_all=True)},
+        "/openapi.json": {"get": _get("This document.", _ANY)},
+        "/events": {"get": _get("Thoughts and actions as server-sent events.", None, [_query("incident_id", _TEXT)])},
+        "/api/incidents": {"get": _get("Incidents, newest first.", _page_of(incident), listed)},
+        of_one: _of_incident({"get": _get("One incident with all that belongs to it.", _ref("IncidentInFull"))}),
+        **{
+            f"{of_one}/{verb}": _of_incident({"post": _post(f"{verb.title()} the plan.", _ANY, DecisionBody)})
+            for verb in ("approve", "reject")
+        },
+        **{
+            f"{of_one}/{verb}": _of_incident({"post": _post(f"{verb.title()}, by a person.", incident, body)})
+            for verb, body in said.items()
+        },
+        f"{of_one}/ask": _of_incident({"post": _post("Ask about it.", _ref("Answer"), QuestionBody)}),
+        "/api/recorded": {"get": _get("Alerts that are not worked on.", _page_of(_ref("Recorded")), page)},
+        "/api/audit": {"get": _get("Actions, in order, with their hash chain.", _page_of(_ANY), after)},
+        "/api/runbooks": {"get": _get("The runbooks in force.", _page_of(_ref("RunbookInForce"), more=False))},
+        "/api/automation": {"get": _get("The kill switch.", _ref("Automation"))},
+        "/api/automation/pause": {"post": _post("Stop every effect.", _ref("Automation"), SwitchBody)},
+        "/api/automation/resume": {"post": _post("Go on; resets the breaker.", _ref("Automation"), SwitchBody)},
+        "/api/me": {"get": _get("Who asks, by what was proven.", _ANY)},
+        "/api/tokens": {
+            "get": _get("API tokens, without their secrets.", _ANY),
+            "post": _post("Make a token; it is shown once.", _ANY, TokenBody, ok="201"),
+        },
+        "/api/tokens/{token_id}/revoke": {
+            "parameters": [{"name": "token_id", "in": "path", "required": True, "schema": _TEXT}],
+            "post": _post("Revoke a token.", _ANY),
+        },
+        "/api/sessions/end": {"post": _post("End sessions.", _ANY, AccountBody)},
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    schemas: dict[str, Any] = {}
+    for model in _BODIES:
+        one = model.model_json_schema(ref_template="#/components/schemas/{model}", by_alias=True)
+        schemas |= one.pop("$defs", {})
+        schemas[model.__name__] = one
+    return schemas | {
+        "Incident": _incident(),
+        "IncidentInFull": {
+            "allOf": [
+                _ref("Incident"),
+                _object(events=_LIST, evidence=_LIST, thoughts=_LIST, decision={"type": ["object", "null"]}),
+            ]
+        },
+        "Accepted": _object(
+            status={"const": "accepted"}, queued=_COUNT, resolved=_COUNT, skipped=_COUNT,
+            rejected={"type": "array", "items": _object(index=_COUNT, reason=_TEXT)},
+            notes={"type": "array", "items": _TEXT},
+        ),
+        "Recorded": _object(
+            received_at=_TIME, subject=_ref("Subject"), alertname=_TEXT, severity=_enum(Severity), reason=_TEXT
+        ),
+        "Automation": _object(paused={"type": "boolean"}, by=_TEXT, reason=_TEXT, at=_MAYBE_TIME),
+        "Answer": _object(answer=_TEXT, analyst=_TEXT, evidence={"type": "array", "items": _TEXT}),
+        "RunbookInForce": _object(id=_TEXT, title=_TEXT, when=_ANY, autonomy=_enum(Autonomy), steps=_LIST),
+        "Health": _object(status={"enum": ["healthy", "degraded", "unhealthy"]}, kafka=_TEXT),
+    }  # fmt: skip
+
+
+def _incident() -> dict[str, Any]:
+    effect = _object(
+        step={"type": "integer"}, target=_TEXT, intent_at=_TIME, outcome=_enum(EffectOutcome, null=True),
+        outcome_at=_MAYBE_TIME,
+    )  # fmt: skip
+    issue = {"type": ["object", "null"], "properties": {"iid": {"type": ["integer", "null"]}, "url": _MAYBE_TEXT}}
+    return _object(
+        id=_TEXT, status=_enum(IncidentStatus), resolution=_enum(Resolution, null=True),
+        reason=_enum(Reason, null=True),
+        service=_TEXT, subject=_ref("Subject"), alertname=_TEXT, severity=_enum(Severity), tier=_enum(Tier),
+        fingerprints={"type": "array", "items": _TEXT}, event_count=_COUNT, opened_at=_TIME, ended_at=_MAYBE_TIME,
+        analyst=_MAYBE_TEXT, root_cause=_MAYBE_TEXT,
+        confidence={"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        runbook_id=_MAYBE_TEXT, plan_hash=_MAYBE_TEXT, effects={"type": "array", "items": effect},
+        verification=_enum(VerificationResult, null=True), issue=issue, needs=_enum(Need, null=True),
+        acknowledged_by=_MAYBE_TEXT, cleared_at=_MAYBE_TIME, storm={"type": ["object", "null"]},
+    )  # fmt: skip
+
+
+def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": dict(properties), "required": sorted(properties)}
+
+
+def _enum(of: type[StrEnum], *, null: bool = False) -> dict[str, Any]:
+    return {"enum": [*(member.value for member in of), *((None,) if null else ())]}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _page_of(item: Mapping[str, Any], *, more: bool = True) -> dict[str, Any]:
+    following: dict[str, Any] = {"next": {"type": ["string", "integer", "null"]}} if more else {}
+    return _object(items={"type": "array", "items": item}, **following)
+
+
+def _query(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+def _of_incident(operations: Mapping[str, Any]) -> dict[str, Any]:
+    return {"parameters": [{"name": "incident_id", "in": "path", "required": True, "schema": _TEXT}], **operations}
+
+
+def _get(
+    summary: str,
+    schema: Mapping[str, Any] | None,
+    query: list[dict[str, Any]] | None = None,
+    *,
+    open_to_all: bool = False,
+) -> dict[str, Any]:
+    return {"summary": summary, "parameters": query or [], **_answers("200", schema, open_to_all)}
+
+
+def _post(
+    summary: str,
+    schema: Mapping[str, Any],
+    body: type[BaseModel] | None = None,
+    *,
+    ok: str = "200",
+    open_to_all: bool = False,
+) -> dict[str, Any]:
+    content = _ref(body.__name__) if body else _ANY
+    request = {"required": True, "content": {_JSON: {"schema": content}}}
+    return {"summary": summary, "requestBody": request, **_answers(ok, schema, open_to_all)}
+
+
+def _answers(ok: str, schema: Mapping[str, Any] | None, open_to_all: bool) -> dict[str, Any]:
+    good: dict[str, Any] = {"description": "done"}
+    if schema is not None:
+        good["content"] = {_JSON: {"schema": schema}}
+    told: dict[str, Any] = {"responses": {ok: good, **{code: {"description": why} for code, why in _ERRORS.items()}}}
+    return told | ({"security": []} if open_to_all else {})
