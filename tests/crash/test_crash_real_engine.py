@@ -33,6 +33,7 @@ async def test_killed_around_a_restart_it_settles_by_looking_and_never_restarts_
             proxy.serving(),
             Lineage(world, "real", Sqlite(), settings).opened() as lineage,
         ):
+            await asyncio.sleep(25)  # what started a moment ago has no series yet that could bear out its cause
             for service, moment in zip(ward.services, MOMENTS, strict=True):
                 ends, restarts = await killed(lineage, proxy, ward, service, moment)
                 if moment == "before":

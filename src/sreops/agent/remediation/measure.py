@@ -28,8 +28,13 @@ async def look(visit: Visit, plan: Plan) -> Look:
         container=most_ill.vital.value if most_ill else None,
         pulses=seen,
         alert_firing=mine.firing,
-        others=tuple(others),
+        others=tuple(other for other in others if not _spoken_for(other, mine, plan)),
     )
+
+
+def _spoken_for(other: OtherAlert, mine: OtherAlert, plan: Plan) -> bool:
+    """Whether the plan's conditions answer for an alert that nobody knows of: of the same name, it is no other."""
+    return other.firing is None and other.alertname == mine.alertname and bool(plan.verify)
 
 
 async def _read(tools: Tools, condition: Condition) -> Reading:
