@@ -199,8 +199,9 @@ async def test_a_false_alarm_closes_only_where_the_analyst_is_sure_and_nothing_f
     world.prometheus.add_rule("HighErrorRate", "vector(0) > 1")
     said = {**ANSWER, "category": "false_alarm", "recommended_action": "none", "runbook_id": None, "evidence": ["E1"]}
     world.claude.script(*[Say({**said, "confidence": 0.95 if sure else 0.3})] * 5)
-    async with loop_scene(tmp_path, monkeypatch, world) as it:
+    async with loop_scene(tmp_path, monkeypatch, world, through_grafana=True) as it:
         await it.fire(escalate_threshold="0.31")
+        world.calm()  # Grafana, which fired it, has no such alert any more
         incident = await it.ended()
         if sure:
             assert incident.resolution is Resolution.false_alarm, incident.decision
