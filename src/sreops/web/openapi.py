@@ -71,7 +71,12 @@ def _paths() -> dict[str, Any]:
     listed = [_query("status", status), _query("service", _TEXT), _query("needs", needs), *page]
     after = [_query("after", _COUNT), _query("limit", _COUNT), _query("incident_id", _TEXT)]
     taken = _post("Take a webhook of Grafana or Alertmanager.", _ref("Accepted"), ok="202", open_to_all=True)
-    said = {"acknowledge": SaidBody, "close": ClosingBody, "rerun": SaidBody, "feedback": FeedbackBody}
+    said: dict[str, type[BaseModel]] = {
+        "acknowledge": SaidBody,
+        "close": ClosingBody,
+        "rerun": SaidBody,
+        "feedback": FeedbackBody,
+    }
     return {
         "/alerts": {"post": taken, "put": taken},
         "/livez": {"get": _get("The process runs.", None, open_to_all=True)},
