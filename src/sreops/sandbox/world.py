@@ -190,11 +190,6 @@ class World:
                 self.grafana.resolve(known)
         return await self._send(group, url, headers)
 
-    def calm(self) -> None:
-        """Let no alert fire in Grafana any more; its resolves have not been sent yet."""
-        while self._known_to_grafana and self.grafana is not None:
-            self.grafana.resolve(self._known_to_grafana.popitem()[1])
-
     async def _clear_what_is_over(self) -> None:
         """Let Grafana's alertmanager forget what its rule, once its condition held for the service, has no alert of."""
         burning: set[str] = set()
