@@ -127,7 +127,6 @@ class IncidentView:
     reasons: Sequence[str]
     measured: Sequence[Measured]
     container: str
-    why_ended: str
     story: Story
     links: Sequence[tuple[str, str]]
     usage: Usage | None
@@ -194,7 +193,6 @@ def view_incident(
         reasons=[str(reason) for reason in list_in(policy, "reasons")],
         measured=[_measured(one) for one in list_in(looked, "readings") if isinstance(one, Mapping)],
         container=text_in(looked, "container"),
-        why_ended=text_in(decision, "why") if incident.status.ended else "",
         story=tell(incident, [event for event, _ in events], evidence, cited, _runbook(incident, decision, runbooks)),
         links=_links([event for event, _ in events]),
         usage=usage_of(mapping_in(decision, "model_usage"), mapping_in(decision, "confidence")),

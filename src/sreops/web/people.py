@@ -13,12 +13,11 @@ from sreops.domain.incidents.incident import Incident
 from sreops.telemetry import log
 from sreops.web.access import Access
 from sreops.web.answers import Refusal, answer, read_json, validated
+from sreops.web.api import Who, Why
 from sreops.web.context import WebContext
 
 SAID: Final = "api.person_said"
 
-Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 
 

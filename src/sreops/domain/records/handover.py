@@ -27,6 +27,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
     Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
     Reason.refired: "It comes back: whatever was done, or happened by itself, does not last. Look behind it.",
+    Reason.merged: "It joined an older incident of the same target. Go on there.",
     Reason.storm: "Many alerts came at once. Look for what they share.",
     Reason.timed_out: "The incident took too long. See where it stood below.",
     Reason.internal_error: "sreops failed while working on this. Investigate by hand, and report the error.",
