@@ -27,7 +27,7 @@ class TargetFacts(BaseModel):
     ``protected`` says why it is never acted upon, if so. ``standing`` is its standing identity, ``aliases`` the names
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
     the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
-    it is the last one that is not ill.
+    it is the last one that is not ill. ``busy`` says what still runs in it, if so: what follows waits for its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +40,7 @@ class TargetFacts(BaseModel):
     choice: tuple[str, ...] = ()
     protected: str = ""
     last_well: bool = False
+    busy: str = ""
 
 
 class PolicyFacts(BaseModel):
@@ -326,6 +327,7 @@ def _waits(given: PolicyInput) -> list[str]:
         reasons.append(
             f"{given.facts.running_now} remediations are running, and {given.limits.max_concurrent_effects} may at once"
         )
+    reasons += [f"target {target.name!r} is busy: {target.busy}" for target in given.targets if target.busy]
     return reasons
 
 
