@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sreops.agent.remediation.life import target_pulse
-from sreops.agent.remediation.permission import limits_of
+from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.remediation.targets import Target, find_target, grace_of, unfit
 from sreops.agent.state import State
@@ -35,7 +35,22 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
     if target is None or unfit(step, target):
         why = unfit(step, target) or "the engine knows no such target any more"
         return State(outcome=escalated(Reason.step_failed, f"{step.action.value} {step.target}: {why}"))
-    intent = _intent(visit, plan, index, step, target)
+    begun = await begin(visit, plan, step, _intent(visit, plan, index, step, target))
+    if begun.effect is None:
+        return begun.instead
+    return await (go_on(visit, plan, step, begun.effect) if begun.stood else _act(visit, step, begun.effect))
+
+
+class Begun(NamedTuple):
+    """An effect whose intent is written, or what to do instead; ``stood``: an earlier visit wrote it."""
+
+    effect: Effect | None
+    instead: State
+    stood: bool = False
+
+
+async def begin(visit: Visit, plan: Plan, step: PlannedStep, intent: Effect) -> Begun:
+    """Write the intent of an effect that is carried out right afterwards."""
     try:
         effect = await visit.tools.store.begin_effect(
             visit.lease,
@@ -48,15 +63,16 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
     except EffectBlocked as exc:
         if exc.wait:
             until = visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s)
-            return waiting(until, "slot")
+            return Begun(None, waiting(until, "slot"))
         await visit.refresh()
-        return State(outcome=await ended_meanwhile(visit) or escalated(Reason.policy_denied, str(exc)))
+        ended = await ended_meanwhile(visit) or escalated(Reason.policy_denied, str(exc))
+        return Begun(None, State(outcome=ended))
     if effect.intent_at != intent.intent_at or effect.outcome is not None:
         # it stood in the ledger before: whatever this visit had seen of the incident, it may be done already
-        return await go_on(visit, plan, step, effect)
+        return Begun(effect, State(), stood=True)
     visit.think(f"{step.action.value} {step.target} now (runbook {plan.runbook_id})")
     await visit.write()
-    return await _act(visit, step, effect)
+    return Begun(effect, State())
 
 
 async def go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:
@@ -90,16 +106,16 @@ async def _act(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     try:
         await _command(visit, step, effect)
     except (EngineUnavailable, EngineRefused) as exc:
-        return await _write_outcome(visit, step, effect, EffectOutcome.failed, str(exc))
+        return await write_outcome(visit, step, effect, EffectOutcome.failed, str(exc))
     except OutcomeUnknown as exc:
         log.warning("effect.answer_lost", target=effect.target, error=str(exc))
         visit.think(f"The engine's answer was lost ({exc}): looking instead of repeating")
         await visit.write()
         return State(answer_lost=str(exc), **waiting(visit.now() + timedelta(seconds=1), "settling"))
-    return await _write_outcome(visit, step, effect, EffectOutcome.succeeded, "")
+    return await write_outcome(visit, step, effect, EffectOutcome.succeeded, "")
 
 
-def _refuse_when_late(visit: Visit, effect: Effect) -> None:
+def refuse_when_late(visit: Visit, effect: Effect) -> None:
     """Raise LeaseLost where this process was held up since the intent: another may have settled it as not done.
 
     Whoever takes over looks until the stop timeout and the margin have passed since the intent; what is sent
@@ -116,7 +132,7 @@ async def _command(visit: Visit, step: PlannedStep, effect: Effect) -> None:
     containers, settings = visit.tools.containers, visit.tools.settings.docker
     if containers is None:
         raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
-    _refuse_when_late(visit, effect)
+    refuse_when_late(visit, effect)
     target_id = effect.snapshot["id"]
     if step.action is StepAction.restart_container and "replicas" in effect.snapshot:
         await containers.restart_service(target_id, timeout_s=settings.timeout_s)
@@ -148,14 +164,14 @@ async def settle_by_looking(visit: Visit, plan: Plan, step: PlannedStep, effect:
         if now < effect.intent_at + timedelta(seconds=grace_s + settings.settle_margin_s + 60):
             return waiting(now + timedelta(seconds=2), "settling")
         why = f"the engine does not answer, so what became of it can't be known: {exc}"
-        return await _write_outcome(visit, step, effect, EffectOutcome.unknown, why)
+        return await write_outcome(visit, step, effect, EffectOutcome.unknown, why)
     wanted = wanted_replicas(step) if step.action is StepAction.scale_container else None
     settled = settle(effect, seen, wanted_replicas=wanted, now=now, margin_s=settings.settle_margin_s)
     if settled.outcome is None:
         return waiting(settled.look_again_at or now + timedelta(seconds=1), "settling")
     lost = visit.state.get("answer_lost")
     detail = f"settled by looking: {settled.why}" + (f" (the engine's answer: {lost})" if lost else "")
-    return await _write_outcome(visit, step, effect, settled.outcome, detail)
+    return await write_outcome(visit, step, effect, settled.outcome, detail)
 
 
 async def _see(visit: Visit, step: PlannedStep, effect: Effect) -> ContainerState | ServiceState | None:
@@ -168,7 +184,8 @@ async def _see(visit: Visit, step: PlannedStep, effect: Effect) -> ContainerStat
     return await containers.inspect(effect.snapshot["id"], timeout_s=visit.tools.settings.docker.timeout_s)
 
 
-async def _write_outcome(visit: Visit, step: PlannedStep, effect: Effect, outcome: EffectOutcome, detail: str) -> State:
+async def write_outcome(visit: Visit, step: PlannedStep, effect: Effect, outcome: EffectOutcome, detail: str) -> State:
+    """Write what became of an effect, and go on after it."""
     effect = await visit.tools.store.end_effect(visit.lease, effect.effect_id, outcome, detail, now=visit.now())
     EFFECTS.labels(effect.action, outcome.value).inc()
     log.info("effect.ended", action=effect.action, target=effect.target, outcome=outcome.value, detail=detail)

@@ -27,7 +27,8 @@ class TargetFacts(BaseModel):
     ``protected`` says why it is never acted upon, if so. ``standing`` is its standing identity, ``aliases`` the names
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
     the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
-    it is the last one that is not ill.
+    it is the last one that is not ill. Outside the engine, ``listed``: the settings name it, which allows it, and
+    ``refused`` says why it can't be acted upon, if so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +41,8 @@ class TargetFacts(BaseModel):
     choice: tuple[str, ...] = ()
     protected: str = ""
     last_well: bool = False
+    listed: bool = False
+    refused: str = ""
 
 
 class PolicyFacts(BaseModel):
@@ -175,7 +178,7 @@ def decide(given: PolicyInput) -> PolicyDecision:
 
 def target_allowed(target: TargetFacts, globs: Sequence[str]) -> bool:
     """Say whether a target is on the allowlist: its own label says so, or a glob names it."""
-    if target.labels.get("sreops.enable", "").strip().lower() == "true":
+    if target.listed or target.labels.get("sreops.enable", "").strip().lower() == "true":
         return True
     try:
         names = {target.name, *target.aliases}
@@ -262,6 +265,8 @@ def _targets(given: PolicyInput) -> list[str]:
                 f"target {target.name!r} may mean any of {', '.join(target.choice)}: a person chooses; the runbook's "
                 "params.container names one, and an alert's labels (Compose project, Swarm stack, host) tell them apart"
             )
+        elif target.refused:
+            reasons.append(f"target {target.name!r}: {target.refused}")
         elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
         elif target.protected:

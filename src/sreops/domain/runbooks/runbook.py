@@ -34,6 +34,7 @@ class StepAction(StrEnum):
     restart_container = "restart_container"
     start_container = "start_container"
     scale_container = "scale_container"
+    call_webhook = "call_webhook"
     check_health = "check_health"
     wait = "wait"
     query_prometheus = "query_prometheus"
@@ -43,7 +44,7 @@ class StepAction(StrEnum):
     @property
     def disruptive(self) -> bool:
         """Whether this changes the world: goes through policy, ledger and audit."""
-        return self in (StepAction.restart_container, StepAction.start_container, StepAction.scale_container)
+        return self.on_engine or self in (StepAction.call_webhook,)
 
     @property
     def on_engine(self) -> bool:
