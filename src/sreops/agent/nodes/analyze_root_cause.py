@@ -121,7 +121,7 @@ async def _believe(
     if name != RULES:
         decision["confidence"] = {"claimed": opinion.claimed, "taken_down": list(opinion.why)}
     before = visit.incident.decision or {}
-    decision |= {name: before[name] for name in ("standing", "warnings") if before.get(name)}  # of the alert, and a plan
+    decision |= {name: before[name] for name in ("standing", "warnings") if before.get(name)}
     usage = await _usage(visit, answer.model)
     if usage:
         decision["model_usage"] = usage
