@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 from sreops.agent.context import Tools
-from sreops.agent.remediation.effects import advance, begin, refuse_when_late, write_outcome
+from sreops.agent.remediation.effects import advance, begin, write_outcome
+from sreops.agent.remediation.engine_commands import refuse_when_late
 from sreops.agent.remediation.webhook_call import WebhookCall
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting

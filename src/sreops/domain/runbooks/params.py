@@ -102,6 +102,7 @@ class Notify(Params):
 PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.restart_container: OnTarget,
     StepAction.start_container: OnTarget,
+    StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
     StepAction.call_webhook: CallWebhook,
     StepAction.check_health: OnTarget,
