@@ -14,7 +14,7 @@ from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.incidents.joins import REJOIN_TIMER
 from sreops.domain.remediation.policy import Verdict
 from sreops.domain.remediation.verification import already_met
-from sreops.domain.runbooks.runbook import Plan
+from sreops.domain.runbooks.runbook import Plan, StepAction
 
 _FOR_A_NEW_ANALYSIS_S = 30.0  # the store begins it within a second or two; until then nothing is done
 
@@ -43,7 +43,8 @@ async def execute_remediation(visit: Visit) -> State:
         return stop
     if visit.control.drain_requested:
         return State()  # the process shuts down: what can't be ended in time is better not begun
-    if step.all and (held := await others_up(visit, step)) is not None:
+    kept_up = step.all and step.action is not StepAction.stop_container  # what is stopped anyway waits for no other
+    if kept_up and (held := await others_up(visit, step)) is not None:
         return {**stop, **held}
     return {**stop, **await carry_out(visit, plan, index, step)}
 

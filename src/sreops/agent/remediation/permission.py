@@ -14,6 +14,7 @@ from sreops.domain.remediation.policy import (
     most_cautious,
 )
 from sreops.domain.remediation.proof import points_elsewhere
+from sreops.domain.remediation.stopping import stops_on_purpose
 from sreops.domain.runbooks.runbook import Plan
 from sreops.settings import Settings
 
@@ -58,6 +59,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             approved=approved,
             second_proof=proof,
             elsewhere=elsewhere,
+            always_asked=stops_on_purpose(plan),
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )

@@ -110,8 +110,9 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
         )
     if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
         return ""
-    if step.action is StepAction.start_container:
-        return f"{seen.name} is a Swarm service, which is started by scale_container"
+    if step.action in (StepAction.start_container, StepAction.stop_container):
+        done = "started" if step.action is StepAction.start_container else "stopped"
+        return f"{seen.name} is a Swarm service, which is {done} by scale_container"
     if seen.replicas > 1 and not step.all:
         return (
             f"Swarm service {seen.name} has {seen.replicas} replicas, and a restart replaces all of them: "
@@ -120,4 +121,11 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
     if seen.replicas > 1 and seen.parallelism != 1:
         at_once = f"{seen.parallelism} tasks" if seen.parallelism else "all tasks"
         return f"Swarm service {seen.name} is declared to replace {at_once} at once: a person decides"
+    return ""
+
+
+def idle(step: PlannedStep, seen: Target) -> str:
+    """Say why there is nothing for this step to do on its target, or nothing; asked right before it is begun."""
+    if step.action is StepAction.stop_container and isinstance(seen, ContainerState) and not seen.running:
+        return f"container {seen.name} does not run ({seen.status}): there is nothing to stop"
     return ""

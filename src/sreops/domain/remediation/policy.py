@@ -95,6 +95,7 @@ class PolicyInput(BaseModel):
     second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
     elsewhere: tuple[str, ...] = ()  # what says that another service is the trouble, in words (``proof``)
     effects_before: int = 0  # in earlier episodes of this incident
+    always_asked: tuple[str, ...] = ()  # what of the plan a person decides whatever tier and runbook say, in words
 
 
 class Wishes(BaseModel):
@@ -291,6 +292,7 @@ def _asks(given: PolicyInput) -> list[str]:
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
     if given.effects_before:
         reasons.append("something was done for this incident before, and after that nothing acts alone")
+    reasons += given.always_asked
     age_s = (given.now - given.event_received_at).total_seconds()
     if not given.second_proof:
         reasons.append(

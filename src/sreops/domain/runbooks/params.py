@@ -80,6 +80,7 @@ class Notify(Params):
 PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.restart_container: OnTarget,
     StepAction.start_container: OnTarget,
+    StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
     StepAction.check_health: OnTarget,
     StepAction.wait: Wait,

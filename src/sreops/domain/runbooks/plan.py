@@ -11,14 +11,7 @@ from sreops.errors import PlanRefused
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 """Docker Engine: names are ``/?[a-zA-Z0-9][a-zA-Z0-9_.-]+``; it states no length, and a longer one is no name."""
 
-ON_A_TARGET = frozenset(
-    {
-        StepAction.restart_container,
-        StepAction.start_container,
-        StepAction.scale_container,
-        StepAction.check_health,
-    }
-)
+ON_A_TARGET = frozenset(action for action in StepAction if action.on_engine or action is StepAction.check_health)
 
 
 def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
