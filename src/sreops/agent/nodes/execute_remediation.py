@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sreops.agent.remediation.checks import check_step
 from sreops.agent.remediation.effects import carry_out, go_on
+from sreops.agent.remediation.errands import go_on_errand, run_errand
 from sreops.agent.remediation.measure import look
 from sreops.agent.remediation.one_by_one import others_up
 from sreops.agent.remediation.permission import ask_policy
@@ -27,6 +28,8 @@ async def execute_remediation(visit: Visit) -> State:
     step = plan.steps[index]
     mine = {effect.step: effect for effect in visit.incident.effects if effect.episode == visit.incident.episode}
     if index in mine:
+        if not step.action.on_engine:
+            return await go_on_errand(visit, step, mine[index])
         return await go_on(visit, plan, step, mine[index])
     if visit.incident.all_resolved_at is not None and mine:
         visit.think("The alert was resolved after a step: no further step is taken")
@@ -46,7 +49,8 @@ async def execute_remediation(visit: Visit) -> State:
     kept_up = step.all and step.action is not StepAction.stop_container  # what is stopped anyway waits for no other
     if kept_up and (held := await others_up(visit, step)) is not None:
         return {**stop, **held}
-    return {**stop, **await carry_out(visit, plan, index, step)}
+    act = carry_out if step.action.on_engine else run_errand
+    return {**stop, **await act(visit, plan, index, step)}
 
 
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:

@@ -16,7 +16,7 @@ _SHORTEST_HOLD_UP_S = 5.0
 _SHARE_OF_A_RUN = 0.8
 
 
-def _refuse_when_late(visit: Visit, effect: Effect) -> None:
+def refuse_when_late(visit: Visit, effect: Effect) -> None:
     """Raise LeaseLost where this process was held up since the intent: another may have settled it as not done.
 
     Whoever takes over looks until the stop timeout and the margin have passed since the intent; what is sent
@@ -41,7 +41,7 @@ def patience_s(step: PlannedStep) -> float:
 
 async def send(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
     """Ask the engine for it; raises EngineUnavailable, EngineRefused, OutcomeUnknown as its port says."""
-    _refuse_when_late(visit, effect)
+    refuse_when_late(visit, effect)
     if step.action is StepAction.exec_in_container:
         return await run_command.start(visit, step, effect)
     await _ask(visit, step, effect)

@@ -1,5 +1,7 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
+from collections.abc import Awaitable, Callable
+
 from sreops.agent.context import Tools
 from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
@@ -45,17 +47,25 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
     return all(ails(one) for one in replicas if one.id != seen.id)
 
 
-async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...], str]:
+Facts = Callable[[Tools, PlannedStep], Awaitable[TargetFacts]]
+
+
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> tuple[tuple[TargetFacts, ...], str]:
     """Return what policy needs to know of every disruptive step's target, and why it can't be known if so.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
-    reported as not found, with the reason beside it.
+    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine.
     """
     facts: list[TargetFacts] = []
-    trouble = "" if tools.containers else "no container engine is configured (SREOPS_DOCKER__HOST)"
+    trouble = ""
     for step in plan.steps:
         if not step.action.disruptive:
             continue
+        if not step.action.on_engine:
+            facts.append(await elsewhere(tools, step))
+            continue
+        if tools.containers is None:
+            trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
         choice: tuple[str, ...] = ()
         protected, last_well, busy = "", False, ""
         try:

@@ -28,6 +28,8 @@ class TargetFacts(BaseModel):
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
     the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
     it is the last one that is not ill. ``busy`` says what still runs in it, if so: what follows waits for its end.
+    Outside the engine, ``listed``: the settings name it, which allows it, and ``refused`` says why it can't be acted
+    upon, if so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +43,8 @@ class TargetFacts(BaseModel):
     protected: str = ""
     last_well: bool = False
     busy: str = ""
+    listed: bool = False
+    refused: str = ""
 
 
 class PolicyFacts(BaseModel):
@@ -177,7 +181,7 @@ def decide(given: PolicyInput) -> PolicyDecision:
 
 def target_allowed(target: TargetFacts, globs: Sequence[str]) -> bool:
     """Say whether a target is on the allowlist: its own label says so, or a glob names it."""
-    if target.labels.get("sreops.enable", "").strip().lower() == "true":
+    if target.listed or target.labels.get("sreops.enable", "").strip().lower() == "true":
         return True
     try:
         names = {target.name, *target.aliases}
@@ -264,6 +268,8 @@ def _targets(given: PolicyInput) -> list[str]:
                 f"target {target.name!r} may mean any of {', '.join(target.choice)}: a person chooses; the runbook's "
                 "params.container names one, and an alert's labels (Compose project, Swarm stack, host) tell them apart"
             )
+        elif target.refused:
+            reasons.append(f"target {target.name!r}: {target.refused}")
         elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
         elif target.protected:

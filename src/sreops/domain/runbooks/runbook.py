@@ -36,6 +36,7 @@ class StepAction(StrEnum):
     stop_container = "stop_container"
     scale_container = "scale_container"
     exec_in_container = "exec_in_container"
+    call_webhook = "call_webhook"
     check_health = "check_health"
     wait = "wait"
     query_prometheus = "query_prometheus"
@@ -45,7 +46,7 @@ class StepAction(StrEnum):
     @property
     def disruptive(self) -> bool:
         """Whether this changes the world: goes through policy, ledger and audit."""
-        return self in _ON_ENGINE
+        return self in _ON_ENGINE or self in _ELSEWHERE
 
     @property
     def on_engine(self) -> bool:
@@ -62,6 +63,7 @@ _ON_ENGINE = frozenset(
         StepAction.exec_in_container,
     }
 )
+_ELSEWHERE = frozenset({StepAction.call_webhook})
 
 
 class Autonomy(StrEnum):
