@@ -19,7 +19,7 @@ _FITTING = {
     RecommendedAction.restart: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.start: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.scale: frozenset({StepAction.scale_container}),
-    RecommendedAction.rollback: frozenset({StepAction.call_webhook}),
+    RecommendedAction.rollback: frozenset({StepAction.call_webhook, StepAction.rollback_service}),
     RecommendedAction.repair: frozenset(
         {StepAction.call_webhook, StepAction.exec_in_container, StepAction.stop_container}
     ),

@@ -133,6 +133,7 @@ PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.start_container: OnTarget,
     StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
+    StepAction.rollback_service: OnTarget,
     StepAction.exec_in_container: Exec,
     StepAction.call_webhook: CallWebhook,
     StepAction.check_health: OnTarget,

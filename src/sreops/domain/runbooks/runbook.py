@@ -35,6 +35,7 @@ class StepAction(StrEnum):
     start_container = "start_container"
     stop_container = "stop_container"
     scale_container = "scale_container"
+    rollback_service = "rollback_service"
     exec_in_container = "exec_in_container"
     call_webhook = "call_webhook"
     check_health = "check_health"
@@ -60,6 +61,7 @@ _ON_ENGINE = frozenset(
         StepAction.start_container,
         StepAction.stop_container,
         StepAction.scale_container,
+        StepAction.rollback_service,
         StepAction.exec_in_container,
     }
 )
