@@ -15,12 +15,14 @@ from sreops.ports import (
     ChangeNotes,
     Clock,
     Containers,
+    Deployments,
     ExtraTools,
     Health,
     IncidentStore,
     Lease,
     Logs,
     Metrics,
+    Pipelines,
     Prober,
     Webhooks,
 )
@@ -44,6 +46,8 @@ class Tools:
     containers: Containers | None = None
     changes: ChangeNotes | None = None
     webhooks: Webhooks | None = None
+    deployments: Deployments | None = None
+    pipelines: Pipelines | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)

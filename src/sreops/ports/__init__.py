@@ -6,6 +6,7 @@ it is given (``timeout_s``). Others import from here, not from the rooms.
 
 from sreops.ports.analyst import Analyst, AnalystAnswer, Answer
 from sreops.ports.containers import Containers, Prober
+from sreops.ports.deployments import Deployments, Pipelines
 from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
 from sreops.ports.health import Clock, Health
 from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues, Role
@@ -42,6 +43,7 @@ __all__ = [
     "Clock",
     "Containers",
     "Delivery",
+    "Deployments",
     "EndedIncident",
     "EventLog",
     "ExtraTools",
@@ -58,6 +60,7 @@ __all__ = [
     "ModelLedger",
     "Notifier",
     "Overdue",
+    "Pipelines",
     "Prober",
     "Recorded",
     "Role",
