@@ -84,15 +84,9 @@ class GitLab:
 
     def add_project(self, path: str, token: str, *, access_level: int = 30) -> Project:
         """Add a project with code and CI, which its own token reaches, and no other does."""
-        tracker = self._tracker
-        made = Project(
-            4000 + len(self.projects),
-            path,
-            Token(token, ("api",), access_level),
-            tracker.clock,
-            tracker.bot,
-            tracker.new_id,
-        )
+        tracker, shown, number = self._tracker, Token(token, ("api",), access_level), 4000 + len(self.projects)
+        bot = User(5000 + number, f"project_{number}_bot", "sreops", access_level, bot=True)
+        made = Project(number, path, shown, tracker.clock, bot, tracker.new_id)
         self.projects[path] = made
         return made
 
@@ -101,7 +95,7 @@ class GitLab:
         return self._person(username)
 
     async def _answer(self, request: Request) -> Response:
-        if self._pipelines.has(request):
+        if self._pipelines.has(request) or self._pipelines.asks_who(request):
             return await self._pipelines.answer(request)
         return await self._rest.answer(request)
 

@@ -20,6 +20,7 @@ from sreops.sandbox.gitlab.pipelines_json import (
     server_of,
 )
 from sreops.sandbox.gitlab.records import stamp, user_json
+from sreops.sandbox.gitlab.token import shown_by
 from sreops.sandbox.told import Told
 
 DEVELOPER, MAINTAINER = 30, 40
@@ -75,6 +76,12 @@ class PipelinesRest:
         found = re.match(r"/api/v4/projects/([^/]+)", raw.decode("ascii", "replace"))
         return found is not None and self._of(unquote(found[1])) is not None
 
+    def asks_who(self, request: Request) -> bool:
+        """Whether a project's own token asks who it is."""
+        shown = shown_by(request)
+        known = (one.token.value for one in self._projects.values())
+        return request.url.path == "/api/v4/user" and shown is not None and shown in known
+
     def _of(self, named: str) -> Project | None:
         return next(
             (one for one in self._projects.values() if named.lower() in (one.path.lower(), str(one.number))), None
@@ -89,6 +96,9 @@ class PipelinesRest:
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
         raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+        if self.asks_who(request):
+            [user] = [one.user for one in self._projects.values() if one.token.value == shown_by(request)]
+            return JSONResponse(user_json(user, server_of(request)) | {"bot": True})
         try:
             params = await read(request)
             match, handlers = self._route(raw.decode("ascii", "replace"))
