@@ -38,6 +38,7 @@ class StepAction(StrEnum):
     rollback_deployment = "rollback_deployment"
     play_job = "play_job"
     run_pipeline = "run_pipeline"
+    exec_in_container = "exec_in_container"
     call_webhook = "call_webhook"
     check_health = "check_health"
     wait = "wait"
@@ -62,6 +63,7 @@ _ON_ENGINE = frozenset(
         StepAction.start_container,
         StepAction.stop_container,
         StepAction.scale_container,
+        StepAction.exec_in_container,
     }
 )
 _ELSEWHERE = frozenset(
