@@ -1,15 +1,20 @@
 """Asking policy: gathers what policy decides from, at the moment it is asked."""
 
+import math
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from sreops.agent.remediation.exclusion import ask_not_when
 from sreops.agent.remediation.proof import second_proof
-from sreops.agent.remediation.targets import target_facts
+from sreops.agent.remediation.targets import Targets, target_facts
 from sreops.agent.visit import Visit
+from sreops.domain.remediation.meanwhile import Hand, our_hands, started_by_somebody_else
 from sreops.domain.remediation.policy import (
     PolicyDecision,
     PolicyFacts,
     PolicyInput,
     PolicyLimits,
+    TargetFacts,
     decide,
     most_cautious,
 )
@@ -29,7 +34,8 @@ class Permission(NamedTuple):
 async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
     """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
-    targets, trouble = await target_facts(tools, plan)
+    found = await target_facts(tools, plan)
+    targets = found.facts
     wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(
         visit.incident.id,
@@ -42,6 +48,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
     proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
     own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}
     elsewhere = () if begun else points_elsewhere(await tools.store.evidence(visit.incident.id), own)
+    exclusion = await ask_not_when(visit, plan)
+    asked_at = visit.state.get("asked_at")
     decision = decide(
         PolicyInput(
             now=visit.now(),
@@ -50,7 +58,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             autonomy=plan.autonomy,
             shadow=plan.shadow,
             cooldown_s=plan.cooldown_s,
-            targets=targets,
+            targets=_with_their_starts(visit, found, facts.last_effect_at),
             facts=facts,
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
@@ -59,9 +67,34 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             second_proof=proof,
             elsewhere=elsewhere,
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
+            asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
+            begun=begun,
+            excluded=exclusion.holds,
+            unasked=(exclusion.unknown,) if exclusion.unknown and not begun else (),
         )
     )
-    return Permission(decision, trouble, proof)
+    return Permission(decision, found.trouble, proof)
+
+
+def _with_their_starts(visit: Visit, found: Targets, last_effect_at: datetime | None) -> tuple[TargetFacts, ...]:
+    """Return the targets with when somebody else has started each since the alert began."""
+    began, now = visit.event.starts_at, visit.now()
+
+    def started_at(target: TargetFacts) -> datetime | None:
+        ours = _our_hands(visit, target, last_effect_at, now)
+        return started_by_somebody_else(found.lives.get(target.name), began, ours)
+
+    return tuple(target.model_copy(update={"started_at": started_at(target)}) for target in found.facts)
+
+
+def _our_hands(visit: Visit, target: TargetFacts, last_effect_at: datetime | None, now: datetime) -> tuple[Hand, ...]:
+    settings = visit.tools.settings.docker
+    hands = our_hands(tuple(visit.incident.effects), target.standing, target.name, now, settings.settle_margin_s)
+    if last_effect_at is None:
+        return hands
+    grace_s = target.stop_grace_s if math.isfinite(target.stop_grace_s) else float(settings.stop_timeout_s)
+    until = last_effect_at + timedelta(seconds=grace_s + settings.settle_margin_s)
+    return (*hands, Hand(since=last_effect_at, until=until))
 
 
 def limits_of(settings: Settings) -> PolicyLimits:

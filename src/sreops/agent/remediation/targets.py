@@ -1,8 +1,12 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from sreops.agent.context import Tools
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
@@ -44,13 +48,22 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
     return all(ails(one) for one in replicas if one.id != seen.id)
 
 
-async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...], str]:
-    """Return what policy needs to know of every disruptive step's target, and why it can't be known if so.
+class Targets(NamedTuple):
+    """What policy needs to know of the targets, why it can't be known if so, and their present lives by name."""
+
+    facts: tuple[TargetFacts, ...]
+    trouble: str
+    lives: Mapping[str, Life]
+
+
+async def target_facts(tools: Tools, plan: Plan) -> Targets:
+    """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
     reported as not found, with the reason beside it.
     """
     facts: list[TargetFacts] = []
+    lives: dict[str, Life] = {}
     trouble = "" if tools.containers else "no container engine is configured (SREOPS_DOCKER__HOST)"
     for step in plan.steps:
         if not step.action.disruptive:
@@ -67,6 +80,8 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
+        if isinstance(seen, ContainerState) and seen.running and seen.started_at is not None:
+            lives[step.target] = Life(started_at=seen.started_at, restart_count=seen.restart_count)
         facts.append(
             TargetFacts(
                 name=step.target,
@@ -80,7 +95,7 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
                 last_well=last_well,
             )
         )
-    return tuple(facts), trouble
+    return Targets(tuple(facts), trouble, lives)
 
 
 async def _why_protected(tools: Tools, seen: Target | None) -> str:

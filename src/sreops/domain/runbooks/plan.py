@@ -47,6 +47,7 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
         shadow=runbook.shadow,
+        not_when=runbook.not_when,
         steps=tuple(steps),
         verify=tuple(verify),
     )

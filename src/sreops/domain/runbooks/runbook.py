@@ -5,7 +5,7 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, field_serializer
 
 from sreops.domain.runbooks.condition import parse_condition
 from sreops.domain.runbooks.fields import (
@@ -229,23 +229,33 @@ _WHERE_FOUND = ("scope", "standing", "of")
 
 
 class Plan(BaseModel):
-    """A runbook made concrete for one incident; ``plan_hash`` names exactly this, for approvals."""
+    """A runbook made concrete for one incident; ``plan_hash`` names exactly this, for approvals.
+
+    ``not_when`` is asked again before each effect; None: the plan was made by 0.1, which did not keep it.
+    """
 
     model_config = ConfigDict(frozen=True)
     runbook_id: str
     autonomy: Autonomy
     cooldown_s: float
     shadow: bool = False
+    not_when: When | None = None
     steps: tuple[PlannedStep, ...]
     verify: tuple[Condition, ...] = ()
+
+    @field_serializer("not_when")
+    def _as_written(self, value: When | None) -> dict[str, Any] | None:
+        """Leave out what its author left out: an empty list is no condition."""
+        return None if value is None else value.model_dump(mode="json", exclude_defaults=True)
 
     @property
     def plan_hash(self) -> str:
         """SHA-256 over the plan's canonical JSON, the first 16 hex digits.
 
-        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us.
+        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us; so is
+        ``not_when``, which can only forbid it.
         """
-        told = self.model_dump(mode="json")
+        told = self.model_dump(mode="json", exclude={"not_when"})
         for step in told["steps"]:
             for name in _WHERE_FOUND:
                 del step[name]
