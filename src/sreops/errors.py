@@ -11,6 +11,7 @@
     │   ├── StoreUnavailable
     │   ├── LogsUnavailable
     │   ├── MetricsUnavailable
+    │   ├── SilencesUnavailable
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
     │   ├── ToolUnavailable
@@ -113,6 +114,10 @@ class LogsUnavailable(Unavailable):
 
 class MetricsUnavailable(Unavailable):
     """Prometheus did not answer."""
+
+
+class SilencesUnavailable(Unavailable):
+    """Alertmanager did not answer usably: whether an alert is silenced is not known."""
 
 
 class IssuesUnavailable(Unavailable):

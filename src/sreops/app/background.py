@@ -151,6 +151,7 @@ def _people(app: Running, database: ProcessDatabase) -> People:
         settings=settings.notify,
         public_url=_public_url(app),
         shared=database.shared,
+        silences=app.parts.tools.silences,
     )
 
 

@@ -84,6 +84,7 @@ def build_parts(
         alert_states=observability.alert_states,
         containers=containers,
         changes=observability.changes,
+        silences=observability.silences,
         missing=assembly.missing,
         extra=extra,
     )

@@ -12,6 +12,7 @@ from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.notifier import Channel, Notifier, Sending, SendState
+from sreops.ports.silences import Silences
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes
@@ -62,6 +63,7 @@ __all__ = [
     "Role",
     "SendState",
     "Sending",
+    "Silences",
     "Spool",
     "SpoolState",
     "StoredRecord",

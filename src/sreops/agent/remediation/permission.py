@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sreops.agent.remediation.exclusion import ask_not_when
 from sreops.agent.remediation.proof import second_proof
+from sreops.agent.remediation.quiet_times import quiet_times
 from sreops.agent.remediation.targets import Targets, target_facts
 from sreops.agent.visit import Visit
 from sreops.domain.remediation.meanwhile import Hand, our_hands, started_by_somebody_else
@@ -49,6 +50,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
     own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}
     elsewhere = () if begun else points_elsewhere(await tools.store.evidence(visit.incident.id), own)
     exclusion = await ask_not_when(visit, plan)
+    quiet = await quiet_times(visit, plan, targets, {*own, *(target.name for target in targets)})
+    unasked = (*quiet.unasked, *([exclusion.unknown] if exclusion.unknown else []))
     asked_at = visit.state.get("asked_at")
     decision = decide(
         PolicyInput(
@@ -70,7 +73,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
             begun=begun,
             excluded=exclusion.holds,
-            unasked=(exclusion.unknown,) if exclusion.unknown and not begun else (),
+            quiet=quiet.holds,
+            unasked=unasked if not begun else (),
         )
     )
     return Permission(decision, found.trouble, proof)

@@ -100,6 +100,7 @@ class PolicyInput(BaseModel):
     asked_at: AwareDatetime | None = None  # when the plan was put to a person, who knows what was before that
     begun: bool = False  # a step of it was taken already, on all that was known then
     excluded: str = ""  # why the runbook's ``not_when`` holds now
+    quiet: tuple[str, ...] = ()  # silences, maintenance windows and freezes that hold now, in words
     unasked: tuple[str, ...] = ()  # what may speak against it and can't be asked, in words
 
 
@@ -244,7 +245,8 @@ def _forbidden(given: PolicyInput) -> list[str]:
 
 def _overtaken(given: PolicyInput) -> list[str]:
     """What has happened since the plan was made, and whoever approved it did not know."""
-    reasons = [f"the runbook's not_when holds now: {given.excluded}"] if given.excluded else []
+    reasons = [f"nothing is done now: {why}" for why in given.quiet]
+    reasons += [f"the runbook's not_when holds now: {given.excluded}"] if given.excluded else []
     if given.approved or given.begun:
         reasons += [
             f"{_started(target, given.now)} after this was decided: look whether that has helped"

@@ -26,6 +26,7 @@ from sreops.domain.runbooks.fields import (
     text_field,
 )
 from sreops.domain.runbooks.template import promql_faults
+from sreops.domain.runbooks.windows import TimeWindow
 
 
 class StepAction(StrEnum):
@@ -184,6 +185,7 @@ class Runbook(BaseModel):
     title: Line = ""
     when: When
     not_when: When = When()
+    not_during: tuple[TimeWindow, ...] = ()
     autonomy: Annotated[Autonomy, choice_field([member.value for member in Autonomy], "an autonomy")] = (
         Autonomy.supervised
     )
@@ -240,6 +242,7 @@ class Plan(BaseModel):
     cooldown_s: float
     shadow: bool = False
     not_when: When | None = None
+    not_during: tuple[TimeWindow, ...] = ()
     steps: tuple[PlannedStep, ...]
     verify: tuple[Condition, ...] = ()
 
@@ -248,14 +251,18 @@ class Plan(BaseModel):
         """Leave out what its author left out: an empty list is no condition."""
         return None if value is None else value.model_dump(mode="json", exclude_defaults=True)
 
+    @field_serializer("not_during")
+    def _windows_as_written(self, value: tuple[TimeWindow, ...]) -> list[dict[str, Any]]:
+        return [window.model_dump(mode="json", exclude_defaults=True) for window in value]
+
     @property
     def plan_hash(self) -> str:
         """SHA-256 over the plan's canonical JSON, the first 16 hex digits.
 
-        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us; so is
-        ``not_when``, which can only forbid it.
+        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us; so are
+        ``not_when`` and ``not_during``, which can only forbid it.
         """
-        told = self.model_dump(mode="json", exclude={"not_when"})
+        told = self.model_dump(mode="json", exclude={"not_when", "not_during"})
         for step in told["steps"]:
             for name in _WHERE_FOUND:
                 del step[name]
