@@ -21,6 +21,7 @@ from sreops.ports import (
     Lease,
     Logs,
     Metrics,
+    PauseFile,
     Prober,
     Silences,
 )
@@ -43,6 +44,7 @@ class Tools:
     alert_states: AlertStates | None = None
     containers: Containers | None = None
     changes: ChangeNotes | None = None
+    pause_file: PauseFile | None = None
     silences: Sequence[Silences] = ()  # every system in which alerts may be silenced
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers

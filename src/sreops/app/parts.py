@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sreops.adapters.database.pause_file import DataDirPauseFile
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.oidc import OidcProvider
@@ -84,6 +85,7 @@ def build_parts(
         alert_states=observability.alert_states,
         containers=containers,
         changes=observability.changes,
+        pause_file=DataDirPauseFile(settings.data_dir),
         silences=observability.silences,
         missing=assembly.missing,
         extra=extra,

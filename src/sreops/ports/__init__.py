@@ -12,6 +12,7 @@ from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.notifier import Channel, Notifier, Sending, SendState
+from sreops.ports.pause_file import PauseFile
 from sreops.ports.silences import Silences
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
@@ -58,6 +59,7 @@ __all__ = [
     "ModelLedger",
     "Notifier",
     "Overdue",
+    "PauseFile",
     "Prober",
     "Recorded",
     "Role",
