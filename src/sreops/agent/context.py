@@ -24,6 +24,7 @@ from sreops.ports import (
     PauseFile,
     Prober,
     Silences,
+    Webhooks,
 )
 from sreops.settings import Settings
 
@@ -46,6 +47,7 @@ class Tools:
     changes: ChangeNotes | None = None
     pause_file: PauseFile | None = None
     silences: Sequence[Silences] = ()  # every system in which alerts may be silenced
+    webhooks: Webhooks | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)

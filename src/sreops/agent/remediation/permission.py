@@ -1,27 +1,26 @@
 """Asking policy: gathers what policy decides from, at the moment it is asked."""
 
-import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
+from sreops.agent.remediation.errands import errand_facts
 from sreops.agent.remediation.exclusion import ask_not_when
+from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.proof import second_proof
 from sreops.agent.remediation.quiet_times import quiet_times
-from sreops.agent.remediation.targets import Targets, target_facts
+from sreops.agent.remediation.starts import with_their_starts
+from sreops.agent.remediation.targets import target_facts
 from sreops.agent.visit import Visit
-from sreops.domain.remediation.meanwhile import Hand, our_hands, started_by_somebody_else
 from sreops.domain.remediation.policy import (
     PolicyDecision,
     PolicyFacts,
     PolicyInput,
-    PolicyLimits,
-    TargetFacts,
     decide,
     most_cautious,
 )
 from sreops.domain.remediation.proof import points_elsewhere
+from sreops.domain.remediation.stopping import stops_on_purpose
 from sreops.domain.runbooks.runbook import Plan
-from sreops.settings import Settings
 
 
 class Permission(NamedTuple):
@@ -35,7 +34,7 @@ class Permission(NamedTuple):
 async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
     """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
-    found = await target_facts(tools, plan)
+    found = await target_facts(tools, plan, errand_facts)
     targets = found.facts
     wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(
@@ -63,7 +62,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             autonomy=plan.autonomy,
             shadow=plan.shadow,
             cooldown_s=plan.cooldown_s,
-            targets=_with_their_starts(visit, found, facts.last_effect_at),
+            targets=with_their_starts(visit, found, facts.last_effect_at),
             facts=facts,
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
@@ -71,6 +70,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             approved=approved,
             second_proof=proof,
             elsewhere=elsewhere,
+            always_asked=stops_on_purpose(plan),
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
             asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
             begun=begun,
@@ -80,39 +80,3 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
         )
     )
     return Permission(decision, found.trouble, proof)
-
-
-def _with_their_starts(visit: Visit, found: Targets, last_effect_at: datetime | None) -> tuple[TargetFacts, ...]:
-    """Return the targets with when somebody else has started each since the alert began."""
-    began, now = visit.event.starts_at, visit.now()
-
-    def started_at(target: TargetFacts) -> datetime | None:
-        ours = _our_hands(visit, target, last_effect_at, now)
-        return started_by_somebody_else(found.lives.get(target.name), began, ours)
-
-    return tuple(target.model_copy(update={"started_at": started_at(target)}) for target in found.facts)
-
-
-def _our_hands(visit: Visit, target: TargetFacts, last_effect_at: datetime | None, now: datetime) -> tuple[Hand, ...]:
-    settings = visit.tools.settings.docker
-    hands = our_hands(tuple(visit.incident.effects), target.standing, target.name, now, settings.settle_margin_s)
-    if last_effect_at is None:
-        return hands
-    grace_s = target.stop_grace_s if math.isfinite(target.stop_grace_s) else float(settings.stop_timeout_s)
-    until = last_effect_at + timedelta(seconds=grace_s + settings.settle_margin_s)
-    return (*hands, Hand(since=last_effect_at, until=until))
-
-
-def limits_of(settings: Settings) -> PolicyLimits:
-    """Return the limits that the settings give policy."""
-    policy = settings.policy
-    return PolicyLimits(
-        targets=policy.targets,
-        attempts_per_hour=policy.attempts_per_hour,
-        max_concurrent_effects=policy.max_concurrent_effects,
-        breaker_failures=policy.breaker_failures,
-        max_event_age_s=policy.max_event_age_s,
-        max_tier=policy.max_tier,
-        dry_run=settings.dry_run,
-        earned_fixes=policy.earned_fixes,
-    )
