@@ -37,10 +37,11 @@ def locked(database: Path) -> Iterator[None]:
 
 
 def webhook(*services: str, text: str = "x") -> dict[str, Any]:
+    """Return a firing alert for each service, of a name of its own: many of one name would be one storm."""
     alerts = [
         {
             "status": "firing",
-            "labels": {"alertname": "HighErrorRate", "service": service, "severity": "critical", "tier": "0"},
+            "labels": {"alertname": f"Broken-{service}", "service": service, "severity": "critical", "tier": "0"},
             "annotations": {"summary": "it burns", "description": text},
             "startsAt": datetime.now(UTC).isoformat(),
             "endsAt": "0001-01-01T00:00:00Z",
