@@ -13,6 +13,7 @@
     │   ├── MetricsUnavailable
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
+    │   ├── WebhookUnavailable     the request of a runbook's webhook was not sent
     │   ├── ToolUnavailable
     │   ├── IdentityUnavailable    the OpenID Connect provider did not answer usably: nobody can sign in by it now
     │   └── AnalystUnavailable
@@ -121,6 +122,10 @@ class IssuesUnavailable(Unavailable):
 
 class EngineUnavailable(Unavailable):
     """The container engine could not be reached: nothing was done."""
+
+
+class WebhookUnavailable(Unavailable):
+    """A webhook could not be reached: nothing was sent."""
 
 
 class ToolUnavailable(Unavailable):

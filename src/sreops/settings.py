@@ -45,12 +45,16 @@ from sreops.setting_values import (
     Brokers,
     EngineAddress,
     EngineName,
+    HeaderName,
+    HeaderValue,
     HttpUrl,
     NamedFile,
     Names,
     OptionalFile,
     OptionalSecret,
     Severities,
+    WebhookName,
+    WebhookUrl,
 )
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
@@ -293,6 +297,31 @@ class PolicySettings(BaseModel):
         return (tier_of(value) or value) if isinstance(value, str) else value
 
 
+class Webhook(BaseModel):
+    """One webhook that runbooks may call by its name: POST of JSON, signed where it has a ``secret``."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    name: WebhookName
+    url: WebhookUrl  # secrets belong into headers
+    headers: dict[HeaderName, HeaderValue] = {}  # sent besides our own
+    secret: OptionalSecret = None  # X-Sreops-Signature: sha256=HEX, HMAC-SHA256 of the body
+    idempotent: bool = False  # does a repeat with the same Idempotency-Key do nothing more?
+
+
+class ActionsSettings(BaseModel):
+    """What runbooks may do outside engine and GitLab."""
+
+    webhooks: tuple[Webhook, ...] = ()  # JSON list of {"name", "url", "headers", "secret", "idempotent"}
+
+    @field_validator("webhooks")
+    @classmethod
+    def _each_its_own(cls, value: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: stands there twice; runbooks call a webhook by its name")
+        return value
+
+
 class CorrelationSettings(BaseModel):
     """Windows of correlation (seconds), and what counts as a storm."""
 
@@ -449,6 +478,7 @@ class Settings(BaseSettings):
     oidc: OidcSettings = OidcSettings()
     verify: VerifySettings = VerifySettings()
     policy: PolicySettings = PolicySettings()
+    actions: ActionsSettings = ActionsSettings()
     correlation: CorrelationSettings = CorrelationSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     worker: WorkerSettings = WorkerSettings()

@@ -290,6 +290,22 @@ class ContainersContract:
         assert started.running
         assert again.started_at == started.started_at
 
+    async def test_a_stop_ends_it_in_the_time_that_it_asks_for_and_it_stays_so(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        stubborn = await scene.run(name, ignores_term=True, stop_timeout_s=1)
+        before = await containers.inspect(stubborn, timeout_s=T)
+        assert before is not None
+        began = time.monotonic()
+        await containers.stop(stubborn, stop_timeout_s=None, timeout_s=T)
+        assert 0.8 < time.monotonic() - began < 8
+        await containers.stop(stubborn, stop_timeout_s=5, timeout_s=T)  # one that does not run is no error
+        after = await containers.inspect(stubborn, timeout_s=T)
+        assert after is not None
+        assert (after.running, after.status, after.exit_code) == (False, "exited", 137)
+        assert (after.id, after.started_at, after.restart_count) == (before.id, before.started_at, before.restart_count)
+        assert after.finished_at is not None
+
     async def test_acting_on_what_is_gone_is_refused(self, containers: DockerContainers) -> None:
         for act in (
             containers.restart("0" * 64, stop_timeout_s=1, timeout_s=T),

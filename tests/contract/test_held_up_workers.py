@@ -11,7 +11,8 @@ from store_scene import at, at_work, claimed, effect_of, fresh_store
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import AgentContext, Tools
-from sreops.agent.remediation.effects import _command, carry_out
+from sreops.agent.remediation.effects import carry_out
+from sreops.agent.remediation.engine_commands import send
 from sreops.agent.state import State
 from sreops.agent.tickets import TicketDesk
 from sreops.agent.visit import Visit, as_node
@@ -210,10 +211,10 @@ async def test_an_effect_is_not_sent_once_another_may_have_settled_it(
     step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)
     clock.at = at(10 + held_up_s)
     if sent:
-        await _command(visit, step, effect)
+        await send(visit, step, effect)
     else:
         with pytest.raises(LeaseLost, match="not sent"):
-            await _command(visit, step, effect)
+            await send(visit, step, effect)
     assert restarted == (["c0ffee"] if sent else [])
 
 

@@ -144,6 +144,10 @@ class Scene:
         records = await self.store.records(incident_id=incident.id)
         return [str(one.body["text"]) for one in records if one.kind is RecordKind.thought]
 
+    def container(self, service: str = "payments") -> Any:
+        """Return its container as the engine has it."""
+        return self.world.engine.find(service)
+
     def starts(self, service: str = "payments") -> int:
         """How often the engine has started it, the first time included."""
         return self.world.shop.services[service].starts

@@ -77,3 +77,24 @@ def test_scaling_settles_by_the_declared_replicas(replicas: int, outcome: Effect
     what = effect("scale_container").model_copy(update={"snapshot": before.snapshot()})
     seen = before.model_copy(update={"replicas": replicas})
     assert settled(what, seen, 1, replicas=3).outcome is outcome
+
+
+def test_a_stop_settles_as_soon_as_what_ran_has_ended() -> None:
+    ended = container(running=False, status="exited", exit_code=143)
+    answer = settled(effect("stop_container"), ended, 3)
+    assert answer.outcome is EffectOutcome.succeeded
+    assert "exit code 143" in answer.why
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        container(),
+        container(started_at=T0 + timedelta(seconds=2)),  # started by somebody: whether ours came before is not known
+        container(restart_count=3, started_at=T0 + timedelta(seconds=2)),  # died, and its policy brought it back
+        container(running=True, status="restarting"),
+    ],
+)
+def test_what_runs_was_not_stopped_and_after_the_wait_nobody_knows(seen: ContainerState) -> None:
+    assert settled(effect("stop_container"), seen, 5).outcome is None
+    assert settled(effect("stop_container"), seen, 25).outcome is EffectOutcome.unknown

@@ -15,6 +15,7 @@ from sreops.domain.remediation.life import (
     Prospect,
     Pulse,
     Vital,
+    as_stopped,
     gone,
     pulse_of,
     since_effect,
@@ -275,3 +276,30 @@ def test_a_course_in_these_tests_is_down_between_death_and_start() -> None:
     words = [pulse.vital for second in (5, 12, 20, 41, 60) if (pulse := course.look(second)) is not None]
     assert words == [Vital.healthy, Vital.down, Vital.healthy, Vital.down, Vital.healthy]
     assert all(first.at <= second.at for first, second in pairwise(course.events))
+
+
+def down(**changes: object) -> Pulse:
+    fields = {"target": "batch", "vital": Vital.down, "id": "c0", "started_at": at(-60), "restart_count": 7} | changes
+    return as_stopped(Pulse.model_validate(fields))
+
+
+def test_what_was_stopped_on_purpose_is_well_while_it_stays_so() -> None:
+    left = down()
+    death = down(died_at=(at(-1),))  # the engine's events tell of our own stop, late
+    assert since_effect([(at(0), left), (at(5), death)], settle_s=30, now=at(5)).prospect is Prospect.settling
+    assert since_effect([(at(0), left), (at(31), death)], settle_s=30, now=at(31)).prospect is Prospect.lives
+    assert not left.vital.dead
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        down(vital=Vital.running, started_at=at(3)),
+        down(vital=Vital.running, started_at=at(3), restart_count=0),
+        down(started_at=at(3)),  # started, and ended again
+        down(id="c1"),
+        down(vital=Vital.gone),
+    ],
+)
+def test_what_was_stopped_and_is_started_by_somebody_is_not_fixed(later: Pulse) -> None:
+    assert since_effect([(at(0), down()), (at(31), later)], settle_s=30, now=at(31)).prospect is Prospect.died

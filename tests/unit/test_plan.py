@@ -1,5 +1,6 @@
 """Plans: templates are filled without changing the syntax that the author wrote, or the plan is refused."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -210,3 +211,28 @@ def test_a_dotted_label_in_a_url_is_encoded_and_a_missing_one_is_named() -> None
 )
 def test_a_template_that_is_no_quoted_name_is_a_fault(promql: str) -> None:
     assert promql_faults(promql)
+
+
+def test_into_a_webhooks_body_goes_a_plain_service_name_and_nothing_else() -> None:
+    body = {"limit": "{{ service }}", "on": [{"host": "web-{{service}}"}, 3, True, None]}
+    [planned] = plan_of(step(StepAction.call_webhook, name="job", body=body)).steps
+    assert planned.target == "job"
+    assert planned.params["body"] == {"limit": "payments", "on": [{"host": "web-payments"}, 3, True, None]}
+
+
+@given(st.text(min_size=1).filter(lambda name: name.strip()))
+def test_a_name_that_is_not_plain_is_sent_nowhere(name: str) -> None:
+    call = step(StepAction.call_webhook, name="job", body={"limit": "{{ service }}"})
+    try:
+        [planned] = plan_of(call, about=event(service=name)).steps
+    except PlanRefused:
+        assert not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", name)
+    else:
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", planned.params["body"]["limit"])
+
+
+def test_a_name_that_is_not_plain_is_refused_with_the_reason() -> None:
+    call = step(StepAction.call_webhook, name="job", body={"limit": "{{ service }}"})
+    for name in ("pay ments", "a;b", "$(x)", "x" * 129):
+        with pytest.raises(PlanRefused, match="can't be sent elsewhere"):
+            plan_of(call, about=event(service=name))

@@ -262,3 +262,10 @@ def test_what_is_earned_lifts_neither_tier_nor_the_second_proof() -> None:
     assert decided(**earned, tier=Tier.supervised).verdict is Verdict.needs_approval
     assert decided(**earned, second_proof=()).verdict is Verdict.needs_approval
     assert decided(**earned, max_tier=Tier.supervised).verdict is Verdict.needs_approval
+
+
+def test_what_is_always_asked_needs_a_person_whatever_tier_and_runbook_say() -> None:
+    told = ("target 'batch' is stopped, and stays so until somebody starts it",)
+    decision = decided(always_asked=told)
+    assert (decision.verdict, decision.reasons) == (Verdict.needs_approval, told)
+    assert decided(always_asked=told, approved=True).verdict is Verdict.allow

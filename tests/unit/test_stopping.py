@@ -5,7 +5,8 @@ import math
 import pytest
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
-from sreops.domain.remediation.stopping import stop_grace_s, stop_too_long, waited_for_s
+from sreops.domain.remediation.stopping import stop_grace_s, stop_too_long, stops_on_purpose, waited_for_s
+from sreops.domain.runbooks.runbook import Autonomy, Plan, PlannedStep, StepAction
 
 
 def container(own_s: float | None) -> ContainerState:
@@ -36,3 +37,15 @@ def test_more_than_ten_minutes_and_for_ever_are_for_a_person(grace_s: float, sai
 def test_what_never_ends_is_waited_for_as_long_as_the_longest() -> None:
     assert waited_for_s(math.inf) == 600.0
     assert waited_for_s(90.0) == 90.0
+
+
+def plan(*steps: tuple[str, str]) -> Plan:
+    made = tuple(PlannedStep(action=StepAction(action), target=target) for action, target in steps)
+    return Plan(runbook_id="r", autonomy=Autonomy.autonomous, cooldown_s=0, steps=made)
+
+
+def test_a_plan_says_whom_it_stops_and_whom_it_leaves_so() -> None:
+    both = plan(("stop_container", "batch"), ("stop_container", "db"), ("start_container", "db"), ("wait", "batch"))
+    assert len(stops_on_purpose(both)) == 2
+    assert both.left_stopped == ("batch",)
+    assert stops_on_purpose(plan(("restart_container", "db"))) == ()

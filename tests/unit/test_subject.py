@@ -167,8 +167,16 @@ KSM_POD = {"container": "kube-rbac-proxy-main", "pod": "mon-kube-state-metrics-7
         ),
         pytest.param(
             {"job": "integrations/blackbox/shop", "instance": "srv-01"},
-            ("srv-01", "target", {}),
-            id="Alloy's blackbox with the rule for instance, or its hostname: nothing tells",
+            ("shop", "target", {}),
+            id="Alloy's blackbox: instance is Alloy's own host",
+        ),
+        pytest.param(
+            {"job": "integrations/blackbox/shop", "instance": "https://shop.example"},
+            ("https://shop.example", "target", {}),
+            id="Alloy's blackbox with the rule for instance",
+        ),
+        pytest.param(
+            {"job": "integrations/snmp/switch3", "instance": "srv-01"}, ("switch3", "target", {}), id="Alloy's SNMP"
         ),
         pytest.param(
             {"job": "integrations/blackbox/shop"}, ("shop", "target", {}), id="Alloy's blackbox, by the job's name"
@@ -256,6 +264,103 @@ KSM_POD = {"container": "kube-rbac-proxy-main", "pod": "mon-kube-state-metrics-7
             {"sreops_service": "billing", "container": "x", "job": "cadvisor", "env": "prod"},
             ("billing", "workload", {"environment": "prod"}),
             id="named outright",
+        ),
+        pytest.param(
+            {"job": "website-checks", "instance": "https://shop.example/health"},
+            ("https://shop.example/health", "target", {}),
+            id="blackbox under a job's name of one's own: nobody is scraped by a URL",
+        ),
+        pytest.param(
+            {"job": "edge", "instance": "db-1:5432", "module": "tcp_connect"},
+            ("db-1:5432", "target", {}),
+            id="blackbox, known by its module",
+        ),
+        pytest.param(
+            {"job": "probe/monitoring/shop", "instance": "shop.example", "namespace": "monitoring"},
+            ("shop.example", "target", {}),
+            id="a Probe of the Prometheus operator",
+        ),
+        pytest.param(
+            {"job": "blackbox", "instance": "blackbox:9115", "target": "https://shop.example"},
+            ("https://shop.example", "target", {}),
+            id="blackbox that was not relabelled",
+        ),
+        pytest.param(
+            {"job": "redis_exporter_targets", "instance": "redis://redis-2:6379"},
+            ("redis://redis-2:6379", "target", {}),
+            id="an exporter of many targets",
+        ),
+        pytest.param(
+            {"job": "ping", "instance": "ping-exporter:9427", "target": "gw-1", "ip": "10.0.0.1"},
+            ("gw-1", "target", {}),
+            id="ping exporter",
+        ),
+        pytest.param(
+            {"job": "uptime-kuma", "instance": "uptime-kuma:3001", "monitor_name": "shop", "monitor_url": "https://"},
+            ("shop", "target", {}),
+            id="Uptime Kuma",
+        ),
+        pytest.param(
+            {"job": "infra", "instance": "db-1:9100", "alertstate": "firing"},
+            ("db-1", "host", {}),
+            id="node exporter under a job's name of one's own, by its port",
+        ),
+        pytest.param(
+            {"job": "infra", "instance": "db-1:80", "mountpoint": "/var", "fstype": "ext4"},
+            ("db-1", "host", {}),
+            id="node exporter, by its labels",
+        ),
+        pytest.param(
+            {"job": "payments", "instance": "payments-1:9100"},
+            ("payments", "workload", {}),
+            id="a service at that port",
+        ),
+        pytest.param(
+            {"job": "node", "instance": "node-exporter:9100", "nodename": "web-7"},
+            ("web-7", "host", {}),
+            id="node exporter beside us, and node_uname_info joined in",
+        ),
+        pytest.param({"job": "netdata", "instance": "web-7:19999"}, ("web-7", "host", {}), id="netdata"),
+        pytest.param(
+            {"job": "systemd-exporter", "instance": "web-1:9558", "name": "nginx.service"},
+            ("web-1", "host", {}),
+            id="systemd exporter",
+        ),
+        pytest.param(
+            {"job": "loki.source.journal.read", "unit": "nginx.service", "instance": "web-1"},
+            ("web-1", "host", {}),
+            id="Alloy's journal",
+        ),
+        pytest.param(
+            {"k8s.namespace.name": "shop", "k8s.pod.name": "cart-5d7f9b6c8d-x2kqz", "k8s.deployment.name": "cart"},
+            ("cart", "workload", {"namespace": "shop"}),
+            id="OpenTelemetry in Kubernetes",
+        ),
+        pytest.param(
+            {"k8s.node.name": "worker-2", "k8s.cluster.name": "c1", "job": "otelcol"},
+            ("worker-2", "host", {"cluster": "c1"}),
+            id="OpenTelemetry about a node",
+        ),
+        pytest.param(
+            {"namespace": "shop", "replicaset": "web-5d7f9b6c8d", **KSM},
+            ("web", "workload", {"namespace": "shop"}),
+            id="kube-state-metrics about a ReplicaSet",
+        ),
+        pytest.param(
+            {"job": "traefik", "instance": "traefik:8080", "service": "payments@docker"},
+            ("payments", "workload", {}),
+            id="Traefik",
+        ),
+        pytest.param(
+            {"Service": "payments", "Env": "prod"}, ("payments", "workload", {"environment": "prod"}), id="Case"
+        ),
+        pytest.param(
+            {"application": "payments", "job": "spring", "instance": "10.0.0.1:8080"},
+            ("payments", "workload", {}),
+            id="Micrometer",
+        ),
+        pytest.param(
+            {"job": "podman", "instance": "10.0.0.9:9882", "name": "db"}, ("db", "container", {}), id="podman exporter"
         ),
         pytest.param({"container": "promtail", "host": "h1"}, ("promtail", "container", {"host": "h1"}), id="itself"),
         pytest.param(

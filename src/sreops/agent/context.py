@@ -22,6 +22,7 @@ from sreops.ports import (
     Logs,
     Metrics,
     Prober,
+    Webhooks,
 )
 from sreops.settings import Settings
 
@@ -42,6 +43,7 @@ class Tools:
     alert_states: AlertStates | None = None
     containers: Containers | None = None
     changes: ChangeNotes | None = None
+    webhooks: Webhooks | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)

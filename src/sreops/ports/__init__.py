@@ -24,6 +24,7 @@ from sreops.ports.store.reading import Recorded
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
 from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
+from sreops.ports.webhooks import WebhookAnswer, WebhookFacts, Webhooks
 
 __all__ = [
     "AGEING_S",
@@ -70,4 +71,7 @@ __all__ = [
     "TicketOp",
     "ToolSpec",
     "UnreadableEvent",
+    "WebhookAnswer",
+    "WebhookFacts",
+    "Webhooks",
 ]

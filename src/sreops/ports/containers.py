@@ -79,6 +79,10 @@ class Containers(Protocol):
         """Start; a running one is no error."""
         ...
 
+    async def stop(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
+        """Stop; one that does not run is no error. ``stop_timeout_s`` and what is raised: as for ``restart``."""
+        ...
+
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         ...

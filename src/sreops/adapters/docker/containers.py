@@ -257,6 +257,13 @@ class DockerContainers:
         answer = await self._engine.ask("POST", path, timeout_s=timeout_s, acts=True)
         expect(answer, "start", 204, 304)
 
+    async def stop(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
+        """Stop; one that does not run is no error. What is said and raised means what it means for ``restart``."""
+        path = f"containers/{_full_id(container_id)}/stop"
+        params = {} if stop_timeout_s is None else {"t": str(stop_timeout_s)}
+        answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
+        expect(answer, "stop", 204, 304)
+
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         return await self._swarm.service(name, timeout_s=timeout_s)

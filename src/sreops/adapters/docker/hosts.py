@@ -99,6 +99,11 @@ class DockerHosts:
         """Start it where it is."""
         await (await self._holder(container_id, timeout_s)).start(container_id, timeout_s=timeout_s)
 
+    async def stop(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
+        """Stop it where it is."""
+        holder = await self._holder(container_id, timeout_s)
+        await holder.stop(container_id, stop_timeout_s=stop_timeout_s, timeout_s=timeout_s)
+
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of this name; None for the engine: of all, and several are refused."""
         asked = self._engines.values() if engine is None else (self._named(engine),)

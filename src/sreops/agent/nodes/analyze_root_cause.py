@@ -120,8 +120,8 @@ async def _believe(
     decision: dict[str, Any] = {"analysis": analysis.model_dump(mode="json"), "model": answer.model}
     if name != RULES:
         decision["confidence"] = {"claimed": opinion.claimed, "taken_down": list(opinion.why)}
-    # what of the record so far holds whatever is concluded
-    decision |= {name: kept for name in ("standing", "warnings") if (kept := (visit.incident.decision or {}).get(name))}
+    before = visit.incident.decision or {}
+    decision |= {name: before[name] for name in ("standing", "warnings") if before.get(name)}
     usage = await _usage(visit, answer.model)
     if usage:
         decision["model_usage"] = usage

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sreops.agent.remediation.checks import check_step
 from sreops.agent.remediation.effects import carry_out, go_on
+from sreops.agent.remediation.errands import go_on_errand, run_errand
 from sreops.agent.remediation.measure import look
 from sreops.agent.remediation.one_by_one import others_up
 from sreops.agent.remediation.permission import ask_policy
@@ -14,7 +15,7 @@ from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.incidents.joins import REJOIN_TIMER
 from sreops.domain.remediation.policy import Verdict
 from sreops.domain.remediation.verification import already_met
-from sreops.domain.runbooks.runbook import Plan
+from sreops.domain.runbooks.runbook import Plan, StepAction
 
 _FOR_A_NEW_ANALYSIS_S = 30.0  # the store begins it within a second or two; until then nothing is done
 
@@ -27,6 +28,8 @@ async def execute_remediation(visit: Visit) -> State:
     step = plan.steps[index]
     mine = {effect.step: effect for effect in visit.incident.effects if effect.episode == visit.incident.episode}
     if index in mine:
+        if not step.action.on_engine:
+            return await go_on_errand(visit, step, mine[index])
         return await go_on(visit, plan, step, mine[index])
     if visit.incident.all_resolved_at is not None and mine:
         visit.think("The alert was resolved after a step: no further step is taken")
@@ -43,9 +46,11 @@ async def execute_remediation(visit: Visit) -> State:
         return stop
     if visit.control.drain_requested:
         return State()  # the process shuts down: what can't be ended in time is better not begun
-    if step.all and (held := await others_up(visit, step)) is not None:
+    kept_up = step.all and step.action is not StepAction.stop_container  # what is stopped anyway waits for no other
+    if kept_up and (held := await others_up(visit, step)) is not None:
         return {**stop, **held}
-    return {**stop, **await carry_out(visit, plan, index, step)}
+    act = carry_out if step.action.on_engine else run_errand
+    return {**stop, **await act(visit, plan, index, step)}
 
 
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:

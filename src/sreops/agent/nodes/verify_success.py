@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sreops.agent.remediation.effects import undo_scaling
 from sreops.agent.remediation.measure import look
+from sreops.agent.remediation.undo import undo
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution, VerificationResult
@@ -75,7 +75,7 @@ def _dumped(looks: Looks) -> list[dict[str, Any]]:
 
 async def _conclude(visit: Visit, plan: Plan, judgement: Judgement, looks: Looks) -> State:
     why = judgement.why
-    if judgement.result is not VerificationResult.fixed and (undone := await undo_scaling(visit, plan)):
+    if judgement.result is not VerificationResult.fixed and (undone := await undo(visit, plan)):
         why = f"{why}; {undone}"
     visit.think(f"Verification: {judgement.result.value} ({why})", look=looks[-1][1].model_dump(mode="json"))
     visit.note("verification", f"Verification: {judgement.result.value}. {why}")

@@ -3,9 +3,9 @@
 import sys
 from datetime import datetime, timedelta
 
-from sreops.agent.remediation.effects import give_up
 from sreops.agent.remediation.measure import container_word
 from sreops.agent.remediation.targets import find_target
+from sreops.agent.remediation.undo import give_up
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
 from sreops.domain.evidence.evidence import ServiceState

@@ -11,8 +11,8 @@ from sreops.domain.alerts.subject import Subject
 from sreops.domain.evidence.changes import lately
 from sreops.domain.evidence.engine_events import MOST_EVENTS
 from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, EvidenceKind, ServiceState
-from sreops.domain.remediation.life import Pulse, gone, pulse_of, unseen
-from sreops.domain.runbooks.runbook import Plan, PlannedStep
+from sreops.domain.remediation.life import Pulse, as_stopped, gone, pulse_of, unseen
+from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
@@ -37,6 +37,8 @@ async def target_pulse(tools: Tools, step: PlannedStep) -> Pulse:
     except SreopsError as exc:
         log.warning("agent.target_unseen", target=step.target, error=str(exc))
         return unseen(step.target, str(exc))
+    if found is not None and step.action is StepAction.stop_container:
+        return as_stopped(found)
     return found or gone(step.target)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sreops.agent.remediation.effects import give_up
+from sreops.agent.remediation.undo import give_up
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
 from sreops.domain.evidence.engine_events import ails

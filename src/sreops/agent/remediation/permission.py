@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from sreops.agent.remediation.errands import errand_facts
+from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.proof import second_proof
 from sreops.agent.remediation.targets import target_facts
 from sreops.agent.visit import Visit
@@ -9,13 +11,12 @@ from sreops.domain.remediation.policy import (
     PolicyDecision,
     PolicyFacts,
     PolicyInput,
-    PolicyLimits,
     decide,
     most_cautious,
 )
 from sreops.domain.remediation.proof import points_elsewhere
+from sreops.domain.remediation.stopping import stops_on_purpose
 from sreops.domain.runbooks.runbook import Plan
-from sreops.settings import Settings
 
 
 class Permission(NamedTuple):
@@ -29,7 +30,7 @@ class Permission(NamedTuple):
 async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
     """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
-    targets, trouble = await target_facts(tools, plan)
+    targets, trouble = await target_facts(tools, plan, errand_facts)
     wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(
         visit.incident.id,
@@ -58,22 +59,8 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             approved=approved,
             second_proof=proof,
             elsewhere=elsewhere,
+            always_asked=stops_on_purpose(plan),
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
         )
     )
     return Permission(decision, trouble, proof)
-
-
-def limits_of(settings: Settings) -> PolicyLimits:
-    """Return the limits that the settings give policy."""
-    policy = settings.policy
-    return PolicyLimits(
-        targets=policy.targets,
-        attempts_per_hour=policy.attempts_per_hour,
-        max_concurrent_effects=policy.max_concurrent_effects,
-        breaker_failures=policy.breaker_failures,
-        max_event_age_s=policy.max_event_age_s,
-        max_tier=policy.max_tier,
-        dry_run=settings.dry_run,
-        earned_fixes=policy.earned_fixes,
-    )

@@ -1,5 +1,7 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
+from collections.abc import Awaitable, Callable
+
 from sreops.agent.context import Tools
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
@@ -44,17 +46,25 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
     return all(ails(one) for one in replicas if one.id != seen.id)
 
 
-async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...], str]:
+Facts = Callable[[Tools, PlannedStep], Awaitable[TargetFacts]]
+
+
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> tuple[tuple[TargetFacts, ...], str]:
     """Return what policy needs to know of every disruptive step's target, and why it can't be known if so.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
-    reported as not found, with the reason beside it.
+    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine.
     """
     facts: list[TargetFacts] = []
-    trouble = "" if tools.containers else "no container engine is configured (SREOPS_DOCKER__HOST)"
+    trouble = ""
     for step in plan.steps:
         if not step.action.disruptive:
             continue
+        if not step.action.on_engine:
+            facts.append(await elsewhere(tools, step))
+            continue
+        if tools.containers is None:
+            trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
         choice: tuple[str, ...] = ()
         protected, last_well = "", False
         try:
@@ -110,8 +120,9 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
         )
     if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
         return ""
-    if step.action is StepAction.start_container:
-        return f"{seen.name} is a Swarm service, which is started by scale_container"
+    if step.action in (StepAction.start_container, StepAction.stop_container):
+        done = "started" if step.action is StepAction.start_container else "stopped"
+        return f"{seen.name} is a Swarm service, which is {done} by scale_container"
     if seen.replicas > 1 and not step.all:
         return (
             f"Swarm service {seen.name} has {seen.replicas} replicas, and a restart replaces all of them: "
@@ -120,4 +131,11 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
     if seen.replicas > 1 and seen.parallelism != 1:
         at_once = f"{seen.parallelism} tasks" if seen.parallelism else "all tasks"
         return f"Swarm service {seen.name} is declared to replace {at_once} at once: a person decides"
+    return ""
+
+
+def idle(step: PlannedStep, seen: Target) -> str:
+    """Say why there is nothing for this step to do on its target, or nothing; asked right before it is begun."""
+    if step.action is StepAction.stop_container and isinstance(seen, ContainerState) and not seen.running:
+        return f"container {seen.name} does not run ({seen.status}): there is nothing to stop"
     return ""

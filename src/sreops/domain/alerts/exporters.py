@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-HOST_EXPORTERS: Final = frozenset({"node", "windows", "process"})
+HOST_EXPORTERS: Final = frozenset({"node", "windows", "process", "journal"})
 """Of these ``instance`` is the host that they speak about."""
 TARGET_EXPORTERS: Final = frozenset({"blackbox", "ping", "snmp"})
 """Of these ``instance`` is what they have probed."""
@@ -20,8 +20,8 @@ _NAMES: Final = (
     ("kubelet", r"(?:^|[-_/])kubelet"),
     ("windows", r"(?:windows|wmi)[-_]exporter"),
     ("process", r"(?:process|namedprocess)[-_]exporter"),
-    ("node", r"node[-_]?exporter"),
-    ("blackbox", r"blackbox"),
+    ("node", r"(?:node|systemd|smartctl)[-_]?exporter"),
+    ("blackbox", r"blackbox|ssl[-_]exporter"),
     ("snmp", r"snmp[-_]exporter"),
     ("ping", r"ping[-_]?(?:exporter|prober)"),
     ("docker", r"(?:docker|podman|containerd)[-_a-z]*exporter"),
@@ -34,15 +34,25 @@ _NAMES: Final = (
 )
 # Only as the name of a scrape job, or of a shipper's static label: as a service it may well be somebody's own.
 _JOBS: Final = (
-    ("node", r"(?:integrations/)?(?:nodes?|unix)|kubernetes-nodes"),
+    ("kube-state-metrics", r"ksm"),
+    ("node", r"(?:integrations/)?(?:nodes?|unix|systemd|netdata)|integrations/[a-z]+[-_](?:node|host)"),
+    ("node", r"kubernetes-nodes|linux|(?:linux[-_]?)?(?:servers|hosts|vms|machines)"),
     ("windows", r"(?:integrations/)?(?:windows|wmi)"),
     ("process", r"(?:integrations/)?process"),
     ("ping", r"(?:integrations/)?(?:ping|icmp|smokeping)"),
     ("snmp", r"(?:integrations/)?snmp(?:/.*)?"),
-    ("docker", r"integrations/docker"),
-    ("agent", r"docker|(?:docker|container)[-_]?logs|var[-_]?logs|(?:systemd-)?journal|loki\.source\..*|vector"),
+    ("blackbox", r"(?:.*[-_/])?probes?(?:[-_/].*)?|gatus|uptime(?:[-_]?kuma)?"),
+    ("blackbox", r"(?:web[-_]?sites?|urls?|uptime)(?:[-_](?:checks?|monitor))?"),
+    ("blackbox", r"(?:https?|tcp|icmp|dns|ssl|tls|grpc)(?:[-_](?:checks?|2xx|connect|targets?|monitor))*"),
+    ("docker", r"integrations/docker|podman"),
+    ("journal", r"(?:systemd[-_])?journald?|var[-_]?logs?|syslog|loki\.source\.(?:journal|file|syslog)\..*"),
+    ("agent", r"docker|(?:docker|container)[-_]?logs|loki\.source\..*|vector|collectd"),
     ("exporter", r"federate|kubernetes-(?:pods|services?|service-endpoints|apiservers?)|integrations/.*"),
+    ("exporter", r"yace|cloud[-_]?watch"),
 )
+_PORTS: Final = {"9100": "node", "9182": "windows", "9256": "process", "9558": "node", "19999": "node"}
+"""Where exporters of hosts listen by default: a scrape job may have any name."""
+_MODULES: Final = re.compile(r"(?:https?|tcp|icmp|dns|grpc|ssh|pop3s?|imaps?|smtp)(?:_.*)?")
 _LOG_SHIPPERS: Final = r"docker|(?:docker|container)[-_]?logs|loki\.source\..*"
 
 _KNOWN: Final = re.compile("|".join(f"(?P<n{place}>{pattern})" for place, (_, pattern) in enumerate(_NAMES)))
@@ -65,3 +75,13 @@ def exporter_of(value: str, *, job: bool = False) -> str | None:
     if (found := _KNOWN.search(text)) and found.lastgroup:
         return _NAMES[int(found.lastgroup[1:])][0]
     return "agent" if _KNOWN_SHIPPER.fullmatch(text) else None
+
+
+def exporter_at(port: str) -> str | None:
+    """Return the kind of exporter of hosts that listens at this port by default, or None."""
+    return _PORTS.get(port)
+
+
+def is_module_of_blackbox(value: str) -> bool:
+    """Whether a label ``module`` names one of blackbox's, as its examples call them (``http_2xx``)."""
+    return _MODULES.fullmatch(value) is not None

@@ -18,6 +18,7 @@ from sreops.domain.alerts.exporters import (
     TARGET_EXPORTERS,
     exporter_of,
 )
+from sreops.domain.alerts.speaker import host_of, is_url, said_by, who_speaks
 from sreops.domain.alerts.subject_labels import (
     KIND_OF,
     OURS,
@@ -25,6 +26,7 @@ from sreops.domain.alerts.subject_labels import (
     SCOPE_LABELS,
     SCOPE_NAMES,
     SERVICE_LABELS,
+    TARGET_LABELS,
     SubjectKind,
 )
 
@@ -49,24 +51,19 @@ class Subject(BaseModel):
 
 _SCRAPED: Final = frozenset({"namespace", "pod", "container", "service", "job", "instance", "endpoint"})
 """What a scraper says of whom it scrapes; where the series has one of its own, that becomes ``exported_…``."""
-_NAMES_NOBODY: Final = re.compile(
-    r"(?:|\[no value\]|<no value>|<nil>|null|none|-|(?-i:POD))\Z|unknown_service", re.IGNORECASE
-)
 _MAX_NAME_CHARS: Final = 256
 _MAX_SCOPE: Final = 32
-_SHOWN_CHARS: Final = 60
 # a pod of a Deployment or CronJob (…-7d9c5b8f4-x2kqz), and one of a DaemonSet or Job, whose alphabet has no vowels
 _POD_HASH: Final = re.compile(r"-(?:(?=[a-z]*[0-9])[a-z0-9]{6,10}-[a-z0-9]{5}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
 _SWARM_TASK: Final = re.compile(r"(?P<service>.+)\.(?:[0-9]+|[a-z0-9]{25})\.[a-z0-9]{25}\Z")
+_REPLICA_SET: Final = re.compile(r"-(?=[a-z]*[0-9])[a-z0-9]{6,10}\Z")
+_PROVIDER: Final = re.compile(r"(?<=.)@[a-z]+\Z")  # Traefik's: payments@docker
 _CRON_RUN: Final = re.compile(r"-[0-9]{8,10}\Z")  # the minute that a CronJob's Job was made for
-_URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.")
-_PORT: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:/]+):[0-9]{1,5}\Z")
 _UNIT: Final = re.compile(r".*\.(?:service|socket|timer|mount|scope|slice|target|device|path|swap)\Z")
 _JOB_OF_TWO: Final = re.compile(r"(?P<namespace>[^/\s]+)/(?P<name>[^/\s]+)\Z")
 _PROBE_JOB: Final = re.compile(r"integrations/(?:blackbox|snmp|ping)/(?P<target>\S.*)\Z")
 
 
-_SPEAK: Final = frozenset({"job", "service", "app", "container", "service_name", "instance"})
 _EXPORTED: Final = frozenset(f"exported_{name}" for name in _SCRAPED)
 _SAYS: Final = {key: frozenset({f"exported_{names[0]}", *names}) for key, names in SCOPE_LABELS.items()}
 
@@ -117,12 +114,15 @@ class _Reading:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._values: Mapping[str, str] = labels
-        if "." in "".join(labels):  # UTF-8 names of Prometheus 3 and OpenTelemetry
-            spelled = sorted(labels, key=lambda name: "." not in name)
-            self._values = {name.replace(".", "_"): labels[name] for name in spelled}  # of two, the plain spelling
+        written = "".join(labels)
+        if "." in written or not written.islower():  # UTF-8 names of Prometheus 3 and OpenTelemetry; Service, Host
+            spelled = sorted(labels, key=lambda name: _canonical(name) == name)  # of two, the plain spelling
+            self._values = {_canonical(name): labels[name] for name in spelled}
         self._clash = not _EXPORTED.isdisjoint(self._values)
         self._declared = False
-        self._speaker, self._speaks = self._who_speaks()
+        speaker = who_speaks(self._values)
+        self._speaker, self._job_names_nobody = speaker.kind, speaker.hides_job
+        self._speaks = f"{self._spelled(speaker.label)}={speaker.value}" if speaker.label else ""
 
     def subject(self, alertname: str, order: Sequence[str]) -> Subject:
         if name := self._name(OUTRIGHT):
@@ -130,7 +130,7 @@ class _Reading:
         self._declared = order is not SERVICE_LABELS
         ranks = _ranks(tuple(order)) if self._declared else _RANKS
         hosts_from = ranks.get("exported_node", len(ranks))
-        itself = self._exporter_itself()
+        itself = self._exporter_itself() or self._probed()
         for rank, candidate in sorted((ranks[name], name) for name in self._values if name in ranks):
             if itself is not None and rank >= hosts_from:
                 return itself
@@ -140,8 +140,6 @@ class _Reading:
                 return found
         if itself is not None:
             return itself
-        if (job := self._value("job")) and (probed := _PROBE_JOB.match(job)):
-            return self._made(probed["target"], SubjectKind.target, "job", "")
         words = "the alert's name: no label names anybody"
         return Subject(name=_short(alertname), kind=SubjectKind.rule, scope=self._rest(), read_from=words)
 
@@ -155,10 +153,14 @@ class _Reading:
         if canonical == "name" and not self._declared and not self._name_is_a_container(name):
             return None
         why = f", because {self._speaks} speaks about others" if self._speaks else ""
-        if canonical == "pod":
+        if canonical in ("pod", "k8s_pod_name"):
             name = _POD_HASH.sub("", name)
-        elif canonical == "job_name":
+        elif canonical in ("job_name", "k8s_job_name"):
             name = _CRON_RUN.sub("", name)
+        elif canonical == "replicaset":
+            name = _REPLICA_SET.sub("", name)
+        elif canonical == "service":
+            name = _PROVIDER.sub("", name)
         elif canonical == "instance":
             name, kind = self._instance(name)
         elif canonical == "job" and (two := _JOB_OF_TWO.match(name)):
@@ -182,6 +184,18 @@ class _Reading:
         if not container or any(label in self._values for label in ("job", "instance", "pod", "endpoint")):
             return None
         return self._made(container, SubjectKind.container, "container", "")
+
+    def _probed(self) -> Subject | None:
+        """Return whom an exporter of targets has probed, where ``instance`` is not it."""
+        if self._speaker not in TARGET_EXPORTERS or is_url(self._value("instance") or ""):
+            return None
+        why = f", because {self._speaks} speaks about others"
+        if (job := self._value("job")) and (probed := _PROBE_JOB.match(job)):
+            return self._made(probed["target"], SubjectKind.target, "job", why)  # instance is Alloy's own host
+        for label in TARGET_LABELS:
+            if name := self._value(label):
+                return self._made(name, SubjectKind.target, label, why)
+        return None
 
     def _made(
         self, name: str, kind: SubjectKind, label: str, why: str, scope: Mapping[str, str] | None = None
@@ -221,19 +235,6 @@ class _Reading:
                 scope.setdefault(name, _short(value))
         return scope
 
-    def _who_speaks(self) -> tuple[str | None, str]:
-        """Return the kind of exporter that speaks here, and the label that says so."""
-        if _SPEAK.isdisjoint(self._values):
-            return None, ""
-        for label in ("job", "service", "app", "container", "service_name"):
-            value = self._value(label)
-            if value and (known := exporter_of(value, job=label == "job")):
-                return known, f"{self._spelled(label)}={value[:_SHOWN_CHARS]}"
-        instance = self._value("instance")
-        if instance and not _URL.match(instance) and (known := exporter_of(_host(instance))):
-            return known, f"instance={instance[:_SHOWN_CHARS]}"
-        return None, ""
-
     def _is_the_exporters(self, label: str, canonical: str, value: str) -> bool:
         """Whether a label that a scraper sets speaks of the exporter itself, and so of nobody."""
         if label != canonical:  # exported_…: what the series said by itself
@@ -241,10 +242,14 @@ class _Reading:
         if self._clash and f"exported_{canonical}" not in self._values:
             return True  # the scraper kept its own labels: all of these are of whom it scraped
         if canonical == "instance":
+            if is_url(value):
+                return False  # nobody is scraped by a URL: it is whom the exporter has asked
             if self._speaker in TARGET_EXPORTERS:
-                return exporter_of(_host(value)) is not None and not _URL.match(value)
+                return exporter_of(host_of(value)) is not None
             return self._speaker is not None and self._speaker not in HOST_EXPORTERS
         if canonical in ("pod", "container") and self._speaker is not None and self._pod_is_the_exporters():
+            return True
+        if canonical == "job" and self._job_names_nobody:
             return True
         known = exporter_of(value, job=canonical == "job")
         if known is None:
@@ -279,30 +284,28 @@ class _Reading:
             return False
         if any(label.startswith("container_label_") for label in self._values):
             return True
+        if self._speaker == "agent" and "docker" in (self._value("job") or ""):
+            return True
         cgroup = self._value("id") or ""
         return "image" in self._values or (cgroup.startswith("/") and ("docker" in cgroup or "libpod" in cgroup))
 
     def _instance(self, value: str) -> tuple[str, SubjectKind]:
-        if _URL.match(value) or self._speaker in TARGET_EXPORTERS:
+        if is_url(value) or self._speaker in TARGET_EXPORTERS:
             return value, SubjectKind.target
-        return _host(value), SubjectKind.host
+        return host_of(value), SubjectKind.host
 
     def _host_of_the_exporter(self) -> dict[str, str]:
         """Return the engine's host where an exporter of containers is scraped by its host's name."""
         instance = self._value("instance")
-        if self._speaker not in CONTAINER_EXPORTERS or not instance or _URL.match(instance) or self._clash:
+        if self._speaker not in CONTAINER_EXPORTERS or not instance or is_url(instance) or self._clash:
             return {}
-        host = _host(instance)
+        host = host_of(instance)
         is_name = re.fullmatch(r"(?![0-9a-f]{12}\Z)(?=[^.]*[a-zA-Z])[a-zA-Z0-9.-]+", host) is not None
         return {"host": host} if is_name and host != "localhost" and exporter_of(host) is None else {}
 
     def _value(self, name: str) -> str | None:
         """Return the label's value, or None where it is not there or names nobody."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        value = value.strip()
-        return None if _NAMES_NOBODY.match(value) else value
+        return said_by(self._values, name)
 
     def _name(self, label: str) -> str | None:
         """Return the value as a name: without the slash that Docker's API begins a container's with."""
@@ -312,13 +315,11 @@ class _Reading:
     def _spelled(self, label: str) -> str:
         if label in self._labels:
             return label
-        return next((name for name in self._labels if name.replace(".", "_") == label), label)
+        return next((name for name in self._labels if _canonical(name) == label), label)
 
 
-def _host(instance: str) -> str:
-    """Return the host of ``host:port``, and whatever else as it is."""
-    found = _PORT.match(instance)
-    return found["host"].strip("[]") if found else instance
+def _canonical(name: str) -> str:
+    return name.replace(".", "_").lower()
 
 
 def _short(text: str) -> str:

@@ -32,19 +32,32 @@ KIND_OF: Final = {
     "label_com_docker_compose_service": SubjectKind.compose_service,
     "container_label_com_docker_swarm_service_name": SubjectKind.swarm_service,
     "swarm_service": SubjectKind.swarm_service,
+    "com_docker_swarm_service_name": SubjectKind.swarm_service,
+    "label_com_docker_swarm_service_name": SubjectKind.swarm_service,
     "service": SubjectKind.workload,
     "service_name": SubjectKind.workload,
     "app": SubjectKind.workload,
     "app_kubernetes_io_name": SubjectKind.workload,
+    "application": SubjectKind.workload,
     "deployment": SubjectKind.workload,
+    "k8s_deployment_name": SubjectKind.workload,
     "statefulset": SubjectKind.workload,
+    "k8s_statefulset_name": SubjectKind.workload,
     "daemonset": SubjectKind.workload,
+    "k8s_daemonset_name": SubjectKind.workload,
     "cronjob": SubjectKind.workload,
+    "k8s_cronjob_name": SubjectKind.workload,
     "job_name": SubjectKind.workload,
+    "k8s_job_name": SubjectKind.workload,
+    "replicaset": SubjectKind.workload,
+    "horizontalpodautoscaler": SubjectKind.workload,
     "pod": SubjectKind.workload,
+    "k8s_pod_name": SubjectKind.workload,
     "persistentvolumeclaim": SubjectKind.workload,
     "job": SubjectKind.workload,
     "node": SubjectKind.host,
+    "k8s_node_name": SubjectKind.host,
+    "nodename": SubjectKind.host,
     "host": SubjectKind.host,
     "hostname": SubjectKind.host,
     "host_name": SubjectKind.host,
@@ -53,6 +66,9 @@ KIND_OF: Final = {
 }
 SERVICE_LABELS: Final = tuple(KIND_OF)
 """The labels that may name the subject, in their order; a dot in a label's name is read as an underscore."""
+
+TARGET_LABELS: Final = ("target", "monitor_name", "monitor_url", "url", "name")
+"""Where exporters that probe others say whom, if not in ``instance``: ping, Uptime Kuma, Gatus."""
 
 SCOPE_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "compose_project": (

@@ -23,6 +23,26 @@ class Settled(BaseModel):
     why: str
     look_again_at: AwareDatetime | None = None
 
+    @classmethod
+    def succeeded(cls, why: str) -> "Settled":
+        """It was done."""
+        return cls(outcome=EffectOutcome.succeeded, why=why)
+
+    @classmethod
+    def failed(cls, why: str) -> "Settled":
+        """It was not done, or ended ill."""
+        return cls(outcome=EffectOutcome.failed, why=why)
+
+    @classmethod
+    def unknown(cls, why: str) -> "Settled":
+        """A person has to look."""
+        return cls(outcome=EffectOutcome.unknown, why=why)
+
+    @classmethod
+    def later(cls, why: str, look_again_at: datetime) -> "Settled":
+        """It is still open."""
+        return cls(outcome=None, why=why, look_again_at=look_again_at)
+
 
 def settle(
     effect: Effect,
@@ -63,6 +83,11 @@ def _happened(
         if wanted_replicas is not None and seen.replicas == wanted_replicas:
             return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"
         return None
+    if effect.action == StepAction.stop_container:
+        if seen.running or seen.status == "restarting":
+            return None
+        ended = f" with exit code {seen.exit_code}" if seen.exit_code is not None else ""
+        return EffectOutcome.succeeded, f"the container ran at the intent and has ended since{ended}"
     if seen.restart_count > int(before.get("restart_count") or 0):
         # a restart that is asked for sets the count to 0: here the container's restart policy was at work,
         # and a new StartedAt says nothing of ours

@@ -20,6 +20,7 @@ class Vital(StrEnum):
     healthy = "healthy"  # runs, and its health check passes
     running = "running"  # runs, and has no health check
     done = "done"  # a job that has ended well
+    stopped = "stopped"  # by our own effect, and meant to stay so
     starting = "starting"  # runs, and its health check has not answered yet
     unseen = "unseen"  # the engine could not be asked, or not for one target
     unhealthy = "unhealthy"
@@ -34,6 +35,7 @@ class Vital(StrEnum):
 
 WORST_FIRST = (
     Vital.gone, Vital.down, Vital.unhealthy, Vital.unseen, Vital.starting, Vital.running, Vital.healthy, Vital.done,
+    Vital.stopped,
 )  # fmt: skip
 
 
@@ -110,6 +112,12 @@ def pulse_of(
 def unseen(target: str, why: str) -> Pulse:
     """Return the pulse of a target that could not be looked at."""
     return Pulse(target=target, vital=Vital.unseen, detail=why)
+
+
+def as_stopped(pulse: Pulse) -> Pulse:
+    """Return the pulse of a target that a plan stops on purpose: that it does not run is no death of it."""
+    at_rest = pulse.vital in (Vital.down, Vital.done)
+    return pulse.model_copy(update={"vital": Vital.stopped}) if at_rest else pulse
 
 
 def gone(target: str) -> Pulse:
@@ -222,13 +230,14 @@ def _died(first: Pulse, later: Pulse) -> str:
         return f"{later.told} since the effect"
     if later.id != first.id:
         return f"{later.target} was replaced by another container since the effect"
-    if later.restart_count:  # a start that is asked for sets it to 0
+    # a start that is asked for sets it to 0, and a stop leaves it as it was
+    if later.restart_count > (first.restart_count if first.vital is Vital.stopped else 0):
         times = f"{later.restart_count} times " if later.restart_count > 1 else ""
         return f"{later.target} died and was restarted {times}by the engine since the effect"
     if later.started_at != first.started_at:
         return f"{later.target} was started anew since the effect"
     fresh = set(later.died_at) - set(first.died_at)
     deaths = [at for at in fresh if first.started_at is None or at > first.started_at]
-    if deaths and later.vital is not Vital.done:
+    if deaths and later.vital not in (Vital.done, Vital.stopped):
         return f"{later.target} died at {max(deaths):%H:%M:%S} UTC, since the effect"
     return ""

@@ -27,7 +27,8 @@ class TargetFacts(BaseModel):
     ``protected`` says why it is never acted upon, if so. ``standing`` is its standing identity, ``aliases`` the names
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
     the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
-    it is the last one that is not ill.
+    it is the last one that is not ill. Outside the engine, ``listed``: the settings name it, which allows it, and
+    ``refused`` says why it can't be acted upon, if so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +41,8 @@ class TargetFacts(BaseModel):
     choice: tuple[str, ...] = ()
     protected: str = ""
     last_well: bool = False
+    listed: bool = False
+    refused: str = ""
 
 
 class PolicyFacts(BaseModel):
@@ -95,6 +98,7 @@ class PolicyInput(BaseModel):
     second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
     elsewhere: tuple[str, ...] = ()  # what says that another service is the trouble, in words (``proof``)
     effects_before: int = 0  # in earlier episodes of this incident
+    always_asked: tuple[str, ...] = ()  # what of the plan a person decides whatever tier and runbook say, in words
 
 
 class Wishes(BaseModel):
@@ -175,7 +179,7 @@ def decide(given: PolicyInput) -> PolicyDecision:
 
 def target_allowed(target: TargetFacts, globs: Sequence[str]) -> bool:
     """Say whether a target is on the allowlist: its own label says so, or a glob names it."""
-    if target.labels.get("sreops.enable", "").strip().lower() == "true":
+    if target.listed or target.labels.get("sreops.enable", "").strip().lower() == "true":
         return True
     try:
         names = {target.name, *target.aliases}
@@ -262,6 +266,8 @@ def _targets(given: PolicyInput) -> list[str]:
                 f"target {target.name!r} may mean any of {', '.join(target.choice)}: a person chooses; the runbook's "
                 "params.container names one, and an alert's labels (Compose project, Swarm stack, host) tell them apart"
             )
+        elif target.refused:
+            reasons.append(f"target {target.name!r}: {target.refused}")
         elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
         elif target.protected:
@@ -291,6 +297,7 @@ def _asks(given: PolicyInput) -> list[str]:
         reasons.append(f"the alert's agent_action is {wish[:80]!r}")
     if given.effects_before:
         reasons.append("something was done for this incident before, and after that nothing acts alone")
+    reasons += given.always_asked
     age_s = (given.now - given.event_received_at).total_seconds()
     if not given.second_proof:
         reasons.append(

@@ -7,6 +7,7 @@ restart may be pending for days, and starts the container again after somebody h
 import math
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.runbooks.runbook import Plan, StepAction
 
 LONGEST_STOP_S = 600.0
 """What sreops waits for by itself; a target that asks for more is for a person to decide about."""
@@ -31,3 +32,9 @@ def stop_too_long(name: str, grace_s: float) -> str:
     if grace_s > LONGEST_STOP_S:
         return f"target {name!r} may take {grace_s:.0f} s to stop, and {LONGEST_STOP_S:.0f} s are waited for unasked"
     return ""
+
+
+def stops_on_purpose(plan: Plan) -> tuple[str, ...]:
+    """Say which of a plan's steps take something away that nothing brings back by itself: a person always decides."""
+    targets = dict.fromkeys(step.target for step in plan.steps if step.action is StepAction.stop_container)
+    return tuple(f"target {target!r} is stopped, and stays so until somebody starts it" for target in targets)

@@ -17,7 +17,10 @@ RULES = "rules"
 
 _FITTING = {
     RecommendedAction.restart: frozenset({StepAction.restart_container, StepAction.start_container}),
+    RecommendedAction.start: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.scale: frozenset({StepAction.scale_container}),
+    RecommendedAction.rollback: frozenset({StepAction.call_webhook}),
+    RecommendedAction.repair: frozenset({StepAction.call_webhook}),
 }
 
 

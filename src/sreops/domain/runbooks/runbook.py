@@ -3,9 +3,9 @@
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from sreops.domain.runbooks.condition import parse_condition
 from sreops.domain.runbooks.fields import (
@@ -33,7 +33,9 @@ class StepAction(StrEnum):
 
     restart_container = "restart_container"
     start_container = "start_container"
+    stop_container = "stop_container"
     scale_container = "scale_container"
+    call_webhook = "call_webhook"
     check_health = "check_health"
     wait = "wait"
     query_prometheus = "query_prometheus"
@@ -43,12 +45,23 @@ class StepAction(StrEnum):
     @property
     def disruptive(self) -> bool:
         """Whether this changes the world: goes through policy, ledger and audit."""
-        return self in (StepAction.restart_container, StepAction.start_container, StepAction.scale_container)
+        return self in _ON_ENGINE or self in _ELSEWHERE
 
     @property
     def on_engine(self) -> bool:
         """Whether it acts on a container or Swarm service, whose life can be looked at."""
-        return self in (StepAction.restart_container, StepAction.start_container, StepAction.scale_container)
+        return self in _ON_ENGINE
+
+
+_ON_ENGINE = frozenset(
+    {
+        StepAction.restart_container,
+        StepAction.start_container,
+        StepAction.stop_container,
+        StepAction.scale_container,
+    }
+)
+_ELSEWHERE = frozenset({StepAction.call_webhook})
 
 
 class Autonomy(StrEnum):
@@ -195,6 +208,13 @@ class Runbook(BaseModel):
     docs: Text = ""
     examples: tuple[Example, ...] = ()
 
+    @model_validator(mode="after")
+    def _stops_are_proven(self) -> Self:
+        if not self.verify and any(step.action is StepAction.stop_container for step in self.steps):
+            # an alert whose series end with the container is silent, and nothing is said by that
+            raise fault("needs `verify`: what is stopped can't be looked at, so conditions must say that it helped")
+        return self
+
 
 _SINCE_0_2 = {"shadow": False, "on_failure": OnFailure.compensate.value, "all": False}
 
@@ -255,6 +275,12 @@ class Plan(BaseModel):
                     del holder[name]
         canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def left_stopped(self) -> tuple[str, ...]:
+        """The targets that the plan leaves stopped: they have a life no more, and its conditions alone tell a fix."""
+        last = {step.target: step.action for step in self.steps if step.action.on_engine}
+        return tuple(target for target, action in last.items() if action is StepAction.stop_container)
 
     @property
     def disruptive(self) -> bool:

@@ -1,0 +1,65 @@
+"""Commands to the container engine: what a step's effect asks of it, and how its target is looked at afterwards."""
+
+from datetime import timedelta
+
+from sreops.agent.remediation.targets import Target, find_target
+from sreops.agent.visit import Visit
+from sreops.domain.evidence.evidence import ServiceState
+from sreops.domain.incidents.incident import Effect
+from sreops.domain.runbooks.runbook import PlannedStep, StepAction
+from sreops.errors import EngineUnavailable, LeaseLost
+
+_SHORTEST_HOLD_UP_S = 5.0
+_SHARE_OF_A_RUN = 0.8
+
+
+def refuse_when_late(visit: Visit, effect: Effect) -> None:
+    """Raise LeaseLost where this process was held up since the intent: another may have settled it as not done.
+
+    Whoever takes over looks until the stop timeout and the margin have passed since the intent; what is sent
+    in half the margin is seen.
+    """
+    late_s = max(_SHORTEST_HOLD_UP_S, visit.tools.settings.docker.settle_margin_s / 2)
+    if visit.now() > effect.intent_at + timedelta(seconds=late_s):
+        raise LeaseLost(
+            f"{effect.action} {effect.target}: held up for more than {late_s:g} s since its intent; not sent"
+        )
+
+
+async def send(visit: Visit, step: PlannedStep, effect: Effect) -> None:
+    """Ask the engine for it; raises EngineUnavailable, EngineRefused, OutcomeUnknown as its port says."""
+    containers, settings = visit.tools.containers, visit.tools.settings.docker
+    if containers is None:
+        raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
+    refuse_when_late(visit, effect)
+    target_id = effect.snapshot["id"]
+    if step.action is StepAction.restart_container and "replicas" in effect.snapshot:
+        await containers.restart_service(target_id, timeout_s=settings.timeout_s)
+    elif step.action in (StepAction.restart_container, StepAction.stop_container):
+        stops = containers.restart if step.action is StepAction.restart_container else containers.stop
+        grace_s = float(effect.snapshot["stop_timeout_s"])
+        # a ``t`` outranks the container's own StopTimeout: it is said only for those that say nothing
+        said = None if effect.snapshot["own_stop_timeout"] else settings.stop_timeout_s
+        # what takes longer than a run may is settled by looking: the engine goes on without us
+        longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
+        await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s))
+    elif step.action is StepAction.start_container:
+        await containers.start(target_id, timeout_s=settings.timeout_s)
+    else:
+        await containers.scale(target_id, replicas=wanted_replicas(step), timeout_s=settings.timeout_s)
+
+
+def wanted_replicas(step: PlannedStep) -> int:
+    """Return the replicas that a scale step asks for."""
+    return int(step.params["replicas"])
+
+
+async def see(visit: Visit, step: PlannedStep, effect: Effect) -> Target | None:
+    """Return the effect's own target as it is now; None where it is gone or another one."""
+    containers = visit.tools.containers
+    if containers is None:
+        raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
+    if "replicas" in effect.snapshot:
+        seen = await find_target(visit.tools, step)
+        return seen if isinstance(seen, ServiceState) else None
+    return await containers.inspect(effect.snapshot["id"], timeout_s=visit.tools.settings.docker.timeout_s)
