@@ -219,6 +219,11 @@ def test_faults_of_a_runbook_name_line_and_field(body: str, expected: str) -> No
         ("{action: http_check, params: {url: 'http://a/ b'}}", "params.url: must not hold spaces"),
         ("{action: http_check, params: {url: 'http://a', status: 99}}", "must be a whole number from 100 to 599"),
         ("{action: notify}", "params.message: is missing"),
+        ("{action: exec_in_container}", "params.command: is missing: exec_in_container needs it"),
+        ("{action: exec_in_container, params: {command: rm -rf /}}", "must be a list of words"),
+        ("{action: exec_in_container, params: {command: []}}", "has 0 words, and 1 to 64 may be"),
+        ("{action: exec_in_container, params: {command: [sh, '{{ service }}']}}", "nothing is filled in here"),
+        ("{action: stop_container}", "needs `verify`: what is stopped can't be looked at"),
     ],
 )  # fmt: skip
 def test_faults_of_a_step_name_line_and_field(step: str, expected: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from sreops.agent.context import Tools
+from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.meanwhile import Life
@@ -77,11 +78,13 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
         if tools.containers is None:
             trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
         choice: tuple[str, ...] = ()
-        protected, last_well = "", False
+        protected, last_well, busy = "", False, ""
         try:
             seen = await find_target(tools, step)
             protected = await _why_protected(tools, seen)
             last_well = await _is_last_well(tools, step, seen)
+            if isinstance(seen, ContainerState):
+                busy = await still_runs(tools, seen, standing_identity(seen))
         except TargetAmbiguous as exc:
             choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
@@ -101,6 +104,7 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
                 choice=choice,
                 protected=protected,
                 last_well=last_well,
+                busy=busy,
             )
         )
     return Targets(tuple(facts), trouble, lives)
@@ -116,7 +120,7 @@ async def _why_protected(tools: Tools, seen: Target | None) -> str:
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
     """Return how long this step lets the target take to stop; 0 where it stops nothing."""
-    if step.action is StepAction.start_container:
+    if step.action in (StepAction.start_container, StepAction.exec_in_container):
         return 0.0
     scales = step.action is StepAction.scale_container
     if scales and isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
@@ -133,6 +137,8 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
         )
     if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
         return ""
+    if step.action is StepAction.exec_in_container:
+        return f"{seen.name} is a Swarm service: a command runs in one container, which the step's container names"
     if step.action in (StepAction.start_container, StepAction.stop_container):
         done = "started" if step.action is StepAction.start_container else "stopped"
         return f"{seen.name} is a Swarm service, which is {done} by scale_container"
@@ -149,6 +155,7 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
 
 def idle(step: PlannedStep, seen: Target) -> str:
     """Say why there is nothing for this step to do on its target, or nothing; asked right before it is begun."""
-    if step.action is StepAction.stop_container and isinstance(seen, ContainerState) and not seen.running:
-        return f"container {seen.name} does not run ({seen.status}): there is nothing to stop"
+    needs_it_up = step.action in (StepAction.stop_container, StepAction.exec_in_container)
+    if needs_it_up and isinstance(seen, ContainerState) and not seen.running:
+        return f"container {seen.name} does not run ({seen.status})"
     return ""

@@ -29,8 +29,8 @@ class TargetFacts(BaseModel):
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
     the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
     it is the last one that is not ill. ``started_at`` is when somebody else started it, since the alert began.
-    Outside the engine, ``listed``: the settings name it, which allows it, and
-    ``refused`` says why it can't be acted upon, if so.
+    ``busy`` says what still runs in it, if so: what follows waits for its end. Outside the engine, ``listed``: the
+    settings name it, which allows it, and ``refused`` says why it can't be acted upon, if so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +44,7 @@ class TargetFacts(BaseModel):
     protected: str = ""
     last_well: bool = False
     started_at: AwareDatetime | None = None
+    busy: str = ""
     listed: bool = False
     refused: str = ""
 
@@ -365,6 +366,7 @@ def _waits(given: PolicyInput) -> list[str]:
         reasons.append(
             f"{given.facts.running_now} remediations are running, and {given.limits.max_concurrent_effects} may at once"
         )
+    reasons += [f"target {target.name!r} is busy: {target.busy}" for target in given.targets if target.busy]
     return reasons
 
 

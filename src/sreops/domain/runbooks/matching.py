@@ -20,7 +20,9 @@ _FITTING = {
     RecommendedAction.start: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.scale: frozenset({StepAction.scale_container}),
     RecommendedAction.rollback: frozenset({StepAction.call_webhook}),
-    RecommendedAction.repair: frozenset({StepAction.call_webhook}),
+    RecommendedAction.repair: frozenset(
+        {StepAction.call_webhook, StepAction.exec_in_container, StepAction.stop_container}
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from sreops.domain.runbooks.runbook import Comparison, PromQL, StepAction
 from sreops.domain.runbooks.template import body_faults, template_faults, url_faults
 
 MAX_REPLICAS = 1000
+MAX_WORDS = 64
 MAX_BODY_CHARS = 64 * 1024
 
 
@@ -60,6 +61,34 @@ class OnTarget(Params):
     container: Template | None = None
 
 
+def _fixed(word: str) -> str:
+    if "{{" in word or "\x00" in word:
+        raise fault("is a fixed word of this file: nothing is filled in here" if "{{" in word else "holds a NUL")
+    return word
+
+
+def _some_words(value: object) -> object:
+    if isinstance(value, list | tuple) and not 1 <= len(value) <= MAX_WORDS:
+        raise fault(f"has {len(value)} words, and 1 to {MAX_WORDS} may be")
+    if isinstance(value, str):
+        raise fault("must be a list of words, such as [logrotate, -f, /etc/logrotate.conf]: no shell takes it apart")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_fixed), text_field(1000, as_written=True)]
+Words = Annotated[
+    tuple[Word, ...],
+    BeforeValidator(_some_words),
+    WithJsonSchema({"type": "array", "items": {"type": ["string", "number"]}, "minItems": 1, "maxItems": MAX_WORDS}),
+]
+
+
+class Exec(OnTarget):
+    """Runs a command in the container: the program and its arguments, as they stand here."""
+
+    command: Words
+
+
 class Scale(OnTarget):
     """Sets the number of replicas of a service."""
 
@@ -104,6 +133,7 @@ PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.start_container: OnTarget,
     StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
+    StepAction.exec_in_container: Exec,
     StepAction.call_webhook: CallWebhook,
     StepAction.check_health: OnTarget,
     StepAction.wait: Wait,

@@ -36,6 +36,7 @@ class StepAction(StrEnum):
     start_container = "start_container"
     stop_container = "stop_container"
     scale_container = "scale_container"
+    exec_in_container = "exec_in_container"
     call_webhook = "call_webhook"
     check_health = "check_health"
     wait = "wait"
@@ -60,6 +61,7 @@ _ON_ENGINE = frozenset(
         StepAction.start_container,
         StepAction.stop_container,
         StepAction.scale_container,
+        StepAction.exec_in_container,
     }
 )
 _ELSEWHERE = frozenset({StepAction.call_webhook})
