@@ -39,6 +39,7 @@ from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
 from sreops.domain.records.person import Role
+from sreops.domain.runbooks.windows import TimeWindow
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (
@@ -104,6 +105,17 @@ class PrometheusSettings(BaseModel):
     token: OptionalSecret = None  # bearer
     timeout_s: float = Field(10.0, gt=0)  # of one query
     max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)  # a longer answer is refused
+
+
+class AlertmanagerSettings(BaseModel):
+    """Alertmanager, whose silences are respected; ``tenant`` is sent as X-Scope-OrgID (Mimir)."""
+
+    url: HttpUrl = None  # http://alertmanager:9093, with its route prefix
+    tenant: str = ""  # Mimir's, sent as X-Scope-OrgID
+    username: str = ""  # basic authentication
+    password: OptionalSecret = None
+    token: OptionalSecret = None  # bearer
+    timeout_s: float = Field(5.0, gt=0)  # of one request
 
 
 class GrafanaSettings(BaseModel):
@@ -316,6 +328,8 @@ class PolicySettings(BaseModel):
     max_event_age_s: float = Field(900.0, gt=0)  # an older alert needs approval
     max_tier: Tier = Tier.autonomous  # the most that a sender's tier may allow; a target's label sreops.tier too
     slot_retry_s: float = Field(5.0, gt=0)  # between two tries to get one of the slots
+    maintenance: tuple[TimeWindow, ...] = ()  # nothing is done to their subjects (JSON; docs/safety.md)
+    freezes: tuple[TimeWindow, ...] = ()  # nothing is done at all: change freezes (JSON)
 
     @field_validator("max_tier", mode="before")
     @classmethod
@@ -496,6 +510,7 @@ class Settings(BaseSettings):
     loki: LokiSettings = LokiSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     grafana: GrafanaSettings = GrafanaSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     gitlab: GitLabSettings = GitLabSettings()
     docker: DockerSettings = DockerSettings()
     llm: LLMSettings = LLMSettings()

@@ -22,8 +22,10 @@ from sreops.ports import (
     Lease,
     Logs,
     Metrics,
+    PauseFile,
     Pipelines,
     Prober,
+    Silences,
     Webhooks,
 )
 from sreops.settings import Settings
@@ -45,6 +47,8 @@ class Tools:
     alert_states: AlertStates | None = None
     containers: Containers | None = None
     changes: ChangeNotes | None = None
+    pause_file: PauseFile | None = None
+    silences: Sequence[Silences] = ()  # every system in which alerts may be silenced
     webhooks: Webhooks | None = None
     deployments: Deployments | None = None
     pipelines: Pipelines | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sreops.adapters.database.pause_file import DataDirPauseFile
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.gitlab.pipelines import GitLabPipelines
@@ -89,6 +90,8 @@ def build_parts(
         alert_states=observability.alert_states,
         containers=containers,
         changes=observability.changes,
+        pause_file=DataDirPauseFile(settings.data_dir),
+        silences=observability.silences,
         webhooks=webhooks,
         deployments=gitlab,
         pipelines=gitlab,

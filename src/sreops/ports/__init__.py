@@ -13,6 +13,8 @@ from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.notifier import Channel, Notifier, Sending, SendState
+from sreops.ports.pause_file import PauseFile
+from sreops.ports.silences import Silences
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes
@@ -60,12 +62,14 @@ __all__ = [
     "ModelLedger",
     "Notifier",
     "Overdue",
+    "PauseFile",
     "Pipelines",
     "Prober",
     "Recorded",
     "Role",
     "SendState",
     "Sending",
+    "Silences",
     "Spool",
     "SpoolState",
     "StoredRecord",

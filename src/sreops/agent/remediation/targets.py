@@ -1,11 +1,13 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from sreops.agent.context import Tools
 from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
@@ -50,13 +52,22 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
 Facts = Callable[[Tools, PlannedStep], Awaitable[TargetFacts]]
 
 
-async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> tuple[tuple[TargetFacts, ...], str]:
-    """Return what policy needs to know of every disruptive step's target, and why it can't be known if so.
+class Targets(NamedTuple):
+    """What policy needs to know of the targets, why it can't be known if so, and their present lives by name."""
+
+    facts: tuple[TargetFacts, ...]
+    trouble: str
+    lives: Mapping[str, Life]
+
+
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
+    """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
     reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine.
     """
     facts: list[TargetFacts] = []
+    lives: dict[str, Life] = {}
     trouble = ""
     for step in plan.steps:
         if not step.action.disruptive:
@@ -80,6 +91,8 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> tuple[tupl
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
+        if isinstance(seen, ContainerState) and seen.running and seen.started_at is not None:
+            lives[step.target] = Life(started_at=seen.started_at, restart_count=seen.restart_count)
         facts.append(
             TargetFacts(
                 name=step.target,
@@ -94,7 +107,7 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> tuple[tupl
                 busy=busy,
             )
         )
-    return tuple(facts), trouble
+    return Targets(tuple(facts), trouble, lives)
 
 
 async def _why_protected(tools: Tools, seen: Target | None) -> str:

@@ -46,6 +46,8 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
         shadow=runbook.shadow,
+        not_when=runbook.not_when,
+        not_during=runbook.not_during,
         steps=tuple(steps),
         verify=tuple(verify),
     )
