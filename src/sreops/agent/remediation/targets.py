@@ -1,14 +1,16 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from sreops.agent.context import Tools
 from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
-from sreops.domain.remediation.rollback import LOOKED_BACK, why_not_roll_back
+from sreops.domain.remediation.service_rollback import LOOKED_BACK, why_not_roll_back
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
@@ -52,16 +54,23 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
 Facts = Callable[[Tools, PlannedStep], Awaitable[TargetFacts]]
 
 
-async def target_facts(
-    tools: Tools, plan: Plan, elsewhere: Facts, *, incident_id: str, begun: bool = False
-) -> tuple[tuple[TargetFacts, ...], str]:
-    """Return what policy needs to know of every disruptive step's target, and why it can't be known if so.
+class Targets(NamedTuple):
+    """What policy needs to know of the targets, why it can't be known if so, and their present lives by name."""
+
+    facts: tuple[TargetFacts, ...]
+    trouble: str
+    lives: Mapping[str, Life]
+
+
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_id: str, begun: bool = False) -> Targets:
+    """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
     reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine. Of a plan
     that has ``begun`` the steps themselves are looked at when their turn comes, since some are done.
     """
     facts: list[TargetFacts] = []
+    lives: dict[str, Life] = {}
     trouble = ""
     for step in plan.steps:
         if not step.action.disruptive:
@@ -87,6 +96,8 @@ async def target_facts(
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
+        if isinstance(seen, ContainerState) and seen.running and seen.started_at is not None:
+            lives[step.target] = Life(started_at=seen.started_at, restart_count=seen.restart_count)
         facts.append(
             TargetFacts(
                 name=step.target,
@@ -102,7 +113,7 @@ async def target_facts(
                 refused=refused,
             )
         )
-    return tuple(facts), trouble
+    return Targets(tuple(facts), trouble, lives)
 
 
 async def why_refused(tools: Tools, step: PlannedStep, seen: Target, incident_id: str) -> str:
