@@ -195,7 +195,7 @@ async def test_a_command_that_does_not_end_is_told_and_holds_back_whatever_follo
         assert flush.runs == 1
         await it.world.engine.restart(it.container(), 1)  # which ends the command
         over = await it.ended(episode=again.episode)
-        assert over.reason is Reason.already_healthy, "what was held back looks again before it acts"
+        assert over.reason is Reason.policy_denied, "what was held back looks again: somebody has just restarted it"
         assert flush.runs == 1
 
 
