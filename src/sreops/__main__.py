@@ -84,6 +84,14 @@ def parser() -> argparse.ArgumentParser:
     back = letters.add_parser("requeue", help="put letters back on their topics, to be handled again on purpose")
     back.add_argument("ids", nargs="*", metavar="ID")
     back.add_argument("--all", action="store_true", help="all that were not put back yet")
+    hands = commands.add_parser("automation", help="the kill switch, for all replicas").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    off = hands.add_parser("pause", help="nothing is done any more, from the next effect on")
+    on = hands.add_parser("resume", help="let it act again; what failed before counts no more")
+    for one in (off, on):
+        one.add_argument("--reason", default="", help="why, for the page and the audit")
+    hands.add_parser("status", help="whether it is paused, by whom and why")
     tokens = commands.add_parser("tokens", help="API tokens of people and services").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -219,6 +227,14 @@ def _dead_letter(arguments: argparse.Namespace) -> int:
     return dead_letter.requeue(arguments.ids, everything=arguments.all)
 
 
+def _automation(arguments: argparse.Namespace) -> int:
+    from sreops.commands import automation
+
+    if arguments.what == "status":
+        return automation.status()
+    return automation.switch(paused=arguments.what == "pause", reason=arguments.reason)
+
+
 def _tokens(arguments: argparse.Namespace) -> int:
     from sreops.commands import tokens
 
@@ -238,6 +254,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "audit": _audit,
     "notify": _notify,
     "dead-letter": _dead_letter,
+    "automation": _automation,
     "tokens": _tokens,
     "sessions": _tokens,
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from loop_scene import Scene, loop_scene
 
-from sreops.domain.incidents.incident import Incident, Reason, Resolution, VerificationResult
+from servers.waiting import eventually
+from sreops.domain.incidents.incident import EffectOutcome, Incident, Reason, Resolution, VerificationResult
+from sreops.sandbox.docker.process import Ran
 
 Patch = pytest.MonkeyPatch
 RUNBOOKS = """
@@ -29,7 +32,34 @@ runbooks:
       - {action: stop_container}
     verify:
       - {promql: 'count(container_memory_working_set_bytes)', condition: "> 1000"}
+  - id: flush
+    when: {}
+    autonomy: supervised
+    cooldown_s: 0
+    steps:
+      - {action: exec_in_container, params: {command: [flush, --all, 7]}, timeout_s: 2}
+    verify:
+      - {promql: 'flushed{service="{{ service }}"}', condition: "== 1"}
 """
+
+
+class Flushing:
+    """The program ``flush`` in the container of payments."""
+
+    def __init__(self, it: Scene, ran: Ran) -> None:
+        self.it, self.ran, self.runs = it, ran, 0
+        it.container().commands = self
+        it.world.prometheus.add_target("flush", "payments", self._exposed)
+
+    def __call__(self, words: Sequence[str]) -> Ran | None:
+        assert tuple(words) == ("flush", "--all", "7")
+        self.runs += 1
+        if not self.ran.exit_code and not self.ran.takes_s:
+            self.it.world.shop.cure("payments")
+        return self.ran
+
+    def _exposed(self) -> Sequence[tuple[str, dict[str, str], float]]:
+        return [("flushed", {"service": "payments"}, float(self.runs))]
 
 
 async def planned(it: Scene, runbook: str, service: str = "payments") -> Incident:
@@ -87,3 +117,68 @@ async def test_a_stop_whose_answer_is_lost_is_settled_by_looking(
         ended = await approved(it, incident)
         assert ended.resolution is Resolution.fixed, ended.decision
         assert "settled by looking" in ended.effects[0].detail
+
+
+async def test_a_command_is_run_once_and_its_end_is_in_the_ledger(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks) as it:
+        flush = Flushing(it, Ran(["flushed 7 keys", "password=hunter2xyz"]))
+        incident = await planned(it, "flush")
+        assert flush.runs == 0
+        ended = await approved(it, incident)
+        assert ended.resolution is Resolution.fixed, ended.decision
+        assert flush.runs == 1
+        [effect] = ended.effects
+        assert "exit code 0; its last lines: flushed 7 keys" in effect.detail
+        assert "hunter2xyz" not in effect.detail
+        assert effect.snapshot["command"] == ["flush", "--all", "7"]
+        assert it.starts() == 1
+
+
+async def test_a_command_that_fails_is_a_failed_step_with_its_last_lines(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks) as it:
+        Flushing(it, Ran(["no such database"], exit_code=3))
+        ended = await approved(it, await planned(it, "flush"))
+        assert ended.reason is Reason.step_failed
+        assert "exit code 3; its last lines: no such database" in ended.effects[0].detail
+
+
+async def test_a_command_whose_answer_is_lost_is_settled_by_its_record_and_not_repeated(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks) as it:
+        flush = Flushing(it, Ran(["done"]))
+        incident = await planned(it, "flush")
+        it.world.engine.faults.reset(path="*/exec/*/start", after_acting=True)
+        ended = await approved(it, incident)
+        assert ended.resolution is Resolution.fixed, ended.decision
+        assert flush.runs == 1
+        assert "settled by looking" in ended.effects[0].detail
+
+
+async def test_a_command_that_does_not_end_is_told_and_holds_back_whatever_follows(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks) as it:
+        flush = Flushing(it, Ran(takes_s=3600))
+        ended = await approved(it, await planned(it, "flush"))
+        assert ended.reason is Reason.outcome_unknown
+        assert [effect.outcome for effect in ended.effects] == [EffectOutcome.unknown]
+        assert "still runs after" in ended.effects[0].detail
+        answer = await it.client.post(f"/api/incidents/{ended.id}/rerun", json={"by": "tester", "reason": "again"})
+        assert answer.status_code == 200, answer.text
+        again = await it.reaches("awaiting_approval")
+        assert (await it.decide(again, "approve")).status_code == 200
+
+        async def held() -> bool:
+            return any("is busy: a command that incident" in text for text in await it.thoughts(again))
+
+        await eventually(held, 20, every_s=0.1, what="the plan to be held back")
+        assert flush.runs == 1
+        await it.world.engine.restart(it.container(), 1)  # which ends the command
+        over = await it.ended(episode=again.episode)
+        assert over.reason is Reason.already_healthy, "what was held back looks again before it acts"
+        assert flush.runs == 1

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sreops.adapters.database.pause_file import DataDirPauseFile
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
 from sreops.adapters.oidc import OidcProvider
@@ -12,6 +13,7 @@ from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.trust import client_trust, write_bundle
+from sreops.adapters.webhooks import HttpWebhooks
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
 from sreops.app.analysts import build_analysts, build_extra_tools
@@ -64,6 +66,8 @@ def build_parts(
         assembly.built("notify", partial(delivery_health, store, notifier, clock))
     prober = HttpProber(trust=assembly.trust)
     assembly.closers.append(prober.aclose)
+    webhooks = HttpWebhooks(settings.actions.webhooks, trust=assembly.trust)
+    assembly.closers.append(webhooks.aclose)
     tools = Tools(
         store=store,
         clock=clock,
@@ -84,6 +88,9 @@ def build_parts(
         alert_states=observability.alert_states,
         containers=containers,
         changes=observability.changes,
+        pause_file=DataDirPauseFile(settings.data_dir),
+        silences=observability.silences,
+        webhooks=webhooks,
         missing=assembly.missing,
         extra=extra,
     )

@@ -12,6 +12,8 @@ from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.notifier import Channel, Notifier, Sending, SendState
+from sreops.ports.pause_file import PauseFile
+from sreops.ports.silences import Silences
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes
@@ -24,6 +26,7 @@ from sreops.ports.store.reading import Recorded
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
 from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
+from sreops.ports.webhooks import WebhookAnswer, WebhookFacts, Webhooks
 
 __all__ = [
     "AGEING_S",
@@ -57,11 +60,13 @@ __all__ = [
     "ModelLedger",
     "Notifier",
     "Overdue",
+    "PauseFile",
     "Prober",
     "Recorded",
     "Role",
     "SendState",
     "Sending",
+    "Silences",
     "Spool",
     "SpoolState",
     "StoredRecord",
@@ -70,4 +75,7 @@ __all__ = [
     "TicketOp",
     "ToolSpec",
     "UnreadableEvent",
+    "WebhookAnswer",
+    "WebhookFacts",
+    "Webhooks",
 ]

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sreops.adapters.docker.containers import DockerContainers, ambiguous
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.remediation.command import CommandOutput, CommandState
 from sreops.domain.remediation.protection import Ourselves
 from sreops.domain.remediation.standing import read_identity
 from sreops.errors import EngineRefused
@@ -103,6 +104,23 @@ class DockerHosts:
         """Stop it where it is."""
         holder = await self._holder(container_id, timeout_s)
         await holder.stop(container_id, stop_timeout_s=stop_timeout_s, timeout_s=timeout_s)
+
+    async def prepare_command(self, container_id: str, command: Sequence[str], *, timeout_s: float) -> str:
+        """Make a record of a command where the container is."""
+        holder = await self._holder(container_id, timeout_s)
+        return await holder.prepare_command(container_id, command, timeout_s=timeout_s)
+
+    async def run_command(self, container_id: str, command_id: str, *, timeout_s: float) -> CommandOutput:
+        """Start it where its container is."""
+        holder = await self._holder(container_id, timeout_s)
+        return await holder.run_command(container_id, command_id, timeout_s=timeout_s)
+
+    async def command_state(self, container_id: str, command_id: str, *, timeout_s: float) -> CommandState | None:
+        """Ask the engine that holds its container; None where none does."""
+        if container_id not in self._holders and await self.inspect(container_id, timeout_s=timeout_s) is None:
+            return None
+        holder = await self._holder(container_id, timeout_s)
+        return await holder.command_state(container_id, command_id, timeout_s=timeout_s)
 
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of this name; None for the engine: of all, and several are refused."""

@@ -106,6 +106,16 @@ class Ledger(Part):
         )
         return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
 
+    async def effects_on(self, standing: str, actions: Sequence[str], *, limit: int) -> Sequence[Effect]:
+        """Return what of these actions was begun on a target, whoever's incident it was, the newest first."""
+        query = (
+            select(effects)
+            .where(effects.c.standing == standing, effects.c.action.in_(actions))
+            .order_by(effects.c.intent_at.desc())
+            .limit(limit)
+        )
+        return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
+
     async def policy_facts(
         self,
         incident_id: str,

@@ -1,8 +1,13 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
 from sreops.agent.context import Tools
+from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
+from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
@@ -44,29 +49,50 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
     return all(ails(one) for one in replicas if one.id != seen.id)
 
 
-async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...], str]:
-    """Return what policy needs to know of every disruptive step's target, and why it can't be known if so.
+Facts = Callable[[Tools, PlannedStep], Awaitable[TargetFacts]]
+
+
+class Targets(NamedTuple):
+    """What policy needs to know of the targets, why it can't be known if so, and their present lives by name."""
+
+    facts: tuple[TargetFacts, ...]
+    trouble: str
+    lives: Mapping[str, Life]
+
+
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
+    """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
-    reported as not found, with the reason beside it.
+    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine.
     """
     facts: list[TargetFacts] = []
-    trouble = "" if tools.containers else "no container engine is configured (SREOPS_DOCKER__HOST)"
+    lives: dict[str, Life] = {}
+    trouble = ""
     for step in plan.steps:
         if not step.action.disruptive:
             continue
+        if not step.action.on_engine:
+            facts.append(await elsewhere(tools, step))
+            continue
+        if tools.containers is None:
+            trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
         choice: tuple[str, ...] = ()
-        protected, last_well = "", False
+        protected, last_well, busy = "", False, ""
         try:
             seen = await find_target(tools, step)
             protected = await _why_protected(tools, seen)
             last_well = await _is_last_well(tools, step, seen)
+            if isinstance(seen, ContainerState):
+                busy = await still_runs(tools, seen, standing_identity(seen))
         except TargetAmbiguous as exc:
             choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
+        if isinstance(seen, ContainerState) and seen.running and seen.started_at is not None:
+            lives[step.target] = Life(started_at=seen.started_at, restart_count=seen.restart_count)
         facts.append(
             TargetFacts(
                 name=step.target,
@@ -78,9 +104,10 @@ async def target_facts(tools: Tools, plan: Plan) -> tuple[tuple[TargetFacts, ...
                 choice=choice,
                 protected=protected,
                 last_well=last_well,
+                busy=busy,
             )
         )
-    return tuple(facts), trouble
+    return Targets(tuple(facts), trouble, lives)
 
 
 async def _why_protected(tools: Tools, seen: Target | None) -> str:
@@ -93,7 +120,7 @@ async def _why_protected(tools: Tools, seen: Target | None) -> str:
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
     """Return how long this step lets the target take to stop; 0 where it stops nothing."""
-    if step.action is StepAction.start_container:
+    if step.action in (StepAction.start_container, StepAction.exec_in_container):
         return 0.0
     scales = step.action is StepAction.scale_container
     if scales and isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
@@ -110,6 +137,8 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
         )
     if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
         return ""
+    if step.action is StepAction.exec_in_container:
+        return f"{seen.name} is a Swarm service: a command runs in one container, which the step's container names"
     if step.action in (StepAction.start_container, StepAction.stop_container):
         done = "started" if step.action is StepAction.start_container else "stopped"
         return f"{seen.name} is a Swarm service, which is {done} by scale_container"
@@ -126,6 +155,7 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
 
 def idle(step: PlannedStep, seen: Target) -> str:
     """Say why there is nothing for this step to do on its target, or nothing; asked right before it is begun."""
-    if step.action is StepAction.stop_container and isinstance(seen, ContainerState) and not seen.running:
-        return f"container {seen.name} does not run ({seen.status}): there is nothing to stop"
+    needs_it_up = step.action in (StepAction.stop_container, StepAction.exec_in_container)
+    if needs_it_up and isinstance(seen, ContainerState) and not seen.running:
+        return f"container {seen.name} does not run ({seen.status})"
     return ""

@@ -5,7 +5,7 @@ from typing import Any
 
 from sreops.agent.remediation.engine_commands import send, wanted_replicas
 from sreops.agent.remediation.intent import intent_of
-from sreops.agent.remediation.permission import limits_of
+from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.targets import Target, find_target
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated

@@ -23,6 +23,26 @@ class Settled(BaseModel):
     why: str
     look_again_at: AwareDatetime | None = None
 
+    @classmethod
+    def succeeded(cls, why: str) -> "Settled":
+        """It was done."""
+        return cls(outcome=EffectOutcome.succeeded, why=why)
+
+    @classmethod
+    def failed(cls, why: str) -> "Settled":
+        """It was not done, or ended ill."""
+        return cls(outcome=EffectOutcome.failed, why=why)
+
+    @classmethod
+    def unknown(cls, why: str) -> "Settled":
+        """A person has to look."""
+        return cls(outcome=EffectOutcome.unknown, why=why)
+
+    @classmethod
+    def later(cls, why: str, look_again_at: datetime) -> "Settled":
+        """It is still open."""
+        return cls(outcome=None, why=why, look_again_at=look_again_at)
+
 
 def settle(
     effect: Effect,

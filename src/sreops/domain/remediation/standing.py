@@ -39,6 +39,11 @@ def standing_identity(target: ContainerState | ServiceState) -> str:
     return _joined(target.engine, "container", target.name)
 
 
+def address_identity(url: str) -> str:
+    """Return the standing identity of what lies outside the engine and is known by its address."""
+    return _joined_outside("url", url)
+
+
 class Where(NamedTuple):
     """A standing identity, taken apart: ``kind`` is ``compose``, ``swarm`` or ``container``."""
 
@@ -91,6 +96,10 @@ def concerns(subjects: Iterable[str], names: Iterable[str], standings: Iterable[
         return True
     named = {*subjects, *names}
     return other.subject in subjects or (not other.standing and (other.target in named or other.subject in named))
+
+
+def _joined_outside(*parts: str) -> str:
+    return "/".join(quote(part, safe="") for part in parts)
 
 
 def _joined(engine: str, *parts: str) -> str:

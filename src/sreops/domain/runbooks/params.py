@@ -1,15 +1,18 @@
 """What each action of a runbook takes as ``params``."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
-from sreops.domain.runbooks.fields import WaitSeconds, fault, number_field, text_field
+from sreops.domain.runbooks.fields import WaitSeconds, as_json, fault, number_field, text_field
 from sreops.domain.runbooks.runbook import Comparison, PromQL, StepAction
-from sreops.domain.runbooks.template import template_faults, url_faults
+from sreops.domain.runbooks.template import body_faults, template_faults, url_faults
 
 MAX_REPLICAS = 1000
+MAX_WORDS = 64
+MAX_BODY_CHARS = 64 * 1024
 
 
 def _without(faults_of: Callable[[str], Sequence[str]]) -> AfterValidator:
@@ -21,6 +24,19 @@ def _without(faults_of: Callable[[str], Sequence[str]]) -> AfterValidator:
     return AfterValidator(read)
 
 
+def _body(value: object) -> object:
+    if not isinstance(value, dict):
+        raise fault("must be a mapping: it is sent as a JSON object")
+    read = as_json(value)
+    if faults := body_faults(read):
+        raise fault("; ".join(faults))
+    if len(json.dumps(read)) > MAX_BODY_CHARS:
+        raise fault(f"is longer than {MAX_BODY_CHARS} characters as JSON")
+    return read
+
+
+Body = Annotated[dict[str, Any], BeforeValidator(_body)]
+WebhookName = Annotated[str, text_field(64)]
 Template = Annotated[str, _without(template_faults), text_field()]
 Url = Annotated[str, _without(url_faults), text_field()]
 Replicas = Annotated[
@@ -43,6 +59,34 @@ class OnTarget(Params):
     """An action on a container or service; without ``container`` it is the alert's own."""
 
     container: Template | None = None
+
+
+def _fixed(word: str) -> str:
+    if "{{" in word or "\x00" in word:
+        raise fault("is a fixed word of this file: nothing is filled in here" if "{{" in word else "holds a NUL")
+    return word
+
+
+def _some_words(value: object) -> object:
+    if isinstance(value, list | tuple) and not 1 <= len(value) <= MAX_WORDS:
+        raise fault(f"has {len(value)} words, and 1 to {MAX_WORDS} may be")
+    if isinstance(value, str):
+        raise fault("must be a list of words, such as [logrotate, -f, /etc/logrotate.conf]: no shell takes it apart")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_fixed), text_field(1000, as_written=True)]
+Words = Annotated[
+    tuple[Word, ...],
+    BeforeValidator(_some_words),
+    WithJsonSchema({"type": "array", "items": {"type": ["string", "number"]}, "minItems": 1, "maxItems": MAX_WORDS}),
+]
+
+
+class Exec(OnTarget):
+    """Runs a command in the container: the program and its arguments, as they stand here."""
+
+    command: Words
 
 
 class Scale(OnTarget):
@@ -71,6 +115,13 @@ class HttpCheck(Params):
     status: Status | None = None
 
 
+class CallWebhook(Params):
+    """Calls one of SREOPS_ACTIONS__WEBHOOKS by its name, with ``body`` as JSON."""
+
+    name: WebhookName
+    body: Body | None = None
+
+
 class Notify(Params):
     """Leaves a notice on the issue."""
 
@@ -82,6 +133,8 @@ PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.start_container: OnTarget,
     StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
+    StepAction.exec_in_container: Exec,
+    StepAction.call_webhook: CallWebhook,
     StepAction.check_health: OnTarget,
     StepAction.wait: Wait,
     StepAction.query_prometheus: QueryPrometheus,

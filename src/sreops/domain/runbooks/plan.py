@@ -5,13 +5,17 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.runbooks.runbook import Condition, Plan, PlannedStep, Runbook, Step, StepAction
-from sreops.domain.runbooks.template import ValueRefused, fill_promql, fill_text, fill_url
+from sreops.domain.runbooks.template import ValueRefused, fill_body, fill_promql, fill_text, fill_url
 from sreops.errors import PlanRefused
 
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 """Docker Engine: names are ``/?[a-zA-Z0-9][a-zA-Z0-9_.-]+``; it states no length, and a longer one is no name."""
 
 ON_A_TARGET = frozenset(action for action in StepAction if action.on_engine or action is StepAction.check_health)
+
+
+AS_WRITTEN = frozenset({StepAction.call_webhook})
+"""Actions elsewhere, whose params hold nothing of the alert but in their bodies."""
 
 
 def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
@@ -40,6 +44,8 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
         shadow=runbook.shadow,
+        not_when=runbook.not_when,
+        not_during=runbook.not_during,
         steps=tuple(steps),
         verify=tuple(verify),
     )
@@ -48,7 +54,9 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
 def _planned(step: Step, event: AlertEvent) -> PlannedStep:
     params: dict[str, Any] = {}
     for name, value in step.params.items():
-        if not isinstance(value, str):
+        if name == "body":
+            params[name] = fill_body(value, event)
+        elif not isinstance(value, str) or step.action in AS_WRITTEN:
             params[name] = value
         elif name == "promql":
             params[name] = fill_promql(value, event)
@@ -56,7 +64,7 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
             params[name] = fill_url(value, event)
         else:
             params[name] = fill_text(value, event)
-    target = str(params.get("container") or event.service)
+    target = str(params["name"] if step.action is StepAction.call_webhook else params.get("container") or event.service)
     if step.action in ON_A_TARGET and not _CONTAINER_NAME.fullmatch(target):
         raise ValueRefused(
             f"{target[:80]!r} is not a container name (letters, digits, '_', '.', '-'); "
