@@ -46,6 +46,7 @@ from sreops.setting_values import (
     Brokers,
     EngineAddress,
     EngineName,
+    GitLabProject,
     HeaderName,
     HeaderValue,
     HttpUrl,
@@ -134,6 +135,28 @@ def _empty_is_none(value: object) -> object:
 ApproverRole = Annotated[Literal["developer", "maintainer", "owner"] | None, BeforeValidator(_empty_is_none)]
 
 
+class GitLabActions(BaseModel):
+    """What runbooks may do in one project; globs, and where a list is empty nothing."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    project: GitLabProject  # group/name
+    token: OptionalSecret = None  # of this project: role Developer, scope api; empty: SREOPS_GITLAB__TOKEN
+    actions: tuple[Literal["rollback_deployment", "play_job", "run_pipeline"], ...] = ()
+    refs: tuple[str, ...] = ()  # branches and tags that pipelines may be started on, and jobs played of
+    environments: tuple[str, ...] = ()  # that may be rolled back
+    jobs: tuple[str, ...] = ()  # that may be played
+
+
+class GitLabDeployments(BaseModel):
+    """Which services one project deploys, where the images' labels do not tell."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    project: GitLabProject  # group/name
+    environment: str = ""  # empty: the alert's own, else any
+    services: tuple[str, ...] = ()  # globs of subjects' names; empty: those called like the project
+    token: OptionalSecret = None  # that may read it (read_api); empty: SREOPS_GITLAB__TOKEN
+
+
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
@@ -146,6 +169,9 @@ class GitLabSettings(BaseModel):
     confidential: bool = False  # are issues made so that only members of the project see them?
     approvers: ApproverRole = None  # who may decide by a comment: developer, maintainer or owner; empty: nobody
     hear_every_s: float = Field(10.0, ge=0.2)  # between looks at what people did there
+    deployments: tuple[GitLabDeployments, ...] = ()  # JSON list of {"project", "environment", "services", "token"}
+    actions: tuple[GitLabActions, ...] = ()
+    """JSON list of ``{"project", "token", "actions", "refs", "environments", "jobs"}``: what runbooks may do there."""
 
 
 class DockerSettings(BaseModel):

@@ -15,6 +15,7 @@ from sreops.ports import (
     ChangeNotes,
     Clock,
     Containers,
+    Deployments,
     ExtraTools,
     Health,
     IncidentStore,
@@ -22,6 +23,7 @@ from sreops.ports import (
     Logs,
     Metrics,
     PauseFile,
+    Pipelines,
     Prober,
     Silences,
     Webhooks,
@@ -48,6 +50,8 @@ class Tools:
     pause_file: PauseFile | None = None
     silences: Sequence[Silences] = ()  # every system in which alerts may be silenced
     webhooks: Webhooks | None = None
+    deployments: Deployments | None = None
+    pipelines: Pipelines | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)

@@ -6,6 +6,7 @@ it is given (``timeout_s``). Others import from here, not from the rooms.
 
 from sreops.ports.analyst import Analyst, AnalystAnswer, Answer
 from sreops.ports.containers import Containers, Prober
+from sreops.ports.deployments import Deployments, Pipelines
 from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
 from sreops.ports.health import Clock, Health
 from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues, Role
@@ -44,6 +45,7 @@ __all__ = [
     "Clock",
     "Containers",
     "Delivery",
+    "Deployments",
     "EndedIncident",
     "EventLog",
     "ExtraTools",
@@ -61,6 +63,7 @@ __all__ = [
     "Notifier",
     "Overdue",
     "PauseFile",
+    "Pipelines",
     "Prober",
     "Recorded",
     "Role",

@@ -44,6 +44,17 @@ def address_identity(url: str) -> str:
     return _joined_outside("url", url)
 
 
+def deployment_identity(project: str, environment: str = "") -> str:
+    """Return the standing identity of what is deployed by a GitLab project; without an environment, of the project."""
+    return _joined_outside("gitlab", project.lower(), *([environment] if environment else []))
+
+
+def same_project(one: str, other: str) -> bool:
+    """Whether two standing identities are of one GitLab project, in which one effect is done at a time."""
+    head, *parts = one.split("/")
+    return head == "gitlab" and bool(parts) and other.split("/")[:2] == [head, parts[0]]
+
+
 class Where(NamedTuple):
     """A standing identity, taken apart: ``kind`` is ``compose``, ``swarm`` or ``container``."""
 

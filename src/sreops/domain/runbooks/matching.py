@@ -15,14 +15,13 @@ from sreops.domain.text.patterns import glob_matches, pattern_matches
 RULES = "rules"
 """The analyst that names no runbook: after it, the runbooks' own patterns match."""
 
+_REPAIRS = (StepAction.play_job, StepAction.run_pipeline, StepAction.call_webhook)
 _FITTING = {
     RecommendedAction.restart: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.start: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.scale: frozenset({StepAction.scale_container}),
-    RecommendedAction.rollback: frozenset({StepAction.call_webhook}),
-    RecommendedAction.repair: frozenset(
-        {StepAction.call_webhook, StepAction.exec_in_container, StepAction.stop_container}
-    ),
+    RecommendedAction.rollback: frozenset({StepAction.rollback_deployment, StepAction.rollback_service, *_REPAIRS}),
+    RecommendedAction.repair: frozenset({StepAction.exec_in_container, StepAction.stop_container, *_REPAIRS}),
 }
 
 

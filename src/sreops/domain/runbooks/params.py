@@ -1,6 +1,7 @@
 """What each action of a runbook takes as ``params``."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -13,6 +14,7 @@ from sreops.domain.runbooks.template import body_faults, template_faults, url_fa
 MAX_REPLICAS = 1000
 MAX_WORDS = 64
 MAX_BODY_CHARS = 64 * 1024
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
 def _without(faults_of: Callable[[str], Sequence[str]]) -> AfterValidator:
@@ -36,6 +38,30 @@ def _body(value: object) -> object:
 
 
 Body = Annotated[dict[str, Any], BeforeValidator(_body)]
+
+
+def _variables(value: object) -> object:
+    if not isinstance(value, dict):
+        raise fault("must be a mapping of names and texts")
+    read = {name: str(one) if isinstance(one, str) else one for name, one in value.items()}
+    for name, one in read.items():
+        if not _VARIABLE.fullmatch(str(name)):
+            raise fault(f"{str(name)[:80]!r} is no name of a variable: letters, digits and '_'")
+        if not isinstance(one, str):
+            raise fault(f"{name}: must be text")
+    if faults := body_faults(read):
+        raise fault("; ".join(faults))
+    return read
+
+
+def _plain(value: str) -> str:
+    if "{{" in value:
+        raise fault("takes no template: only you say where")
+    return value
+
+
+Variables = Annotated[dict[str, str], BeforeValidator(_variables)]
+Plain = Annotated[str, AfterValidator(_plain), text_field(200)]
 WebhookName = Annotated[str, text_field(64)]
 Template = Annotated[str, _without(template_faults), text_field()]
 Url = Annotated[str, _without(url_faults), text_field()]
@@ -115,6 +141,29 @@ class HttpCheck(Params):
     status: Status | None = None
 
 
+class RollbackDeployment(Params):
+    """Runs the job of the last deployment again that was successful before the present one."""
+
+    project: Plain
+    environment: Plain
+
+
+class PlayJob(Params):
+    """Plays the manual job of this name in the newest pipeline of the ref that has it waiting."""
+
+    project: Plain
+    ref: Plain
+    job: Plain
+
+
+class RunPipeline(Params):
+    """Starts a pipeline."""
+
+    project: Plain
+    ref: Plain
+    variables: Variables = {}
+
+
 class CallWebhook(Params):
     """Calls one of SREOPS_ACTIONS__WEBHOOKS by its name, with ``body`` as JSON."""
 
@@ -133,6 +182,10 @@ PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.start_container: OnTarget,
     StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
+    StepAction.rollback_service: OnTarget,
+    StepAction.rollback_deployment: RollbackDeployment,
+    StepAction.play_job: PlayJob,
+    StepAction.run_pipeline: RunPipeline,
     StepAction.exec_in_container: Exec,
     StepAction.call_webhook: CallWebhook,
     StepAction.check_health: OnTarget,

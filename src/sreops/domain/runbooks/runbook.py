@@ -36,6 +36,10 @@ class StepAction(StrEnum):
     start_container = "start_container"
     stop_container = "stop_container"
     scale_container = "scale_container"
+    rollback_service = "rollback_service"
+    rollback_deployment = "rollback_deployment"
+    play_job = "play_job"
+    run_pipeline = "run_pipeline"
     exec_in_container = "exec_in_container"
     call_webhook = "call_webhook"
     check_health = "check_health"
@@ -61,10 +65,18 @@ _ON_ENGINE = frozenset(
         StepAction.start_container,
         StepAction.stop_container,
         StepAction.scale_container,
+        StepAction.rollback_service,
         StepAction.exec_in_container,
     }
 )
-_ELSEWHERE = frozenset({StepAction.call_webhook})
+_ELSEWHERE = frozenset(
+    {
+        StepAction.rollback_deployment,
+        StepAction.play_job,
+        StepAction.run_pipeline,
+        StepAction.call_webhook,
+    }
+)
 
 
 class Autonomy(StrEnum):
