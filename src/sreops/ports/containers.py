@@ -107,6 +107,10 @@ class Containers(Protocol):
         """Set the replicas of a replicated Swarm service."""
         ...
 
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification; refused where these are not the two any more."""
+        ...
+
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace the tasks of a service, at the pace that the service declares."""
         ...

@@ -66,6 +66,10 @@ class DockerActs:
         """Set the replicas of a replicated Swarm service, whose image stays as it is declared."""
         await self._swarm.scale(service_id, replicas, timeout_s=timeout_s)
 
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification, if present and previous are still these."""
+        await self._swarm.roll_back(service_id, spec, previous, timeout_s=timeout_s)
+
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace the tasks of a service, at the pace that the service declares."""
         await self._swarm.restart(service_id, timeout_s=timeout_s)

@@ -137,6 +137,10 @@ class DockerHosts:
         """Set the replicas of a Swarm service."""
         await self._manager(service_id).scale(service_id, replicas=replicas, timeout_s=timeout_s)
 
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification."""
+        await self._manager(service_id).roll_back(service_id, spec=spec, previous=previous, timeout_s=timeout_s)
+
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace the tasks of a service."""
         await self._manager(service_id).restart_service(service_id, timeout_s=timeout_s)

@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 from sreops.agent.remediation import run_command
-from sreops.agent.remediation.targets import Target, find_target
+from sreops.agent.remediation.targets import Target, find_target, why_refused
 from sreops.agent.visit import Visit
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.remediation.effects import Settled, settle
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
-from sreops.errors import EngineUnavailable, LeaseLost
+from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost
 
 _SHORTEST_HOLD_UP_S = 5.0
 _SHARE_OF_A_RUN = 0.8
@@ -31,7 +31,11 @@ def refuse_when_late(visit: Visit, effect: Effect) -> None:
 
 async def prepare(visit: Visit, step: PlannedStep, target: Target) -> dict[str, Any]:
     """Do what has to stand before the intent, and return what of it the intent keeps."""
-    return await run_command.prepared(visit, step, target.id) if step.action is StepAction.exec_in_container else {}
+    if step.action is StepAction.exec_in_container:
+        return await run_command.prepared(visit, step, target.id)
+    if why := await why_refused(visit.tools, step, target, visit.incident.id):
+        raise EngineRefused(why)
+    return {}
 
 
 def patience_s(step: PlannedStep) -> float:
@@ -63,6 +67,9 @@ async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         # what takes longer than a run may is settled by looking: the engine goes on without us
         longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
         await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s))
+    elif step.action is StepAction.rollback_service:
+        spec, previous = str(effect.snapshot["spec"]), str(effect.snapshot["previous_spec"])
+        await containers.roll_back(target_id, spec=spec, previous=previous, timeout_s=settings.timeout_s)
     elif step.action is StepAction.start_container:
         await containers.start(target_id, timeout_s=settings.timeout_s)
     else:

@@ -10,12 +10,14 @@ from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
+from sreops.domain.remediation.service_rollback import LOOKED_BACK, why_not_roll_back
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EngineRefused, EngineUnavailable, TargetAmbiguous
 
 Target = ContainerState | ServiceState
+_OF_SERVICES = frozenset({StepAction.scale_container, StepAction.rollback_service})
 
 
 async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
@@ -29,7 +31,7 @@ async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
         return None
     where = read_identity(step.standing)
     if where is None:
-        if step.action is StepAction.scale_container:
+        if step.action in _OF_SERVICES:
             return await containers.service(step.target, timeout_s=timeout_s)
         return await containers.find(step.target, scope=step.scope, timeout_s=timeout_s)
     if where.kind == "swarm":
@@ -60,11 +62,12 @@ class Targets(NamedTuple):
     lives: Mapping[str, Life]
 
 
-async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_id: str, begun: bool = False) -> Targets:
     """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
-    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine.
+    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine. Of a plan
+    that has ``begun`` the steps themselves are looked at when their turn comes, since some are done.
     """
     facts: list[TargetFacts] = []
     lives: dict[str, Life] = {}
@@ -78,13 +81,15 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
         if tools.containers is None:
             trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
         choice: tuple[str, ...] = ()
-        protected, last_well, busy = "", False, ""
+        protected, last_well, busy, refused = "", False, "", ""
         try:
             seen = await find_target(tools, step)
             protected = await _why_protected(tools, seen)
             last_well = await _is_last_well(tools, step, seen)
             if isinstance(seen, ContainerState):
                 busy = await still_runs(tools, seen, standing_identity(seen))
+            if seen is not None and not begun and not unfit(step, seen):
+                refused = await why_refused(tools, step, seen, incident_id)
         except TargetAmbiguous as exc:
             choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
@@ -105,9 +110,18 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
                 protected=protected,
                 last_well=last_well,
                 busy=busy,
+                refused=refused,
             )
         )
     return Targets(tuple(facts), trouble, lives)
+
+
+async def why_refused(tools: Tools, step: PlannedStep, seen: Target, incident_id: str) -> str:
+    """Say why this step is not taken on its target as it is now and after what was done to it, or nothing."""
+    if step.action is not StepAction.rollback_service or not isinstance(seen, ServiceState):
+        return ""
+    earlier = await tools.store.effects_on(standing_identity(seen), (step.action.value,), limit=LOOKED_BACK)
+    return why_not_roll_back(seen, earlier, incident_id)
 
 
 async def _why_protected(tools: Tools, seen: Target | None) -> str:
@@ -135,7 +149,9 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
             f"container {seen.name} belongs to the Swarm service {seen.swarm_service}, whose orchestrator "
             "replaces what is restarted beside it, and this engine is no manager of it"
         )
-    if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
+    if step.action is StepAction.rollback_service and isinstance(seen, ContainerState):
+        return f"container {seen.name} is of no Swarm service: nothing else has a previous version to go back to"
+    if not isinstance(seen, ServiceState) or step.action in _OF_SERVICES:
         return ""
     if step.action is StepAction.exec_in_container:
         return f"{seen.name} is a Swarm service: a command runs in one container, which the step's container names"

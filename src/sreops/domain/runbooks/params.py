@@ -182,6 +182,7 @@ PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.start_container: OnTarget,
     StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
+    StepAction.rollback_service: OnTarget,
     StepAction.rollback_deployment: RollbackDeployment,
     StepAction.play_job: PlayJob,
     StepAction.run_pipeline: RunPipeline,
