@@ -11,6 +11,7 @@
     │   ├── StoreUnavailable
     │   ├── LogsUnavailable
     │   ├── MetricsUnavailable
+    │   ├── SilencesUnavailable
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
     │   ├── WebhookUnavailable     the request of a runbook's webhook was not sent
@@ -114,6 +115,10 @@ class LogsUnavailable(Unavailable):
 
 class MetricsUnavailable(Unavailable):
     """Prometheus did not answer."""
+
+
+class SilencesUnavailable(Unavailable):
+    """Alertmanager did not answer usably: whether an alert is silenced is not known."""
 
 
 class IssuesUnavailable(Unavailable):

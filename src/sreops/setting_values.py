@@ -175,3 +175,7 @@ HeaderName = Annotated[
 
 HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
 """A header's value: visible ASCII and blanks, so that it can't begin another header."""
+
+_SEGMENT = r"[A-Za-z0-9_.][A-Za-z0-9_.-]*"
+GitLabProject = Annotated[str, StringConstraints(pattern=rf"^{_SEGMENT}(/{_SEGMENT})+$")]
+"""A project's path, group/name."""

@@ -98,6 +98,14 @@ def test_the_plan_hash_names_exactly_this_plan() -> None:
     assert plan_of(step()).plan_hash != plan_of(step(), about=event(service="orders")).plan_hash
 
 
+def test_a_plan_keeps_its_not_when_through_the_checkpoint_and_has_the_hash_that_0_1_gives_it() -> None:
+    plain, careful = plan_of(step()), plan_of(step()).model_copy(update={"not_when": When(logs=("migration",))})
+    again = Plan.model_validate(careful.model_dump(mode="json"))
+    assert again == careful
+    assert Plan.model_validate(plain.model_dump(mode="json")).not_when == When()
+    assert again.plan_hash == plain.plan_hash
+
+
 @pytest.mark.parametrize(
     ("promql", "value", "expected"),
     [

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sreops.adapters.database.pause_file import DataDirPauseFile
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.gitlab.pipelines import GitLabPipelines
 from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
@@ -67,6 +69,7 @@ def build_parts(
     assembly.closers.append(prober.aclose)
     webhooks = HttpWebhooks(settings.actions.webhooks, trust=assembly.trust)
     assembly.closers.append(webhooks.aclose)
+    gitlab = _pipelines(settings, assembly)
     tools = Tools(
         store=store,
         clock=clock,
@@ -87,7 +90,11 @@ def build_parts(
         alert_states=observability.alert_states,
         containers=containers,
         changes=observability.changes,
+        pause_file=DataDirPauseFile(settings.data_dir),
+        silences=observability.silences,
         webhooks=webhooks,
+        deployments=gitlab,
+        pipelines=gitlab,
         missing=assembly.missing,
         extra=extra,
     )
@@ -116,6 +123,15 @@ def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
     issues = GitLabIssues(settings.gitlab, trust=assembly.trust)
     assembly.built("gitlab", issues.health, issues.aclose)
     return issues
+
+
+def _pipelines(settings: Settings, assembly: Assembly) -> GitLabPipelines | None:
+    """Return what reads deployments and acts on GitLab, where it is configured; without it nothing is missing."""
+    if not settings.gitlab.url or not (settings.gitlab.token or settings.gitlab.actions or settings.gitlab.deployments):
+        return None
+    pipelines = GitLabPipelines(settings.gitlab, trust=assembly.trust)
+    assembly.closers.append(pipelines.aclose)
+    return pipelines
 
 
 def _containers(settings: Settings, assembly: Assembly) -> Containers | None:

@@ -18,7 +18,7 @@ from sreops.adapters.store.tables import effects, incidents
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.records.record import Action
 from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
-from sreops.domain.remediation.standing import Touched, concerns
+from sreops.domain.remediation.standing import Touched, concerns, same_project
 from sreops.errors import EffectBlocked, NotFound
 from sreops.ports import Lease
 
@@ -219,7 +219,11 @@ def _guard(
     acting = _acting(connection, effect.incident_id)
     subjects, standings = {effect.service, incident.service}, {effect.standing} - {""}
     names = {*subjects, effect.target, str(effect.snapshot.get("name") or effect.target)}
-    busy = [(other, one) for other, one in acting if concerns(subjects, names, standings, one)]
+    busy = [
+        (other, one)
+        for other, one in acting
+        if concerns(subjects, names, standings, one) or same_project(effect.standing, one.standing)
+    ]
     if busy:
         other, one = min(busy)
         raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)

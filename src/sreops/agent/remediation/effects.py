@@ -59,7 +59,7 @@ async def begin(visit: Visit, plan: Plan, step: PlannedStep, intent: Effect) -> 
             doubted_resolve_at=visit.doubted_resolve_at,
         )
     except EffectBlocked as exc:
-        if exc.wait:
+        if exc.wait or await _paused_meanwhile(visit):
             until = visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s)
             return Begun(None, waiting(until, "slot"))
         await visit.refresh()
@@ -71,6 +71,11 @@ async def begin(visit: Visit, plan: Plan, step: PlannedStep, intent: Effect) -> 
     visit.think(f"{step.action.value} {step.target} now (runbook {plan.runbook_id})")
     await visit.write()
     return Begun(effect, State())
+
+
+async def _paused_meanwhile(visit: Visit) -> bool:
+    """Whether what a person approved was stopped by a pause alone: that is waited for, and policy asked again."""
+    return visit.state.get("approval") == "approved" and bool((await visit.tools.store.pause_state())["paused"])
 
 
 async def go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from sreops.agent.context import Tools
 from sreops.agent.remediation.effects import advance, begin, write_outcome
 from sreops.agent.remediation.engine_commands import refuse_when_late
+from sreops.agent.remediation.gitlab_acts import PlayJob, RollbackDeployment, RunPipeline
 from sreops.agent.remediation.webhook_call import WebhookCall
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
@@ -45,7 +46,12 @@ class Errand(Protocol):
         ...
 
 
-ERRANDS: Final[Mapping[StepAction, Errand]] = {StepAction.call_webhook: WebhookCall()}
+ERRANDS: Final[Mapping[StepAction, Errand]] = {
+    StepAction.rollback_deployment: RollbackDeployment(),
+    StepAction.play_job: PlayJob(),
+    StepAction.run_pipeline: RunPipeline(),
+    StepAction.call_webhook: WebhookCall(),
+}
 
 
 async def errand_facts(tools: Tools, step: PlannedStep) -> TargetFacts:

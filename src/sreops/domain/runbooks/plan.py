@@ -14,7 +14,9 @@ _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 ON_A_TARGET = frozenset(action for action in StepAction if action.on_engine or action is StepAction.check_health)
 
 
-AS_WRITTEN = frozenset({StepAction.call_webhook})
+AS_WRITTEN = frozenset(
+    {StepAction.rollback_deployment, StepAction.play_job, StepAction.run_pipeline, StepAction.call_webhook}
+)
 """Actions elsewhere, whose params hold nothing of the alert but in their bodies."""
 
 
@@ -44,6 +46,8 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
         shadow=runbook.shadow,
+        not_when=runbook.not_when,
+        not_during=runbook.not_during,
         steps=tuple(steps),
         verify=tuple(verify),
     )
@@ -52,7 +56,7 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
 def _planned(step: Step, event: AlertEvent) -> PlannedStep:
     params: dict[str, Any] = {}
     for name, value in step.params.items():
-        if name == "body":
+        if name in ("body", "variables"):
             params[name] = fill_body(value, event)
         elif not isinstance(value, str) or step.action in AS_WRITTEN:
             params[name] = value
@@ -62,7 +66,7 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
             params[name] = fill_url(value, event)
         else:
             params[name] = fill_text(value, event)
-    target = str(params["name"] if step.action is StepAction.call_webhook else params.get("container") or event.service)
+    target = _target(step.action, params, event)
     if step.action in ON_A_TARGET and not _CONTAINER_NAME.fullmatch(target):
         raise ValueRefused(
             f"{target[:80]!r} is not a container name (letters, digits, '_', '.', '-'); "
@@ -77,6 +81,15 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
         all=step.all,
         on_failure=step.on_failure,
     )
+
+
+def _target(action: StepAction, params: dict[str, Any], event: AlertEvent) -> str:
+    if action is StepAction.call_webhook:
+        return str(params["name"])
+    if action in AS_WRITTEN:
+        of = params.get("environment") or params.get("job") or params["ref"]
+        return f"{params['project']} {of}"
+    return str(params.get("container") or event.service)
 
 
 def _filled(condition: Condition, event: AlertEvent) -> Condition:
