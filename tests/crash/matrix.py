@@ -55,10 +55,11 @@ async def run(
     share: float,
     seed: int,
     progress: Callable[[str], None] = lambda line: None,
+    world: Callable[[Path], World] = World,
 ) -> Matrix:
-    """Try a share of all points on a database; ``make`` gives each lineage one of its own."""
+    """Try a share of all points on a database; ``make`` gives each lineage one of its own, ``world`` what is around."""
     began = time.monotonic()
-    async with _lineage("plan", make("plan")) as planning:
+    async with _lineage("plan", make("plan"), world) as planning:
         everything = points_of(await planning.reference())
     chosen = sample(everything, share, seed)
     matrix = Matrix(name, chosen, len(everything))
@@ -70,7 +71,7 @@ async def run(
         while waiting:
             life += 1
             called = f"lane{number}-{life}"
-            async with _lineage(called, make(called.replace("-", "_"))) as lineage:
+            async with _lineage(called, make(called.replace("-", "_")), world) as lineage:
                 for _ in range(KILLS_OF_ONE_LIFE):
                     if not waiting:
                         break
@@ -95,9 +96,9 @@ async def _tried(lineage: Lineage, point: Point) -> Outcome:
 
 
 @contextlib.asynccontextmanager
-async def _lineage(name: str, database: Database) -> AsyncIterator[Lineage]:
+async def _lineage(name: str, database: Database, make: Callable[[Path], World]) -> AsyncIterator[Lineage]:
     with tempfile.TemporaryDirectory(prefix="sreops-crash-") as directory:
-        world = World(Path(directory))
+        world = make(Path(directory))
         async with world.serving(), Lineage(world, name, database).opened() as lineage:
             yield lineage
 

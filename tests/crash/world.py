@@ -127,10 +127,15 @@ class World:
     ``broken``: says instead which services of another engine are (1.0) or are not (0.0).
     """
 
-    def __init__(self, directory: Path, *, broken: Callable[[], Mapping[str, float]] | None = None) -> None:
+    asks = False
+    """Whether its plans wait for a person, who approves them all."""
+
+    def __init__(
+        self, directory: Path, *, broken: Callable[[], Mapping[str, float]] | None = None, swarm: bool = False
+    ) -> None:
         clock = WallClock()
         self.directory = directory
-        self.engine = DockerEngine(clock)
+        self.engine = DockerEngine(clock, swarm=swarm)
         self.gitlab = GitLab(TOKEN, PROJECT, notes_per_minute=100_000)
         self.prometheus = Prometheus(clock, scrape_interval_s=0.25)
         self.engine_gate = Gate(docker_api(self.engine))

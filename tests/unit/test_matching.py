@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.causes.analysis import Analysis
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Reason
-from sreops.domain.runbooks.matching import Selection, matches, offered, select_runbook
+from sreops.domain.runbooks.matching import Selection, advised, matches, offered, select_runbook
 from sreops.domain.runbooks.runbook import Runbook, Step, StepAction, When
 from sreops.domain.text.patterns import PatternInvalid, glob_matches, pattern_matches
 
@@ -226,3 +227,35 @@ def test_a_condition_on_a_label_holds_whether_its_name_is_written_with_dots_or_u
     assert [one.id for one in offered([dotted], [event(**{"service.name": "rails-web"})])] == ["dotted"]
     assert [one.id for one in offered([dotted], [event(service_name="rails-web")])] == ["dotted"]
     assert offered([dotted], [event(service_name="sidekiq")]) == ()
+
+
+VERIFY = {"promql": "up", "condition": "> 0"}
+
+
+def test_the_rules_recommend_what_an_author_wrote_for_this_cause_and_nobody_elses() -> None:
+    def curing(action: str, **fields: Any) -> Runbook:
+        when = When(root_cause=("^disk_full$",))
+        return Runbook.model_validate(
+            {
+                "id": action,
+                "when": when,
+                "steps": [{"action": action}],
+                "verify": [{"promql": "up", "condition": "> 0"}],
+                **fields,
+            }
+        )
+
+    full = analysis(category="disk_full", recommended_action="escalate")
+    stop, back = curing("stop_container"), curing("rollback_service")
+    assert advised([stop], [event()], full).recommended_action.value == "repair"
+    assert advised([back, stop], [event()], full).recommended_action.value == "rollback"
+    for other in (
+        curing("stop_container", autonomy="never"),
+        curing("stop_container", when=When(alertname=("*",))),
+        curing("stop_container", when=When(root_cause=("^deadlock$",))),
+        curing("stop_container", not_when=When(root_cause=("^disk_full$",))),
+        curing("notify"),
+    ):
+        assert advised([other], [event()], full) == full
+    sure = analysis(category="disk_full", recommended_action="none")
+    assert advised([stop], [event()], sure) == sure

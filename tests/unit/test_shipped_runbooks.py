@@ -110,7 +110,7 @@ def test_every_cause_that_is_known_has_a_runbook_or_a_guide_with_docs_and_exampl
 
 
 def test_all_of_them_are_offered_to_the_model_and_scaling_asks_a_person() -> None:
-    for_a_service = [runbook.id for runbook in RUNBOOKS if runbook.when.subject is None]
+    for_a_service = [one.id for one in RUNBOOKS if one.when.subject is None and not one.when.labels]
     assert [one.id for one in offered(RUNBOOKS, (event(),))] == for_a_service
     assert by_id("scale-on-overload").autonomy is Autonomy.supervised
     assert {CAUSES[c].action for c in (Category.traffic_overload,)} == {RecommendedAction.scale}
@@ -197,3 +197,13 @@ async def test_a_container_that_cadvisor_sees_has_started(world: World) -> None:
 def test_the_same_error_ratio_stands_everywhere() -> None:
     ratios = {c.promql for runbook in RUNBOOKS for c in runbook.verify if "http_requests_total" in c.promql}
     assert len(ratios) == 1
+
+
+ACTS_OF_OTHERS = {"exec_in_container", "stop_container", "rollback_service", "rollback_deployment", "play_job"}
+
+
+def test_no_command_stop_or_rollback_ships_without_a_person() -> None:
+    bold = [one for one in RUNBOOKS if ACTS_OF_OTHERS & {step.action.value for step in one.steps}]
+    assert {"rotate-logs", "flush-cache", "roll-back-swarm-service"} <= {one.id for one in bold}
+    assert all(one.autonomy is Autonomy.supervised for one in bold)
+    assert by_id("scale-queue-consumers").autonomy is Autonomy.supervised

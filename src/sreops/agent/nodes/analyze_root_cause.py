@@ -12,7 +12,7 @@ from sreops.domain.causes.second_opinion import Opinion, second_opinion
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Reason
 from sreops.domain.model.cost import MICRO_USD
-from sreops.domain.runbooks.matching import RULES, offered
+from sreops.domain.runbooks.matching import RULES, advised, offered
 from sreops.errors import SreopsError
 from sreops.ports import Analyst, AnalystAnswer
 from sreops.telemetry import MODEL_CALLS, log
@@ -103,6 +103,8 @@ async def _believe(
         whole = brief.model_copy(update={"evidence": (*brief.evidence, *found)})
         opinion = await _second_opinion(visit, whole, answer)
     analysis = opinion.analysis
+    if name == RULES:
+        analysis = advised(visit.tools.runbooks, await visit.alerts(), analysis, brief.evidence)
     if failures:
         why = f"{name} answered because " + "; ".join(failures)
     elif name == RULES:

@@ -9,7 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.causes.analysis import Analysis, OfferedRunbook, RecommendedAction
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Reason
-from sreops.domain.runbooks.runbook import Runbook, StepAction, SubjectGlobs, When
+from sreops.domain.runbooks.runbook import Autonomy, Runbook, StepAction, SubjectGlobs, When
 from sreops.domain.text.patterns import glob_matches, pattern_matches
 
 RULES = "rules"
@@ -23,6 +23,36 @@ _FITTING = {
     RecommendedAction.rollback: frozenset({StepAction.rollback_deployment, StepAction.rollback_service, *_REPAIRS}),
     RecommendedAction.repair: frozenset({StepAction.exec_in_container, StepAction.stop_container, *_REPAIRS}),
 }
+
+
+_CURES = (
+    (RecommendedAction.rollback, frozenset({StepAction.rollback_deployment, StepAction.rollback_service})),
+    (RecommendedAction.repair, frozenset({StepAction.exec_in_container, StepAction.stop_container, *_REPAIRS})),
+    (RecommendedAction.scale, frozenset({StepAction.scale_container})),
+)
+"""What a runbook's steps amount to where the rules by themselves would call a person."""
+
+
+def advised(
+    runbooks: Sequence[Runbook], events: Sequence[AlertEvent], analysis: Analysis, evidence: Sequence[Evidence] = ()
+) -> Analysis:
+    """Return the rules' analysis, which recommends what a runbook does that its author wrote for this very cause.
+
+    The rules know which causes a restart or more replicas cure. What else cures one is for the author of a runbook to
+    say, whose conditions on cause or evidence hold: they then recommend that instead of a call for a person.
+    """
+    if analysis.recommended_action not in (RecommendedAction.escalate, RecommendedAction.investigate):
+        return analysis
+    for runbook in by_priority(runbooks):
+        does = {step.action for step in runbook.steps}
+        cure = next((action for action, steps in _CURES if does & steps), None)
+        if cure is None or runbook.when.of_alert_only or runbook.autonomy is Autonomy.never:
+            continue
+        if matches(runbook.when, events, analysis, evidence) and not matches(
+            runbook.not_when, events, analysis, evidence
+        ):
+            return analysis.model_copy(update={"recommended_action": cure})
+    return analysis
 
 
 class Selection(BaseModel):
@@ -95,6 +125,8 @@ def select_runbook(
     holds, the confidence is below the strictest ``escalate_threshold`` of the alerts, or the analysis does not
     recommend an action that the runbook takes.
     """
+    if analyst == RULES:
+        analysis = advised(runbooks, events, analysis, evidence)
     candidates = _Candidates(runbooks, events, analysis, evidence)
     named = list(dict.fromkeys(event.runbook_id for event in events if event.runbook_id))
     if named:
