@@ -22,7 +22,7 @@ from pydantic_core import PydanticUndefined
 
 from sreops.domain.model.cost import PRICES
 from sreops.setting_names import PREFIX, group_of
-from sreops.settings import McpServer, NotifyChannel, Settings
+from sreops.settings import GitLabActions, GitLabDeployments, McpServer, NotifyChannel, Settings, Webhook
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 HEAD = """\
@@ -47,6 +47,9 @@ def page() -> str:
         if (group := group_of(info.annotation)) is not None:
             parts += _section(_title(group), group, f"{PREFIX}{field.upper()}__")
     parts += _section("One of the MCP servers", McpServer, "", in_json=True)
+    parts += _section("One of GitLab's projects that may be acted upon", GitLabActions, "", in_json=True)
+    parts += _section("One of GitLab's projects whose deployments are read", GitLabDeployments, "", in_json=True)
+    parts += _section("One of the webhooks that runbooks may call", Webhook, "", in_json=True)
     parts += _section("One of the receivers", NotifyChannel, "", in_json=True)
     return "\n".join(parts)
 

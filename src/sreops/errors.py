@@ -11,8 +11,10 @@
     │   ├── StoreUnavailable
     │   ├── LogsUnavailable
     │   ├── MetricsUnavailable
+    │   ├── SilencesUnavailable
     │   ├── IssuesUnavailable
     │   ├── EngineUnavailable      the request never reached the container engine
+    │   ├── WebhookUnavailable     the request of a runbook's webhook was not sent
     │   ├── ToolUnavailable
     │   ├── IdentityUnavailable    the OpenID Connect provider did not answer usably: nobody can sign in by it now
     │   └── AnalystUnavailable
@@ -115,12 +117,20 @@ class MetricsUnavailable(Unavailable):
     """Prometheus did not answer."""
 
 
+class SilencesUnavailable(Unavailable):
+    """Alertmanager did not answer usably: whether an alert is silenced is not known."""
+
+
 class IssuesUnavailable(Unavailable):
     """GitLab did not answer; the write may or may not have happened there."""
 
 
 class EngineUnavailable(Unavailable):
     """The container engine could not be reached: nothing was done."""
+
+
+class WebhookUnavailable(Unavailable):
+    """A webhook could not be reached: nothing was sent."""
 
 
 class ToolUnavailable(Unavailable):

@@ -101,6 +101,41 @@ def _near(path: Path) -> str:
     return f"; did you mean {path.parent / meant[0]}?" if meant else ""
 
 
+_OUR_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding", "user-agent",
+     "idempotency-key", "x-sreops-signature"}
+)  # fmt: skip
+
+
+def _webhook_url(value: str) -> str:
+    form = "https://HOST/PATH"
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ValueError(f"its host or port can't be read; write {form}") from exc
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"it is no address; write {form}")
+    if "@" in parts.netloc:
+        raise ValueError("it holds credentials; give them in `headers`, as Authorization")
+    if not value.isascii() or not value.isprintable() or " " in value or parts.fragment:
+        raise ValueError(f"it holds blanks, a fragment or characters that no address has; write {form}")
+    return value
+
+
+def _own_header(value: str) -> str:
+    if value.lower() in _OUR_HEADERS:
+        raise ValueError(f"the header {value} is set by sreops itself")
+    return value
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    told = value.get_secret_value()
+    if not told.isascii() or not told.isprintable() or told != told.strip():
+        raise ValueError("a header's value is visible ASCII on one line")
+    return value
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_commas)]
 """Words, separated by commas."""
 
@@ -126,3 +161,21 @@ EngineName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 
 Severities = Annotated[tuple[Severity, ...], NoDecode, BeforeValidator(_severities)]
 """Severities, separated by commas; at least one."""
+
+WebhookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+"""What runbooks call a webhook by."""
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+"""``http://`` or ``https://``, whole as it is called; credentials go into headers."""
+
+HeaderName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_own_header)
+]
+"""A header of HTTP (RFC 9110, token) that is not one of those that we set."""
+
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+"""A header's value: visible ASCII and blanks, so that it can't begin another header."""
+
+_SEGMENT = r"[A-Za-z0-9_.][A-Za-z0-9_.-]*"
+GitLabProject = Annotated[str, StringConstraints(pattern=rf"^{_SEGMENT}(/{_SEGMENT})+$")]
+"""A project's path, group/name."""

@@ -39,18 +39,24 @@ from sreops.domain.alerts.webhook import ReadingRules
 from sreops.domain.model.cost import PRICES, Price
 from sreops.domain.records.channel import ChannelRule
 from sreops.domain.records.person import Role
+from sreops.domain.runbooks.windows import TimeWindow
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (
     Brokers,
     EngineAddress,
     EngineName,
+    GitLabProject,
+    HeaderName,
+    HeaderValue,
     HttpUrl,
     NamedFile,
     Names,
     OptionalFile,
     OptionalSecret,
     Severities,
+    WebhookName,
+    WebhookUrl,
 )
 
 # LangGraph's tracer would send the graph's state, alert text and all, to a third party where these are inherited.
@@ -101,6 +107,17 @@ class PrometheusSettings(BaseModel):
     max_response_bytes: int = Field(8 * 1024 * 1024, ge=1024)  # a longer answer is refused
 
 
+class AlertmanagerSettings(BaseModel):
+    """Alertmanager, whose silences are respected; ``tenant`` is sent as X-Scope-OrgID (Mimir)."""
+
+    url: HttpUrl = None  # http://alertmanager:9093, with its route prefix
+    tenant: str = ""  # Mimir's, sent as X-Scope-OrgID
+    username: str = ""  # basic authentication
+    password: OptionalSecret = None
+    token: OptionalSecret = None  # bearer
+    timeout_s: float = Field(5.0, gt=0)  # of one request
+
+
 class GrafanaSettings(BaseModel):
     """Grafana: data source proxy where no direct URL is set, and its alertmanager for the alert's state."""
 
@@ -118,6 +135,28 @@ def _empty_is_none(value: object) -> object:
 ApproverRole = Annotated[Literal["developer", "maintainer", "owner"] | None, BeforeValidator(_empty_is_none)]
 
 
+class GitLabActions(BaseModel):
+    """What runbooks may do in one project; globs, and where a list is empty nothing."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    project: GitLabProject  # group/name
+    token: OptionalSecret = None  # of this project: role Developer, scope api; empty: SREOPS_GITLAB__TOKEN
+    actions: tuple[Literal["rollback_deployment", "play_job", "run_pipeline"], ...] = ()
+    refs: tuple[str, ...] = ()  # branches and tags that pipelines may be started on, and jobs played of
+    environments: tuple[str, ...] = ()  # that may be rolled back
+    jobs: tuple[str, ...] = ()  # that may be played
+
+
+class GitLabDeployments(BaseModel):
+    """Which services one project deploys, where the images' labels do not tell."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    project: GitLabProject  # group/name
+    environment: str = ""  # empty: the alert's own, else any
+    services: tuple[str, ...] = ()  # globs of subjects' names; empty: those called like the project
+    token: OptionalSecret = None  # that may read it (read_api); empty: SREOPS_GITLAB__TOKEN
+
+
 class GitLabSettings(BaseModel):
     """GitLab, where incidents are kept as issues."""
 
@@ -130,6 +169,9 @@ class GitLabSettings(BaseModel):
     confidential: bool = False  # are issues made so that only members of the project see them?
     approvers: ApproverRole = None  # who may decide by a comment: developer, maintainer or owner; empty: nobody
     hear_every_s: float = Field(10.0, ge=0.2)  # between looks at what people did there
+    deployments: tuple[GitLabDeployments, ...] = ()  # JSON list of {"project", "environment", "services", "token"}
+    actions: tuple[GitLabActions, ...] = ()
+    """JSON list of ``{"project", "token", "actions", "refs", "environments", "jobs"}``: what runbooks may do there."""
 
 
 class DockerSettings(BaseModel):
@@ -286,11 +328,38 @@ class PolicySettings(BaseModel):
     max_event_age_s: float = Field(900.0, gt=0)  # an older alert needs approval
     max_tier: Tier = Tier.autonomous  # the most that a sender's tier may allow; a target's label sreops.tier too
     slot_retry_s: float = Field(5.0, gt=0)  # between two tries to get one of the slots
+    maintenance: tuple[TimeWindow, ...] = ()  # nothing is done to their subjects (JSON; docs/safety.md)
+    freezes: tuple[TimeWindow, ...] = ()  # nothing is done at all: change freezes (JSON)
 
     @field_validator("max_tier", mode="before")
     @classmethod
     def _tier(cls, value: object) -> object:
         return (tier_of(value) or value) if isinstance(value, str) else value
+
+
+class Webhook(BaseModel):
+    """One webhook that runbooks may call by its name: POST of JSON, signed where it has a ``secret``."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    name: WebhookName
+    url: WebhookUrl  # secrets belong into headers
+    headers: dict[HeaderName, HeaderValue] = {}  # sent besides our own
+    secret: OptionalSecret = None  # X-Sreops-Signature: sha256=HEX, HMAC-SHA256 of the body
+    idempotent: bool = False  # does a repeat with the same Idempotency-Key do nothing more?
+
+
+class ActionsSettings(BaseModel):
+    """What runbooks may do outside engine and GitLab."""
+
+    webhooks: tuple[Webhook, ...] = ()  # JSON list of {"name", "url", "headers", "secret", "idempotent"}
+
+    @field_validator("webhooks")
+    @classmethod
+    def _each_its_own(cls, value: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
+        names = [one.name for one in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: stands there twice; runbooks call a webhook by its name")
+        return value
 
 
 class CorrelationSettings(BaseModel):
@@ -441,6 +510,7 @@ class Settings(BaseSettings):
     loki: LokiSettings = LokiSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     grafana: GrafanaSettings = GrafanaSettings()
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
     gitlab: GitLabSettings = GitLabSettings()
     docker: DockerSettings = DockerSettings()
     llm: LLMSettings = LLMSettings()
@@ -449,6 +519,7 @@ class Settings(BaseSettings):
     oidc: OidcSettings = OidcSettings()
     verify: VerifySettings = VerifySettings()
     policy: PolicySettings = PolicySettings()
+    actions: ActionsSettings = ActionsSettings()
     correlation: CorrelationSettings = CorrelationSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     worker: WorkerSettings = WorkerSettings()

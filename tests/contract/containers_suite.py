@@ -10,6 +10,7 @@ import pytest
 
 from sreops.adapters.docker import DockerContainers
 from sreops.domain.evidence.evidence import ContainerState, Window
+from sreops.domain.remediation.command import CommandOutput, CommandState
 from sreops.errors import EngineRefused
 
 T = 20.0
@@ -48,6 +49,9 @@ class Scene(Protocol):
 
     async def running_tasks(self, service_id: str) -> int: ...
 
+    async def redeploy(self, service_id: str, variable: str) -> None:
+        """Update a service: its tasks get this variable, ``NAME=value``."""
+
 
 async def until(containers: DockerContainers, container_id: str, health: str) -> ContainerState:
     deadline = time.monotonic() + T
@@ -57,6 +61,18 @@ async def until(containers: DockerContainers, container_id: str, health: str) ->
             return seen
         assert time.monotonic() < deadline, f"not {health}: {seen}"
         await asyncio.sleep(0.05)
+
+
+async def ended_command(containers: DockerContainers, container_id: str, command: str) -> CommandState:
+    """Return the record of a command once it has ended: its output ends a moment before."""
+    deadline = time.monotonic() + T
+    while True:
+        seen = await containers.command_state(container_id, command, timeout_s=T)
+        assert seen is not None
+        if not seen.running:
+            return seen
+        assert time.monotonic() < deadline, "it runs still"
+        await asyncio.sleep(0.02)
 
 
 class ContainersContract:
@@ -306,6 +322,60 @@ class ContainersContract:
         assert (after.id, after.started_at, after.restart_count) == (before.id, before.started_at, before.restart_count)
         assert after.finished_at is not None
 
+    async def test_a_command_runs_once_and_tells_its_end_and_its_last_lines(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name)
+        command = await containers.prepare_command(container_id, ["sh", "-c", "echo first; echo last"], timeout_s=T)
+        before = await containers.command_state(container_id, command, timeout_s=T)
+        assert before == CommandState(running=False, exit_code=None, pid=0)
+        output = await containers.run_command(container_id, command, timeout_s=T)
+        assert output == CommandOutput(lines=("first", "last"), whole=True)
+        after = await ended_command(containers, container_id, command)
+        assert (after.running, after.exit_code) == (False, 0)
+        again = await containers.run_command(container_id, command, timeout_s=T)
+        assert "has already run" in again.lines[0], "a record is started once, ever"
+        assert await containers.command_state(container_id, command, timeout_s=T) == after
+
+    async def test_a_command_that_fails_tells_its_exit_code(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name)
+        command = await containers.prepare_command(container_id, ["sh", "-c", "echo no >&2; exit 3"], timeout_s=T)
+        assert (await containers.run_command(container_id, command, timeout_s=T)).lines == ("no",)
+        assert (await ended_command(containers, container_id, command)).exit_code == 3
+        missing = await containers.prepare_command(container_id, ["/no/such/program"], timeout_s=T)
+        assert "/no/such/program" in " ".join((await containers.run_command(container_id, missing, timeout_s=T)).lines)
+        assert (await ended_command(containers, container_id, missing)).exit_code in (126, 127)
+        with pytest.raises(EngineRefused, match="404"):
+            await containers.run_command(container_id, "0" * 64, timeout_s=T)
+
+    async def test_a_command_outlives_whoever_follows_it_and_ends_with_its_container(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name)
+        command = await containers.prepare_command(container_id, ["sleep", "600"], timeout_s=T)
+        never = await containers.prepare_command(container_id, ["sleep", "600"], timeout_s=T)
+        assert not (await containers.run_command(container_id, command, timeout_s=1)).whole
+        seen = await containers.command_state(container_id, command, timeout_s=T)
+        assert seen is not None
+        assert (seen.running, seen.exit_code) == (True, None)
+        assert seen.pid > 0
+        await containers.restart(container_id, stop_timeout_s=1, timeout_s=T)
+        assert (await ended_command(containers, container_id, command)).exit_code == 137
+        assert await containers.command_state(container_id, never, timeout_s=T) is None
+
+    async def test_no_command_is_made_in_what_does_not_run(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        container_id = await scene.run(name)
+        await scene.stop(container_id)
+        with pytest.raises(EngineRefused, match="409"):
+            await containers.prepare_command(container_id, ["true"], timeout_s=T)
+        for strange in ("", "../containers/json", "0" * 63):
+            with pytest.raises(EngineRefused):
+                await containers.command_state(container_id, strange, timeout_s=T)
+
     async def test_acting_on_what_is_gone_is_refused(self, containers: DockerContainers) -> None:
         for act in (
             containers.restart("0" * 64, stop_timeout_s=1, timeout_s=T),
@@ -451,6 +521,32 @@ class ContainersContract:
         raced = await containers.service(f"{name}-web", timeout_s=T)
         assert raced is not None
         assert raced.replicas in (1, 2)
+
+    async def test_a_service_goes_back_to_its_previous_version_and_tells_so(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        service_id = await scene.service(name, 1, {})
+        first = await containers.service(name, timeout_s=T)
+        assert first is not None
+        assert (first.previous_spec, first.update) == ("", "")
+        with pytest.raises(EngineRefused, match="no previous specification"):
+            await containers.roll_back(service_id, spec=first.spec, previous="", timeout_s=T)
+        await scene.redeploy(service_id, "VERSION=2")
+        second = await containers.service(name, timeout_s=T)
+        assert second is not None
+        assert second.spec != first.spec == second.previous_spec
+        assert "VERSION" not in second.model_dump_json()
+        with pytest.raises(EngineRefused, match="was changed since"):
+            await containers.roll_back(service_id, spec=first.spec, previous=second.spec, timeout_s=T)
+        await containers.roll_back(service_id, spec=second.spec, previous=first.spec, timeout_s=T)
+        third = await containers.service(name, timeout_s=T)
+        assert third is not None
+        assert (third.spec, third.previous_spec) == (first.spec, second.spec)
+        assert third.update.startswith("rollback")
+        await containers.scale(service_id, replicas=2, timeout_s=T)
+        fourth = await containers.service(name, timeout_s=T)
+        assert fourth is not None
+        assert fourth.spec == fourth.previous_spec == first.spec, "after a scale there is no older version"
 
     async def test_scaling_what_is_no_service_is_refused(self, containers: DockerContainers) -> None:
         for wrong in ("0" * 25, "web", "../containers"):

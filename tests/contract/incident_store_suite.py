@@ -13,6 +13,7 @@ from store_notices_suite import NoticesSuite
 from store_people_suite import PeopleSuite
 from store_records_suite import ReadingSuite, TicketsSuite, WritesSuite
 from store_replicas_suite import ReplicasSuite
+from store_search_suite import SearchSuite
 from store_sessions_suite import ApiTokensSuite, SessionsSuite
 from store_upkeep_suite import DeadLetterSuite, RetentionSuite
 
@@ -27,6 +28,7 @@ class IncidentStoreSuite(
     WritesSuite,
     TicketsSuite,
     ReadingSuite,
+    SearchSuite,
     DeadLetterSuite,
     RetentionSuite,
     ReplicasSuite,

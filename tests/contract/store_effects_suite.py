@@ -53,6 +53,29 @@ class EffectsSuite:
         with pytest.raises(NotFound):
             await store.end_effect(lease, "no-such-effect", EffectOutcome.failed, "", now=at(9))
 
+    async def test_what_was_done_to_a_target_is_told_whoevers_incident_it_was(self, store: SqlIncidentStore) -> None:
+        standing, other = "docker/compose/shop/db", "docker/compose/shop/web"
+        for number, (action, where) in enumerate(
+            [("exec_in_container", standing), ("restart_container", standing), ("exec_in_container", other)]
+        ):
+            lease = await at_work(store, f"service-{number}", now=at(100 * number))
+            effect = effect_of(lease, now=at(100 * number), action=action, standing=where)
+            await store.begin_effect(lease, effect, LIMITS, now=at(100 * number))
+            await store.end_effect(lease, effect.effect_id, EffectOutcome.unknown, "", now=at(100 * number + 1))
+            await ended(store, lease, now=at(100 * number + 2), **INEFFECTIVE)
+        lease = await at_work(store, "service-9", now=at(900))
+        await store.begin_effect(
+            lease, effect_of(lease, now=at(900), action="exec_in_container", standing=standing), LIMITS, now=at(900)
+        )
+        both = ("exec_in_container", "restart_container")
+        found = await store.effects_on(standing, both, limit=9)
+        assert [(one.action, one.intent_at) for one in found] == [
+            ("exec_in_container", at(900)), ("restart_container", at(100)), ("exec_in_container", at(0))
+        ]  # fmt: skip
+        assert [one.outcome for one in found] == [None, EffectOutcome.unknown, EffectOutcome.unknown]
+        assert len(await store.effects_on(standing, both, limit=2)) == 2
+        assert await store.effects_on("docker/compose/shop/none", both, limit=9) == []
+
     async def test_a_begun_effect_is_returned_even_where_policy_has_changed(self, store: SqlIncidentStore) -> None:
         lease = await at_work(store)
         begun = await store.begin_effect(lease, effect_of(lease), LIMITS, now=T0)

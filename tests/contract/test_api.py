@@ -1,7 +1,9 @@
 """``/api`` over ASGI on a real store: shapes, refusals, decisions, the token."""
 
 import asyncio
+import html
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -10,15 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from contract.store_scene import T0, alert, always, at, fresh_store, from_topic
+from contract.store_scene import T0, alert, always, at, at_work, ended, fresh_store, from_topic, opened
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.alerts.alert import Severity
 from sreops.domain.alerts.routing import NotWorkedOn
+from sreops.domain.alerts.subject import Subject, SubjectKind
 from sreops.domain.evidence.evidence import Evidence
 from sreops.errors import StoreUnavailable
 from sreops.ports import Changes
 from sreops.web.api import MAX_EVENTS
 from sreops.web.last_webhook import WebhookSeen
+from sreops.web.pages import SHOWN_OPEN
 from web.web_scene import PLAN_HASH, FakeClock, Scene, awaiting, escalated, open_incident, remedied, scene
 
 store = pytest.fixture(fresh_store)
@@ -81,6 +85,78 @@ async def test_incidents_are_listed_newest_first_in_pages_and_by_status_and_serv
     assert [one["id"] for one in named] == [ids[3]]
 
 
+async def test_incidents_are_looked_for_by_severity_subject_scope_words_and_time_in_pages(make: Make, store):
+    shop = Subject(name="svc-2", kind=SubjectKind.container, scope={"namespace": "shop"}, read_from="label container")
+    for number in range(4):
+        changes = {"subject": shop} if number == 2 else {}
+        await open_incident(store, at(-100 + number), f"svc-{number}", **changes)
+    mended = await remedied(store, at(-3600), "payments")
+    _, client = make()
+
+    async def names(**asked: str) -> list[str]:
+        answer = await client.get("/api/incidents", params=asked)
+        assert answer.status_code == 200, answer.text
+        return [one["service"] for one in answer.json()["items"]]
+
+    assert await names(severity="critical", subject="SVC") == ["svc-3", "svc-2", "svc-1", "svc-0"]
+    assert await names(severity="info,warning") == []
+    assert await names(scope="namespace=shop") == await names(scope="shop") == ["svc-2"]
+    assert await names(text="basket cache") == await names(text=mended.incident_id) == ["payments"]
+    assert await names(text="basket", status="open") == []
+    assert await names(since="10m", until=at(-98).isoformat()) == ["svc-1", "svc-0"]
+    assert await names(since=at(-98).isoformat().replace("+00:00", "Z")) == ["svc-3", "svc-2"]
+    assert await names(until="30m") == ["payments"]
+    first = (await client.get("/api/incidents", params={"text": "svc-", "limit": "3"})).json()
+    rest = (await client.get("/api/incidents", params={"text": "svc-", "limit": "3", "cursor": first["next"]})).json()
+    assert [one["service"] for one in first["items"] + rest["items"]] == ["svc-3", "svc-2", "svc-1", "svc-0"]
+    assert rest["next"] is None
+
+
+async def test_the_pages_list_search_and_go_on_without_a_script(make: Make, store):
+    for number in range(52):
+        await opened(store, f"svc-{number:02}", now=at(-100 + number))
+    info = alert("disk-7", severity=Severity.info)
+    await store.take_in([from_topic(info)], now=T0, recorded={info.event_id: NotWorkedOn.severity})
+    made, client = make()
+    made.context.last_webhook.note(WebhookSeen(at(0), "grafana at 10.0.0.9", 202, "1 queued"))
+    made.context.last_webhook.note(WebhookSeen(at(1), "10.0.0.8", 401, "wrong <b>token</b>"))
+    client.headers["accept"] = "text/html"
+    start = (await client.get("/")).text
+    for address in ("/incidents", "/recorded", "/webhooks", "/runbooks"):
+        assert f'href="{address}"' in start, "one click away"
+        assert (await client.get(address)).status_code == 200
+    page = (await client.get("/incidents", params={"text": "svc", "severity": "critical"})).text
+    assert "svc-51" in page
+    assert "svc-01" not in page
+    onward = html.unescape(re.search(r'href="([^"]+)" rel="next"', page)[1])
+    rest = (await client.get(onward)).text
+    assert "svc-01" in rest
+    assert "svc-02" not in rest
+    assert 'rel="next"' not in rest
+    assert 'value="svc"' in rest, "the form says what was asked"
+    bad = await client.get("/incidents", params={"since": "<b>"})
+    assert bad.status_code == 422
+    assert "since=&#39;&lt;b&gt;&#39; is no time" in bad.text
+    assert "No incident is like that" in (await client.get("/incidents", params={"subject": "nobody"})).text
+    assert "disk-7" in (await client.get("/recorded")).text
+    webhooks = (await client.get("/webhooks")).text
+    assert webhooks.index("wrong &lt;b&gt;token") < webhooks.index("1 queued")
+    assert "restart-on-memory" in (await client.get("/runbooks")).text
+
+
+async def test_a_storm_is_one_row_on_top_however_many_came_after_it(make: Make, store):
+    over = {"status": "escalated", "resolution": None, "verification": None}
+    await ended(store, await at_work(store, "nodes", now=at(-900)), now=at(-890), **over, reason="storm")
+    for number in range(SHOWN_OPEN + 1):
+        lease = await at_work(store, f"svc-{number}", now=at(-800 + number))
+        await ended(store, lease, now=at(-800 + number), **over, reason="timed_out")
+    _, client = make()
+    page = (await client.get("/", headers={"accept": "text/html"})).text
+    rows = re.findall(r'<span class="who"><strong>([^<]+)', page)
+    assert rows[:2] == ["nodes", f"svc-{SHOWN_OPEN}"]
+    assert 'href="/incidents?needs=person"' in page
+
+
 async def test_one_incident_shows_events_evidence_thoughts_decision_and_effects(make: Make, store):
     lease = await remedied(store, at(-100))
     _, client = make()
@@ -128,6 +204,11 @@ async def test_numbers_that_json_does_not_have_become_null(make: Make, store):
     ("path", "named"),
     [
         ("/api/incidents?status=gone", "status"),
+        ("/api/incidents?severity=critical,bad", "severity"),
+        ("/api/incidents?since=yesterday", "since"),
+        ("/api/incidents?until=0001-01-01T00:00%2B10:00", "until"),
+        ("/api/incidents?text=" + "x" * 201, "text"),
+        ("/api/incidents?text=" + "x+" * 11, "text"),
         ("/api/incidents?limit=0", "limit"),
         ("/api/incidents?limit=501", "limit"),
         ("/api/incidents?limit=ten", "limit"),

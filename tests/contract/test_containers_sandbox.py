@@ -18,7 +18,7 @@ from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, Sett
 from sreops.sandbox.clock import WallClock
 from sreops.sandbox.docker.api import docker_api
 from sreops.sandbox.docker.engine import DockerEngine
-from sreops.sandbox.docker.process import Idle
+from sreops.sandbox.docker.process import Idle, Ran
 from sreops.sandbox.server import Server
 from sreops.settings import DockerSettings
 from sreops.telemetry import REGISTRY
@@ -40,8 +40,19 @@ LOOKS: dict[str, Act] = {
 ACTS: dict[str, Act] = {
     "restart": lambda c, container, service: c.restart(container, stop_timeout_s=0, timeout_s=0.4),
     "start": lambda c, container, service: c.start(container, timeout_s=0.4),
+    "stop": lambda c, container, service: c.stop(container, stop_timeout_s=0, timeout_s=0.4),
     "scale": lambda c, container, service: c.scale(service, replicas=3, timeout_s=0.4),
 }
+
+
+def programs(words: Sequence[str]) -> Ran | None:
+    """What the commands of the contract do in a container."""
+    known = {
+        ("sh", "-c", "echo first; echo last"): Ran(["first", "last"]),
+        ("sh", "-c", "echo no >&2; exit 3"): Ran(["no"], exit_code=3),
+        ("sleep", "600"): Ran(takes_s=600),
+    }
+    return known.get(tuple(words))
 
 
 class SandboxScene:
@@ -75,6 +86,7 @@ class SandboxScene:
             image=image or "registry.example/shop:1.4.2",
             network=network or "host",
             stop_timeout_s=stop_timeout_s,
+            commands=programs,
         )
         for line in lines:
             self.engine.log(container, line)
@@ -94,6 +106,13 @@ class SandboxScene:
 
     async def service(self, name: str, replicas: int, labels: Mapping[str, str]) -> str:
         return self.engine.add_service(name, replicas, labels).id
+
+    async def redeploy(self, service_id: str, variable: str) -> None:
+        assert self.engine.swarm is not None
+        service = self.engine.swarm.services[service_id]
+        spec = json.loads(json.dumps(service.spec))
+        spec["TaskTemplate"]["ContainerSpec"]["Env"] = [variable]
+        self.engine.swarm.update(service, service.index, spec, self.engine.clock.time_ns())
 
     async def running_tasks(self, service_id: str) -> int:
         assert self.engine.swarm is not None
@@ -134,7 +153,8 @@ async def world(scene: SandboxScene, containers: DockerContainers) -> tuple[str,
 
 def act_on(scene: SandboxScene, what: str, fault: Callable[..., object], **options: object) -> None:
     """Arm a fault for the request of ``what`` that acts, not for those before it that look."""
-    path = {"restart": "*/restart", "start": "*/start", "scale": "*/update"}[what]
+    paths = {"restart": "*/restart", "start": "*/start", "stop": "*/stop", "scale": "*/update"}
+    path = paths[what]
     fault(path=path, method="POST", times=None, **options)
 
 
@@ -241,7 +261,7 @@ async def test_an_act_without_a_whole_answer_is_unknown(
     if after:  # and it did happen
         process = scene.engine.containers[world[0]].process
         assert isinstance(process, Idle)
-        assert process.starts == (1 if what == "scale" else 2)
+        assert process.starts == (2 if what in ("restart", "start") else 1)
         assert await scene.running_tasks(world[1]) == (3 if what == "scale" else 1)
 
 

@@ -10,6 +10,8 @@ from store_scene import T0, alert, always, at, ended, from_topic, opened
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.store.prepared import direct
+from sreops.domain.alerts.alert import Severity
+from sreops.domain.incidents.search import Search
 
 GROWS = ("work", "incidents", "incident_alerts", "inbox", "records", "tickets", "effects", "endings", "evidence")
 
@@ -129,6 +131,18 @@ async def test_asking_for_policy_facts_uses_indices(store: SqlIncidentStore, sen
         incident_id, "payments", "restart", now=T0, targets=["payments", "p-1"], standings=["docker/container/p-1"]
     )
     assert await sent.full_scans() == []
+
+
+async def test_what_the_pages_list_walks_an_index_newest_first(store: SqlIncidentStore, sent: Sent) -> None:
+    for number in range(3):
+        await opened(store, f"svc-{number}", now=at(number))
+    cursor = (await store.incidents(limit=1))[1]
+    await store.incidents(limit=2, cursor=cursor)
+    await store.incidents(search=Search(severities=(Severity.critical,), words=("svc",)), limit=2)
+    await store.incidents(search=Search(since=at(1), until=at(2), subject="svc", scope=("namespace=shop",)), limit=2)
+    await store.recorded(limit=2)
+    assert await sent.full_scans() == []
+    assert await sent.sorts("incidents") == []
 
 
 async def test_a_statement_without_an_index_is_seen(store: SqlIncidentStore, sent: Sent) -> None:

@@ -33,6 +33,7 @@ async def test_killed_around_a_restart_it_settles_by_looking_and_never_restarts_
             proxy.serving(),
             Lineage(world, "real", Sqlite(), settings).opened() as lineage,
         ):
+            ward.broken.update(dict.fromkeys(ward.services, 1.0))
             await asyncio.sleep(25)  # what started a moment ago has no series yet that could bear out its cause
             for service, moment in zip(ward.services, MOMENTS, strict=True):
                 ends, restarts = await killed(lineage, proxy, ward, service, moment)
@@ -55,12 +56,10 @@ async def killed(
         dead.set()
 
     proxy.moment, proxy.kill = moment, kill
-    ward.broken[service] = 1.0
     async with httpx.AsyncClient(timeout=30) as client:
         answer = await client.post(f"{lineage.sreops.url}/alerts", json=payload(service))
     assert answer.status_code == 202
-    async with asyncio.timeout(30):
-        await dead.wait()
+    await eventually(dead.is_set, 30, what=f"the kill {moment} the restart of {service}")
     await lineage.start()
     incident = await eventually(
         lambda: asyncio.to_thread(lineage.sreops.ended_incident_of, service),

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,18 @@ async def test_a_resolve_ends_the_wait_for_an_approval_which_then_comes_too_late
         assert it.restarts == 0
 
 
-async def test_a_resolve_after_an_effect_only_ends_the_settling_early(tmp_path: Path) -> None:
-    async with scene(tmp_path, SREOPS_VERIFY__SETTLE_S=str(NEVER_S)) as it:
+async def test_a_resolve_after_an_effect_never_cuts_the_settling_short(tmp_path: Path) -> None:
+    settle_s = 6.0
+    async with scene(tmp_path, SREOPS_VERIFY__SETTLE_S=str(settle_s)) as it:
         await it.send()
         await it.reached("verifying")
         await it.send("resolved")
         incident = await it.ended()
         assert (incident["status"], incident["resolution"]) == ("resolved", "fixed"), "it was proven, not assumed"
-        assert ([effect["outcome"] for effect in incident["effects"]], it.restarts) == (["succeeded"], 1)
+        [effect] = incident["effects"]
+        assert (effect["outcome"], it.restarts) == ("succeeded", 1)
+        acted, ended = (datetime.fromisoformat(moment) for moment in (effect["outcome_at"], incident["ended_at"]))
+        assert (ended - acted).total_seconds() >= settle_s
 
 
 async def terminate(sreops: Sreops) -> tuple[int | None, float]:

@@ -10,9 +10,12 @@ import pytest
 
 from contract.store_scene import T0, alert, always, at, at_work, cleared, fresh_store
 from sreops.adapters.store import SqlIncidentStore
+from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.silences import Silenced
 from sreops.domain.incidents.closing import ClosedAs
 from sreops.domain.records.channel import ChannelRule
 from sreops.domain.records.message import Message
+from sreops.errors import SilencesUnavailable
 from sreops.ports import Changes, Channel, Health, Lease, Sending, SendState
 from sreops.settings import NotifySettings
 from sreops.worker.telling import REMIND_S, People
@@ -86,7 +89,26 @@ class Told:
         return [kind for _, kinds, _ in self.receivers.sent for kind in kinds]
 
 
-def told_to(store: SqlIncidentStore, rules: dict[str, ChannelRule] | None = None, **settings: Any) -> Told:
+@dataclass
+class Silences:
+    """Silences the services that it is told; ``away``: it does not answer."""
+
+    services: set[str] = field(default_factory=set)
+    away: bool = False
+    name: str = "Alertmanager"
+
+    async def silenced(self, events: Sequence[AlertEvent], *, now: datetime, timeout_s: float) -> Sequence[Silenced]:
+        if self.away:
+            raise SilencesUnavailable("connection refused")
+        return [Silenced(fingerprint=one.fingerprint, why="") for one in events if one.service in self.services]
+
+
+def told_to(
+    store: SqlIncidentStore,
+    rules: dict[str, ChannelRule] | None = None,
+    silences: Silences | None = None,
+    **settings: Any,
+) -> Told:
     receivers, clock = Receivers(rules or {"ops": ChannelRule()}), Clock()
     people = People(
         store=store,
@@ -95,6 +117,7 @@ def told_to(store: SqlIncidentStore, rules: dict[str, ChannelRule] | None = None
         settings=NotifySettings(**settings),
         public_url="https://sreops.example",
         shared=False,
+        silences=[silences] if silences else [],
     )
     return Told(store, clock, receivers, people)
 
@@ -114,6 +137,41 @@ async def hand_over(store: SqlIncidentStore, service: str = "payments", **alert_
     await store.write(lease, Changes(incident=ESCALATED), now=at(5))
     await store.finish(lease)
     return lease
+
+
+async def test_a_silenced_one_wakes_nobody_until_its_silence_ends_and_holds_nobody_else_up(
+    store: SqlIncidentStore,
+) -> None:
+    silences = Silences({"payments"})
+    ops = told_to(store, silences=silences)
+    await hand_over(store)
+    await hand_over(store, "orders", fingerprint="f2")
+    await ops.look(10)
+    assert [message.service for message in ops.receivers.messages] == ["orders"]
+    silences.services.clear()
+    await ops.look(600)
+    assert [message.service for message in ops.receivers.messages] == ["orders", "payments"]
+
+
+async def test_what_ended_while_it_was_silenced_is_told_to_nobody(
+    store: SqlIncidentStore,
+) -> None:
+    silences = Silences({"payments"})
+    ops = told_to(store, silences=silences)
+    lease = await hand_over(store)
+    await ops.look(10)
+    resolve = cleared(alert(), ends=20, received_at=at(20))
+    await store.correlate(resolve, always("resolve", lease.incident_id, all_resolved=True), now=at(20))
+    silences.services.clear()
+    await ops.look(30)
+    assert ops.kinds == []
+
+
+async def test_where_silences_can_not_be_asked_people_are_told(store: SqlIncidentStore) -> None:
+    ops = told_to(store, silences=Silences({"payments"}, away=True))
+    await hand_over(store)
+    await ops.look(10)
+    assert ops.kinds == ["attention"]
 
 
 async def test_a_critical_one_is_told_at_once_and_its_end_to_those_who_knew(ops: Told, store: SqlIncidentStore) -> None:

@@ -17,7 +17,10 @@ from servers.ports import free_port
 
 
 class HttpReceiver:
-    """Keeps the bodies of POSTs; ``status`` is what it answers, ``hold`` is waited for before it does."""
+    """Keeps the bodies of POSTs; ``status`` is what it answers, ``hold`` is waited for before it does.
+
+    ``script`` holds the statuses of the next answers; None: it takes the request and hangs up.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.bodies: list[bytes] = []
@@ -25,6 +28,8 @@ class HttpReceiver:
         self.methods: list[str] = []
         self.status = 200
         self.location = ""
+        self.said = b"ok"
+        self.script: list[int | None] = []
         self.hold = threading.Event()
         self.hold.set()
         self.came = threading.Event()
@@ -38,12 +43,16 @@ class HttpReceiver:
                 receiver.methods.append(self.command)
                 receiver.came.set()
                 receiver.hold.wait(30)
-                self.send_response(receiver.status)
+                status = receiver.script.pop(0) if receiver.script else receiver.status
+                if status is None:
+                    self.close_connection = True
+                    return
+                self.send_response(status)
                 if receiver.location:
                     self.send_header("Location", receiver.location)
-                self.send_header("content-length", "2")
+                self.send_header("content-length", str(len(receiver.said)))
                 self.end_headers()
-                self.wfile.write(b"ok")
+                self.wfile.write(receiver.said)
 
             def do_GET(self) -> None:
                 receiver.methods.append(self.command)

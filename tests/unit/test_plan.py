@@ -1,5 +1,6 @@
 """Plans: templates are filled without changing the syntax that the author wrote, or the plan is refused."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -95,6 +96,14 @@ def test_a_service_that_is_no_container_name_is_refused_only_where_it_is_a_targe
 def test_the_plan_hash_names_exactly_this_plan() -> None:
     assert plan_of(step()).plan_hash == plan_of(step()).plan_hash
     assert plan_of(step()).plan_hash != plan_of(step(), about=event(service="orders")).plan_hash
+
+
+def test_a_plan_keeps_its_not_when_through_the_checkpoint_and_has_the_hash_that_0_1_gives_it() -> None:
+    plain, careful = plan_of(step()), plan_of(step()).model_copy(update={"not_when": When(logs=("migration",))})
+    again = Plan.model_validate(careful.model_dump(mode="json"))
+    assert again == careful
+    assert Plan.model_validate(plain.model_dump(mode="json")).not_when == When()
+    assert again.plan_hash == plain.plan_hash
 
 
 @pytest.mark.parametrize(
@@ -210,3 +219,28 @@ def test_a_dotted_label_in_a_url_is_encoded_and_a_missing_one_is_named() -> None
 )
 def test_a_template_that_is_no_quoted_name_is_a_fault(promql: str) -> None:
     assert promql_faults(promql)
+
+
+def test_into_a_webhooks_body_goes_a_plain_service_name_and_nothing_else() -> None:
+    body = {"limit": "{{ service }}", "on": [{"host": "web-{{service}}"}, 3, True, None]}
+    [planned] = plan_of(step(StepAction.call_webhook, name="job", body=body)).steps
+    assert planned.target == "job"
+    assert planned.params["body"] == {"limit": "payments", "on": [{"host": "web-payments"}, 3, True, None]}
+
+
+@given(st.text(min_size=1).filter(lambda name: name.strip()))
+def test_a_name_that_is_not_plain_is_sent_nowhere(name: str) -> None:
+    call = step(StepAction.call_webhook, name="job", body={"limit": "{{ service }}"})
+    try:
+        [planned] = plan_of(call, about=event(service=name)).steps
+    except PlanRefused:
+        assert not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", name)
+    else:
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", planned.params["body"]["limit"])
+
+
+def test_a_name_that_is_not_plain_is_refused_with_the_reason() -> None:
+    call = step(StepAction.call_webhook, name="job", body={"limit": "{{ service }}"})
+    for name in ("pay ments", "a;b", "$(x)", "x" * 129):
+        with pytest.raises(PlanRefused, match="can't be sent elsewhere"):
+            plan_of(call, about=event(service=name))

@@ -30,6 +30,10 @@ def labelled(tier: str) -> TargetFacts:
     return TargetFacts(name="db", found=True, labels={"sreops.enable": "true", "sreops.tier": tier})
 
 
+def started(ago_s: float) -> TargetFacts:
+    return ENABLED.model_copy(update={"started_at": NOW - timedelta(seconds=ago_s)})
+
+
 def given_input(**changes: Any) -> PolicyInput:
     facts = {name: changes.pop(name) for name in list(changes) if name in PolicyFacts.model_fields}
     limits = {
@@ -87,6 +91,8 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
         ({"cooldown_s": -1}, "cooldown_s is -1"),
         ({"max_event_age_s": float("inf")}, "max_event_age_s is inf"),
         ({"running_now": -1}, "running_now is -1"),
+        ({"excluded": "the logs match migration"}, "the runbook's not_when holds now: the logs match migration"),
+        ({"begun": True, "targets": (started(50),)}, "somebody else started 'payments' 50 s ago, after this was decid"),
     ],
 )
 @pytest.mark.parametrize("approved", [False, True])
@@ -113,6 +119,8 @@ def test_what_denies_denies_even_what_a_person_approved(changes: dict[str, Any],
         ({"targets": (labelled("a typo"),)}, "tier supervised (sreops.tier of target 'db')"),
         ({"targets": (ENABLED.model_copy(update={"stop_grace_s": 601.0}),)}, "'payments' may take 601 s to stop"),
         ({"targets": (ENABLED.model_copy(update={"stop_grace_s": math.inf}),)}, "the restart may never end"),
+        ({"unasked": ("its not_when can't be asked now",)}, "its not_when can't be asked now"),
+        ({"asked_at": NOW, "targets": (started(50),)}, "started 'payments' 50 s ago, after the alert had begun"),
     ],
 )
 def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str, Any], said: str) -> None:
@@ -141,6 +149,17 @@ def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str
 )
 def test_the_borders_lie_where_they_are_declared(changes: dict[str, Any], verdict: Verdict) -> None:
     assert decided(**changes).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("asked_ago_s", "verdict"),
+    [(49.0, Verdict.allow), (50.0, Verdict.allow), (51.0, Verdict.deny), (None, Verdict.deny)],
+)
+def test_an_approval_covers_what_was_known_when_it_was_asked_for(asked_ago_s: float | None, verdict: Verdict) -> None:
+    asked_at = None if asked_ago_s is None else NOW - timedelta(seconds=asked_ago_s)
+    decision = decided(approved=True, asked_at=asked_at, targets=(started(50),))
+    assert decision.verdict is verdict
+    assert "somebody else started 'payments' 50 s ago" in "; ".join(decision.reasons)
 
 
 def test_an_approval_that_is_given_while_automation_is_paused_waits_and_is_not_spent() -> None:

@@ -219,6 +219,16 @@ def test_faults_of_a_runbook_name_line_and_field(body: str, expected: str) -> No
         ("{action: http_check, params: {url: 'http://a/ b'}}", "params.url: must not hold spaces"),
         ("{action: http_check, params: {url: 'http://a', status: 99}}", "must be a whole number from 100 to 599"),
         ("{action: notify}", "params.message: is missing"),
+        ("{action: scale_container, params: {replicas: 2, by: 1, max: 3}}", "has both `replicas`"),
+        ("{action: scale_container, params: {by: 1}}", "needs `max` with `by`: each alert would add more"),
+        ("{action: scale_container, params: {by: 0, max: 3}}", "must not be 0"),
+        ("{action: scale_container, params: {by: 1, min: 4, max: 3}}", "has a min of 4 above its max of 3"),
+        ("{action: scale_container, params: {replicas: 1, min: 4}}", "takes `min` and `max` with `by` only"),
+        ("{action: exec_in_container}", "params.command: is missing: exec_in_container needs it"),
+        ("{action: exec_in_container, params: {command: rm -rf /}}", "must be a list of words"),
+        ("{action: exec_in_container, params: {command: []}}", "has 0 words, and 1 to 64 may be"),
+        ("{action: exec_in_container, params: {command: [sh, '{{ service }}']}}", "nothing is filled in here"),
+        ("{action: stop_container}", "needs `verify`: what is stopped can't be looked at"),
     ],
 )  # fmt: skip
 def test_faults_of_a_step_name_line_and_field(step: str, expected: str) -> None:
@@ -261,3 +271,33 @@ def test_any_text_is_read_or_refused_as_invalid_runbooks(text: str) -> None:
 def test_a_good_file_with_a_change_is_read_or_refused_as_invalid_runbooks(at: int, cut: int, new: str) -> None:
     changed = GOOD[:at] + new + GOOD[at + cut :]
     assert all(problem.startswith("runbooks.yaml:") for problem in problems_if_any(changed))
+
+
+def calling(params: str) -> str:
+    return f"version: 1\nrunbooks:\n  - {{id: a, when: {{}}, steps: [{{action: call_webhook, params: {params}}}]}}\n"
+
+
+def test_a_webhooks_body_is_read_as_json_has_it() -> None:
+    [runbook] = load(
+        calling("{name: job, body: {a: 1, b: [true, 1.5, null, \"2\"], c: 2024-01-02, d: '{{ service }}'}}")
+    )
+    assert runbook.steps[0].params["body"] == {
+        "a": 1, "b": [True, 1.5, None, "2"], "c": "2024-01-02", "d": "{{ service }}",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ("{body: {}}", "params.name: is missing"),
+        ("{name: job, body: [1]}", "must be a mapping"),
+        ("{name: job, body: {a: '{{ labels.pod }}'}}", "only {{ service }} is"),
+        ("{name: job, body: {'{{ service }}': 1}}", "a name can't hold a template"),
+        ("{name: job, url: 'http://x'}", "is not a field"),
+        ("{name: job, body: {a: '" + "x" * 70_000 + "'}}", "is longer than 65536 characters"),
+    ],
+)
+def test_a_call_that_can_not_be_sent_is_refused_with_its_place(params: str, told: str) -> None:
+    [found] = problems(calling(params))
+    assert told in found
+    assert found.startswith("runbooks.yaml:3: runbooks[0].steps[0].params")

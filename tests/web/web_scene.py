@@ -365,28 +365,18 @@ async def remedied(store: SqlIncidentStore, now: datetime, service: str = "payme
     await think(store, lease, "execute_remediation", f"restart_container {service} now", s(12))
     await store.end_effect(lease, effect.effect_id, EffectOutcome.succeeded, "", now=s(15))
     await store.write(lease, Changes(incident={"status": "verifying"}), now=s(16))
-    look = {
-        "readings": [
-            {
-                "promql": PLAN["verify"][0]["promql"],
-                "condition": "< 0.8",
-                "holds": True,
-                "values": [0.41],
-                "why": "0.41 < 0.8",
-            }
-        ],
-        "container": "healthy",
-        "alert_firing": False,
-    }
-    await think(store, lease, "verify_success", "Verification: fixed (0.41 < 0.8)", s(47), **look)
-    await think(store, lease, "close_or_escalate", "Resolved (fixed): 0.41 < 0.8", s(48))
+    reading = {"promql": PLAN["verify"][0]["promql"], "condition": "< 0.8", "holds": True, "values": [0.41]}
+    look = {"readings": [reading | {"why": "0.41 < 0.8"}], "container": "healthy", "alert_firing": False}
+    before = {"readings": [reading | {"holds": False, "values": [0.94], "why": "0.94 is not < 0.8"}]}
+    proof = f"memory 41 % of its limit, was 94 %; {service} is healthy, for 30 s since the effect"
+    await think(store, lease, "verify_success", f"Verification: fixed ({proof})", s(47), look=look, baseline=before)
+    await think(store, lease, "close_or_escalate", f"Resolved (fixed): {proof}", s(48))
     fields = {
         "status": "resolved",
         "resolution": "fixed",
         "verification": "fixed",
         "ended_at": s(48),
-        "decision": decision
-        | {"why": "memory is at 41 % of its limit, and the alert no longer fires", "handover": ACCOUNT},
+        "decision": decision | {"why": proof, "handover": ACCOUNT},
     }
     await store.write(lease, Changes(incident=fields), now=s(48))
     await store.finish(lease)

@@ -15,13 +15,18 @@ from sreops.ports import (
     ChangeNotes,
     Clock,
     Containers,
+    Deployments,
     ExtraTools,
     Health,
     IncidentStore,
     Lease,
     Logs,
     Metrics,
+    PauseFile,
+    Pipelines,
     Prober,
+    Silences,
+    Webhooks,
 )
 from sreops.settings import Settings
 
@@ -42,6 +47,11 @@ class Tools:
     alert_states: AlertStates | None = None
     containers: Containers | None = None
     changes: ChangeNotes | None = None
+    pause_file: PauseFile | None = None
+    silences: Sequence[Silences] = ()  # every system in which alerts may be silenced
+    webhooks: Webhooks | None = None
+    deployments: Deployments | None = None
+    pipelines: Pipelines | None = None
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)

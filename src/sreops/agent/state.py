@@ -34,6 +34,7 @@ class State(TypedDict, total=False):
     would_have: str | None  # the runbook that would have matched, for the hand-over
     approval: str  # "", "needed", "approved"
     approval_why: list[str]
+    asked_at: str  # when the plan was put to a person
     step: int
     step_began: str | None  # when the running step was first visited
     proof: list[str]  # what bore the cause out besides log text when the plan began to act

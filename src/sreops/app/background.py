@@ -24,6 +24,7 @@ from sreops.worker.dispatch import Dispatch
 from sreops.worker.forwarding import Forwarding
 from sreops.worker.hearing import Hearing
 from sreops.worker.intake import Intake
+from sreops.worker.pause_file import PauseFileWatch
 from sreops.worker.retention import Retention
 from sreops.worker.showing import Showing
 from sreops.worker.telling import People
@@ -59,6 +60,11 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             append_timeout_s=settings.ack_timeout_s,
         )
         own(forwarding.run(), "spool")
+    if parts.tools.pause_file is not None:
+        paused_by = PauseFileWatch(
+            store=parts.store, file=parts.tools.pause_file, clock=parts.tools.clock, host=socket.gethostname()
+        )
+        own(once_ready(paused_by.run), "pause file")
     if "worker" in settings.roles:
         app.dispatch = Dispatch(
             Runner(build_graph(database.saver), parts.tools),
@@ -151,6 +157,7 @@ def _people(app: Running, database: ProcessDatabase) -> People:
         settings=settings.notify,
         public_url=_public_url(app),
         shared=database.shared,
+        silences=app.parts.tools.silences,
     )
 
 

@@ -1,6 +1,6 @@
 """Where logs, metrics and alert states are built: direct, or through Grafana."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ from sreops.adapters.observability.alert_states import BySource, GrafanaAlertSta
 from sreops.adapters.observability.grafana import Grafana
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import PrometheusMetrics
+from sreops.adapters.observability.silences import Alertmanager, GrafanaSilences
 from sreops.adapters.observability.through_grafana import LogsThroughGrafana, MetricsThroughGrafana
 from sreops.adapters.trust import client_trust
 from sreops.app.assembly import Assembly
-from sreops.ports import AlertStates, ChangeNotes, Logs, Metrics
+from sreops.ports import AlertStates, ChangeNotes, Logs, Metrics, Silences
 from sreops.settings import Settings
 
 
@@ -23,6 +24,7 @@ class Observability:
     metrics: Metrics | None
     alert_states: AlertStates | None
     changes: ChangeNotes | None
+    silences: Sequence[Silences] = ()
 
 
 def build_observability(settings: Settings, assembly: Assembly) -> Observability:
@@ -32,8 +34,14 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
         assembly.built("grafana", grafana.health, grafana.aclose)
     logs = _logs(settings, grafana, assembly)
     metrics = _metrics(settings, grafana, assembly)
+    alertmanager = Alertmanager(settings.alertmanager, trust=assembly.trust) if settings.alertmanager.url else None
+    if alertmanager is not None:
+        assembly.built("alertmanager", alertmanager.health, alertmanager.aclose)
     states: dict[str, list[AlertStates]] = {
-        "alertmanager": [PrometheusAlertStates(metrics)] if metrics is not None else [],
+        "alertmanager": [
+            *([PrometheusAlertStates(metrics)] if metrics is not None else []),
+            *([alertmanager] if alertmanager is not None else []),
+        ],
         "grafana": [GrafanaAlertStates(grafana)] if grafana is not None else [],
     }
     return Observability(
@@ -41,6 +49,10 @@ def build_observability(settings: Settings, assembly: Assembly) -> Observability
         metrics=metrics,
         alert_states=BySource(states) if any(states.values()) else None,
         changes=grafana,
+        silences=[
+            *([alertmanager] if alertmanager is not None else []),
+            *([GrafanaSilences(grafana)] if grafana is not None else []),
+        ],
     )
 
 

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sreops.adapters.database.pause_file import DataDirPauseFile
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
 from sreops.adapters.gitlab import GitLabIssues
+from sreops.adapters.gitlab.pipelines import GitLabPipelines
 from sreops.adapters.oidc import OidcProvider
 from sreops.adapters.prober import HttpProber
 from sreops.adapters.sql.postgres import is_postgres
 from sreops.adapters.steady_clock import SteadyClock
 from sreops.adapters.store import SqlIncidentStore
 from sreops.adapters.trust import client_trust, write_bundle
+from sreops.adapters.webhooks import HttpWebhooks
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
 from sreops.app.analysts import build_analysts, build_extra_tools
@@ -64,6 +67,9 @@ def build_parts(
         assembly.built("notify", partial(delivery_health, store, notifier, clock))
     prober = HttpProber(trust=assembly.trust)
     assembly.closers.append(prober.aclose)
+    webhooks = HttpWebhooks(settings.actions.webhooks, trust=assembly.trust)
+    assembly.closers.append(webhooks.aclose)
+    gitlab = _pipelines(settings, assembly)
     tools = Tools(
         store=store,
         clock=clock,
@@ -84,6 +90,11 @@ def build_parts(
         alert_states=observability.alert_states,
         containers=containers,
         changes=observability.changes,
+        pause_file=DataDirPauseFile(settings.data_dir),
+        silences=observability.silences,
+        webhooks=webhooks,
+        deployments=gitlab,
+        pipelines=gitlab,
         missing=assembly.missing,
         extra=extra,
     )
@@ -112,6 +123,15 @@ def _issues(settings: Settings, assembly: Assembly) -> Issues | None:
     issues = GitLabIssues(settings.gitlab, trust=assembly.trust)
     assembly.built("gitlab", issues.health, issues.aclose)
     return issues
+
+
+def _pipelines(settings: Settings, assembly: Assembly) -> GitLabPipelines | None:
+    """Return what reads deployments and acts on GitLab, where it is configured; without it nothing is missing."""
+    if not settings.gitlab.url or not (settings.gitlab.token or settings.gitlab.actions or settings.gitlab.deployments):
+        return None
+    pipelines = GitLabPipelines(settings.gitlab, trust=assembly.trust)
+    assembly.closers.append(pipelines.aclose)
+    return pipelines
 
 
 def _containers(settings: Settings, assembly: Assembly) -> Containers | None:

@@ -6,12 +6,15 @@ it is given (``timeout_s``). Others import from here, not from the rooms.
 
 from sreops.ports.analyst import Analyst, AnalystAnswer, Answer
 from sreops.ports.containers import Containers, Prober
+from sreops.ports.deployments import Deployments, Pipelines
 from sreops.ports.event_log import MAX_RECORD_BYTES, EventLog, LogRecord, StoredRecord, Subscription
 from sreops.ports.health import Clock, Health
 from sreops.ports.issues import ChangedIssue, IssueComment, IssuePicture, Issues, Role
 from sreops.ports.logs import ChangeNotes, Logs
 from sreops.ports.metrics import AlertStates, Metrics
 from sreops.ports.notifier import Channel, Notifier, Sending, SendState
+from sreops.ports.pause_file import PauseFile
+from sreops.ports.silences import Silences
 from sreops.ports.spool import Spool, SpoolState
 from sreops.ports.store import IncidentStore
 from sreops.ports.store.agent_writes import Changes
@@ -24,6 +27,7 @@ from sreops.ports.store.reading import Recorded
 from sreops.ports.store.retention import EndedIncident
 from sreops.ports.store.tickets import TicketOp
 from sreops.ports.tools import ExtraTools, Inquiry, ToolSpec
+from sreops.ports.webhooks import WebhookAnswer, WebhookFacts, Webhooks
 
 __all__ = [
     "AGEING_S",
@@ -41,6 +45,7 @@ __all__ = [
     "Clock",
     "Containers",
     "Delivery",
+    "Deployments",
     "EndedIncident",
     "EventLog",
     "ExtraTools",
@@ -57,11 +62,14 @@ __all__ = [
     "ModelLedger",
     "Notifier",
     "Overdue",
+    "PauseFile",
+    "Pipelines",
     "Prober",
     "Recorded",
     "Role",
     "SendState",
     "Sending",
+    "Silences",
     "Spool",
     "SpoolState",
     "StoredRecord",
@@ -70,4 +78,7 @@ __all__ = [
     "TicketOp",
     "ToolSpec",
     "UnreadableEvent",
+    "WebhookAnswer",
+    "WebhookFacts",
+    "Webhooks",
 ]

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.remediation.command import CommandOutput, CommandState
 from sreops.domain.remediation.protection import Ourselves
 from sreops.ports.health import Health
 
@@ -83,12 +84,35 @@ class Containers(Protocol):
         """Stop; one that does not run is no error. ``stop_timeout_s`` and what is raised: as for ``restart``."""
         ...
 
+    async def prepare_command(self, container_id: str, command: Sequence[str], *, timeout_s: float) -> str:
+        """Make a record of a command in a container, which does not start it; return the record's id."""
+        ...
+
+    async def run_command(self, container_id: str, command_id: str, *, timeout_s: float) -> CommandOutput:
+        """Start a prepared command, once ever, and follow its output to its end or for ``timeout_s``.
+
+        EngineUnavailable, EngineRefused: it does not run. OutcomeUnknown: look first.
+        """
+        ...
+
+    async def command_state(self, container_id: str, command_id: str, *, timeout_s: float) -> CommandState | None:
+        """Return what became of it; None where the engine has no record of it (any more)."""
+        ...
+
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         ...
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a replicated Swarm service."""
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity, which is its id; None where it has no container."""
+        ...
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a replicated Swarm service or a Compose service; refused where ``before`` is over."""
+        ...
+
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification; refused where these are not the two any more."""
         ...
 
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:

@@ -11,14 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sreops.domain.incidents.incident import IncidentStatus
-from sreops.domain.incidents.needs import Need
 from sreops.domain.records.record import RecordKind
 from sreops.ports import Approval, Recorded, Telling
 from sreops.telemetry import log
 from sreops.web.access import Access
 from sreops.web.answers import Refusal, answer, read_json
 from sreops.web.context import WebContext
+from sreops.web.search import read_search
 
 DECISION_TAKEN: Final = "api.decision_taken"
 AUTOMATION_SWITCHED: Final = "api.automation_switched"
@@ -31,8 +30,6 @@ MAX_EVENTS: Final = 500
 """Of one incident's alerts, the newest; ``events_total`` says how many there are (a storm holds thousands)."""
 
 _MAX_SEQ = 2**63 - 1
-_NEEDS: Mapping[str, tuple[Need, ...]] = {"person": tuple(Need), **{need.value: (need,) for need in Need}}
-_STATUSES = ("open", *(status.value for status in IncidentStatus))
 
 Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -144,21 +141,11 @@ class _Api:
         self._store = context.store
 
     async def incidents(self, request: Request) -> Response:
-        query = request.query_params
-        status = query.get("status") or None
-        if status is not None and status not in _STATUSES:
-            raise Refusal(422, f"status={status[:50]!r} is unknown", f"use one of {', '.join(_STATUSES)}")
-        needs = query.get("needs") or None
-        if needs is not None and needs not in _NEEDS:
-            raise Refusal(422, f"needs={needs[:50]!r} is unknown", f"use one of {', '.join(_NEEDS)}")
         now = self._context.clock.now()
         found, following = await self._store.incidents(
-            status=status,
-            service=query.get("service") or None,
-            needs=_NEEDS[needs] if needs else (),
+            **read_search(request, now).of_store(),
             now=now,
             limit=whole_number(request, "limit", 50, least=1, most=MAX_PAGE),
-            cursor=query.get("cursor") or None,
         )
         return answer({"items": [incident.public(now) for incident in found], "next": following})
 

@@ -18,6 +18,7 @@ from sreops.web.api import api_routes
 from sreops.web.context import WebContext
 from sreops.web.guesses import Guesses
 from sreops.web.health import Checks, health_routes
+from sreops.web.listings import listing_routes
 from sreops.web.openapi import openapi_routes
 from sreops.web.pages import Pages
 from sreops.web.people import people_routes
@@ -43,6 +44,7 @@ def build_web(context: WebContext) -> Starlette:
         *people_routes(context, access),
         *openapi_routes(context, access),
         *sign_in_routes(context, access, pages),
+        *listing_routes(context, access, pages),
         *pages.routes(),
     ]
     if "bridge" in context.settings.roles:

@@ -13,8 +13,9 @@ from sreops.domain.records.record import Record, RecordKind
 from sreops.domain.records.story import Story, tell
 from sreops.domain.runbooks.runbook import Runbook, StepAction
 from sreops.ports import Approval
+from sreops.web.measured import Measured, last_look, measured_in
 from sreops.web.model_usage import Usage, usage_of
-from sreops.web.words import finite, list_in, mapping_in, safe_link, sparkline, text_in, words
+from sreops.web.words import list_in, mapping_in, safe_link, sparkline, text_in, words
 
 _BEFORE = {"correlate": "Correlation"}
 
@@ -81,16 +82,6 @@ class Step:
     target: str
     params: str
     disruptive: bool = True
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One verify condition as it was measured last."""
-
-    promql: str
-    condition: str
-    holds: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -166,7 +157,7 @@ def view_incident(
     policy = mapping_in(decision, "policy")
     known = {piece.id for piece in evidence}
     cited = tuple(str(one) for one in list_in(analysis, "evidence") if str(one) in known)
-    looked = _last_look(records, incident.episode_at)
+    looked, before = last_look(records, incident.episode_at)
     return IncidentView(
         incident=incident,
         subject=subject_in_words(incident.subject),
@@ -191,7 +182,7 @@ def view_incident(
         plan_hash=text_in(decision, "plan_hash") or incident.plan_hash or "",
         verdict=text_in(policy, "verdict"),
         reasons=[str(reason) for reason in list_in(policy, "reasons")],
-        measured=[_measured(one) for one in list_in(looked, "readings") if isinstance(one, Mapping)],
+        measured=measured_in(looked, before),
         container=text_in(looked, "container"),
         story=tell(incident, [event for event, _ in events], evidence, cited, _runbook(incident, decision, runbooks)),
         links=_links([event for event, _ in events]),
@@ -298,20 +289,3 @@ def _step(step: Mapping[str, Any]) -> Step:
     name = text_in(step, "action")
     looks_only = name in set(StepAction) and not StepAction(name).disruptive
     return Step(action=words(name), target=text_in(step, "target"), params=shown, disruptive=not looks_only)
-
-
-def _last_look(records: Sequence[Record], since: datetime) -> Mapping[str, Any]:
-    for record in reversed(records):
-        if record.at >= since and text_in(record.body, "node") == "verify_success":
-            look = mapping_in(record.body, "data")
-            if "readings" in look:
-                return look
-    return {}
-
-
-def _measured(reading: Mapping[str, Any]) -> Measured:
-    held = reading.get("holds")
-    holds = "holds" if held is True else "fails" if held is False else "unknown"
-    values = [f"{number:g}" for number in map(finite, list_in(reading, "values")) if number is not None]
-    why = text_in(reading, "why") or ", ".join(values)
-    return Measured(text_in(reading, "promql"), text_in(reading, "condition"), holds, why)

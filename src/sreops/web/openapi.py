@@ -19,6 +19,7 @@ from sreops.web.answers import answer
 from sreops.web.api import DecisionBody, SwitchBody
 from sreops.web.context import WebContext
 from sreops.web.people import ClosingBody, FeedbackBody, QuestionBody, SaidBody
+from sreops.web.search import NEEDS, STATUSES
 from sreops.web.tokens import AccountBody, TokenBody
 
 _JSON: Final = "application/json"
@@ -66,9 +67,18 @@ def openapi(version: str) -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     incident, page = _ref("Incident"), [_query("limit", _COUNT), _query("cursor", _TEXT)]
     of_one = "/api/incidents/{incident_id}"
-    status = {"enum": ["open", *IncidentStatus]}
-    needs = {"enum": ["person", *Need]}
-    listed = [_query("status", status), _query("service", _TEXT), _query("needs", needs), *page]
+    listed = [
+        _query("status", {"enum": list(STATUSES)}),
+        _query("needs", {"enum": list(NEEDS)}),
+        _query("severity", _TEXT, "one or more, separated by commas"),
+        _query("service", _TEXT, "the subject's whole name"),
+        _query("subject", _TEXT, "a part of a name that the subject has"),
+        _query("scope", _TEXT, "key=value, or a value; more than one separated by commas"),
+        _query("text", _TEXT, "words, each in a name, the cause, the category or the reason; or an id"),
+        _query("since", _TEXT, "opened then or later: RFC 3339, or how long ago (90m, 24h, 7d)"),
+        _query("until", _TEXT, "opened before"),
+        *page,
+    ]
     after = [_query("after", _COUNT), _query("limit", _COUNT), _query("incident_id", _TEXT)]
     taken = _post("Take a webhook of Grafana or Alertmanager.", _ref("Accepted"), ok="202", open_to_all=True)
     said: dict[str, type[BaseModel]] = {
@@ -180,8 +190,9 @@ def _page_of(item: Mapping[str, Any], *, more: bool = True) -> dict[str, Any]:
     return _object(items={"type": "array", "items": item}, **following)
 
 
-def _query(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": schema}
+def _query(name: str, schema: Mapping[str, Any], told: str = "") -> dict[str, Any]:
+    described = {"description": told} if told else {}
+    return {"name": name, "in": "query", "required": False, "schema": schema, **described}
 
 
 def _of_incident(operations: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sreops.domain.alerts.subject import in_words
 from sreops.domain.evidence.probe import lacking, probed
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.incidents.needs import Need
+from sreops.domain.incidents.search import Search
 from sreops.domain.records.person import Person, ProvenBy, Role
 from sreops.errors import DecisionConflict
 from sreops.web.access import ASKED_BY, Access
@@ -63,29 +64,30 @@ class Pages:
 
     async def overview(self, request: Request) -> Response:
         """Show open incidents and those that ended last."""
-        return await self._show("overview.html", **await self._overview())
+        return await self.show("overview.html", **await self._overview())
 
     async def overview_fragment(self, request: Request) -> Response:
         """Show the parts of the overview that change."""
-        return await self._show("overview_fragment.html", **await self._overview())
+        return await self.show("overview_fragment.html", **await self._overview())
 
     async def incident(self, request: Request) -> Response:
         """Show one incident."""
-        return await self._show("incident.html", view=await self._view(request))
+        return await self.show("incident.html", view=await self._view(request))
 
     async def incident_fragment(self, request: Request) -> Response:
         """Show the parts of an incident that change, and its thoughts and actions after ``?after=``."""
         after = whole_number(request, "after", 0, least=0, most=_MAX_SEQ)
-        return await self._show("incident_fragment.html", view=await self._view(request), after=after)
+        return await self.show("incident_fragment.html", view=await self._view(request), after=after)
 
     async def probe(self, request: Request) -> Response:
         """Show what was asked about an incident's subject, where, and what is missing."""
         incident = await self._store.incident(request.path_params["incident_id"])
         asked = probed(await self._store.evidence(incident.id))
         subject = in_words(incident.subject)
-        return await self._show("probe.html", incident=incident, subject=subject, asked=asked, lacking=lacking(asked))
+        return await self.show("probe.html", incident=incident, subject=subject, asked=asked, lacking=lacking(asked))
 
-    async def _show(self, template: str, status: int = 200, **values: Any) -> Response:
+    async def show(self, template: str, status: int = 200, **values: Any) -> Response:
+        """Render a page with its frame: health, automation, who asks."""
         report, automation = await asyncio.gather(self._checks.at_hand(), self._store.pause_state())
         return self._templates.answer(
             template,
@@ -102,22 +104,32 @@ class Pages:
     async def _overview(self) -> dict[str, Any]:
         newest = await self._store.records(limit=1, newest=True)  # first: what comes later is told by the stream
         now = self._context.clock.now()
-        (needing, more_needing), (working, more), firing, (latest, _), (recorded, more_recorded) = await asyncio.gather(
-            self._store.incidents(needs=tuple(Need), now=now, limit=SHOWN_OPEN),
+        storms, singles = Search(storms=True), Search(storms=False)
+        (
+            (in_storm, more_storms),
+            (single, more_needing),
+            (working, more),
+            firing,
+            (latest, _),
+            (recorded, more_recorded),
+        ) = await asyncio.gather(
+            self._store.incidents(needs=tuple(Need), search=storms, now=now, limit=SHOWN_OPEN),
+            self._store.incidents(needs=tuple(Need), search=singles, now=now, limit=SHOWN_OPEN),
             self._store.incidents(status="open", limit=SHOWN_OPEN),
             self._store.still_firing(limit=SHOWN_OPEN),
             self._store.incidents(limit=SHOWN_OPEN),
             self._store.recorded(limit=SHOWN_RECORDED),
         )
+        needing = [*in_storm, *single]  # a storm is one row, on top, however many came after it
         counts = await self._store.needs_counts(now=now)
         asked_for = {incident.id for incident in needing}
         with_somebody = [one for one in firing if one.id not in asked_for and one.absorbed_by is None]
         shown = asked_for | {one.id for one in with_somebody}
         over = [one for one in latest if one.status.ended and one.id not in shown]
         return {
-            "needing": _storms_first(needing),
+            "needing": needing,
             "needs_count": sum(counts.values()),
-            "more_needing": more_needing is not None,
+            "more_needing": (more_storms or more_needing) is not None,
             "working": _storms_first([one for one in working if one.id not in asked_for]),
             "more_working": more is not None,
             "with_somebody": with_somebody,
@@ -156,13 +168,13 @@ class Pages:
             if wish == "approve" and form.get("confirmed") != body.plan_hash:
                 view = await self._view(request)
                 if view.decidable and view.disrupts and view.approval and view.approval.plan_hash == body.plan_hash:
-                    return await self._show("incident.html", view=view, form=form, confirming=True)
+                    return await self.show("incident.html", view=view, form=form, confirming=True)
             await decide(self._context, incident_id, body, approve=wish == "approve")
         except (Refusal, DecisionConflict) as exc:
             problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
             status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
             view = await self._view(request)
-            return await self._show("incident.html", status, view=view, problem=problem, form=form)
+            return await self.show("incident.html", status, view=view, problem=problem, form=form)
         return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
 
     async def said(self, request: Request) -> Response:
@@ -174,7 +186,7 @@ class Pages:
         except (Refusal, DecisionConflict) as exc:
             problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
             status = exc.status if isinstance(exc, Refusal) else HTTPStatus.CONFLICT
-            return await self._show("incident.html", status, view=await self._view(request), problem=problem)
+            return await self.show("incident.html", status, view=await self._view(request), problem=problem)
         return RedirectResponse(f"/incidents/{incident_id}", HTTPStatus.SEE_OTHER)
 
     async def switch(self, request: Request) -> Response:
@@ -218,7 +230,7 @@ class Pages:
 
     async def account(self, request: Request, status: int = 200, **values: Any) -> Response:
         """Show who is signed in, with the API tokens."""
-        return await self._show("account.html", status, **values)
+        return await self.show("account.html", status, **values)
 
     def error(self, request: Request, refusal: Refusal) -> Response:
         """Show what went wrong and what to do; needs nothing that may be the cause."""

@@ -14,9 +14,21 @@ from sreops.domain.records.channel import next_digest
 from sreops.domain.records.message import Message, compose
 from sreops.domain.records.notice import Notice, NoticeKind, why_quiet
 from sreops.errors import NotFound, SreopsError, StoreUnavailable
-from sreops.ports import Channel, Clock, Delivery, Health, IncidentStore, Notifier, Sending, SendState, Telling
+from sreops.ports import (
+    Channel,
+    Clock,
+    Delivery,
+    Health,
+    IncidentStore,
+    Notifier,
+    Sending,
+    SendState,
+    Silences,
+    Telling,
+)
 from sreops.settings import NotifySettings
 from sreops.telemetry import DELIVERIES, DELIVERIES_WAIT, DELIVERY_SECONDS, NOTICES, log
+from sreops.worker.silenced import SilencedIncidents
 
 EVERY_S: Final = 0.5
 SAME_BREATH_S: Final = 2.0
@@ -30,6 +42,7 @@ SENT_EVENT: Final = "notify.sent"
 NOT_SENT: Final = "notify.not_sent"
 _EVENTS = 50  # of an incident, the newest, to word what is wrong
 _LEASE_MARGIN_S = 30.0
+_PLANNED_AT_ONCE = 100
 
 
 class People:
@@ -44,8 +57,11 @@ class People:
         settings: NotifySettings,
         public_url: str | None,
         shared: bool,
+        silences: Sequence[Silences] = (),
     ) -> None:
         self._store = store
+        self._silenced = SilencedIncidents(store, silences, clock)
+        self._waiting_for_silence = 0
         self._notifier = notifier
         self._clock = clock
         self._settings = settings
@@ -122,12 +138,18 @@ class People:
     # planning
 
     async def _plan(self) -> None:
-        unplanned = await self._store.unplanned_notices()
+        # what is held back while a silence lasts must not stand before all others
+        unplanned = await self._store.unplanned_notices(limit=_PLANNED_AT_ONCE + self._waiting_for_silence)
         held: set[str] = set()
+        self._waiting_for_silence = 0
         for place, notice in enumerate(unplanned):
             later = [one for one in unplanned[place + 1 :] if one.incident_id == notice.incident_id]
             if notice.incident_id in held or not self._is_due(notice, later):
                 held.add(notice.incident_id)
+                continue
+            if notice.kind.asks and await self._silenced.holds(notice.incident_id):
+                held.add(notice.incident_id)
+                self._waiting_for_silence += 1 + len(later)
                 continue
             try:
                 await self._plan_one(notice, later)

@@ -38,7 +38,9 @@ Confidence
 Action and runbook
 - `restart` only where a restart cures the cause (memory exhausted or leaking, deadlock, exhausted pool, crashed or \
 hung process). It does not cure a full disk, an expired certificate, wrong configuration, a missing permission, a \
-failed name lookup or a broken dependency: there, `escalate`.
+failed name lookup or a broken dependency: there, `escalate`, or `repair` where a runbook on offer does what cures \
+it (its action names a command, a job or a webhook). `start` where it was stopped and has to run.
+- `rollback` only where the trouble began after a change of the service itself and that change explains it.
 - `scale` only where load exceeds capacity and more replicas would carry it.
 - `false_alarm` with action `none` only where the signal is demonstrably back to normal and nothing else is wrong.
 - `runbook_id` is one of those offered, if its conditions fit this cause and none of its "not when" holds; else null. \

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, expect
+from sreops.adapters.docker.acts import DockerActs, full_id
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine
 from sreops.adapters.docker.events import ACTIONS, read_events
 from sreops.adapters.docker.listing import around, in_scope, is_meant, means, names_of, newest_tasks
 from sreops.adapters.docker.log_frames import log_lines
 from sreops.adapters.docker.ourselves import OwnPlace
 from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, container_state, image_state, labels_of
-from sreops.adapters.docker.swarm import SwarmServices
-from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, Window
 from sreops.domain.evidence.peers import PROJECT_LABEL, SERVICE_LABEL
 from sreops.domain.remediation.protection import Ourselves
 from sreops.domain.remediation.standing import read_identity, standing_identity
@@ -30,7 +30,6 @@ MAX_ADJOINING = 20
 """How many containers next to one are looked at: a service may have dozens."""
 MAX_PEERS = 12
 """How many containers beside one are looked at, the worst off of them."""
-_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
 _IMAGE_PART = r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}"
 _IMAGE = re.compile(
@@ -38,7 +37,7 @@ _IMAGE = re.compile(
 )
 
 
-class DockerContainers:
+class DockerContainers(DockerActs):
     """Implements ports.Containers over one engine; connects when first used.
 
     ``name`` is the one that ``SREOPS_DOCKER__HOSTS`` gives it; the nameless one is ``SREOPS_DOCKER__HOST``'s.
@@ -57,7 +56,7 @@ class DockerContainers:
             raise SettingsInvalid(["SREOPS_DOCKER__HOST is empty: no engine is ever discovered, name one"])
         self.name = name
         self._engine = Engine(host, trust)
-        self._swarm = SwarmServices(self._engine, name)
+        super().__init__(self._engine, name)
         self.address = self._engine.name.lower()
         """The host in the engine's address; nothing for a local socket."""
         self._timeout_s = settings.timeout_s
@@ -239,43 +238,6 @@ class DockerContainers:
                 return own
         return None
 
-    async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
-        """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
-
-        ``stop_timeout_s`` None leaves the container its own: a ``t`` would outrank it, and kill it in its last write.
-
-        A 500 is OutcomeUnknown: the engine stops before it starts, and only the start may have failed.
-        """
-        path = f"containers/{_full_id(container_id)}/restart"
-        params = {} if stop_timeout_s is None else {"t": str(stop_timeout_s)}
-        answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
-        expect(answer, "restart", 204)
-
-    async def start(self, container_id: str, *, timeout_s: float) -> None:
-        """Start; a running one is no error. What is raised means what it means for ``restart``."""
-        path = f"containers/{_full_id(container_id)}/start"
-        answer = await self._engine.ask("POST", path, timeout_s=timeout_s, acts=True)
-        expect(answer, "start", 204, 304)
-
-    async def stop(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
-        """Stop; one that does not run is no error. What is said and raised means what it means for ``restart``."""
-        path = f"containers/{_full_id(container_id)}/stop"
-        params = {} if stop_timeout_s is None else {"t": str(stop_timeout_s)}
-        answer = await self._engine.ask("POST", path, params=params, timeout_s=timeout_s, acts=True)
-        expect(answer, "stop", 204, 304)
-
-    async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
-        """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
-        return await self._swarm.service(name, timeout_s=timeout_s)
-
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a replicated Swarm service, whose image stays as it is declared."""
-        await self._swarm.scale(service_id, replicas, timeout_s=timeout_s)
-
-    async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
-        """Let Swarm replace the tasks of a service, at the pace that the service declares."""
-        await self._swarm.restart(service_id, timeout_s=timeout_s)
-
     async def health(self) -> Health:
         """Say whether the engine answers."""
         try:
@@ -285,7 +247,7 @@ class DockerContainers:
         return Health("up", f"engine {str(version.get('Version'))[:40]}, API {version['ApiVersion']}")
 
     async def _inspect(self, container_id: str, timeout_s: float) -> Mapping[str, Any] | None:
-        path = f"containers/{_full_id(container_id)}/json"
+        path = f"containers/{full_id(container_id)}/json"
         found = await self._look_up(path, timeout_s)
         if found is None:
             return None
@@ -306,12 +268,6 @@ class DockerContainers:
 
     async def _list(self, filters: Mapping[str, list[str]], timeout_s: float) -> list[dict[str, Any]]:
         return await self._engine.list("containers/json", filters, timeout_s=timeout_s, params={"all": "1"})
-
-
-def _full_id(container_id: str) -> str:
-    if not _CONTAINER_ID.fullmatch(container_id):
-        raise EngineRefused(f"docker: {container_id[:80]!r} is not a full container id (64 hex digits)")
-    return container_id
 
 
 def ambiguous(name: str, found: Sequence[ContainerState]) -> TargetAmbiguous:

@@ -16,7 +16,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -138,6 +138,16 @@ class Engine:
                 docker = await self._negotiated(deadline - time.monotonic())
         raise AssertionError("the second attempt returns or raises")  # pragma: no cover
 
+    async def follow(
+        self, path: str, body: Mapping[str, Any], take: Callable[[bytes], None], *, timeout_s: float
+    ) -> bool:
+        """POST what acts and answers with a stream: give its pieces to ``take``, to its end or for ``timeout_s``.
+
+        Return whether the end came. What is raised, is raised before the stream began, and means what acts mean.
+        """
+        docker = await self._negotiated(timeout_s)
+        return await self._follow(docker, path, json.dumps(body).encode(), take, timeout_s)
+
     async def list(
         self,
         path: str,
@@ -238,6 +248,34 @@ class Engine:
             raise error from exc
         finally:
             ADAPTER_SECONDS.labels("docker").observe(time.monotonic() - began)
+
+    async def _follow(
+        self, docker: Docker, path: str, data: bytes, take: Callable[[bytes], None], left_s: float
+    ) -> bool:
+        what, begun, began = f"POST /{path}", False, time.monotonic()
+        limits = aiohttp.ClientTimeout(total=left_s, sock_connect=max(0.05, min(_CONNECT_S, left_s / 2)))
+        try:
+            async with (
+                asyncio.timeout(left_s),
+                docker._query(path, "POST", data=data, timeout=limits) as response,
+            ):
+                begun, turns = True, Turns()
+                try:
+                    async for chunk in response.content.iter_any():
+                        take(chunk)
+                        await turns.give()
+                finally:
+                    response.close()
+        except (DockerError, aiohttp.ClientError, TimeoutError, OSError, LookupError, TypeError, ValueError) as exc:
+            if begun:  # it was started, and only its output is lost
+                return False
+            error = self._meaning(what, exc, left_s, acts=True)
+            ADAPTER_ERRORS.labels("docker", type(error).__name__).inc()
+            log.warning(ENGINE_FAILED, request=what, error=type(error).__name__, detail=str(error))
+            raise error from exc
+        finally:
+            ADAPTER_SECONDS.labels("docker").observe(time.monotonic() - began)
+        return True
 
     def _meaning(self, what: str, exc: Exception, left_s: float, *, acts: bool) -> SreopsError:
         where = f"docker: {what} at {self.shown}"

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sreops.adapters.docker.containers import DockerContainers, ambiguous
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
+from sreops.domain.remediation.command import CommandOutput, CommandState
 from sreops.domain.remediation.protection import Ourselves
 from sreops.domain.remediation.standing import read_identity
 from sreops.errors import EngineRefused
@@ -104,6 +105,23 @@ class DockerHosts:
         holder = await self._holder(container_id, timeout_s)
         await holder.stop(container_id, stop_timeout_s=stop_timeout_s, timeout_s=timeout_s)
 
+    async def prepare_command(self, container_id: str, command: Sequence[str], *, timeout_s: float) -> str:
+        """Make a record of a command where the container is."""
+        holder = await self._holder(container_id, timeout_s)
+        return await holder.prepare_command(container_id, command, timeout_s=timeout_s)
+
+    async def run_command(self, container_id: str, command_id: str, *, timeout_s: float) -> CommandOutput:
+        """Start it where its container is."""
+        holder = await self._holder(container_id, timeout_s)
+        return await holder.run_command(container_id, command_id, timeout_s=timeout_s)
+
+    async def command_state(self, container_id: str, command_id: str, *, timeout_s: float) -> CommandState | None:
+        """Ask the engine that holds its container; None where none does."""
+        if container_id not in self._holders and await self.inspect(container_id, timeout_s=timeout_s) is None:
+            return None
+        holder = await self._holder(container_id, timeout_s)
+        return await holder.command_state(container_id, command_id, timeout_s=timeout_s)
+
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of this name; None for the engine: of all, and several are refused."""
         asked = self._engines.values() if engine is None else (self._named(engine),)
@@ -115,9 +133,21 @@ class DockerHosts:
             self._note(found[0].id, found[0].engine)
         return found[0] if found else None
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a Swarm service."""
-        await self._manager(service_id).scale(service_id, replicas=replicas, timeout_s=timeout_s)
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity on its engine."""
+        where = read_identity(identity)
+        engine = self._engines.get(where.engine) if where is not None else None
+        return await engine.compose_service(identity, timeout_s=timeout_s) if engine is not None else None
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a Swarm or Compose service."""
+        where = read_identity(service_id)
+        holder = self._named(where.engine) if where is not None else self._manager(service_id)
+        await holder.scale(service_id, replicas=replicas, timeout_s=timeout_s, before=before)
+
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification."""
+        await self._manager(service_id).roll_back(service_id, spec=spec, previous=previous, timeout_s=timeout_s)
 
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace the tasks of a service."""

@@ -69,6 +69,14 @@ class GitLabApi:
         """Return the JSON of a GET, tried again where that may help."""
         return (await self._ask("GET", path, deadline, params=params, retry=True))[0]
 
+    async def text(self, path: str, deadline: float) -> str:
+        """Return the text of a GET that answers no JSON; what is beyond the byte cap is left out."""
+        left_s = deadline - time.monotonic()
+        answer = await self._room.request("GET", path, timeout_s=max(0.01, left_s), retry=True)
+        if not answer.ok:
+            raise self._refusal("GET", path, answer)
+        return answer.text
+
     async def page(self, path: str, deadline: float, params: list[tuple[str, str]]) -> tuple[list[dict[str, Any]], int]:
         """Return one page of a list, and the number of the next one (0: this is the last)."""
         items, answer = await self._ask("GET", path, deadline, params=params, retry=True)

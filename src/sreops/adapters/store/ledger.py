@@ -18,7 +18,7 @@ from sreops.adapters.store.tables import effects, incidents
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.records.record import Action
 from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
-from sreops.domain.remediation.standing import Touched, concerns
+from sreops.domain.remediation.standing import Touched, concerns, same_project
 from sreops.errors import EffectBlocked, NotFound
 from sreops.ports import Lease
 
@@ -103,6 +103,16 @@ class Ledger(Part):
             select(effects)
             .where(effects.c.incident_id == incident_id, effects.c.episode == episode)
             .order_by(effects.c.step)
+        )
+        return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
+
+    async def effects_on(self, standing: str, actions: Sequence[str], *, limit: int) -> Sequence[Effect]:
+        """Return what of these actions was begun on a target, whoever's incident it was, the newest first."""
+        query = (
+            select(effects)
+            .where(effects.c.standing == standing, effects.c.action.in_(actions))
+            .order_by(effects.c.intent_at.desc())
+            .limit(limit)
         )
         return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
 
@@ -209,7 +219,11 @@ def _guard(
     acting = _acting(connection, effect.incident_id)
     subjects, standings = {effect.service, incident.service}, {effect.standing} - {""}
     names = {*subjects, effect.target, str(effect.snapshot.get("name") or effect.target)}
-    busy = [(other, one) for other, one in acting if concerns(subjects, names, standings, one)]
+    busy = [
+        (other, one)
+        for other, one in acting
+        if concerns(subjects, names, standings, one) or same_project(effect.standing, one.standing)
+    ]
     if busy:
         other, one = min(busy)
         raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)

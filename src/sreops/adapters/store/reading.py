@@ -25,6 +25,7 @@ from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.leases import Part, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
+from sreops.adapters.store.searching import IS_STORM, conditions_of
 from sreops.adapters.store.tables import (
     evidence,
     heartbeat,
@@ -38,9 +39,10 @@ from sreops.adapters.store.tables import (
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
-from sreops.domain.incidents.incident import Incident, IncidentAlert, IncidentStatus, Reason
+from sreops.domain.incidents.incident import Incident, IncidentAlert, IncidentStatus
 from sreops.domain.incidents.joins import SEVERITY_OF
 from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
+from sreops.domain.incidents.search import ANYTHING, Search
 from sreops.errors import PayloadRejected, StoreUnavailable
 from sreops.ports import Backlog, Health, Recorded
 
@@ -81,16 +83,17 @@ class Reading(Part):
         status: str | None = None,
         service: str | None = None,
         needs: Collection[Need] = (),
+        search: Search = ANYTHING,
         now: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[Sequence[Incident], str | None]:
         """Return a page, newest first, and the next cursor; a bad status or cursor is PayloadRejected(422).
 
-        ``needs``: only those that need one of these at ``now``.
+        ``needs``: only those that need one of these at ``now``; ``search``: only those that are like it.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        conditions = [*_with_status(status)]
+        conditions = [*_with_status(status), *conditions_of(search)]
         if needs and now is not None:
             conditions.append(or_(*(_needing(need, now) for need in needs)))
         if service is not None:
@@ -113,12 +116,11 @@ class Reading(Part):
 
     async def still_firing(self, *, limit: int) -> Sequence[Incident]:
         """Return incidents that were handed to people and of which an alert still fires: storms, then the newest."""
-        is_storm = and_(incidents.c.reason == Reason.storm.value, incidents.c.storm_id.is_(None))
         fires = exists().where(incident_alerts.c.incident_id == incidents.c.id, incident_alerts.c.ended_at.is_(None))
         query = (
             select(incidents)
             .where(incidents.c.status == IncidentStatus.escalated, fires)
-            .order_by(case((is_storm, 0), else_=1), incidents.c.opened_at.desc(), incidents.c.id.desc())
+            .order_by(case((IS_STORM, 0), else_=1), incidents.c.opened_at.desc(), incidents.c.id.desc())
             .limit(max(1, min(limit, MAX_PAGE)))
         )
         return await self._db.read(lambda connection: incidents_of(connection, connection.execute(query).all()))

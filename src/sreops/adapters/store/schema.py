@@ -151,8 +151,13 @@ def _to_13(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX ix_target_names_incident ON target_names (incident_id)")
 
 
+def _to_14(connection: Connection) -> None:
+    """Incidents are looked for by severity."""
+    connection.exec_driver_sql("CREATE INDEX ix_incidents_severity ON incidents (severity, opened_at, id)")
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
-    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12, _to_13,
+    _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12, _to_13, _to_14,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

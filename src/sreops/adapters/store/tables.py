@@ -97,6 +97,7 @@ incidents = Table(
     Index("ix_incidents_ended", "ended_at"),
     Index("ix_incidents_alertname", "alertname", "opened_at"),
     Index("ix_incidents_group", "group_key", "opened_at"),
+    Index("ix_incidents_severity", "severity", "opened_at", "id"),
 )
 Index(
     "ix_incidents_rejoin",

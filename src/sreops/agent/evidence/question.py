@@ -1,5 +1,6 @@
 """The question that every source of evidence is asked: frozen, so that no source can tell another anything by it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,8 +76,10 @@ async def measure(question: Question, service: str, signal: Signal) -> Measured:
     metrics, settings = question.tools.metrics, question.tools.settings.prometheus
     assert metrics is not None
     end = min(question.now, question.window.end + timedelta(seconds=60))
-    window = Window(start=question.window.start, end=end)
-    step_s = max(_MIN_STEP_S, window.span_s() / _POINTS)
+    span_s = Window(start=question.window.start, end=end).span_s()
+    step_s = max(_MIN_STEP_S, math.ceil(span_s / _POINTS))
+    # counted back from the end, in whole seconds: the newest value is the one of the end, not up to a step before it
+    window = Window(start=end - timedelta(seconds=step_s * max(1, span_s // step_s)), end=end)
     try:
         found = await metrics.range(signal.promql, window, step_s=step_s, timeout_s=settings.timeout_s)
         limit = None

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from sreops.agent.remediation.checks import check_step
 from sreops.agent.remediation.effects import carry_out, go_on
-from sreops.agent.remediation.measure import look
+from sreops.agent.remediation.errands import go_on_errand, run_errand
+from sreops.agent.remediation.measure import alerts_now, look
 from sreops.agent.remediation.one_by_one import others_up
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.recovery import ended_meanwhile
-from sreops.agent.state import State
+from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.incidents.joins import REJOIN_TIMER
@@ -27,6 +28,8 @@ async def execute_remediation(visit: Visit) -> State:
     step = plan.steps[index]
     mine = {effect.step: effect for effect in visit.incident.effects if effect.episode == visit.incident.episode}
     if index in mine:
+        if not step.action.on_engine:
+            return await go_on_errand(visit, step, mine[index])
         return await go_on(visit, plan, step, mine[index])
     if visit.incident.all_resolved_at is not None and mine:
         visit.think("The alert was resolved after a step: no further step is taken")
@@ -39,14 +42,15 @@ async def execute_remediation(visit: Visit) -> State:
     if not step.action.disruptive:
         return await check_step(visit, plan, index, step)
     stop = await _look_again(visit, plan, first=not mine)
-    if "outcome" in stop or "approval" in stop or stop.get("wait_until"):
+    if "outcome" in stop or "approval" in stop or "step" in stop or stop.get("wait_until"):
         return stop
     if visit.control.drain_requested:
         return State()  # the process shuts down: what can't be ended in time is better not begun
     kept_up = step.all and step.action is not StepAction.stop_container  # what is stopped anyway waits for no other
     if kept_up and (held := await others_up(visit, step)) is not None:
         return {**stop, **held}
-    return {**stop, **await carry_out(visit, plan, index, step)}
+    act = carry_out if step.action.on_engine else run_errand
+    return {**stop, **await act(visit, plan, index, step)}
 
 
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
@@ -56,13 +60,16 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     if verdict.verdict is Verdict.deny and verdict.wait:
         return await _held(visit, "Approved, and automation is paused: it is done once that is lifted", "paused")
     if verdict.verdict is Verdict.deny:
+        if first and await _nothing_fires(visit):
+            return State(outcome=_recovered(), wait_until=None)
         return State(outcome=escalated(Reason.policy_denied, "; ".join([*verdict.reasons, trouble]).strip("; ")))
     if verdict.verdict is Verdict.needs_approval:
-        return State(approval="needed", approval_why=list(verdict.reasons), wait_until=None)
+        asked_at = visit.now().isoformat()
+        return State(approval="needed", approval_why=list(verdict.reasons), asked_at=asked_at, wait_until=None)
     if verdict.wait:
         return await _held(visit, f"Waits for a free slot: {'; '.join(verdict.reasons)}", "slot")
     if not first:
-        return State()
+        return await _needless(visit, plan)
     due_at = visit.incident.rejoin_at
     if due_at is not None and due_at <= visit.now() and not approved:
         visit.think("Somebody has joined since the analysis: it is made again before anything is done")
@@ -70,13 +77,30 @@ async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
         return waiting(visit.now() + timedelta(seconds=_FOR_A_NEW_ANALYSIS_S), REJOIN_TIMER)
     baseline = await look(visit, plan)
     if baseline.nothing_fires:
-        return State(outcome=resolved(Resolution.recovered, "no alert of the incident fires any more"), wait_until=None)
+        return State(outcome=_recovered(), wait_until=None)
     if already_met(baseline):
         why = "the runbook's conditions hold already, so its effect could prove nothing"
         return State(outcome=escalated(Reason.already_healthy, why))
     if visit.incident.status is not IncidentStatus.remediating:
         await visit.write({"status": IncidentStatus.remediating})
     return State(baseline=baseline.model_dump(mode="json"), proof=list(proof), wait_until=None)
+
+
+async def _needless(visit: Visit, plan: Plan) -> State:
+    """Go to the proof where the steps taken were enough for every alert to end."""
+    if not await _nothing_fires(visit):
+        return State()
+    visit.think("No alert of the incident fires any more: no further step is taken")
+    await visit.write()
+    return State(step=len(plan.steps), step_began=None, wait_until=None)
+
+
+async def _nothing_fires(visit: Visit) -> bool:
+    return all(alert.firing is False for alert in await alerts_now(visit))
+
+
+def _recovered() -> Outcome:
+    return resolved(Resolution.recovered, "no alert of the incident fires any more")
 
 
 async def _held(visit: Visit, why: str, timer: str) -> State:

@@ -113,6 +113,7 @@ async def _act_on(
         state["outcome"] = escalated(Reason.policy_denied, "; ".join(reasons) or "policy denies")
     elif verdict.verdict is Verdict.needs_approval:
         state["approval"], state["approval_why"] = "needed", reasons
+        state["asked_at"] = visit.now().isoformat()
     else:
         fields["status"] = IncidentStatus.remediating
         steps = ", then ".join(f"{step.action.value} {step.target}" for step in plan.steps)

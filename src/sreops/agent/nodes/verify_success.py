@@ -77,7 +77,8 @@ async def _conclude(visit: Visit, plan: Plan, judgement: Judgement, looks: Looks
     why = judgement.why
     if judgement.result is not VerificationResult.fixed and (undone := await undo(visit, plan)):
         why = f"{why}; {undone}"
-    visit.think(f"Verification: {judgement.result.value} ({why})", look=looks[-1][1].model_dump(mode="json"))
+    data = {"look": looks[-1][1].model_dump(mode="json"), "baseline": visit.state.get("baseline")}
+    visit.think(f"Verification: {judgement.result.value.replace('_', ' ')} ({why})", **data)
     visit.note("verification", f"Verification: {judgement.result.value}. {why}")
     await visit.write({"verification": judgement.result})
     return State(outcome=ending(judgement.result, why), verification=judgement.result.value, wait_until=None)

@@ -1,11 +1,12 @@
 """Effects: intent before, outcome after; what was lost in between is settled by looking."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
-from sreops.agent.remediation.engine_commands import see, send, wanted_replicas
+from sreops.agent.remediation.engine_commands import follow, patience_s, prepare, send
 from sreops.agent.remediation.intent import intent_of
 from sreops.agent.remediation.life import target_pulse
-from sreops.agent.remediation.permission import limits_of
+from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.recovery import ended_meanwhile
 from sreops.agent.remediation.targets import find_target, idle, unfit
 from sreops.agent.remediation.undo import give_up
@@ -13,8 +14,8 @@ from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit, escalated, waiting
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Reason
-from sreops.domain.remediation.effects import settle
-from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
+from sreops.domain.remediation.effects import Settled
+from sreops.domain.runbooks.runbook import Plan, PlannedStep
 from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, OutcomeUnknown
 from sreops.telemetry import EFFECTS, log
 
@@ -28,7 +29,26 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
     if target is None or (why := unfit(step, target) or idle(step, target)):
         why = why if target is not None else "the engine knows no such target any more"
         return State(outcome=escalated(Reason.step_failed, f"{step.action.value} {step.target}: {why}"))
-    intent = intent_of(visit, plan, index, step, target)
+    try:
+        prepared = await prepare(visit, step, target)
+    except (EngineUnavailable, EngineRefused) as exc:
+        return State(outcome=escalated(Reason.step_failed, f"{step.action.value} {step.target}: {exc}"))
+    begun = await begin(visit, plan, step, intent_of(visit, plan, index, step, target, prepared))
+    if begun.effect is None:
+        return begun.instead
+    return await (go_on(visit, plan, step, begun.effect) if begun.stood else _act(visit, step, begun.effect))
+
+
+class Begun(NamedTuple):
+    """An effect whose intent is written, or what to do instead; ``stood``: an earlier visit wrote it."""
+
+    effect: Effect | None
+    instead: State
+    stood: bool = False
+
+
+async def begin(visit: Visit, plan: Plan, step: PlannedStep, intent: Effect) -> Begun:
+    """Write the intent of an effect that is carried out right afterwards."""
     try:
         effect = await visit.tools.store.begin_effect(
             visit.lease,
@@ -39,17 +59,23 @@ async def carry_out(visit: Visit, plan: Plan, index: int, step: PlannedStep) -> 
             doubted_resolve_at=visit.doubted_resolve_at,
         )
     except EffectBlocked as exc:
-        if exc.wait:
+        if exc.wait or await _paused_meanwhile(visit):
             until = visit.now() + timedelta(seconds=visit.tools.settings.policy.slot_retry_s)
-            return waiting(until, "slot")
+            return Begun(None, waiting(until, "slot"))
         await visit.refresh()
-        return State(outcome=await ended_meanwhile(visit) or escalated(Reason.policy_denied, str(exc)))
+        ended = await ended_meanwhile(visit) or escalated(Reason.policy_denied, str(exc))
+        return Begun(None, State(outcome=ended))
     if effect.intent_at != intent.intent_at or effect.outcome is not None:
         # it stood in the ledger before: whatever this visit had seen of the incident, it may be done already
-        return await go_on(visit, plan, step, effect)
+        return Begun(effect, State(), stood=True)
     visit.think(f"{step.action.value} {step.target} now (runbook {plan.runbook_id})")
     await visit.write()
-    return await _act(visit, step, effect)
+    return Begun(effect, State())
+
+
+async def _paused_meanwhile(visit: Visit) -> bool:
+    """Whether what a person approved was stopped by a pause alone: that is waited for, and policy asked again."""
+    return visit.state.get("approval") == "approved" and bool((await visit.tools.store.pause_state())["paused"])
 
 
 async def go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:
@@ -61,38 +87,42 @@ async def go_on(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> 
 
 async def _act(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     try:
-        await send(visit, step, effect)
+        settled = await send(visit, step, effect)
     except (EngineUnavailable, EngineRefused) as exc:
-        return await _write_outcome(visit, step, effect, EffectOutcome.failed, str(exc))
+        return await write_outcome(visit, step, effect, EffectOutcome.failed, str(exc))
     except OutcomeUnknown as exc:
         log.warning("effect.answer_lost", target=effect.target, error=str(exc))
         visit.think(f"The engine's answer was lost ({exc}): looking instead of repeating")
         await visit.write()
         return State(answer_lost=str(exc), **waiting(visit.now() + timedelta(seconds=1), "settling"))
-    return await _write_outcome(visit, step, effect, EffectOutcome.succeeded, "")
+    return await _after(visit, step, effect, settled)
+
+
+async def _after(visit: Visit, step: PlannedStep, effect: Effect, settled: Settled) -> State:
+    """Write the outcome, or leave the time of the next look."""
+    if settled.outcome is None:
+        return waiting(settled.look_again_at or visit.now() + timedelta(seconds=1), "settling")
+    return await write_outcome(visit, step, effect, settled.outcome, settled.why)
 
 
 async def settle_by_looking(visit: Visit, plan: Plan, step: PlannedStep, effect: Effect) -> State:
     """Settle an intent without an outcome: compare the target with its snapshot."""
     settings, now = visit.tools.settings.docker, visit.now()
     try:
-        seen = await see(visit, step, effect)
+        settled = await follow(visit, step, effect)
     except (EngineUnavailable, EngineRefused) as exc:
-        grace_s = float(effect.snapshot.get("stop_timeout_s", settings.stop_timeout_s))
+        grace_s = max(patience_s(step), float(effect.snapshot.get("stop_timeout_s", settings.stop_timeout_s)))
         if now < effect.intent_at + timedelta(seconds=grace_s + settings.settle_margin_s + 60):
             return waiting(now + timedelta(seconds=2), "settling")
         why = f"the engine does not answer, so what became of it can't be known: {exc}"
-        return await _write_outcome(visit, step, effect, EffectOutcome.unknown, why)
-    wanted = wanted_replicas(step) if step.action is StepAction.scale_container else None
-    settled = settle(effect, seen, wanted_replicas=wanted, now=now, margin_s=settings.settle_margin_s)
-    if settled.outcome is None:
-        return waiting(settled.look_again_at or now + timedelta(seconds=1), "settling")
+        return await write_outcome(visit, step, effect, EffectOutcome.unknown, why)
     lost = visit.state.get("answer_lost")
     detail = f"settled by looking: {settled.why}" + (f" (the engine's answer: {lost})" if lost else "")
-    return await _write_outcome(visit, step, effect, settled.outcome, detail)
+    return await _after(visit, step, effect, settled.model_copy(update={"why": detail}))
 
 
-async def _write_outcome(visit: Visit, step: PlannedStep, effect: Effect, outcome: EffectOutcome, detail: str) -> State:
+async def write_outcome(visit: Visit, step: PlannedStep, effect: Effect, outcome: EffectOutcome, detail: str) -> State:
+    """Write what became of an effect, and go on after it."""
     effect = await visit.tools.store.end_effect(visit.lease, effect.effect_id, outcome, detail, now=visit.now())
     EFFECTS.labels(effect.action, outcome.value).inc()
     log.info("effect.ended", action=effect.action, target=effect.target, outcome=outcome.value, detail=detail)

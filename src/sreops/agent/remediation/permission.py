@@ -1,22 +1,26 @@
 """Asking policy: gathers what policy decides from, at the moment it is asked."""
 
+from datetime import datetime
 from typing import NamedTuple
 
+from sreops.agent.remediation.errands import errand_facts
+from sreops.agent.remediation.exclusion import ask_not_when
+from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.proof import second_proof
+from sreops.agent.remediation.quiet_times import quiet_times
+from sreops.agent.remediation.starts import with_their_starts
 from sreops.agent.remediation.targets import target_facts
 from sreops.agent.visit import Visit
 from sreops.domain.remediation.policy import (
     PolicyDecision,
     PolicyFacts,
     PolicyInput,
-    PolicyLimits,
     decide,
     most_cautious,
 )
 from sreops.domain.remediation.proof import points_elsewhere
 from sreops.domain.remediation.stopping import stops_on_purpose
 from sreops.domain.runbooks.runbook import Plan
-from sreops.settings import Settings
 
 
 class Permission(NamedTuple):
@@ -30,7 +34,8 @@ class Permission(NamedTuple):
 async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
     """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
-    targets, trouble = await target_facts(tools, plan)
+    found = await target_facts(tools, plan, errand_facts, incident_id=visit.incident.id, begun=begun)
+    targets = found.facts
     wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(
         visit.incident.id,
@@ -40,9 +45,15 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
         targets=sorted({name for target in targets for name in (target.name, *target.aliases)}),
         standings=sorted({target.standing for target in targets if target.standing}),
     )
+    if tools.pause_file is not None and (why := await tools.pause_file.reason()) is not None:
+        facts = facts.model_copy(update={"paused": True, "paused_why": why})
     proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
     own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}
     elsewhere = () if begun else points_elsewhere(await tools.store.evidence(visit.incident.id), own)
+    exclusion = await ask_not_when(visit, plan)
+    quiet = await quiet_times(visit, plan, targets, {*own, *(target.name for target in targets)})
+    unasked = (*quiet.unasked, *([exclusion.unknown] if exclusion.unknown else []))
+    asked_at = visit.state.get("asked_at")
     decision = decide(
         PolicyInput(
             now=visit.now(),
@@ -51,7 +62,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             autonomy=plan.autonomy,
             shadow=plan.shadow,
             cooldown_s=plan.cooldown_s,
-            targets=targets,
+            targets=with_their_starts(visit, found, facts.last_effect_at),
             facts=facts,
             limits=limits_of(tools.settings),
             event_received_at=event.received_at,
@@ -61,21 +72,11 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
             elsewhere=elsewhere,
             always_asked=stops_on_purpose(plan),
             effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
+            asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
+            begun=begun,
+            excluded=exclusion.holds,
+            quiet=quiet.holds,
+            unasked=unasked if not begun else (),
         )
     )
-    return Permission(decision, trouble, proof)
-
-
-def limits_of(settings: Settings) -> PolicyLimits:
-    """Return the limits that the settings give policy."""
-    policy = settings.policy
-    return PolicyLimits(
-        targets=policy.targets,
-        attempts_per_hour=policy.attempts_per_hour,
-        max_concurrent_effects=policy.max_concurrent_effects,
-        breaker_failures=policy.breaker_failures,
-        max_event_age_s=policy.max_event_age_s,
-        max_tier=policy.max_tier,
-        dry_run=settings.dry_run,
-        earned_fixes=policy.earned_fixes,
-    )
+    return Permission(decision, found.trouble, proof)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sreops.agent.patient import subject_of_incident, subjects_patient
 from sreops.agent.remediation.life import events_of
 from sreops.agent.remediation.targets import find_target
 from sreops.agent.visit import Visit
@@ -36,7 +37,10 @@ async def second_proof(visit: Visit, plan: Plan) -> tuple[str, ...]:
 
 
 async def _suspected(visit: Visit, step: PlannedStep) -> Suspected | None:
-    seen = await find_target(visit.tools, step) if step.action.on_engine else None
+    if step.action.on_engine:
+        seen = await find_target(visit.tools, step)
+    else:  # what is acted on is elsewhere: the cause is borne out by the alerted service itself
+        seen = (await subjects_patient(visit.tools, subject_of_incident(visit), visit.now())).one
     if seen is None:
         return None
     if not isinstance(seen, ContainerState):

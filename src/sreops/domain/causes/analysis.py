@@ -43,10 +43,16 @@ class Category(StrEnum):
 
 
 class RecommendedAction(StrEnum):
-    """What the analyst would do; only restart and scale can lead to an effect."""
+    """What the analyst would do; the first five can lead to an effect.
+
+    ``repair``: what a runbook's own command, job or webhook does.
+    """
 
     restart = "restart"
+    start = "start"
     scale = "scale"
+    rollback = "rollback"
+    repair = "repair"
     investigate = "investigate"
     escalate = "escalate"
     none = "none"
@@ -54,7 +60,7 @@ class RecommendedAction(StrEnum):
     @property
     def acts(self) -> bool:
         """Whether this recommends a remediation at all."""
-        return self in (RecommendedAction.restart, RecommendedAction.scale)
+        return self not in (RecommendedAction.investigate, RecommendedAction.escalate, RecommendedAction.none)
 
 
 class Analysis(BaseModel):

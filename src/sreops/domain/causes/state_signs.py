@@ -10,6 +10,8 @@ from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 
 NEAR_LIMIT = 0.85
 AT_LIMIT = 0.95
+MEMORY_FULL = 0.93
+"""Of memory's limit: the next allocation may fail, however long it has stood there."""
 GROWN = 1.3
 """Times its baseline: what counts as memory that has grown."""
 RISEN = 2.0
@@ -134,7 +136,7 @@ def _of_memory(item: Evidence, around: _Around) -> Iterator[tuple[Category, str,
         yield Category.memory_leak, f"it grew to {ratio:.0%} of its limit, {rise:.1f} times its baseline", 0.76
     else:
         why = ", and traffic has grown as well" if around.busier else ""
-        yield Category.memory_leak, f"it is at {ratio:.0%} of its limit{why}", 0.5
+        yield Category.memory_leak, f"it is at {ratio:.0%} of its limit{why}", 0.6 if ratio >= MEMORY_FULL else 0.5
 
 
 def _of_cpu(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, float]]:

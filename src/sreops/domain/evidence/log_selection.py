@@ -6,7 +6,7 @@ for people. Which tool labels how is told in ``docs/labels.md``.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sreops.domain.alerts.exporters import exporter_of
 from sreops.domain.alerts.subject import SubjectKind
@@ -20,7 +20,7 @@ from sreops.domain.evidence.identity import (
     Identity,
     agree,
 )
-from sreops.domain.text.quoting import is_label_name, logql_fields, logql_selector
+from sreops.domain.text.quoting import is_label_name, logql_fields, logql_pattern, logql_selector
 
 MAX_SELECTORS = 24
 SHARED_LABELS = ("service_name", "job", "app", "source", "agent", "host")
@@ -50,6 +50,10 @@ class LogSelector:
     def streams(self) -> str:
         """The stream selector alone."""
         return logql_selector(self.labels, self.patterns)
+
+    def searching(self, pattern: str) -> "LogSelector":
+        """Return the selector of those of its lines in which a pattern (RE2) is found."""
+        return replace(self, pipeline=self.pipeline + logql_pattern(pattern))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
-from sreops.domain.incidents.incident import Effect, Incident, storm_of
+from sreops.domain.incidents.incident import Effect, Incident, VerificationResult, storm_of
 from sreops.domain.incidents.needs import need_of
 from sreops.domain.records.handover import NEXT_STEPS
 from sreops.domain.records.notice import Notice, NoticeKind
@@ -136,8 +136,10 @@ def _done(incident: Incident) -> str:
     mine = [effect for effect in incident.effects if effect.episode == incident.episode]
     if not mine:
         return "Nothing was changed."
-    proof = f" Afterwards: {incident.verification.value.replace('_', ' ')}." if incident.verification else ""
-    return "; ".join(_effect(effect) for effect in mine[-_STEPS:]) + "." + proof
+    proof = f" Afterwards: {incident.verification.value.replace('_', ' ')}" if incident.verification else ""
+    if incident.verification is VerificationResult.fixed and (why := str((incident.decision or {}).get("why") or "")):
+        proof += f" ({_clean(why)})"
+    return "; ".join(_effect(effect) for effect in mine[-_STEPS:]) + "." + (f"{proof}." if proof else "")
 
 
 def _effect(effect: Effect) -> str:

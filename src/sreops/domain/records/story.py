@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Effect, Incident, IncidentStatus, Resolution
+from sreops.domain.incidents.incident import Effect, Incident, IncidentStatus, Resolution, VerificationResult
 from sreops.domain.records.handover import NEXT_STEPS
 from sreops.domain.runbooks.runbook import Runbook, Step, StepAction
 from sreops.domain.runbooks.template import ValueRefused, fill_text
@@ -14,7 +14,7 @@ from sreops.domain.runbooks.template import ValueRefused, fill_text
 SHOWN_NUMBERS = 2
 _WITHOUT_NUMBERS = frozenset({EvidenceKind.logs, EvidenceKind.alert, EvidenceKind.gap, EvidenceKind.history})
 _ENDS = {
-    Resolution.fixed: "It was fixed, and measured to be well.",
+    Resolution.fixed: "It was fixed.",
     Resolution.recovered: "It recovered by itself.",
     Resolution.false_alarm: "Nothing was wrong with it.",
     Resolution.closed: "A person closed it.",
@@ -111,7 +111,8 @@ def _done(incident: Incident, acted: bool) -> str:
     if incident.status.ended:
         end = _ENDS.get(incident.resolution, "") if incident.resolution else ""
         why = str((incident.decision or {}).get("why") or "")
-        parts = ["" if acted else "Nothing was changed.", end, _sentence(why) if not end else ""]
+        proof = f"Proof: {_sentence(why)}" if why and incident.verification is VerificationResult.fixed else ""
+        parts = ["" if acted else "Nothing was changed.", end, proof or (_sentence(why) if not end else "")]
         return " ".join(part for part in parts if part)
     if incident.status is IncidentStatus.awaiting_approval:
         return (

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.incidents.incident import Incident, IncidentStatus, VerificationResult
 from sreops.domain.incidents.needs import Need, need_of
 from sreops.domain.records.handover import NEXT_STEPS, code, cost_in_words
 from sreops.domain.records.timeline import TimelineEntry
@@ -78,7 +78,9 @@ def _done(incident: Incident) -> list[str]:
         for effect in incident.effects
     ] or ["- Nothing was changed."]
     if incident.verification:
-        lines.append(f"- Afterwards: {incident.verification.value.replace('_', ' ')}.")
+        why = str((incident.decision or {}).get("why") or "")
+        proof = f": {code(why)}" if why and incident.verification is VerificationResult.fixed else ""
+        lines.append(f"- Afterwards: {incident.verification.value.replace('_', ' ')}{proof}.")
     usage = (incident.decision or {}).get("model_usage") or {}
     if usage.get("calls"):
         lines.append(f"- The model took {cost_in_words(usage)}.")

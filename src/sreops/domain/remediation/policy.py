@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -27,7 +28,9 @@ class TargetFacts(BaseModel):
     ``protected`` says why it is never acted upon, if so. ``standing`` is its standing identity, ``aliases`` the names
     by which the engine knows it, ``choice`` the candidates where several have this name. ``stop_grace_s`` is how long
     the step lets it take to stop (infinite: for ever; 0: the step stops nothing). ``last_well``: of several replicas
-    it is the last one that is not ill.
+    it is the last one that is not ill. ``started_at`` is when somebody else started it, since the alert began.
+    ``busy`` says what still runs in it, if so: what follows waits for its end. Outside the engine, ``listed``: the
+    settings name it, which allows it, and ``refused`` says why it can't be acted upon, if so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +43,10 @@ class TargetFacts(BaseModel):
     choice: tuple[str, ...] = ()
     protected: str = ""
     last_well: bool = False
+    started_at: AwareDatetime | None = None
+    busy: str = ""
+    listed: bool = False
+    refused: str = ""
 
 
 class PolicyFacts(BaseModel):
@@ -95,6 +102,11 @@ class PolicyInput(BaseModel):
     second_proof: tuple[str, ...] = ()  # what bears the cause out besides log text, in words (``proof``)
     elsewhere: tuple[str, ...] = ()  # what says that another service is the trouble, in words (``proof``)
     effects_before: int = 0  # in earlier episodes of this incident
+    asked_at: AwareDatetime | None = None  # when the plan was put to a person, who knows what was before that
+    begun: bool = False  # a step of it was taken already, on all that was known then
+    excluded: str = ""  # why the runbook's ``not_when`` holds now
+    quiet: tuple[str, ...] = ()  # silences, maintenance windows and freezes that hold now, in words
+    unasked: tuple[str, ...] = ()  # what may speak against it and can't be asked, in words
     always_asked: tuple[str, ...] = ()  # what of the plan a person decides whatever tier and runbook say, in words
 
 
@@ -162,6 +174,7 @@ def decide(given: PolicyInput) -> PolicyDecision:
     ``approved`` answers what needed a person, nothing else.
     """
     denied = [*_implausible(given), *_closed(given), *_forbidden(given), *_recent(given), *_targets(given)]
+    denied += _overtaken(given)
     if denied:
         only_paused = given.facts.paused and len(denied) == 1
         return PolicyDecision(verdict=Verdict.deny, reasons=tuple(denied), wait=only_paused and given.approved)
@@ -176,7 +189,7 @@ def decide(given: PolicyInput) -> PolicyDecision:
 
 def target_allowed(target: TargetFacts, globs: Sequence[str]) -> bool:
     """Say whether a target is on the allowlist: its own label says so, or a glob names it."""
-    if target.labels.get("sreops.enable", "").strip().lower() == "true":
+    if target.listed or target.labels.get("sreops.enable", "").strip().lower() == "true":
         return True
     try:
         names = {target.name, *target.aliases}
@@ -236,6 +249,25 @@ def _forbidden(given: PolicyInput) -> list[str]:
     return reasons
 
 
+def _overtaken(given: PolicyInput) -> list[str]:
+    """What has happened since the plan was made, and whoever approved it did not know."""
+    reasons = [f"nothing is done now: {why}" for why in given.quiet]
+    reasons += [f"the runbook's not_when holds now: {given.excluded}"] if given.excluded else []
+    if given.approved or given.begun:
+        reasons += [
+            f"{_started(target, given.now)} after this was decided: look whether that has helped"
+            for target in given.targets
+            if target.started_at is not None and (given.asked_at is None or target.started_at > given.asked_at)
+        ]
+    return reasons
+
+
+def _started(target: TargetFacts, now: datetime) -> str:
+    assert target.started_at is not None
+    ago_s = max(0.0, (now - target.started_at).total_seconds())
+    return f"somebody else started {target.name!r} {ago_s:.0f} s ago,"
+
+
 def _recent(given: PolicyInput) -> list[str]:
     """What earlier remediations of the service rule out."""
     reasons = []
@@ -263,6 +295,8 @@ def _targets(given: PolicyInput) -> list[str]:
                 f"target {target.name!r} may mean any of {', '.join(target.choice)}: a person chooses; the runbook's "
                 "params.container names one, and an alert's labels (Compose project, Swarm stack, host) tell them apart"
             )
+        elif target.refused:
+            reasons.append(f"target {target.name!r}: {target.refused}")
         elif not target.found:
             reasons.append(f"target {target.name!r} was not found on the engine")
         elif target.protected:
@@ -313,6 +347,12 @@ def _asks(given: PolicyInput) -> list[str]:
         for target in given.targets
         if target.last_well
     ]
+    reasons += [
+        f"{_started(target, given.now)} after the alert had begun: it may have helped already"
+        for target in given.targets
+        if target.started_at is not None
+    ]
+    reasons += given.unasked
     reasons += [why for target in given.targets if (why := stop_too_long(target.name, target.stop_grace_s))]
     return reasons
 
@@ -326,6 +366,7 @@ def _waits(given: PolicyInput) -> list[str]:
         reasons.append(
             f"{given.facts.running_now} remediations are running, and {given.limits.max_concurrent_effects} may at once"
         )
+    reasons += [f"target {target.name!r} is busy: {target.busy}" for target in given.targets if target.busy]
     return reasons
 
 

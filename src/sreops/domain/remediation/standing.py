@@ -30,13 +30,30 @@ def standing_identity(target: ContainerState | ServiceState) -> str:
     Every part is quoted, so that no label can make one target look like another.
     """
     if isinstance(target, ServiceState):
-        return _joined(target.engine, "swarm", target.name)
+        where = ("compose", target.project) if target.project else ("swarm",)
+        return _joined(target.engine, *where, target.name)
     if target.swarm_service:
         return _joined(target.engine, "swarm", target.swarm_service)
     project, service = target.labels.get(PROJECT_LABEL), target.labels.get(SERVICE_LABEL)
     if project and service and target.labels.get(ONEOFF_LABEL, "False") == "False":
         return _joined(target.engine, "compose", project, service)
     return _joined(target.engine, "container", target.name)
+
+
+def address_identity(url: str) -> str:
+    """Return the standing identity of what lies outside the engine and is known by its address."""
+    return _joined_outside("url", url)
+
+
+def deployment_identity(project: str, environment: str = "") -> str:
+    """Return the standing identity of what is deployed by a GitLab project; without an environment, of the project."""
+    return _joined_outside("gitlab", project.lower(), *([environment] if environment else []))
+
+
+def same_project(one: str, other: str) -> bool:
+    """Whether two standing identities are of one GitLab project, in which one effect is done at a time."""
+    head, *parts = one.split("/")
+    return head == "gitlab" and bool(parts) and other.split("/")[:2] == [head, parts[0]]
 
 
 class Where(NamedTuple):
@@ -60,7 +77,7 @@ def read_identity(identity: str) -> Where | None:
 def names_of(target: ContainerState | ServiceState) -> frozenset[str]:
     """Return the names under which the engine knows it: 0.1 wrote down one of them, or the alert's own."""
     if isinstance(target, ServiceState):
-        return frozenset({target.name})
+        return frozenset({target.name, *target.members})
     service = target.labels.get(SERVICE_LABEL)
     return frozenset(name for name in (target.name, service, target.swarm_service) if name)
 
@@ -91,6 +108,10 @@ def concerns(subjects: Iterable[str], names: Iterable[str], standings: Iterable[
         return True
     named = {*subjects, *names}
     return other.subject in subjects or (not other.standing and (other.target in named or other.subject in named))
+
+
+def _joined_outside(*parts: str) -> str:
+    return "/".join(quote(part, safe="") for part in parts)
 
 
 def _joined(engine: str, *parts: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sreops.domain.evidence.evidence import SeriesSet
 from sreops.domain.incidents.incident import VerificationResult
 from sreops.domain.remediation.life import LifeVerdict, Prospect, Pulse, Vital, since_effect, since_resolve
+from sreops.domain.remediation.measurement import in_words
 from sreops.domain.runbooks.condition import COMPARE, parse_condition
 from sreops.domain.runbooks.runbook import Condition
 
@@ -142,7 +143,7 @@ def judge(
             final=late,
         )
     lives = _lives(counted, standard, now)
-    result, why = _state(counted, conditions, lives)
+    result, why = _state(counted, conditions, lives, baseline)
     if result is VerificationResult.fixed and conditions and baseline is not None and already_met(baseline):
         unproven = "the conditions held before the effect already, so they can't tell a fix"
         return Judgement(result=VerificationResult.unknown, why=unproven, final=True)
@@ -166,19 +167,25 @@ def _lives(counted: History, standard: Standard, now: datetime) -> list[LifeVerd
 
 
 def _state(
-    counted: History, conditions: Sequence[Condition], lives: Sequence[LifeVerdict]
+    counted: History, conditions: Sequence[Condition], lives: Sequence[LifeVerdict], baseline: Look | None
 ) -> tuple[VerificationResult, str]:
     """Return how things stand at the last look, and why; what is down is said first."""
     look = counted[-1][1]
     failing = [life.why for life in lives if life.prospect in (Prospect.died, Prospect.dead)]
     failing += [pulse.told for pulse in look.pulses if pulse.vital is Vital.unhealthy]
-    failing += [f"{r.promql} {r.condition}: {r.why}" for r in look.readings if r.holds is False]
+    failing += [
+        _told(reading, baseline, place) for place, reading in enumerate(look.readings) if reading.holds is False
+    ]
     if look.alert_firing:
         failing.append("the alert still fires")
     failing += [f"alert {other.alertname} of this incident still fires" for other in look.others if other.firing]
     if failing:
         return VerificationResult.not_fixed, "; ".join(failing)
-    unclear = [f"{r.promql} {r.condition}: {r.why}" for r in look.readings if r.holds is None]
+    unclear = [
+        f"{_told(reading, baseline, place)}: {reading.why}"
+        for place, reading in enumerate(look.readings)
+        if reading.holds is None
+    ]
     unclear += [life.why for life in lives if life.prospect is not Prospect.lives]
     if not conditions and look.alert_firing is None:
         unclear.append("the runbook has no verify conditions and nobody knows whether the alert still fires")
@@ -190,14 +197,30 @@ def _state(
     for index, condition in enumerate(conditions):
         held = _held_s(counted, index)
         if held is not None and held < condition.for_s:
-            unclear.append(f"{condition.promql} {condition.condition} for {held:.0f} of {condition.for_s:.0f} s so far")
+            told = _told(look.readings[index], baseline, index)
+            unclear.append(f"{told}, for {held:.0f} of {condition.for_s:.0f} s so far")
     if unclear:
         return VerificationResult.unknown, "; ".join(unclear)
     told = "".join(f"; {life.why}" for life in lives)
     if conditions:
-        held_all = "; ".join(r.why for r in look.readings)
-        return VerificationResult.fixed, f"the runbook's conditions hold: {held_all}{told}"
+        measured = "; ".join(_told(reading, baseline, place) for place, reading in enumerate(look.readings))
+        return VerificationResult.fixed, f"{measured}{told}"
     return VerificationResult.fixed, f"the alert no longer fires{told}"
+
+
+def _told(reading: Reading, baseline: Look | None, place: int) -> str:
+    """Say what was measured beside what it was before the effect, in words."""
+    return in_words(
+        reading.promql, reading.condition, reading.values, _before(reading, baseline, place), holds=reading.holds
+    )
+
+
+def _before(reading: Reading, baseline: Look | None, place: int) -> tuple[float, ...]:
+    """Return what the same condition measured at the baseline; nothing where it was not measured."""
+    if baseline is None or place >= len(baseline.readings):
+        return ()
+    before = baseline.readings[place]
+    return before.values if before.promql == reading.promql else ()
 
 
 def _held_s(counted: History, index: int) -> float | None:

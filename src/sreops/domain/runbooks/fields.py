@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from sreops.domain.text.patterns import PatternInvalid, check_glob, check_pattern
 
 _NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{0,15})?([eE][-+]?\d{1,2})?", re.ASCII)
+_WHOLE = re.compile(r"[-+]?\d{1,15}", re.ASCII)
 _SHOWN_CHARS = 80
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -71,6 +72,22 @@ def number_field(least: float, most: float, *, whole: bool = False) -> Any:
         return int(number) if whole else number
 
     return BeforeValidator(read)
+
+
+def as_json(value: object) -> object:
+    """Return a value of the file as JSON has it: what is written as a number or a boolean is one."""
+    if isinstance(value, dict):
+        return {name: as_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(one) for one in value]
+    if not isinstance(value, Unquoted):
+        return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    number = _number(value)
+    if math.isnan(number):
+        return str(value)
+    return int(value) if _WHOLE.fullmatch(value) else number
 
 
 def _number(value: object) -> float:

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from sreops.domain.runbooks.fields import described, fault, number_field, one_of
 from sreops.domain.runbooks.params import PARAMS
 from sreops.domain.runbooks.runbook import Condition, Example, Runbook, Step, StepAction, SubjectGlobs, When
+from sreops.domain.runbooks.windows import TimeWindow
 from sreops.domain.runbooks.yaml_lines import Place, YamlFile, read_yaml
 from sreops.errors import RunbooksInvalid
 
@@ -45,6 +46,7 @@ _MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "examples": Example,
     "steps": Step,
     "verify": Condition,
+    "not_during": TimeWindow,
 }
 """By the field that holds it: whose fields may stand there."""
 

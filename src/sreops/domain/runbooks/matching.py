@@ -15,9 +15,13 @@ from sreops.domain.text.patterns import glob_matches, pattern_matches
 RULES = "rules"
 """The analyst that names no runbook: after it, the runbooks' own patterns match."""
 
+_REPAIRS = (StepAction.play_job, StepAction.run_pipeline, StepAction.call_webhook)
 _FITTING = {
     RecommendedAction.restart: frozenset({StepAction.restart_container, StepAction.start_container}),
+    RecommendedAction.start: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.scale: frozenset({StepAction.scale_container}),
+    RecommendedAction.rollback: frozenset({StepAction.rollback_deployment, StepAction.rollback_service, *_REPAIRS}),
+    RecommendedAction.repair: frozenset({StepAction.exec_in_container, StepAction.stop_container, *_REPAIRS}),
 }
 
 
@@ -45,6 +49,12 @@ def matches(when: When, events: Sequence[AlertEvent], analysis: Analysis, eviden
     return not when.logs or _any_matches(when.logs, [item.text for item in evidence if item.kind is EvidenceKind.logs])
 
 
+def may_match(when: When, events: Sequence[AlertEvent], analysis: Analysis, evidence: Sequence[Evidence]) -> bool:
+    """Say whether all keys but ``logs`` hold: then what the logs say decides."""
+    others = when.model_copy(update={"logs": ()})
+    return bool(when.logs) and (others.empty or matches(others, events, analysis, evidence))
+
+
 def _any_matches(patterns: Sequence[str], texts: Sequence[str]) -> bool:
     return any(pattern_matches(pattern, text) for pattern in patterns for text in texts)
 
@@ -63,8 +73,8 @@ def offered(runbooks: Sequence[Runbook], events: Sequence[AlertEvent]) -> tuple[
     return tuple(
         OfferedRunbook(
             id=runbook.id,
-            when=_in_words(runbook.when),
-            not_when=_in_words(runbook.not_when),
+            when=in_words(runbook.when),
+            not_when=in_words(runbook.not_when),
             action=", then ".join(step.action.value for step in runbook.steps),
         )
         for runbook in by_priority(runbooks)
@@ -187,7 +197,7 @@ class _Candidates:
         return wanted is None or any(step.action in wanted for step in runbook.steps)
 
     def _exclusion(self, runbook: Runbook, how: Literal["label", "analysis", "patterns"]) -> Selection:
-        why = f"runbook {runbook.id!r} was picked, but its not_when holds ({_in_words(runbook.not_when)})"
+        why = f"runbook {runbook.id!r} was picked, but its not_when holds ({in_words(runbook.not_when)})"
         return Selection(how=how, why=why, reason=Reason.no_runbook_matched, would_have=runbook.id)
 
     def _misfit(self, runbook: Runbook, how: Literal["label", "analysis", "patterns"]) -> Selection:
@@ -235,7 +245,8 @@ def _ruled_out_by_alert(runbook: Runbook, events: Sequence[AlertEvent]) -> bool:
     return not no.empty and no.of_alert_only and _alert_matches(no, events)
 
 
-def _in_words(when: When) -> str:
+def in_words(when: When) -> str:
+    """Return the conditions as people read them."""
     parts = []
     if when.alertname:
         parts.append(f"alert is {' or '.join(when.alertname)}")

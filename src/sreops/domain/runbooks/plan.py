@@ -5,13 +5,19 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.runbooks.runbook import Condition, Plan, PlannedStep, Runbook, Step, StepAction
-from sreops.domain.runbooks.template import ValueRefused, fill_promql, fill_text, fill_url
+from sreops.domain.runbooks.template import ValueRefused, fill_body, fill_promql, fill_text, fill_url
 from sreops.errors import PlanRefused
 
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 """Docker Engine: names are ``/?[a-zA-Z0-9][a-zA-Z0-9_.-]+``; it states no length, and a longer one is no name."""
 
 ON_A_TARGET = frozenset(action for action in StepAction if action.on_engine or action is StepAction.check_health)
+
+
+AS_WRITTEN = frozenset(
+    {StepAction.rollback_deployment, StepAction.play_job, StepAction.run_pipeline, StepAction.call_webhook}
+)
+"""Actions elsewhere, whose params hold nothing of the alert but in their bodies."""
 
 
 def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
@@ -40,6 +46,8 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
         autonomy=runbook.autonomy,
         cooldown_s=runbook.cooldown_s,
         shadow=runbook.shadow,
+        not_when=runbook.not_when,
+        not_during=runbook.not_during,
         steps=tuple(steps),
         verify=tuple(verify),
     )
@@ -48,7 +56,9 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
 def _planned(step: Step, event: AlertEvent) -> PlannedStep:
     params: dict[str, Any] = {}
     for name, value in step.params.items():
-        if not isinstance(value, str):
+        if name in ("body", "variables"):
+            params[name] = fill_body(value, event)
+        elif not isinstance(value, str) or step.action in AS_WRITTEN:
             params[name] = value
         elif name == "promql":
             params[name] = fill_promql(value, event)
@@ -56,7 +66,7 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
             params[name] = fill_url(value, event)
         else:
             params[name] = fill_text(value, event)
-    target = str(params.get("container") or event.service)
+    target = _target(step.action, params, event)
     if step.action in ON_A_TARGET and not _CONTAINER_NAME.fullmatch(target):
         raise ValueRefused(
             f"{target[:80]!r} is not a container name (letters, digits, '_', '.', '-'); "
@@ -71,6 +81,15 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
         all=step.all,
         on_failure=step.on_failure,
     )
+
+
+def _target(action: StepAction, params: dict[str, Any], event: AlertEvent) -> str:
+    if action is StepAction.call_webhook:
+        return str(params["name"])
+    if action in AS_WRITTEN:
+        of = params.get("environment") or params.get("job") or params["ref"]
+        return f"{params['project']} {of}"
+    return str(params.get("container") or event.service)
 
 
 def _filled(condition: Condition, event: AlertEvent) -> Condition:

@@ -5,7 +5,7 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, field_serializer, model_validator
 
 from sreops.domain.runbooks.condition import parse_condition
 from sreops.domain.runbooks.fields import (
@@ -26,6 +26,7 @@ from sreops.domain.runbooks.fields import (
     text_field,
 )
 from sreops.domain.runbooks.template import promql_faults
+from sreops.domain.runbooks.windows import TimeWindow
 
 
 class StepAction(StrEnum):
@@ -35,6 +36,12 @@ class StepAction(StrEnum):
     start_container = "start_container"
     stop_container = "stop_container"
     scale_container = "scale_container"
+    rollback_service = "rollback_service"
+    rollback_deployment = "rollback_deployment"
+    play_job = "play_job"
+    run_pipeline = "run_pipeline"
+    exec_in_container = "exec_in_container"
+    call_webhook = "call_webhook"
     check_health = "check_health"
     wait = "wait"
     query_prometheus = "query_prometheus"
@@ -44,7 +51,7 @@ class StepAction(StrEnum):
     @property
     def disruptive(self) -> bool:
         """Whether this changes the world: goes through policy, ledger and audit."""
-        return self in _ON_ENGINE
+        return self in _ON_ENGINE or self in _ELSEWHERE
 
     @property
     def on_engine(self) -> bool:
@@ -58,6 +65,16 @@ _ON_ENGINE = frozenset(
         StepAction.start_container,
         StepAction.stop_container,
         StepAction.scale_container,
+        StepAction.rollback_service,
+        StepAction.exec_in_container,
+    }
+)
+_ELSEWHERE = frozenset(
+    {
+        StepAction.rollback_deployment,
+        StepAction.play_job,
+        StepAction.run_pipeline,
+        StepAction.call_webhook,
     }
 )
 
@@ -195,6 +212,7 @@ class Runbook(BaseModel):
     title: Line = ""
     when: When
     not_when: When = When()
+    not_during: tuple[TimeWindow, ...] = ()
     autonomy: Annotated[Autonomy, choice_field([member.value for member in Autonomy], "an autonomy")] = (
         Autonomy.supervised
     )
@@ -247,23 +265,38 @@ _WHERE_FOUND = ("scope", "standing", "of")
 
 
 class Plan(BaseModel):
-    """A runbook made concrete for one incident; ``plan_hash`` names exactly this, for approvals."""
+    """A runbook made concrete for one incident; ``plan_hash`` names exactly this, for approvals.
+
+    ``not_when`` is asked again before each effect; None: the plan was made by 0.1, which did not keep it.
+    """
 
     model_config = ConfigDict(frozen=True)
     runbook_id: str
     autonomy: Autonomy
     cooldown_s: float
     shadow: bool = False
+    not_when: When | None = None
+    not_during: tuple[TimeWindow, ...] = ()
     steps: tuple[PlannedStep, ...]
     verify: tuple[Condition, ...] = ()
+
+    @field_serializer("not_when")
+    def _as_written(self, value: When | None) -> dict[str, Any] | None:
+        """Leave out what its author left out: an empty list is no condition."""
+        return None if value is None else value.model_dump(mode="json", exclude_defaults=True)
+
+    @field_serializer("not_during")
+    def _windows_as_written(self, value: tuple[TimeWindow, ...]) -> list[dict[str, Any]]:
+        return [window.model_dump(mode="json", exclude_defaults=True) for window in value]
 
     @property
     def plan_hash(self) -> str:
         """SHA-256 over the plan's canonical JSON, the first 16 hex digits.
 
-        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us.
+        Where the engine found the target is left out, so that a plan that waits has one hash under 0.1 and us; so are
+        ``not_when`` and ``not_during``, which can only forbid it.
         """
-        told = self.model_dump(mode="json")
+        told = self.model_dump(mode="json", exclude={"not_when", "not_during"})
         for step in told["steps"]:
             for name in _WHERE_FOUND:
                 del step[name]

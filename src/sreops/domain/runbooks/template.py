@@ -8,6 +8,7 @@ String syntax: Prometheus documentation, "Querying basics", string literals (dou
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from sreops.domain.alerts.alert import AlertEvent
@@ -21,6 +22,7 @@ _MATCHER = re.compile(r"(=~|!~|!=|=)\s*$")
 _COMMENT = re.compile(r"#[^\n]*")
 _HOST_PART = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 MAX_VALUE_CHARS = 500
 
 KNOWN = '{{ service }}, {{ alertname }}, {{ labels.NAME }}, {{ labels["NAME"] }}'
@@ -78,6 +80,20 @@ def promql_faults(promql: str) -> list[str]:
     return faults
 
 
+def body_faults(body: object) -> list[str]:
+    """Return what is wrong with a JSON value that is sent elsewhere: only ``{{ service }}`` is filled in, in texts."""
+    faults = []
+    for path, text, is_key in _texts(body, ""):
+        for found in _TEMPLATE.finditer(text):
+            if is_key:
+                faults.append(f"{path}: a name can't hold a template")
+            elif not found["end"]:
+                faults.append(f"{path}: has '{{{{' without a closing '}}}}'")
+            elif found["inside"].strip() != "service":
+                faults.append(f"{path}: '{found[0]}' is not filled in here; only {{{{ service }}}} is")
+    return faults
+
+
 def url_faults(url: str) -> list[str]:
     """Return what is wrong with the URL of an HTTP check."""
     faults = template_faults(url)
@@ -113,6 +129,45 @@ def lookup(name: str, event: AlertEvent) -> str:
 def fill_text(text: str, event: AlertEvent) -> str:
     """Fill templates in plain text."""
     return _fill(text, event, lambda value, _at: value)
+
+
+def fill_body(body: Any, event: AlertEvent) -> Any:
+    """Fill ``{{ service }}`` into the texts of a JSON value; raises ValueRefused for a name that is not plain.
+
+    What is sent ends up in somebody's script, so nothing else of an alert goes there.
+    """
+    if faults := body_faults(body):
+        raise ValueRefused(f"the body {faults[0]}")
+    return _filled_in(body, event)
+
+
+def _filled_in(value: Any, event: AlertEvent) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled_in(one, event) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled_in(one, event) for one in value]
+    return _fill(value, event, _plain) if isinstance(value, str) else value
+
+
+def _plain(value: str, _at: int) -> str:
+    if not _PLAIN_NAME.fullmatch(value):
+        raise ValueRefused(
+            f"the alert's service {value[:80]!r} can't be sent elsewhere: only letters, digits, '.', '_' and '-' can"
+        )
+    return value
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield the texts of a JSON value with where each stands, and whether it is the name of a field."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield f"{path}.{name}".lstrip("."), str(name), True
+            yield from _texts(one, f"{path}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for index, one in enumerate(value):
+            yield from _texts(one, f"{path}[{index}]")
+    elif isinstance(value, str):
+        yield path or "it", value, False
 
 
 def fill_promql(promql: str, event: AlertEvent) -> str:

@@ -44,6 +44,11 @@ def pattern_matches(pattern: str, text: str) -> bool:
     return _compiled(pattern, True).search(_searchable(text)) is not None
 
 
+def pattern_covers(pattern: str, text: str) -> bool:
+    """Say whether ``pattern`` (RE2 syntax, case told apart) matches all of ``text``; raises PatternInvalid."""
+    return _compiled(pattern, False).fullmatch(_searchable(text)) is not None
+
+
 def first_line(pattern: str, text: str, *, but_not: str = "") -> str | None:
     """Return the first line in which ``pattern`` is found (and ``but_not`` is not), or None."""
     if not pattern_matches(f"(?m){pattern}", text):  # one pass over the whole is what most texts cost

@@ -91,6 +91,11 @@ def logql_filters(contains: Sequence[str], excludes: Sequence[str] = ()) -> str:
     return "".join(f" {operator} {_go_string(text)}" for operator, text in wanted if text)
 
 
+def logql_pattern(pattern: str) -> str:
+    """Return a line filter: the RE2 pattern, which its author wrote for us to match with, is found in the line."""
+    return f" |~ {_go_string(pattern)}"
+
+
 def is_metric_name(name: str) -> bool:
     """Say whether this is a metric name that PromQL takes without quotes."""
     return _METRIC_NAME.fullmatch(name) is not None

@@ -57,3 +57,7 @@ class EffectLedger(Protocol):
     async def effects(self, incident_id: str, episode: int) -> Sequence[Effect]:
         """Return the ledger of an episode, in order."""
         ...
+
+    async def effects_on(self, standing: str, actions: Sequence[str], *, limit: int) -> Sequence[Effect]:
+        """Return what of these actions was begun on a target, whoever's incident it was, the newest first."""
+        ...

@@ -10,6 +10,7 @@ from sreops.domain.alerts.routing import NotWorkedOn
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentAlert
 from sreops.domain.incidents.needs import Need
+from sreops.domain.incidents.search import ANYTHING, Search
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class Reading(Protocol):
         status: str | None = None,
         service: str | None = None,
         needs: Collection[Need] = (),
+        search: Search = ANYTHING,
         now: datetime | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> tuple[Sequence[Incident], str | None]:
         """Return a page, newest first, and the next cursor. ``status`` is one status, or ``open``.
 
-        ``needs``: only those that need one of these at ``now``.
+        ``needs``: only those that need one of these at ``now``; ``search``: only those that are like it.
         """
         ...
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sreops.sandbox.docker.container import Container, Version
 from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.exec import exec_routes
 from sreops.sandbox.docker.filters import (
     CONTAINER_KEYS,
     BadFilter,
@@ -23,6 +24,7 @@ from sreops.sandbox.docker.filters import (
     container_matches,
     parse_filters,
 )
+from sreops.sandbox.docker.making import making_routes
 from sreops.sandbox.docker.process import StartFailed
 from sreops.sandbox.docker.reply import EngineError, error, flag, reply
 from sreops.sandbox.docker.services import service_routes
@@ -54,6 +56,8 @@ def docker_api(engine: DockerEngine) -> ASGIApp:
         Route(f"{one}/restart", pages.restart, methods=["POST"]),
         Route(f"{one}/kill", pages.kill, methods=["POST"]),
         Route(f"{one}/wait", pages.wait, methods=["POST"]),
+        *exec_routes(engine, pages.container),
+        *making_routes(engine, pages.container),
         *service_routes(engine),
     ]
     handlers: Mapping[Any, Any] = {EngineError: _engine_error, BadFilter: _bad_filter, HTTPException: _no_such_page}
@@ -98,7 +102,8 @@ class _Pages:
     def __init__(self, engine: DockerEngine) -> None:
         self._engine = engine
 
-    def _container(self, request: Request) -> Container:
+    def container(self, request: Request) -> Container:
+        """Return the container that a request's path names."""
         reference = request.path_params["id"]
         container = self._engine.find(reference)
         if container is None:
@@ -180,19 +185,19 @@ class _Pages:
         return reply(image.inspect(tag))
 
     async def inspect(self, request: Request) -> Response:
-        return reply(self._container(request).inspect(request.state.version))
+        return reply(self.container(request).inspect(request.state.version))
 
     async def logs(self, request: Request) -> Response:
-        return await logs(self._container(request), request)
+        return await logs(self.container(request), request)
 
     async def stats(self, request: Request) -> Response:
-        return await stats(self._engine, self._container(request), request)
+        return await stats(self._engine, self.container(request), request)
 
     async def events(self, request: Request) -> Response:
         return await events(self._engine, request)
 
     async def start(self, request: Request) -> Response:
-        container = self._container(request)
+        container = self.container(request)
         try:
             began = await self._engine.finish(self._engine.start(container))
         except StartFailed as exc:
@@ -200,13 +205,13 @@ class _Pages:
         return Response(status_code=204 if began else 304)
 
     async def stop(self, request: Request) -> Response:
-        container = self._container(request)
+        container = self.container(request)
         grace_s = _grace(request, container)
         ended = await self._engine.finish(self._engine.stop(container, grace_s))
         return Response(status_code=204 if ended else 304)
 
     async def restart(self, request: Request) -> Response:
-        container = self._container(request)
+        container = self.container(request)
         grace_s = _grace(request, container)
         try:
             await self._engine.finish(self._engine.restart(container, grace_s))
@@ -216,7 +221,7 @@ class _Pages:
 
     async def kill(self, request: Request) -> Response:
         try:
-            container = self._container(request)
+            container = self.container(request)
         except EngineError as exc:
             raise EngineError(exc.status, f"cannot kill container: {request.path_params['id']}: {exc}") from exc
         signal = _signal(request.query_params.get("signal") or "KILL")
@@ -226,7 +231,7 @@ class _Pages:
         return Response(status_code=204)
 
     async def wait(self, request: Request) -> Response:
-        container = self._container(request)
+        container = self.container(request)
         condition = request.query_params.get("condition") or "not-running"
         if condition not in ("not-running", "next-exit", "removed"):
             raise EngineError(400, f'invalid condition: "{condition}"')

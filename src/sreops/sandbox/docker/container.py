@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sreops.sandbox.clock import NS
-from sreops.sandbox.docker.process import Process
+from sreops.sandbox.docker.process import Process, Ran, no_commands
 
 NEVER = "0001-01-01T00:00:00Z"
 HealthStatus = Literal["starting", "healthy", "unhealthy"]
@@ -96,6 +96,8 @@ class Container:
     """The host's ports that lead to it, each with its own."""
     stop_timeout_s: int | None = None
     """What it asks for by itself; None: it says nothing, and the engine waits for 10 s."""
+    commands: Callable[[Sequence[str]], Ran | None] = no_commands
+    """Begins a command of these words; None: there is no such program in it."""
     created_ns: int = 0
     id: str = ""
     status: Literal["created", "running", "restarting", "exited"] = "created"

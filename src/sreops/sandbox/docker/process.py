@@ -1,10 +1,26 @@
 """What runs in a container of the sandbox's engine."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 
 class StartFailed(Exception):
     """What a process raises when it can't be started; the engine answers 500 with the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a command in a container goes: what it writes, its exit code, and how long it takes."""
+
+    lines: Sequence[str] = ()
+    exit_code: int = 0
+    takes_s: float = 0.0
+
+
+def no_commands(_words: Sequence[str]) -> Ran | None:
+    """Know no command at all."""
+    return None
 
 
 class Process(Protocol):

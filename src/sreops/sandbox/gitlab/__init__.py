@@ -20,13 +20,15 @@ from starlette.types import ASGIApp
 from sreops.sandbox.clock import Clock, WallClock
 from sreops.sandbox.faults import Faults
 from sreops.sandbox.gitlab.page import issue_page
+from sreops.sandbox.gitlab.pipelines import Project
+from sreops.sandbox.gitlab.pipelines_rest import PipelinesRest
 from sreops.sandbox.gitlab.quick_actions import ExecutedQuickAction
 from sreops.sandbox.gitlab.records import Issue, Note, User
 from sreops.sandbox.gitlab.rest import Rest
 from sreops.sandbox.gitlab.token import Token
 from sreops.sandbox.gitlab.tracker import Mention, Tracker
 
-__all__ = ["ExecutedQuickAction", "GitLab", "Issue", "Mention", "Note", "User", "gitlab_error"]
+__all__ = ["ExecutedQuickAction", "GitLab", "Issue", "Mention", "Note", "Project", "User", "gitlab_error"]
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -65,8 +67,10 @@ class GitLab:
         self._token = Token(token, scopes, access_level, expires_at)
         self._tracker = Tracker(clock or WallClock(), ["sreops-bot", *users], notes_per_minute=notes_per_minute)
         self._rest = Rest(self._tracker, project, lambda: self._token, version)
+        self.projects: dict[str, Project] = {}
+        self._pipelines = PipelinesRest(self.projects)
         routes = [
-            Route("/api/v4/{path:path}", self._rest.answer, methods=_METHODS),
+            Route("/api/v4/{path:path}", self._answer, methods=_METHODS),
             Route(f"/{project}/-/issues/{{iid}}", self._show_page),
         ]
         if importlib.util.find_spec("graphql") is not None:
@@ -77,6 +81,23 @@ class GitLab:
         served = Starlette(routes=routes, exception_handlers={404: _not_found})
         served.router.redirect_slashes = False
         self.app: ASGIApp = self.faults.wrap(served)
+
+    def add_project(self, path: str, token: str, *, access_level: int = 30) -> Project:
+        """Add a project with code and CI, which its own token reaches, and no other does."""
+        tracker, shown, number = self._tracker, Token(token, ("api",), access_level), 4000 + len(self.projects)
+        bot = User(5000 + number, f"project_{number}_bot", "sreops", access_level, bot=True)
+        made = Project(number, path, shown, tracker.clock, bot, tracker.new_id)
+        self.projects[path] = made
+        return made
+
+    def person(self, username: str) -> User:
+        """Return an account."""
+        return self._person(username)
+
+    async def _answer(self, request: Request) -> Response:
+        if self._pipelines.has(request) or self._pipelines.asks_who(request):
+            return await self._pipelines.answer(request)
+        return await self._rest.answer(request)
 
     @property
     def issues(self) -> list[Issue]:

@@ -52,6 +52,32 @@ class GrafanaAlert:
         return self.labels.get(name.strip(), "") == value.strip().strip('"')
 
 
+@dataclass
+class GrafanaSilence:
+    """A silence of Grafana's own alertmanager, on labels that are equal to these."""
+
+    labels: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime
+    comment: str = "under repair"
+
+    def shown(self, now: datetime) -> dict[str, Any]:
+        """Return it as alertmanager's API v2 (`gettableSilence`)."""
+        state = "expired" if now >= self.ends_at else "active" if now >= self.starts_at else "pending"
+        return {
+            "id": "d1b6a1e4-0000-4000-8000-000000000001",
+            "status": {"state": state},
+            "updatedAt": _stamp(self.starts_at),
+            "comment": self.comment,
+            "createdBy": "sre",
+            "startsAt": _stamp(self.starts_at),
+            "endsAt": _stamp(self.ends_at),
+            "matchers": [
+                {"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in self.labels.items()
+            ],
+        }
+
+
 @dataclass(frozen=True)
 class GrafanaRule:
     """An alert rule; `health` is ok, error, nodata or unknown; `normal` are its instances that do not fire."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -16,11 +17,11 @@ from starlette.types import ASGIApp
 
 from sreops.sandbox.clock import Clock, WallClock
 from sreops.sandbox.faults import Faults
-from sreops.sandbox.grafana.alerts import GrafanaAlert, GrafanaRule, rules_shown
+from sreops.sandbox.grafana.alerts import GrafanaAlert, GrafanaRule, GrafanaSilence, rules_shown
 from sreops.sandbox.grafana.annotations import Annotations
 from sreops.sandbox.told import Told
 
-__all__ = ["DataSource", "Grafana", "GrafanaAlert", "GrafanaRule", "grafana_error"]
+__all__ = ["DataSource", "Grafana", "GrafanaAlert", "GrafanaRule", "GrafanaSilence", "grafana_error"]
 
 VERSION = "13.0.1"
 _PROXY = "/api/datasources/proxy/uid/"
@@ -73,6 +74,7 @@ class Grafana:
         self.datasources = dict(datasources)
         self.alerts: list[GrafanaAlert] = []
         self.rules: list[GrafanaRule] = []
+        self.silences: list[GrafanaSilence] = []
         self._token = token
         self._clock = clock or WallClock()
         self._annotations = Annotations(self._clock)
@@ -91,6 +93,7 @@ class Grafana:
                 Route(f"{_PROXY}{{uid}}/{{path:path}}", self._proxy, methods=["GET", "POST"]),
                 Route(f"{one}/resources/{{path:path}}", self._resources, methods=["GET", "POST"]),
                 Route(alerts, self._list_alerts),
+                Route("/api/alertmanager/grafana/api/v2/silences", self._list_silences),
                 Route("/api/prometheus/grafana/api/v1/rules", self._list_rules),
                 Route("/api/annotations", self._list_annotations, methods=["GET"]),
                 Route("/api/annotations", self._create_annotation, methods=["POST"]),
@@ -109,6 +112,13 @@ class Grafana:
         alert = GrafanaAlert(labels, annotations or {}, now, now, now, fingerprint=fingerprint or made)
         self.alerts.append(alert)
         return alert
+
+    def silence(self, seconds: float, **labels: str) -> GrafanaSilence:
+        """Silence what has exactly these labels from now on for so long."""
+        now = self._clock.now()
+        made = GrafanaSilence(labels, now, now + timedelta(seconds=seconds))
+        self.silences.append(made)
+        return made
 
     def resolve(self, alert: GrafanaAlert) -> None:
         """End an alert: Grafana's alertmanager no longer lists what has resolved."""
@@ -236,6 +246,10 @@ class Grafana:
             and all(alert.matches(matcher) for matcher in flags.getlist("filter"))
         ]
         return JSONResponse(shown)
+
+    async def _list_silences(self, request: Request) -> Response:
+        self._authorise(request, allowed=self._can_read_rules, needed="alert.silences:read")
+        return JSONResponse([silence.shown(self._clock.now()) for silence in self.silences])
 
     async def _list_rules(self, request: Request) -> Response:
         self._authorise(request, allowed=self._can_read_rules, needed="alert.rules:read")

@@ -52,6 +52,7 @@ function append(news) {
     if (Number(line.dataset.seq) <= lastSeq()) continue;
     const fresh = document.importNode(line, true);
     fresh.classList.add("new");
+    localise(fresh);
     log.append(fresh);
   }
   if (atEnd) log.scrollTop = log.scrollHeight;
@@ -108,12 +109,34 @@ function tick() {
   }
 }
 
-// Times in the reader's zone; UTC stays at hand in the title.
+// Times in the reader's zone, or in UTC where he wants that: one way for all of them, kept in the browser.
+const zone = document.getElementById("zone");
+let utc = localStorage.getItem("sreops.utc") === "yes";
+const DAY = { year: "numeric", month: "2-digit", day: "2-digit" };
+const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
 function localise(root) {
-  for (const time of root.querySelectorAll("time[data-local]")) {
-    const at = new Date(time.dateTime), today = new Date().toDateString() === at.toDateString();
-    time.textContent = today ? at.toLocaleTimeString() : at.toLocaleString();
+  const where = utc ? { timeZone: "UTC" } : {};
+  const day = new Intl.DateTimeFormat("sv-SE", { ...DAY, ...where }), clock = new Intl.DateTimeFormat("sv-SE", { ...CLOCK, ...where });
+  const today = day.format(new Date());
+  for (const time of root.querySelectorAll("time[data-at]")) {
+    const at = new Date(time.dateTime), date = day.format(at);
+    time.textContent = (date === today ? "" : `${date} `) + clock.format(at) + (utc ? " UTC" : "");
   }
+}
+function showZone() {
+  const yours = Intl.DateTimeFormat().resolvedOptions().timeZone || "yours";
+  const turn = document.createElement("button");
+  turn.type = "button";
+  turn.className = "link";
+  turn.textContent = utc ? `show them in ${yours}` : "show them in UTC";
+  turn.addEventListener("click", () => {
+    utc = !utc;
+    localStorage.setItem("sreops.utc", utc ? "yes" : "no");
+    localise(document);
+    showZone();
+    zone.querySelector("button").focus();
+  });
+  zone.replaceChildren(`times are ${utc ? "UTC" : yours} (`, turn, ")");
 }
 
 // How many incidents need a person: in the title and the icon, also where the tab is in the background.
@@ -144,6 +167,7 @@ document.addEventListener("click", (event) => {
 
 remember(document);
 localise(document);
+showZone();
 count(document.body);
 if (log) log.scrollTop = log.scrollHeight;
 if (body.dataset.fragment) {

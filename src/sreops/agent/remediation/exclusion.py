@@ -1,0 +1,126 @@
+"""Asking ``not_when`` anew, by queries of its own: evidence is an excerpt, and an approval may take hours."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sreops.agent.analysis_thread import aside
+from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, own_containers
+from sreops.agent.evidence.logs import select_own
+from sreops.agent.evidence.question import Question, question_of
+from sreops.agent.visit import Visit
+from sreops.domain.causes.analysis import Analysis
+from sreops.domain.evidence.evidence import Evidence, EvidenceKind, LogLine, LogLines
+from sreops.domain.evidence.identity import identity_of
+from sreops.domain.evidence.log_selection import LogSelector
+from sreops.domain.runbooks.matching import in_words, matches, may_match
+from sreops.domain.runbooks.runbook import Plan, When
+from sreops.domain.text.patterns import pattern_matches
+from sreops.errors import QueryRefused, SreopsError
+from sreops.telemetry import log
+
+_LINES = 200  # of one pattern: one is enough, the rest shows when it began
+_MOST_REPLICAS = 10
+
+
+class Exclusion(NamedTuple):
+    """Why ``not_when`` holds now, and why it can't be known; both empty: it does not hold."""
+
+    holds: str = ""
+    unknown: str = ""
+
+
+async def ask_not_when(visit: Visit, plan: Plan) -> Exclusion:
+    """Say whether the plan's ``not_when`` holds now: over the alerts, the engine and the logs as they are now."""
+    no = _not_when(visit, plan)
+    if no is None or no.empty:
+        return Exclusion()
+    deadline_s = visit.tools.settings.evidence.deadline_s
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await _ask(visit, no)
+    except (SreopsError, TimeoutError) as exc:
+        why = str(exc) or f"no answer within {deadline_s:g} s"
+        log.warning("agent.not_when_unknown", error=why)
+        return Exclusion(unknown=_unknown(no, why))
+
+
+def _not_when(visit: Visit, plan: Plan) -> When | None:
+    if plan.not_when is not None:
+        return plan.not_when
+    return next((one.not_when for one in visit.tools.runbooks if one.id == plan.runbook_id), None)
+
+
+def _unknown(no: When, why: str) -> str:
+    return f"the runbook's not_when ({in_words(no)}) can't be asked now: {why}"
+
+
+async def _ask(visit: Visit, no: When) -> Exclusion:
+    question = question_of(visit)
+    events = tuple(event for event, _ in reversed(await visit.pairs())) or (visit.event,)
+    analysis = Analysis.model_validate(visit.state["analysis"])
+    evidence = tuple(await visit.tools.store.evidence(visit.incident.id))
+    own = await own_containers(question) if no.findings or no.logs else OwnContainers()
+    if no.findings and own.states:
+        evidence += (*container_evidence(question, own), *await engine_events_of(question, own, ()))
+    if matches(no, events, analysis, evidence):
+        return Exclusion(holds=in_words(no))
+    if not may_match(no, events, analysis, evidence):
+        return Exclusion()
+    found, gaps = await _lines(question, own, no.logs)
+    matched = await aside(_matched, no.logs, found)
+    if matched is not None:
+        line = Evidence(id="", kind=EvidenceKind.logs, source="", finding="", text=matched.text)
+        if matches(no, events, analysis, (*evidence, line)):
+            return Exclusion(holds=f"{in_words(no)}: a line of {_clock(matched.at)}")
+    return Exclusion(unknown=_unknown(no, "; ".join(gaps))) if gaps else Exclusion()
+
+
+def _matched(patterns: Sequence[str], lines: Sequence[LogLine]) -> LogLine | None:
+    return next((line for line in reversed(lines) if any(pattern_matches(one, line.text) for one in patterns)), None)
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def _lines(
+    question: Question, own: OwnContainers, patterns: Sequence[str]
+) -> tuple[Sequence[LogLine], Sequence[str]]:
+    """Return the subject's lines that may match, from before the alert to now, and what could not be read."""
+    logs, settings = question.tools.logs, question.tools.settings.loki
+    if logs is not None:
+        identity = identity_of(question.event, own.state)
+        found = await select_own(logs, identity, question.event.labels, question.window, 1, settings.timeout_s)
+        if found.selector is not None and found.lines.lines:
+            answers = [await _search(question, found.selector, pattern) for pattern in patterns]
+            return _joined(answers)
+    if question.tools.containers is None or not own.states:
+        return (), ["no log of the subject's own is known"]
+    since, limit = question.window.start, settings.max_lines
+    timeout_s = question.tools.settings.docker.timeout_s
+    read = [
+        await question.tools.containers.logs(one.id, since=since, limit=limit, timeout_s=timeout_s)
+        for one in own.states[:_MOST_REPLICAS]
+    ]
+    return _joined(read)
+
+
+async def _search(question: Question, selector: LogSelector, pattern: str) -> LogLines:
+    """Ask Loki for the lines in which a pattern is found; where it can't read the pattern, for the newest lines."""
+    logs, settings = question.tools.logs, question.tools.settings.loki
+    assert logs is not None
+    try:
+        found = await logs.select(
+            selector.searching(f"(?i){pattern}"), question.window, limit=_LINES, timeout_s=settings.timeout_s
+        )
+    except QueryRefused:
+        return await logs.select(selector, question.window, limit=settings.max_lines, timeout_s=settings.timeout_s)
+    # that there are more of them than were asked for leaves nothing open
+    return found.model_copy(update={"partial": False}) if len(found.lines) >= _LINES else found
+
+
+def _joined(answers: Sequence[LogLines]) -> tuple[Sequence[LogLine], Sequence[str]]:
+    lines = [line for answer in answers for line in answer.lines]
+    return lines, [note for answer in answers if answer.partial for note in answer.notes]

@@ -1,0 +1,250 @@
+"""Acting on GitLab: a deployment rolled back, a job played, a pipeline run; followed to their ends by looking."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from sreops.agent.context import Tools
+from sreops.agent.visit import Visit
+from sreops.domain.incidents.incident import Effect, EffectOutcome
+from sreops.domain.remediation.ci import of_status, one_of_ours
+from sreops.domain.remediation.effects import Settled
+from sreops.domain.remediation.policy import TargetFacts
+from sreops.domain.remediation.rollback import BUSY, way_back
+from sreops.domain.remediation.standing import deployment_identity
+from sreops.domain.runbooks.runbook import PlannedStep, StepAction
+from sreops.domain.text.redaction import clean, one_line
+from sreops.errors import IssuesRefused, SreopsError
+from sreops.ports import Pipelines
+from sreops.ports.deployments import Job
+
+_LATE_CLOCK_S = 60.0
+_SAID_CHARS = 300
+_ROLLBACKS = frozenset({StepAction.rollback_deployment.value, "rollback_service"})
+
+
+class _OnGitLab:
+    """What the three have in common: the settings allow it, and a project is one target at a time."""
+
+    by: Mapping[str, str] = MappingProxyType({})
+    """What the settings list it by: the settings' word and the step's parameter."""
+
+    async def facts(self, tools: Tools, step: PlannedStep) -> TargetFacts:
+        """Return the target as policy sees it: what SREOPS_GITLAB__ACTIONS lists is allowed, and nothing else is."""
+        if tools.pipelines is None:
+            return TargetFacts(name=step.target, found=False, refused="SREOPS_GITLAB__URL is not set")
+        refused = tools.pipelines.refusal(
+            step.action.value, _project(step), **{word: str(step.params[name]) for word, name in self.by.items()}
+        )
+        if refused:
+            return TargetFacts(name=step.target, found=False, refused=refused)
+        return TargetFacts(name=step.target, found=True, listed=True, standing=self.standing(step))
+
+    def standing(self, step: PlannedStep) -> str:
+        """Return the standing identity."""
+        return deployment_identity(_project(step), str(step.params.get("environment", "")))
+
+    async def _gitlab(self, visit: Visit, step: PlannedStep) -> Pipelines:
+        refused = (await self.facts(visit.tools, step)).refused
+        if refused or visit.tools.pipelines is None:
+            raise IssuesRefused(refused)
+        return visit.tools.pipelines
+
+
+class RollbackDeployment(_OnGitLab):
+    """An errand: the job of the last good deployment, again."""
+
+    by = MappingProxyType({"environment": "environment"})
+
+    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+        """Find the way back; raises IssuesRefused where there is none that sreops may take."""
+        gitlab, timeout_s = await self._gitlab(visit, step), _timeout_s(visit)
+        project, environment = _project(step), str(step.params["environment"])
+        if any(one.action in _ROLLBACKS and one.outcome is not EffectOutcome.failed for one in visit.incident.effects):
+            raise IssuesRefused("this incident was rolled back once already: a person decides")
+        if against := (await gitlab.rules(project, timeout_s=timeout_s)).against_rollback:
+            raise IssuesRefused(against)
+        way = way_back(await gitlab.deployments(project, environment, timeout_s=timeout_s))
+        if way.to is None or way.current is None or way.to.job_id is None or way.to.pipeline_id is None:
+            raise IssuesRefused(f"no way back: {way.why}")
+        jobs = await gitlab.jobs(project, way.to.pipeline_id, timeout_s=timeout_s)
+        same = [job for job in jobs if job.name == way.to.job_name]
+        if not same or same[0].status in BUSY:
+            raise IssuesRefused(f"job {way.to.job_name} of pipeline {way.to.pipeline_id} is gone or under way")
+        me, _ = await gitlab.me(project, timeout_s=timeout_s)
+        return self.standing(step), {
+            "project": project, "environment": environment, "pipeline_id": way.to.pipeline_id,
+            "job_name": way.to.job_name, "job_id": same[0].id, "newest_job_id": same[0].id, "user_id": me,
+            "from_sha": way.current.sha, "to_sha": way.to.sha, "deployment_id": way.current.id,
+        }  # fmt: skip
+
+    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+        """Run the job again; only one that was not run again since can be."""
+        gitlab = await self._gitlab(visit, step)
+        job = await gitlab.retry(_project(step), effect.snapshot["job_id"], timeout_s=_timeout_s(visit))
+        back = f"job {job.id} takes {effect.snapshot['environment']} from {effect.snapshot['from_sha'][:8]} back to "
+        return Settled.later(f"{back}{effect.snapshot['to_sha'][:8]}: {job.url}", _soon(visit))
+
+    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+        """Look for the job of the same name, ours and newer than the snapshot."""
+        gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
+        jobs = await gitlab.jobs(_project(step), snapshot["pipeline_id"], timeout_s=_timeout_s(visit))
+        ours = [
+            job
+            for job in jobs
+            if job.name == snapshot["job_name"]
+            and job.id > snapshot["newest_job_id"]
+            and job.user_id == snapshot["user_id"]
+        ]
+        found = one_of_ours(
+            ours, what="job", now=visit.now(), until=_may_come_until(visit, effect), again_at=_soon(visit)
+        )
+        if isinstance(found, Settled):
+            return found
+        return await _job_settled(visit, gitlab, step, effect, found)
+
+
+class PlayJob(_OnGitLab):
+    """An errand: a manual job, played."""
+
+    by = MappingProxyType({"ref": "ref", "job": "job"})
+
+    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+        """Find the job that waits; raises IssuesRefused where none does."""
+        gitlab, timeout_s = await self._gitlab(visit, step), _timeout_s(visit)
+        project, name = _project(step), str(step.params["job"])
+        for pipeline in (await gitlab.pipelines(project, str(step.params["ref"]), timeout_s=timeout_s))[:5]:
+            jobs = [job for job in await gitlab.jobs(project, pipeline.id, timeout_s=timeout_s) if job.name == name]
+            if not jobs:
+                continue
+            if jobs[0].status != "manual":
+                raise IssuesRefused(f"job {name} of pipeline {pipeline.id} is {jobs[0].status}, and does not wait")
+            me, _ = await gitlab.me(project, timeout_s=timeout_s)
+            return self.standing(step), {
+                "project": project, "job_id": jobs[0].id, "job_name": name, "pipeline_id": pipeline.id, "user_id": me,
+            }  # fmt: skip
+        raise IssuesRefused(f"none of the newest pipelines of {step.params['ref']} has a job {name}")
+
+    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+        """Play it, once."""
+        gitlab = await self._gitlab(visit, step)
+        job = await gitlab.play(_project(step), effect.snapshot["job_id"], timeout_s=_timeout_s(visit))
+        return Settled.later(f"job {job.name} runs: {job.url}", _soon(visit))
+
+    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+        """Look whether it still waits; one that ended is playable again, so it is never played twice."""
+        gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
+        job = await gitlab.job(_project(step), snapshot["job_id"], timeout_s=_timeout_s(visit))
+        played = [] if job.status == "manual" else [job]
+        found = one_of_ours(
+            played, what="job", now=visit.now(), until=_may_come_until(visit, effect), again_at=_soon(visit)
+        )
+        if isinstance(found, Settled):
+            return found
+        if job.user_id != snapshot["user_id"]:
+            return Settled.unknown(f"job {job.name} was played by somebody else meanwhile: {job.url}")
+        return await _job_settled(visit, gitlab, step, effect, job)
+
+
+class RunPipeline(_OnGitLab):
+    """An errand: a new pipeline."""
+
+    by = MappingProxyType({"ref": "ref"})
+
+    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+        """Note the newest pipeline; raises IssuesRefused where the project forbids what is wanted."""
+        gitlab, timeout_s = await self._gitlab(visit, step), _timeout_s(visit)
+        project, ref = _project(step), str(step.params["ref"])
+        if step.params.get("variables"):
+            rules = await gitlab.rules(project, timeout_s=timeout_s)
+            if rules.against_variables:
+                raise IssuesRefused(rules.against_variables)
+        newest = await gitlab.pipelines(project, ref, timeout_s=timeout_s)
+        me, name = await gitlab.me(project, timeout_s=timeout_s)
+        return self.standing(step), {
+            "project": project, "ref": ref, "newest_pipeline_id": newest[0].id if newest else 0, "user_id": me,
+            "username": name,
+        }  # fmt: skip
+
+    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+        """Start it, once."""
+        gitlab = await self._gitlab(visit, step)
+        variables = {str(name): str(value) for name, value in (step.params.get("variables") or {}).items()}
+        started = await gitlab.run(_project(step), effect.snapshot["ref"], variables, timeout_s=_timeout_s(visit))
+        return Settled.later(f"pipeline {started.id} runs: {started.url}", _soon(visit))
+
+    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+        """Look for the pipeline on that ref that we have started by the API since the intent."""
+        gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
+        found = await gitlab.pipelines(
+            _project(step), snapshot["ref"], by=snapshot["username"], timeout_s=_timeout_s(visit)
+        )
+        since = effect.intent_at - timedelta(seconds=_LATE_CLOCK_S)
+        ours = [
+            one
+            for one in found
+            if one.id > snapshot["newest_pipeline_id"] and (one.created_at is None or one.created_at >= since)
+        ]
+        one = one_of_ours(
+            ours, what="pipeline", now=visit.now(), until=_may_come_until(visit, effect), again_at=_soon(visit)
+        )
+        if isinstance(one, Settled):
+            return one
+        settled = of_status(
+            one.status,
+            f"pipeline {one.id} ({one.url})",
+            now=visit.now(),
+            until=_until(step, effect),
+            poll_s=_poll_s(visit),
+        )
+        if settled.outcome is not EffectOutcome.failed:
+            return settled
+        jobs = await gitlab.jobs(_project(step), one.id, timeout_s=_timeout_s(visit))
+        failed = next((job for job in jobs if job.status == "failed"), None)
+        return await _with_last_lines(visit, gitlab, step, settled, failed) if failed else settled
+
+
+async def _job_settled(visit: Visit, gitlab: Pipelines, step: PlannedStep, effect: Effect, job: Job) -> Settled:
+    told = f"job {job.name} ({job.url})"
+    settled = of_status(job.status, told, now=visit.now(), until=_until(step, effect), poll_s=_poll_s(visit))
+    if settled.outcome is not EffectOutcome.failed:
+        return settled
+    return await _with_last_lines(visit, gitlab, step, settled, job)
+
+
+async def _with_last_lines(visit: Visit, gitlab: Pipelines, step: PlannedStep, settled: Settled, job: Job) -> Settled:
+    try:
+        said = await gitlab.last_lines(_project(step), job.id, timeout_s=_timeout_s(visit))
+    except SreopsError:
+        return settled
+    redacted = visit.tools.redactors.of(visit.incident.id).redact(clean(said))
+    lines = " / ".join(line.strip() for line in redacted.splitlines() if line.strip())
+    told = f"{settled.why}; its last lines: {one_line(lines[-_SAID_CHARS:], _SAID_CHARS)}"
+    return Settled.failed(told) if lines else settled
+
+
+def _project(step: PlannedStep) -> str:
+    return str(step.params["project"])
+
+
+def _timeout_s(visit: Visit) -> float:
+    return visit.tools.settings.gitlab.timeout_s
+
+
+def _poll_s(visit: Visit) -> float:
+    return visit.tools.settings.verify.poll_s
+
+
+def _soon(visit: Visit) -> datetime:
+    return visit.now() + timedelta(seconds=min(2.0, _poll_s(visit)))
+
+
+def _until(step: PlannedStep, effect: Effect) -> datetime:
+    return effect.intent_at + timedelta(seconds=step.timeout_s)
+
+
+def _may_come_until(visit: Visit, effect: Effect) -> datetime:
+    """Until when a request whose answer was lost may still come true."""
+    settings = visit.tools.settings
+    return effect.intent_at + timedelta(seconds=settings.gitlab.timeout_s + settings.docker.settle_margin_s)
