@@ -97,8 +97,10 @@ def test_who_may_act_on_the_engine_is_alone_with_its_proxy() -> None:
 
 def test_only_the_proxy_of_sreops_lets_effects_pass_and_scaling_is_off() -> None:
     assert SERVICES["docker-proxy"]["environment"]["ALLOW_ACT"] == "1"
-    assert SERVICES["docker-proxy"]["environment"]["ALLOW_SWARM_SCALING"] == "${ALLOW_SWARM_SCALING:-0}"
-    assert {"ALLOW_ACT", "ALLOW_SWARM_SCALING"}.isdisjoint(SERVICES["docker-reader"]["environment"])
+    switches = {"ALLOW_STOP", "ALLOW_EXEC", "ALLOW_COMPOSE_SCALING", "ALLOW_SWARM_SCALING", "ALLOW_SWARM_ROLLBACK"}
+    for switch in switches:
+        assert SERVICES["docker-proxy"]["environment"][switch] == f"${{{switch}:-0}}"
+    assert {"ALLOW_ACT", *switches}.isdisjoint(SERVICES["docker-reader"]["environment"])
 
 
 def test_what_is_waited_for_has_a_health_check() -> None:
