@@ -97,7 +97,7 @@ class _Evaluation:
             if answered_one is not None:
                 judged.append(answered_one)
         for one in judged:
-            out.write(one.answer.model_dump_json() + "\n")
+            out.write(one.answer.line() + "\n")
         if judged:
             self.console.print(_table(group.name, scores(group.name, judged), judged))
             if bins := reliability(judged):
