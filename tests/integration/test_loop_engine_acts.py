@@ -14,7 +14,7 @@ from servers.waiting import eventually
 from sreops.domain.incidents.incident import EffectOutcome, Incident, Reason, Resolution, VerificationResult
 from sreops.sandbox.claude import Say
 from sreops.sandbox.docker.engine import DockerEngine
-from sreops.sandbox.docker.process import Ran
+from sreops.sandbox.docker.process import Idle, Ran
 from sreops.sandbox.docker.swarm import Service
 from sreops.sandbox.shop.shop import Shop
 from sreops.sandbox.world import World
@@ -55,6 +55,14 @@ runbooks:
       - {action: rollback_service}
     verify:
       - {promql: 'errors{service="{{ service }}"}', condition: "< 1"}
+  - id: drain
+    when: {}
+    autonomy: supervised
+    cooldown_s: 0
+    steps:
+      - {action: scale_container, params: {by: 2, max: 3}}
+    verify:
+      - {promql: 'queue_depth{service="{{ service }}"}', condition: "< 10"}
 """
 
 
@@ -260,3 +268,53 @@ async def test_a_bad_version_is_rolled_back_once_and_a_second_incident_does_not_
             assert service.spec["TaskTemplate"]["ContainerSpec"]["Image"] == good
         finally:
             told.cancel()
+
+
+LONG_QUEUE = {**BAD_DEPLOY, "root_cause": "more comes than two can take", "category": "traffic_overload",
+              "recommended_action": "scale", "reasoning": "the queue grows"}  # fmt: skip
+
+
+def replicas_of(world: World) -> dict[str, bool]:
+    own = [one for one in world.engine.containers.values() if one.labels.get("com.docker.compose.service") == "queue"]
+    return {one.name: one.running for one in sorted(own, key=lambda one: one.name)}
+
+
+@pytest.mark.parametrize("helps", [True, False])
+async def test_a_compose_service_is_scaled_within_its_bounds_and_scaled_back_where_it_does_not_help(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str, helps: bool
+) -> None:
+    world = World(past_s=60, scrape_interval_s=0.5, window="5s")
+    for number in (1, 2):
+        labels = {
+            "com.docker.compose.project": "shop", "com.docker.compose.service": "queue",
+            "com.docker.compose.container-number": str(number), "com.docker.compose.oneoff": "False",
+            "com.docker.compose.config-hash": "h", "com.docker.compose.image": "i", "sreops.enable": "true",
+        }  # fmt: skip
+        world.engine.add(f"shop-queue-{number}", Idle(), labels=labels, image="queue:1")
+    assert world.claude is not None
+    world.claude.script(*[Say(LONG_QUEUE)] * 9)
+
+    async def depth() -> None:
+        while True:
+            short = helps and len(replicas_of(world)) == 3
+            world.prometheus.record("queue_depth", {"service": "queue"}, 2.0 if short else 50.0)
+            await asyncio.sleep(0.2)
+
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=runbooks, SREOPS_VERIFY__TIMEOUT_S="3") as it:
+        told = asyncio.create_task(depth())
+        try:
+            incident = await planned(it, "drain", "queue")
+            assert list(replicas_of(world)) == ["shop-queue-1", "shop-queue-2"]
+            ended = await approved(it, incident)
+        finally:
+            told.cancel()
+        assert ended.effects, ended.decision
+        assert ended.effects[0].standing == "docker/compose/shop/queue"
+        assert (ended.effects[0].snapshot["replicas"], ended.effects[0].snapshot["wanted"]) == (2, 3)
+        if helps:
+            assert ended.resolution is Resolution.fixed, ended.decision
+            assert replicas_of(world) == {"shop-queue-1": True, "shop-queue-2": True, "shop-queue-3": True}
+        else:
+            assert ended.reason is Reason.remediation_ineffective
+            assert [effect.detail for effect in ended.effects] == ["", "undone"]
+            assert list(replicas_of(world)) == ["shop-queue-1", "shop-queue-2"]

@@ -103,8 +103,12 @@ class Containers(Protocol):
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         ...
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a replicated Swarm service."""
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity, which is its id; None where it has no container."""
+        ...
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a replicated Swarm service or a Compose service; refused where ``before`` is over."""
         ...
 
     async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:

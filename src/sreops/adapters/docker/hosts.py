@@ -133,9 +133,17 @@ class DockerHosts:
             self._note(found[0].id, found[0].engine)
         return found[0] if found else None
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a Swarm service."""
-        await self._manager(service_id).scale(service_id, replicas=replicas, timeout_s=timeout_s)
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity on its engine."""
+        where = read_identity(identity)
+        engine = self._engines.get(where.engine) if where is not None else None
+        return await engine.compose_service(identity, timeout_s=timeout_s) if engine is not None else None
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a Swarm or Compose service."""
+        where = read_identity(service_id)
+        holder = self._named(where.engine) if where is not None else self._manager(service_id)
+        await holder.scale(service_id, replicas=replicas, timeout_s=timeout_s, before=before)
 
     async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
         """Let Swarm go back to a service's previous specification."""

@@ -46,19 +46,21 @@ class SwarmServices:
             raise EngineUnavailable(f"docker: service {name}: the answer has no ID")
         return state
 
-    async def scale(self, service_id: str, replicas: int, *, timeout_s: float) -> None:
+    async def scale(self, service_id: str, replicas: int, before: int | None = None, *, timeout_s: float) -> None:
         """Set the replicas of a replicated service, whose image stays as it is declared."""
         if replicas < 0:
             raise EngineRefused(f"docker: {replicas} replicas can't be: give 0 or more")
 
         def scaled(_shown: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any] | None:
-            before = replicas_of(spec)
-            if before is None:
+            there = replicas_of(spec)
+            if there is None:
                 raise EngineRefused(
                     f"docker: service {spec.get('Name')} is not replicated (global or a job): no replicas"
                 )
-            if before == replicas:
+            if there == replicas:
                 return None
+            if before is not None and there != before:
+                raise EngineRefused(f"docker: {there} replicas are declared, and {before} were looked at")
             return {**spec, "Mode": {"Replicated": {**spec["Mode"]["Replicated"], "Replicas": replicas}}}
 
         await self._update(service_id, scaled, "scaled", timeout_s)

@@ -1,6 +1,6 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sreops.agent.context import Tools
@@ -10,6 +10,7 @@ from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
+from sreops.domain.remediation.scaling import wanted_replicas, why_not_scaled
 from sreops.domain.remediation.service_rollback import LOOKED_BACK, why_not_roll_back
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
@@ -36,6 +37,8 @@ async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
         return await containers.find(step.target, scope=step.scope, timeout_s=timeout_s)
     if where.kind == "swarm":
         return await containers.service(where.parts[-1], engine=where.engine, timeout_s=timeout_s)
+    if step.action is StepAction.scale_container:
+        return await containers.compose_service(step.standing, timeout_s=timeout_s)
     found = await containers.standing(step.standing, timeout_s=timeout_s)
     named = [one for one in found if one.name == step.target]
     if not named and step.of == 1 and len(found) == 1:
@@ -118,7 +121,11 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_i
 
 async def why_refused(tools: Tools, step: PlannedStep, seen: Target, incident_id: str) -> str:
     """Say why this step is not taken on its target as it is now and after what was done to it, or nothing."""
-    if step.action is not StepAction.rollback_service or not isinstance(seen, ServiceState):
+    if not isinstance(seen, ServiceState):
+        return ""
+    if step.action is StepAction.scale_container:
+        return why_not_scaled(seen.name, step.params, seen.replicas)
+    if step.action is not StepAction.rollback_service:
         return ""
     earlier = await tools.store.effects_on(standing_identity(seen), (step.action.value,), limit=LOOKED_BACK)
     return why_not_roll_back(seen, earlier, incident_id)
@@ -127,9 +134,12 @@ async def why_refused(tools: Tools, step: PlannedStep, seen: Target, incident_id
 async def _why_protected(tools: Tools, seen: Target | None) -> str:
     if tools.containers is None or seen is None:
         return ""
-    return why_protected(
-        seen, await tools.containers.ourselves(engine=seen.engine, timeout_s=tools.settings.docker.timeout_s)
-    )
+    timeout_s = tools.settings.docker.timeout_s
+    us = await tools.containers.ourselves(engine=seen.engine, timeout_s=timeout_s)
+    members: Sequence[Target] = ()
+    if isinstance(seen, ServiceState) and seen.project:  # what holds for one of its containers holds for all
+        members = await tools.containers.standing(standing_identity(seen), timeout_s=timeout_s)
+    return next((why for one in (seen, *members) if (why := why_protected(one, us))), "")
 
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
@@ -137,7 +147,7 @@ def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
     if step.action in (StepAction.start_container, StepAction.exec_in_container):
         return 0.0
     scales = step.action is StepAction.scale_container
-    if scales and isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
+    if scales and isinstance(seen, ServiceState) and wanted_replicas(step.params, seen.replicas) >= seen.replicas:
         return 0.0
     return stop_grace_s(seen, default_s)
 

@@ -91,6 +91,10 @@ def _to_service(effect: Effect, seen: ServiceState, wanted_replicas: int | None)
             return EffectOutcome.succeeded, "the service has gone back to its previous specification"
         return None
     if wanted_replicas is not None and seen.replicas == wanted_replicas:
+        if seen.project and seen.running < seen.replicas:
+            return None  # made, and not started yet
+        if seen.project:
+            return EffectOutcome.succeeded, f"the service has {seen.replicas} containers"
         return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"
     return None
 
