@@ -16,7 +16,6 @@ from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
-
 _ROLLBACKS = frozenset({StepAction.rollback_deployment, StepAction.rollback_service})
 
 

@@ -58,15 +58,15 @@ def _examples(runbooks: Sequence[Runbook]) -> list[Remark]:
             if expected != NONE and expected not in known:
                 found.append(Remark(runbook_id=runbook.id, what=f"example {number} expects {expected!r}: no such id"))
                 continue
-            chosen, why = chosen_for(example, runbooks)
+            chosen, why = chosen_for(example, runbooks, runbook)
             if chosen != expected:
                 what = f"example {number} expects {expected!r}, and {chosen!r} is chosen: {why}"
                 found.append(Remark(runbook_id=runbook.id, what=what))
     return found
 
 
-def chosen_for(example: Example, runbooks: Sequence[Runbook]) -> tuple[str, str]:
-    """Return the id that the rules would choose for an example (or ``none``), and why."""
+def chosen_for(example: Example, runbooks: Sequence[Runbook], of: Runbook | None = None) -> tuple[str, str]:
+    """Return the id that the rules would choose for an example (or ``none``), and why; ``of``: whose example it is."""
     evidence = [
         Evidence(id="E1", kind=EvidenceKind.logs, source="example", finding="example", text="\n".join(example.logs))
     ]
