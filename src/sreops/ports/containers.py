@@ -69,6 +69,10 @@ class Containers(Protocol):
         """Return what sreops knows of its own place: what is never a target follows from it."""
         ...
 
+    async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
+        """Return which of these actions whoever stands before the engine refuses, in words; nothing is done."""
+        ...
+
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from sreops.adapters.docker.allowed import refused_actions
 from sreops.adapters.docker.commands import ContainerCommands
 from sreops.adapters.docker.compose import ComposeServices, scaled_identity
 from sreops.adapters.docker.engine import Engine, expect
@@ -22,6 +23,10 @@ class DockerActs:
         self._commands = ContainerCommands(engine)
         self._swarm = SwarmServices(engine, name)
         self._compose = ComposeServices(engine, name)
+
+    async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
+        """Return which of these actions whoever stands before the engine refuses, in words; nothing is done."""
+        return await refused_actions(self._acting, actions, timeout_s=timeout_s)
 
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.

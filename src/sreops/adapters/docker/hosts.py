@@ -91,6 +91,14 @@ class DockerHosts:
         """Return what sreops knows of its own place, as seen from an engine."""
         return await self._named(engine).ourselves(timeout_s=timeout_s)
 
+    async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
+        """Return which of these actions are refused before which engine."""
+        told = []
+        for name, engine in self._engines.items():
+            found = await engine.refused_actions(actions, timeout_s=timeout_s)
+            told += [f"{one} on {name}" if name else one for one in found]
+        return told
+
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart it where it is."""
         holder = await self._holder(container_id, timeout_s)

@@ -10,7 +10,7 @@ from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.subject import subject_of
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Reason
-from sreops.domain.runbooks.matching import RULES, by_priority, select_runbook
+from sreops.domain.runbooks.matching import RULES, action_of, by_priority, select_runbook
 from sreops.domain.runbooks.promql import fault_of
 from sreops.domain.runbooks.runbook import Example, Runbook, StepAction, When
 from sreops.domain.runbooks.stand_in import analysis_of
@@ -74,9 +74,8 @@ def chosen_for(example: Example, runbooks: Sequence[Runbook], of: Runbook | None
         Evidence(id=f"E{number}", kind=EvidenceKind.container, source="example", finding=finding)
         for number, finding in enumerate(example.findings, 2)
     ]
-    selection = select_runbook(
-        runbooks, [_event(example)], analysis_of(example.cause, reasoning="an example"), RULES, evidence
-    )
+    analysis = analysis_of(example.cause, reasoning="an example", advice=action_of(of) if of is not None else None)
+    selection = select_runbook(runbooks, [_event(example)], analysis, RULES, evidence)
     if selection.runbook:
         return selection.runbook.id, selection.why
     if selection.reason is Reason.action_not_remediation and selection.would_have:
