@@ -49,9 +49,15 @@ def parser() -> argparse.ArgumentParser:
     lint = books.add_parser("lint", help="check a runbooks file")
     lint.add_argument("file", nargs="?", type=Path, help="default: SREOPS_RUNBOOKS")
     books.add_parser("schema", help="print the JSON Schema of the file, for editors")
-    what_if = books.add_parser("simulate", help="show what the runbooks would do about the alerts of a payload")
-    what_if.add_argument("payload", type=Path, metavar="PAYLOAD.json")
+    what_if = books.add_parser("simulate", help="show what the runbooks would do, and would do otherwise")
+    what_if.add_argument(
+        "what_of", type=Path, nargs="?", metavar="PAYLOAD.json|DIR", help="default: the store's incidents"
+    )
     what_if.add_argument("--file", type=Path, help="runbooks; default: SREOPS_RUNBOOKS")
+    what_if.add_argument("--against", type=Path, metavar="FILE", help="of incidents: runbooks to compare with")
+    what_if.add_argument("--json", action="store_true", help="of incidents: JSON instead of a table")
+    what_if.add_argument("--fail-on-change", action="store_true", help="exit status 1 where anything would change")
+    what_if.add_argument("--limit", type=int, default=500, help="so many incidents at most, the newest (default 500)")
     what_if.add_argument("--cause", default="", help="what an analysis would name: a cause or a category")
     what_if.add_argument("--log", action="append", default=[], help="a log line that would be found; repeat for more")
     again = commands.add_parser("replay", help="take a webhook payload through the graph without side effects")
@@ -190,12 +196,27 @@ def _probe(arguments: argparse.Namespace) -> int:
 
 def _runbooks(arguments: argparse.Namespace) -> int:
     if arguments.what == "simulate":
-        from sreops.commands.simulate import simulate
-
-        return simulate(arguments.payload, file=arguments.file, cause=arguments.cause, logs=arguments.log)
+        return _simulate(arguments)
     from sreops.commands import runbooks
 
     return runbooks.schema() if arguments.what == "schema" else runbooks.lint(arguments.file)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    if arguments.what_of is not None and not arguments.what_of.is_dir():
+        from sreops.commands.simulate import simulate
+
+        return simulate(arguments.what_of, file=arguments.file, cause=arguments.cause, logs=arguments.log)
+    from sreops.commands.simulate_recorded import simulate_recorded
+
+    return simulate_recorded(
+        arguments.what_of,
+        file=arguments.file,
+        against=arguments.against,
+        as_json=arguments.json,
+        fail_on_change=arguments.fail_on_change,
+        limit=arguments.limit,
+    )
 
 
 def _replay(arguments: argparse.Namespace) -> int:

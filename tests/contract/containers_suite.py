@@ -49,6 +49,9 @@ class Scene(Protocol):
 
     async def running_tasks(self, service_id: str) -> int: ...
 
+    async def redeploy(self, service_id: str, variable: str) -> None:
+        """Update a service: its tasks get this variable, ``NAME=value``."""
+
 
 async def until(containers: DockerContainers, container_id: str, health: str) -> ContainerState:
     deadline = time.monotonic() + T
@@ -518,6 +521,32 @@ class ContainersContract:
         raced = await containers.service(f"{name}-web", timeout_s=T)
         assert raced is not None
         assert raced.replicas in (1, 2)
+
+    async def test_a_service_goes_back_to_its_previous_version_and_tells_so(
+        self, scene: Scene, containers: DockerContainers, name: str
+    ) -> None:
+        service_id = await scene.service(name, 1, {})
+        first = await containers.service(name, timeout_s=T)
+        assert first is not None
+        assert (first.previous_spec, first.update) == ("", "")
+        with pytest.raises(EngineRefused, match="no previous specification"):
+            await containers.roll_back(service_id, spec=first.spec, previous="", timeout_s=T)
+        await scene.redeploy(service_id, "VERSION=2")
+        second = await containers.service(name, timeout_s=T)
+        assert second is not None
+        assert second.spec != first.spec == second.previous_spec
+        assert "VERSION" not in second.model_dump_json()
+        with pytest.raises(EngineRefused, match="was changed since"):
+            await containers.roll_back(service_id, spec=first.spec, previous=second.spec, timeout_s=T)
+        await containers.roll_back(service_id, spec=second.spec, previous=first.spec, timeout_s=T)
+        third = await containers.service(name, timeout_s=T)
+        assert third is not None
+        assert (third.spec, third.previous_spec) == (first.spec, second.spec)
+        assert third.update.startswith("rollback")
+        await containers.scale(service_id, replicas=2, timeout_s=T)
+        fourth = await containers.service(name, timeout_s=T)
+        assert fourth is not None
+        assert fourth.spec == fourth.previous_spec == first.spec, "after a scale there is no older version"
 
     async def test_scaling_what_is_no_service_is_refused(self, containers: DockerContainers) -> None:
         for wrong in ("0" * 25, "web", "../containers"):

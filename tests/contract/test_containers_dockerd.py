@@ -81,6 +81,9 @@ class DockerdScene:
             self._dockerd.run_service, self._image, command, name=name, replicas=replicas, labels=labels
         )
 
+    async def redeploy(self, service_id: str, variable: str) -> None:
+        await asyncio.to_thread(self._dockerd.redeploy, service_id, variable)
+
     async def running_tasks(self, service_id: str) -> int:
         return await asyncio.to_thread(self._dockerd.running_tasks, service_id)
 

@@ -107,6 +107,13 @@ class SandboxScene:
     async def service(self, name: str, replicas: int, labels: Mapping[str, str]) -> str:
         return self.engine.add_service(name, replicas, labels).id
 
+    async def redeploy(self, service_id: str, variable: str) -> None:
+        assert self.engine.swarm is not None
+        service = self.engine.swarm.services[service_id]
+        spec = json.loads(json.dumps(service.spec))
+        spec["TaskTemplate"]["ContainerSpec"]["Env"] = [variable]
+        self.engine.swarm.update(service, service.index, spec, self.engine.clock.time_ns())
+
     async def running_tasks(self, service_id: str) -> int:
         assert self.engine.swarm is not None
         return self.engine.swarm.services[service_id].replicas

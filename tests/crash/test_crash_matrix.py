@@ -40,7 +40,7 @@ async def _tried(name: str, make: Callable[[str], Database], share: float) -> No
 @pytest.mark.needs("strace")
 @pytest.mark.timeout(3600 if ALL else 400)
 async def test_killed_at_any_boundary_on_sqlite_it_ends_every_incident_with_one_restart_at_most() -> None:
-    await _tried("SQLite", lambda _: Sqlite(), 1 / 3)
+    await _tried("SQLite", lambda _: Sqlite(), 1 / 5)
 
 
 @pytest.mark.needs("postgres")
@@ -48,4 +48,4 @@ async def test_killed_at_any_boundary_on_sqlite_it_ends_every_incident_with_one_
 async def test_killed_at_any_boundary_on_postgresql_it_ends_every_incident_with_one_restart_at_most(
     postgres: Postgres,
 ) -> None:
-    await _tried("PostgreSQL", lambda name: PostgreSQL(postgres.new_database(f"crash_{name}")), 1 / 6)
+    await _tried("PostgreSQL", lambda name: PostgreSQL(postgres.new_database(f"crash_{name}")), 1 / 10)

@@ -226,16 +226,15 @@ class World:
 
 
 class Process(Sreops):
-    """sreops to be killed: not measured, since a process that is killed has no coverage to tell, only delay."""
+    """sreops to be killed."""
 
     def __init__(self, settings: Mapping[str, str] | None = None, *, ready_path: str = "/livez") -> None:
         super().__init__(settings, ready_path=ready_path)
         self._killing = threading.Lock()
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in super().environment().items() if not name.startswith("COVERAGE")}
         same_code = {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
-        return kept | same_code
+        return super().environment() | same_code
 
     def kill(self) -> None:
         """Kill it; of two that do so at once the second waits, and does not forget a process started since."""

@@ -16,7 +16,7 @@ from servers.receivers import http_receiver
 
 
 def sreops(*arguments: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "COVERAGE", "HOME", "LC_"))}
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LC_"))}
     done = subprocess.run(
         [sys.executable, "-m", "sreops", *arguments],
         env={**kept, "SREOPS_DATA_DIR": str(directory / "data"), "COLUMNS": "200", **settings},

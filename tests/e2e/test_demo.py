@@ -17,7 +17,7 @@ ROOM_FOR_A_BUSY_MACHINE_S = 170
 
 
 def demo(*arguments: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "COVERAGE", "HOME", "LC_"))}
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LC_"))}
     return subprocess.run(
         [sys.executable, "-m", "sreops", "demo", *arguments],
         env={**kept, "COLUMNS": "200", **settings},

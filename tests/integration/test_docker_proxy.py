@@ -267,6 +267,58 @@ async def test_scaling_needs_its_switch(dockerd: Dockerd, actor: DockerProxy) ->
         dockerd.swarm_leave()
 
 
+NEW = {
+    "ALLOW_STOP": ["POST /v1.41/containers/{id}/stop"],
+    "ALLOW_EXEC": ["POST /v1.41/containers/{id}/exec", "POST /v1.41/exec/{id}/start", "GET /v1.41/exec/{id}/json"],
+    "ALLOW_COMPOSE_SCALING": [
+        "POST /v1.41/containers/create?name=x",
+        "POST /v1.41/networks/shop_default/connect",
+        "POST /v1.41/containers/{id}/stop",
+        "DELETE /v1.41/containers/{id}",
+    ],
+    "ALLOW_SWARM_ROLLBACK": ["POST /v1.41/services/{service}/update?version=1&rollback=previous"],
+    "ALLOW_SWARM_SCALING": [
+        "POST /v1.41/services/{service}/update?version=1",
+        "POST /v1.41/services/{service}/update?version=1&rollback=previous",
+    ],
+}
+ACTIONS = {
+    "ALLOW_STOP": {"stop_container"},
+    "ALLOW_EXEC": {"exec_in_container"},
+    "ALLOW_COMPOSE_SCALING": {"scale_container of Compose services", "stop_container"},
+    "ALLOW_SWARM_ROLLBACK": {"rollback_service"},
+    "ALLOW_SWARM_SCALING": {"scale_container of Swarm services", "rollback_service"},
+}
+
+
+@pytest.mark.parametrize("switch", NEW)
+async def test_each_new_ability_has_a_switch_of_its_own_and_check_sees_it(dockerd: Dockerd, switch: str) -> None:
+    every = ["restart_container", "stop_container", "exec_in_container", "scale_container", "rollback_service"]
+    with DockerProxy(dockerd.socket, ALLOW_ACT="1", **{switch: "1"}) as proxy:
+        for line in {line for lines in NEW.values() for line in lines}:
+            status, body = sent(proxy, request(line.format(id=ID, service=SERVICE)))
+            assert ("haproxy.cfg" in body) is (line not in NEW[switch]), f"{line}: {status} {body[:200]}"
+        containers = DockerContainers(DockerSettings(host=proxy.url.replace("http://", "tcp://")))
+        try:
+            refused = await containers.refused_actions(every, timeout_s=20)
+        finally:
+            await containers.close()
+        assert set(refused) == set().union(*ACTIONS.values()) - ACTIONS[switch]
+    assert not dockerd.api.get("/containers/json", params={"all": 1, "filters": '{"name":["sreops-check"]}'}).json()
+
+
+def test_a_rollback_that_asks_for_more_is_an_update(dockerd: Dockerd) -> None:
+    with DockerProxy(dockerd.socket, ALLOW_ACT="1", ALLOW_SWARM_ROLLBACK="1") as proxy:
+        for query in (
+            "version=1",
+            "version=1&rollback=",
+            "version=1&rollback=x&rollback=previous",
+            "rollback=Previous",
+        ):
+            status, _ = sent(proxy, request(f"POST /v1.41/services/{SERVICE}/update?{query}"))
+            assert status == 403, query
+
+
 def test_without_an_engine_it_says_503_and_not_that_it_was_done(tmp_path: Path) -> None:
     class Orphan(DockerProxy):
         def ready(self) -> bool:

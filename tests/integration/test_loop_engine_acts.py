@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +12,12 @@ from loop_scene import Scene, loop_scene
 
 from servers.waiting import eventually
 from sreops.domain.incidents.incident import EffectOutcome, Incident, Reason, Resolution, VerificationResult
-from sreops.sandbox.docker.process import Ran
+from sreops.sandbox.claude import Say
+from sreops.sandbox.docker.engine import DockerEngine
+from sreops.sandbox.docker.process import Idle, Ran
+from sreops.sandbox.docker.swarm import Service
+from sreops.sandbox.shop.shop import Shop
+from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
 RUNBOOKS = """
@@ -40,6 +47,22 @@ runbooks:
       - {action: exec_in_container, params: {command: [flush, --all, 7]}, timeout_s: 2}
     verify:
       - {promql: 'flushed{service="{{ service }}"}', condition: "== 1"}
+  - id: roll-back
+    when: {}
+    autonomy: supervised
+    cooldown_s: 0
+    steps:
+      - {action: rollback_service}
+    verify:
+      - {promql: 'errors{service="{{ service }}"}', condition: "< 1"}
+  - id: drain
+    when: {}
+    autonomy: supervised
+    cooldown_s: 0
+    steps:
+      - {action: scale_container, params: {by: 2, max: 3}}
+    verify:
+      - {promql: 'queue_depth{service="{{ service }}"}', condition: "< 10"}
 """
 
 
@@ -180,5 +203,118 @@ async def test_a_command_that_does_not_end_is_told_and_holds_back_whatever_follo
         assert flush.runs == 1
         await it.world.engine.restart(it.container(), 1)  # which ends the command
         over = await it.ended(episode=again.episode)
-        assert over.reason is Reason.already_healthy, "what was held back looks again before it acts"
+        assert over.reason is Reason.policy_denied, "what was held back looks again: somebody has just restarted it"
         assert flush.runs == 1
+
+
+BAD_DEPLOY = {
+    "root_cause": "the version that was deployed a minute ago fails",
+    "category": "bad_deploy",
+    "confidence": 0.95,
+    "recommended_action": "rollback",
+    "runbook_id": None,
+    "reasoning": "it began with the deploy",
+    "evidence": ["E1"],
+}
+
+
+def deploy(service: Service, image: str, now_ns: int, engine: DockerEngine) -> None:
+    spec = copy.deepcopy(service.spec)
+    spec["TaskTemplate"]["ContainerSpec"]["Image"] = image
+    assert engine.swarm is not None
+    engine.swarm.update(service, service.index, spec, now_ns)
+
+
+async def errors_of(world: World, service: Service) -> None:
+    """Let the image that is called bad fail."""
+    while True:
+        bad = service.spec["TaskTemplate"]["ContainerSpec"]["Image"].endswith(":bad")
+        world.prometheus.record("errors", {"service": "web"}, 9.0 if bad else 0.0)
+        await asyncio.sleep(0.2)
+
+
+async def test_a_bad_version_is_rolled_back_once_and_a_second_incident_does_not_roll_forward(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str
+) -> None:
+    world = World(past_s=60, scrape_interval_s=0.5, window="5s")
+    world.engine = DockerEngine(world.clock, swarm=True)
+    world.shop = Shop(world.clock, world.loki, world.prometheus, world.engine, window="5s")
+    service = world.engine.add_service("web", 2, labels={"sreops.enable": "true"})
+    good = service.spec["TaskTemplate"]["ContainerSpec"]["Image"]
+    deploy(service, "registry.example/web:bad", world.clock.time_ns(), world.engine)
+    assert world.claude is not None
+    world.claude.script(*[Say(BAD_DEPLOY)] * 9)
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=runbooks, SREOPS_VERIFY__TIMEOUT_S="3") as it:
+        told = asyncio.create_task(errors_of(world, service))
+        try:
+            incident = await planned(it, "roll-back", "web")
+            world.engine.faults.reset(path="*/update", after_acting=True)
+            ended = await approved(it, incident)
+            assert ended.resolution is Resolution.fixed, ended.decision
+            assert service.spec["TaskTemplate"]["ContainerSpec"]["Image"] == good
+            [effect] = ended.effects
+            assert "gone back to its previous specification" in effect.detail
+
+            await it.fire("web", alertname="OtherTrouble", runbook_id="roll-back", escalate_threshold="0")
+
+            async def second() -> Incident | None:
+                found = await it.incident("web")
+                return found if found is not None and found.id != ended.id and found.status.ended else None
+
+            again = await eventually(second, 60, every_s=0.1, what="the second incident to end")
+            assert again is not None
+            assert again.reason is Reason.policy_denied
+            assert "would roll forward to what was left" in str(again.decision)
+            assert service.spec["TaskTemplate"]["ContainerSpec"]["Image"] == good
+        finally:
+            told.cancel()
+
+
+LONG_QUEUE = {**BAD_DEPLOY, "root_cause": "more comes than two can take", "category": "traffic_overload",
+              "recommended_action": "scale", "reasoning": "the queue grows"}  # fmt: skip
+
+
+def replicas_of(world: World) -> dict[str, bool]:
+    own = [one for one in world.engine.containers.values() if one.labels.get("com.docker.compose.service") == "queue"]
+    return {one.name: one.running for one in sorted(own, key=lambda one: one.name)}
+
+
+@pytest.mark.parametrize("helps", [True, False])
+async def test_a_compose_service_is_scaled_within_its_bounds_and_scaled_back_where_it_does_not_help(
+    tmp_path: Path, monkeypatch: Patch, runbooks: str, helps: bool
+) -> None:
+    world = World(past_s=60, scrape_interval_s=0.5, window="5s")
+    for number in (1, 2):
+        labels = {
+            "com.docker.compose.project": "shop", "com.docker.compose.service": "queue",
+            "com.docker.compose.container-number": str(number), "com.docker.compose.oneoff": "False",
+            "com.docker.compose.config-hash": "h", "com.docker.compose.image": "i", "sreops.enable": "true",
+        }  # fmt: skip
+        world.engine.add(f"shop-queue-{number}", Idle(), labels=labels, image="queue:1")
+    assert world.claude is not None
+    world.claude.script(*[Say(LONG_QUEUE)] * 9)
+
+    async def depth() -> None:
+        while True:
+            short = helps and len(replicas_of(world)) == 3
+            world.prometheus.record("queue_depth", {"service": "queue"}, 2.0 if short else 50.0)
+            await asyncio.sleep(0.2)
+
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=runbooks, SREOPS_VERIFY__TIMEOUT_S="3") as it:
+        told = asyncio.create_task(depth())
+        try:
+            incident = await planned(it, "drain", "queue")
+            assert list(replicas_of(world)) == ["shop-queue-1", "shop-queue-2"]
+            ended = await approved(it, incident)
+        finally:
+            told.cancel()
+        assert ended.effects, ended.decision
+        assert ended.effects[0].standing == "docker/compose/shop/queue"
+        assert (ended.effects[0].snapshot["replicas"], ended.effects[0].snapshot["wanted"]) == (2, 3)
+        if helps:
+            assert ended.resolution is Resolution.fixed, ended.decision
+            assert replicas_of(world) == {"shop-queue-1": True, "shop-queue-2": True, "shop-queue-3": True}
+        else:
+            assert ended.reason is Reason.remediation_ineffective
+            assert [effect.detail for effect in ended.effects] == ["", "undone"]
+            assert list(replicas_of(world)) == ["shop-queue-1", "shop-queue-2"]

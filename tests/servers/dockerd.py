@@ -278,6 +278,13 @@ class Dockerd(Server):
         service: str = _checked(self.api.post("/services/create", json=spec)).json()["ID"]
         return service
 
+    def redeploy(self, service: str, variable: str) -> None:
+        """Update a service: its tasks get this variable, `NAME=value`."""
+        shown = _checked(self.api.get(f"/services/{service}")).json()
+        shown["Spec"]["TaskTemplate"]["ContainerSpec"]["Env"] = [variable]
+        version = shown["Version"]["Index"]
+        _checked(self.api.post(f"/services/{service}/update", params={"version": version}, json=shown["Spec"]))
+
     def running_tasks(self, service: str) -> int:
         """Count the service's tasks that run."""
         filters = json.dumps({"service": [service]})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -55,8 +54,7 @@ class Sreops(Server):
         )
 
     def environment(self) -> dict[str, str]:
-        measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
-        return super().environment() | measured | {"HOME": str(self.directory)} | self.settings
+        return super().environment() | {"HOME": str(self.directory)} | self.settings
 
     def ready(self) -> bool:
         try:

@@ -98,3 +98,13 @@ def test_a_stop_settles_as_soon_as_what_ran_has_ended() -> None:
 def test_what_runs_was_not_stopped_and_after_the_wait_nobody_knows(seen: ContainerState) -> None:
     assert settled(effect("stop_container"), seen, 5).outcome is None
     assert settled(effect("stop_container"), seen, 25).outcome is EffectOutcome.unknown
+
+
+def test_a_rollback_settles_where_the_two_specifications_have_changed_places() -> None:
+    before = ServiceState(id="s1", name="web", replicas=1, running=1, spec="bad", previous_spec="good")
+    what = effect("rollback_service").model_copy(update={"snapshot": before.snapshot()})
+    back = before.model_copy(update={"spec": "good", "previous_spec": "bad"})
+    assert settled(what, back, 1).outcome is EffectOutcome.succeeded
+    assert settled(what, before, 1).outcome is None
+    assert settled(what, before, 99).outcome is EffectOutcome.unknown
+    assert settled(what, back.model_copy(update={"previous_spec": "newer"}), 99).outcome is EffectOutcome.unknown

@@ -91,6 +91,34 @@ def told(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in one.items() if key not in ("id", "seconds")} for one in answers]
 
 
+def test_a_deployment_right_before_the_onset_is_named_and_one_after_it_is_not(tmp_path: Path) -> None:
+    def lines(service: str) -> list[dict[str, Any]]:
+        calm = [{"ts": 1000.0 + 10 * n, "service": service, "line": f"INFO handled {n}"} for n in range(60)]
+        return calm + [{"ts": 1400.0 + 7 * n, "service": service, "line": f"ERROR bad field {n}"} for n in range(20)]
+
+    def deployed(at: str) -> dict[str, Any]:
+        event = {
+            "ts": at,
+            "type": "Normal",
+            "reason": "Deployed",
+            "message": "pay v2 deployed",
+            "object": "Deployment/pay",
+        }
+        series = {name: [[1000.0 + 10 * n, 1.0] for n in range(60)] for name in ("pay.errors", "front.errors")}
+        return {
+            "id": at, "alert": {"labels": {"alertname": "Errors", "service": "pay"}, "annotations": {}},
+            "service": "pay", "logs": lines("pay"), "metrics": series, "candidates": ["front", "pay"],
+            "window": {"start": 1000.0, "end": 1600.0, "alert_time": 1500.0}, "extra": {"events": [event]},
+        }  # fmt: skip
+
+    write(tmp_path / "in" / "shop", "1", deployed("1970-01-01T00:22:00Z"))
+    write(tmp_path / "in" / "shop", "2", deployed("1970-01-01T00:23:40Z"))
+    before, after = evaluate(tmp_path / "in", tmp_path / "out.jsonl")
+    assert (before["cause"], before["category"], before["ranked"][0]) == ("pay v2 deployed", "bad_deploy", "pay")
+    assert "cause" not in after
+    assert after["category"] != "bad_deploy"
+
+
 def test_one_line_a_case_with_exactly_the_agreed_fields(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "in" / "shop", "1", ranked_case())
     write(tmp_path / "in" / "cluster", "1", action_case())

@@ -7,10 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sreops.agent.context import Tools
 from sreops.app import build_event_log, build_parts, open_store
 from sreops.app.exposure import weak_credentials
 from sreops.commands.serve import guard_exposure
 from sreops.commands.terminal import Terminal, shown
+from sreops.errors import SreopsError
 from sreops.ports import Health
 from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging
@@ -50,14 +52,32 @@ async def _look(settings: Settings) -> dict[str, Health]:
                 checks["notify"] = parts.notifier.health
             names = list(checks)
             answers = await asyncio.gather(*(_bounded(check()) for check in checks.values()))
+            allowed = await _bounded(_allowed(parts.tools))
         finally:
             for close in (*parts.closers, event_log.stop):
                 await close()
     return {
         **dict(zip(names, answers, strict=True)),
         "runbooks": Health("up", f"{len(parts.tools.runbooks)} runbooks, nothing wrong"),
+        **({"actions": allowed} if parts.tools.containers is not None else {}),
         **parts.missing,
     }
+
+
+async def _allowed(tools: Tools) -> Health:
+    """Say which engine actions of the runbooks pass whatever stands before the engine; refused ones are no fault."""
+    if tools.containers is None:
+        return Health("not_configured")
+    steps = [step for runbook in tools.runbooks for step in runbook.steps if step.action.on_engine]
+    actions = sorted({step.action.value for step in steps})
+    try:
+        refused = await tools.containers.refused_actions(actions, timeout_s=tools.settings.docker.timeout_s)
+    except SreopsError as exc:
+        return Health("not_configured", f"can't be asked: {exc}")
+    if not refused:
+        return Health("up", f"nothing before the engine refuses {', '.join(actions) or 'anything'}")
+    cure = "switch on what your runbooks need in the proxy (deploy/docker-proxy/haproxy.cfg says what each means)"
+    return Health("not_configured", f"the proxy before the engine refuses {', '.join(refused)}", cure)
 
 
 async def _bounded(check: Awaitable[Health]) -> Health:

@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import gzip
 import itertools
-import json
 import time
-import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sreops.app import model_text, open_analyst
+from sreops.commands.case_files import CaseSet, read_file, sets_of
 from sreops.domain.causes.analysis import Analysis, Brief, OfferedRunbook
 from sreops.domain.causes.conclude import conclude
 from sreops.domain.runbooks.matching import RULES
@@ -31,16 +29,6 @@ from sreops.telemetry import configure_logging
 
 RETRIEVAL_OFFERED = 8
 """Runbooks that a model may choose from: the best by words."""
-_MAX_FILE_BYTES = 512 * 1024 * 1024
-
-
-@dataclass
-class _Set:
-    """One set: its name, and its cases as files, or its alerts and runbooks."""
-
-    name: str
-    files: Sequence[Path]
-    alerts: Path | None = None
 
 
 @dataclass
@@ -92,14 +80,14 @@ class _Evaluation:
         with out:
             async with open_analyst(name, self.settings) as analyst:
                 asked = Asked(analyst, self.settings.llm.deadline_s)
-                for group in _sets(self.directory):
+                for group in sets_of(self.directory):
                     await self._one_set(group, asked, baselines, out)
         for line in self.broken:
             self.console.print(f"skipped {line}", markup=False)
         self.console.print(f"answers: {self.out}", markup=False)
         return 0
 
-    async def _one_set(self, group: _Set, asked: Asked, baselines: Sequence[Baseline], out: Any) -> None:
+    async def _one_set(self, group: CaseSet, asked: Asked, baselines: Sequence[Baseline], out: Any) -> None:
         judged: list[Judged] = []
         if group.alerts is not None:
             async for one in self._retrievals(group.name, group.alerts, asked):
@@ -109,7 +97,7 @@ class _Evaluation:
             if answered_one is not None:
                 judged.append(answered_one)
         for one in judged:
-            out.write(one.answer.model_dump_json() + "\n")
+            out.write(one.answer.line() + "\n")
         if judged:
             self.console.print(_table(group.name, scores(group.name, judged), judged))
             if bins := reliability(judged):
@@ -119,14 +107,14 @@ class _Evaluation:
         found = []
         for path in sorted(self.directory.glob("*_baseline/*.json*")):
             try:
-                found.append(read_baseline(_read(path)))
+                found.append(read_baseline(read_file(path)))
             except (CaseBroken, OSError, ValueError) as exc:
                 self.broken.append(f"{path.parent.name}/{path.name}: {exc}")
         return found
 
     async def _case(self, name: str, path: Path, asked: Asked, baselines: Sequence[Baseline]) -> Judged | None:
         try:
-            case_id, case, labels = read_case(_read(path))
+            case_id, case, labels = read_case(read_file(path))
         except (CaseBroken, OSError, ValueError) as exc:  # bad gzip, bad JSON and bad UTF-8 are among these
             self.broken.append(f"{name}/{path.name}: {exc}")
             return None
@@ -136,8 +124,8 @@ class _Evaluation:
     async def _retrievals(self, name: str, path: Path, asked: Asked) -> AsyncIterator[Judged]:
         """Answer each alert of a retrieval set; its id is its place in the list."""
         try:
-            alerts = _listed(_read(path), "alerts")
-            documents = _listed(_read(path.with_name("runbooks.json")), "docs")
+            alerts = _listed(read_file(path), "alerts")
+            documents = _listed(read_file(path.with_name("runbooks.json")), "docs")
             library = library_of(documents)
         except (CaseBroken, OSError, ValueError, KeyError, TypeError) as exc:
             self.broken.append(f"{name}: {exc!r}")
@@ -207,37 +195,6 @@ def _reason(analysis: Analysis, why: str, by: str) -> str:
 
 def _strings(value: object) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()} if isinstance(value, Mapping) else {}
-
-
-def _sets(directory: Path) -> Iterator[_Set]:
-    for folder in (directory, *sorted(path for path in directory.iterdir() if path.is_dir())):
-        alerts = folder / "alerts.json"
-        if alerts.is_file():
-            yield _Set(folder.name, (), alerts)
-        elif not folder.name.endswith("_baseline") and not (folder / "index.json").is_file():
-            files = sorted((*folder.glob("*.json"), *folder.glob("*.json.gz")))
-            if files:
-                yield _Set(folder.name, files)
-
-
-def _read(path: Path) -> object:
-    """Read JSON, packed or not. Raises OSError and ValueError (EOF in a packed file is made one)."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            body = file.read(_MAX_FILE_BYTES + 1)
-    except EOFError as exc:
-        raise CaseBroken("the gzip file ends too early") from exc
-    except zlib.error as exc:
-        raise CaseBroken(f"the gzip file is damaged: {exc}") from exc
-    if len(body) > _MAX_FILE_BYTES:
-        raise CaseBroken(f"more than {_MAX_FILE_BYTES} bytes unpacked")
-    try:
-        found = json.loads(body)
-        # half a surrogate pair is no text, and can't be written again
-        return json.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")) if b"\\u" in body else found
-    except RecursionError as exc:
-        raise CaseBroken("it is nested too deeply") from exc
 
 
 def _listed(raw: object, key: str) -> list[Any]:

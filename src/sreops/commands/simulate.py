@@ -10,11 +10,11 @@ from sreops.app import configured_runbooks, read_runbooks
 from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.alerts.webhook import parse_webhook
-from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.runbooks.matching import matches, offered
+from sreops.domain.runbooks.matching import RULES, offered, select_runbook
 from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.runbooks.runbook import Autonomy, Plan, Runbook
+from sreops.domain.runbooks.stand_in import analysis_of
 from sreops.errors import PayloadRejected, PlanRefused
 from sreops.settings import load_settings
 
@@ -78,34 +78,20 @@ def _one(terminal: Terminal, event: AlertEvent, runbooks: Sequence[Runbook], cau
 def _chosen(
     event: AlertEvent, runbooks: Sequence[Runbook], cause: str, logs: Sequence[str]
 ) -> tuple[Sequence[Runbook], str]:
-    """Return the runbooks to show, as ``domain/runbooks/matching.py`` would pick them, and why these."""
-    analysis = Analysis(
-        root_cause=cause or "not analysed",
-        category=Category(cause) if cause in set(Category) else Category.unknown,
-        confidence=1.0,
-        recommended_action=RecommendedAction.restart,
-        reasoning="simulated",
-    )
-    text = "\n".join(logs)
-    seen = [Evidence(id="E1", kind=EvidenceKind.logs, source="simulated", finding="simulated", text=text)]
-    if event.runbook_id:
-        named = [one for one in runbooks if one.id == event.runbook_id]
-        if named and matches(named[0].not_when, [event], analysis, seen):
-            return [], f"{event.runbook_id}: named by the alert's label, but its not_when holds"
-        return named, "named by the alert's label" if named else f"the label names {event.runbook_id!r}: no such id"
-    if not cause and not logs:
+    """Return the runbooks to show, and why these: those on offer, or the agent's choice."""
+    if not cause and not logs and not event.runbook_id:
         ids = {one.id for one in offered(runbooks, [event])}
         chosen = [one for one in runbooks if one.id in ids]
         return chosen, "offered: its conditions on the alert hold" if chosen else "no runbook is offered for it"
-    for runbook in runbooks:
-        if matches(runbook.when, [event], analysis, seen) and not matches(runbook.not_when, [event], analysis, seen):
-            return [runbook], "the first in the file whose conditions hold"
-    return [], "no runbook's conditions hold for this alert, cause and logs"
+    seen = [Evidence(id="E1", kind=EvidenceKind.logs, source="simulated", finding="simulated", text="\n".join(logs))]
+    selection = select_runbook(runbooks, [event], analysis_of(cause, reasoning="simulated"), RULES, seen)
+    return ([selection.runbook] if selection.runbook else []), selection.why
 
 
 def _lines(plan: Plan) -> list[str]:
     told = {
         Autonomy.autonomous: "acts by itself where the tier lets it",
+        Autonomy.earned: "a person approves, until it has earned to act by itself",
         Autonomy.supervised: "a person approves",
         Autonomy.never: "never run: named to people",
     }

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.causes.analysis import Analysis, Category, OfferedRunbook, RecommendedAction
+from sreops.domain.causes.change_signs import ELSEWHERE
 from sreops.domain.causes.conclude import ENOUGH
 from sreops.domain.suspects.ranking import Ranking, lead_of
 from sreops.evaluation.brief import Study, components, heads
@@ -64,6 +65,11 @@ class Answer(BaseModel):
     input_chars: int
     seconds: float
     analyst: str
+    cause: str = ""
+
+    def line(self) -> str:
+        """Return the line of the file; ``cause``, a finer one than its category, only where one is named."""
+        return self.model_dump_json(exclude=None if self.cause else {"cause"})
 
 
 def asks_for(case: Case) -> str:
@@ -112,10 +118,16 @@ def answered(case: Case, seen: Study, analysis: Analysis, *, by_model: bool) -> 
         "category": analysis.category.value, "confidence": analysis.confidence,
         "abstained": analysis.category is Category.unknown or analysis.confidence < ENOUGH,
     }  # fmt: skip
+    if seen.suspicion is not None and analysis.category not in ELSEWHERE:
+        fields["cause"] = seen.suspicion.change.text[:400]
     if kind == "components":
         ranking = seen.ranking
         best = ranking.suspects[0]
-        fields |= {"ranked": tuple(s.service for s in ranking.suspects), "abstained": ranking.abstained}
+        changed = seen.suspicion.change.service if seen.suspicion is not None and seen.suspicion.close else ""
+        ranked = sorted(
+            (s.service for s in ranking.suspects), key=lambda name: name != changed or not fields.get("cause")
+        )
+        fields |= {"ranked": tuple(ranked), "abstained": ranking.abstained}
         if best.signs and analysis.category is Category.unknown:
             fields["root_cause"] = f"{best.service} is at fault: {best.signs[0]}."
             fields["confidence"] = _confidence(ranking)

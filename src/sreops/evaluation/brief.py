@@ -10,6 +10,7 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.causes.analysis import Brief, OfferedRunbook
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, LogLine, LogLines
+from sreops.domain.evidence.suspected_change import Change, Suspicion, onset_of, suspect
 from sreops.domain.suspects.ranking import Metric, Ranking, Scene, rank
 from sreops.domain.text.redaction import Redactor, clean, one_line
 from sreops.evaluation.case import Baseline, Case
@@ -32,6 +33,7 @@ class Study:
     brief: Brief
     ranking: Ranking
     log_excerpt: str
+    suspicion: Suspicion | None = None
 
 
 def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = (), *, number: int = 0) -> Study:
@@ -51,11 +53,40 @@ def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()
         text = "\n".join(told)
         items.append(_piece(EvidenceKind.logs, "events", f"{len(case.events)} events of the cluster", text))
     items += _states(case, redactor)
+    first = ranking.suspects[0].service if ranking.suspects and not ranking.abstained else ""
+    suspicion = suspected(case, (case.service, first))
+    if suspicion is not None:
+        items.append(change_evidence(suspicion, redactor))
     if ranking.suspects and not ranking.abstained:
         items.append(suspects_evidence(ranking, redactor))
     numbered = findings.number(items)
     brief = Brief(incident_id=f"case-{number}", alerts=(event,), evidence=numbered, offered=tuple(offered))
-    return Study(brief, ranking, "\n".join(item.text for item in logs))
+    return Study(brief, ranking, "\n".join(item.text for item in logs), suspicion)
+
+
+def suspected(case: Case, services: Sequence[str]) -> Suspicion | None:
+    """Return the change that came right before the onset in one of these services, the first that has one."""
+    for service in dict.fromkeys(services):
+        changes = [
+            Change(at=datetime.fromtimestamp(one.at, UTC), service=one.service, text=one.text, flag=one.flag)
+            for one in case.changes
+            if one.service == service
+        ]
+        own = [(e.ts, e.line) for e in case.logs if e.service == service and e.ts is not None]
+        onset = onset_of((datetime.fromtimestamp(ts, UTC), line) for ts, line in own)
+        if (found := suspect(changes, onset)) is not None:
+            return found
+    return None
+
+
+def change_evidence(found: Suspicion, redactor: Redactor) -> Evidence:
+    """Tell of the change that is suspected."""
+    what = redactor.redact(one_line(found.change.text, 200))
+    return Evidence(
+        id="", kind=EvidenceKind.change, source="recorded", finding=one_line(f"{what}: {found.told}", 400),
+        text=redactor.redact(clean(found.onset.line)),
+        data={"suspected": {"told": found.told, "close": found.close}},
+    )  # fmt: skip
 
 
 def scene(case: Case, baseline: Baseline, since: float) -> Scene:

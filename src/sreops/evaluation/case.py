@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +21,8 @@ MASK_BEFORE_S, MASK_AFTER_S = 60.0, 240.0
 MAX_LINE_CHARS = 1_000_000
 TIMES_S = (-6e10, 2.5e11)
 """Epoch seconds that a calendar knows: from the year 68 to 9892."""
+_OF_A_DEPLOYMENT = re.compile(r"deploy|roll(?:ed)?(?:out|back)|releas", re.I)
+_OF_A_FLAG = re.compile(r"flag|config", re.I)
 _SINCE = ("fault_start", "inject_time", "alert_time", "starts_at")
 
 Series = tuple[tuple[float, float], ...]
@@ -36,6 +39,16 @@ class CaseLine(BaseModel):
     ts: float | None = None
     service: str = ""
     line: str
+
+
+class CaseChange(BaseModel):
+    """A change that the recording tells of: when (epoch seconds), of what, and in which words."""
+
+    model_config = ConfigDict(frozen=True)
+    at: float
+    service: str
+    text: str
+    flag: bool = False
 
 
 class Case(BaseModel):
@@ -57,6 +70,7 @@ class Case(BaseModel):
     window: dict[str, float] = {}
     evidence: dict[str, str] = {}
     events: tuple[str, ...] = ()
+    changes: tuple[CaseChange, ...] = ()
     masked: tuple[Span, ...] = ()
 
     @property
@@ -120,6 +134,9 @@ def read_case(raw: object) -> tuple[str, Case, Labels]:
             },
             evidence=_texts(extra.get("evidence"), "extra.evidence"),
             events=tuple(_event(item) for item in _sequence(extra.get("events"), "extra.events")),
+            changes=tuple(
+                found for item in _sequence(extra.get("events"), "extra.events") if (found := _change(item)) is not None
+            ),
             masked=tuple(_masked(item) for item in _sequence(extra.get("other_faults_in_window"), "other faults")),
         )
         actions = raw.get("expected_action_class")
@@ -273,6 +290,23 @@ def _event(raw: object) -> str:
     count = f" (x{raw['count']})" if _is_number(raw.get("count")) else ""
     what, kind, reason, message = (_text(raw.get(key)) for key in ("object", "type", "reason", "message"))
     return f"{what} {kind} {reason}: {message}{count}"
+
+
+def _change(raw: object) -> CaseChange | None:
+    """Read an event as a change, where its reason says that it is one and its time is known."""
+    if not isinstance(raw, dict):
+        return None
+    reason, thing = _text(raw.get("reason")), _text(raw.get("object"))
+    flag = bool(_OF_A_FLAG.search(reason))
+    if not flag and not _OF_A_DEPLOYMENT.search(reason):
+        return None
+    try:
+        at = datetime.fromisoformat(_text(raw.get("ts")))
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        return None
+    return CaseChange(at=at.timestamp(), service=thing.rpartition("/")[2], text=_text(raw.get("message")), flag=flag)
 
 
 def _masked(raw: object) -> Span:

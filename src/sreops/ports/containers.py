@@ -69,6 +69,10 @@ class Containers(Protocol):
         """Return what sreops knows of its own place: what is never a target follows from it."""
         ...
 
+    async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
+        """Return which of these actions whoever stands before the engine refuses, in words; nothing is done."""
+        ...
+
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
 
@@ -103,8 +107,16 @@ class Containers(Protocol):
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         ...
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a replicated Swarm service."""
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity, which is its id; None where it has no container."""
+        ...
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a replicated Swarm service or a Compose service; refused where ``before`` is over."""
+        ...
+
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification; refused where these are not the two any more."""
         ...
 
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:

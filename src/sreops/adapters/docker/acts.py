@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from sreops.adapters.docker.allowed import refused_actions
 from sreops.adapters.docker.commands import ContainerCommands
+from sreops.adapters.docker.compose import ComposeServices, scaled_identity
 from sreops.adapters.docker.engine import Engine, expect
 from sreops.adapters.docker.swarm import SwarmServices
 from sreops.domain.evidence.evidence import ServiceState
@@ -20,6 +22,11 @@ class DockerActs:
         self._acting = engine
         self._commands = ContainerCommands(engine)
         self._swarm = SwarmServices(engine, name)
+        self._compose = ComposeServices(engine, name)
+
+    async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
+        """Return which of these actions whoever stands before the engine refuses, in words; nothing is done."""
+        return await refused_actions(self._acting, actions, timeout_s=timeout_s)
 
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart. EngineUnavailable, EngineRefused: nothing was done. OutcomeUnknown: look first.
@@ -62,9 +69,20 @@ class DockerActs:
         """Return the Swarm service of exactly this name; None where there is none or no Swarm."""
         return await self._swarm.service(name, timeout_s=timeout_s)
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a replicated Swarm service, whose image stays as it is declared."""
-        await self._swarm.scale(service_id, replicas, timeout_s=timeout_s)
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity; None where it has no container."""
+        return await self._compose.service(identity, timeout_s=timeout_s)
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a Swarm service, whose image stays as it is declared, or of a Compose service."""
+        if scaled_identity(service_id):
+            await self._compose.scale(service_id, replicas, before, timeout_s=timeout_s)
+        else:
+            await self._swarm.scale(service_id, replicas, before, timeout_s=timeout_s)
+
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification, if present and previous are still these."""
+        await self._swarm.roll_back(service_id, spec, previous, timeout_s=timeout_s)
 
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace the tasks of a service, at the pace that the service declares."""

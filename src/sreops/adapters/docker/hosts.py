@@ -91,6 +91,14 @@ class DockerHosts:
         """Return what sreops knows of its own place, as seen from an engine."""
         return await self._named(engine).ourselves(timeout_s=timeout_s)
 
+    async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
+        """Return which of these actions are refused before which engine."""
+        told = []
+        for name, engine in self._engines.items():
+            found = await engine.refused_actions(actions, timeout_s=timeout_s)
+            told += [f"{one} on {name}" if name else one for one in found]
+        return told
+
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart it where it is."""
         holder = await self._holder(container_id, timeout_s)
@@ -133,9 +141,21 @@ class DockerHosts:
             self._note(found[0].id, found[0].engine)
         return found[0] if found else None
 
-    async def scale(self, service_id: str, *, replicas: int, timeout_s: float) -> None:
-        """Set the replicas of a Swarm service."""
-        await self._manager(service_id).scale(service_id, replicas=replicas, timeout_s=timeout_s)
+    async def compose_service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
+        """Return the Compose service of this standing identity on its engine."""
+        where = read_identity(identity)
+        engine = self._engines.get(where.engine) if where is not None else None
+        return await engine.compose_service(identity, timeout_s=timeout_s) if engine is not None else None
+
+    async def scale(self, service_id: str, *, replicas: int, timeout_s: float, before: int | None = None) -> None:
+        """Set the replicas of a Swarm or Compose service."""
+        where = read_identity(service_id)
+        holder = self._named(where.engine) if where is not None else self._manager(service_id)
+        await holder.scale(service_id, replicas=replicas, timeout_s=timeout_s, before=before)
+
+    async def roll_back(self, service_id: str, *, spec: str, previous: str, timeout_s: float) -> None:
+        """Let Swarm go back to a service's previous specification."""
+        await self._manager(service_id).roll_back(service_id, spec=spec, previous=previous, timeout_s=timeout_s)
 
     async def restart_service(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace the tasks of a service."""

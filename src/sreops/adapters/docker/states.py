@@ -94,10 +94,13 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any], engine: str = 
     service_id, name = shown.get("ID"), spec.get("Name")
     if not (isinstance(service_id, str) and isinstance(name, str)):
         return None
+    template, previous = _part(spec, "TaskTemplate"), _part(_part(shown, "PreviousSpec"), "TaskTemplate")
     mine = [task for task in tasks if isinstance(task, dict) and task.get("ServiceID") == service_id]
     own = [task for task in mine if task.get("DesiredState") == "running"]
     running = sum(_part(task, "Status").get("State") == "running" for task in own)
-    ended = [_part(task, "Status") for task in mine if _part(task, "Status").get("State") in _FAILED]
+    # those of an older version may go on failing until the last of them is replaced, and say nothing of this one
+    present = [task for task in mine if _container_spec(_part(task, "Spec")) == _container_spec(template)]
+    ended = [_part(task, "Status") for task in present if _part(task, "Status").get("State") in _FAILED]
     failed_at = [at for status in ended if (at := moment(status.get("Timestamp"))) is not None]
     replicas = replicas_of(spec)
     grace_ns = _whole(_part(_part(spec, "TaskTemplate"), "ContainerSpec").get("StopGracePeriod"))
@@ -115,7 +118,27 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any], engine: str = 
         parallelism=_whole(_part(spec, "UpdateConfig").get("Parallelism")) if "UpdateConfig" in spec else 1,
         engine=engine,
         reach=service_reach(shown),
+        spec=spec_digest(template),
+        previous_spec=spec_digest(previous),
+        image=_text(_container_spec(template).get("Image")),
+        previous_image=_text(_container_spec(previous).get("Image")),
+        update=_text(_part(shown, "UpdateStatus").get("State")),
     )
+
+
+def spec_digest(template: Mapping[str, Any]) -> str:
+    """Return a digest of what a service's tasks are, less how often a restart was asked for; nothing for none.
+
+    It takes in what the variables say, or a rollback of one of them would look like none.
+    """
+    told = {name: value for name, value in template.items() if name != "ForceUpdate"}
+    if not told:
+        return ""
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _container_spec(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _part(template, "ContainerSpec")
 
 
 def replicas_of(spec: Mapping[str, Any]) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sreops.adapters.docker.engine import Engine, expect
-from sreops.adapters.docker.states import replicas_of, service_state
+from sreops.adapters.docker.states import replicas_of, service_state, spec_digest
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown
 
@@ -14,7 +14,8 @@ UPDATE_ATTEMPTS = 5
 """How often an update is tried anew where somebody else changed the service in between."""
 SERVICE_NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
 _SERVICE_ID = re.compile(r"[0-9a-z]{25}")
-_Change = Callable[[Mapping[str, Any]], dict[str, Any] | None]
+_Change = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any] | None]
+"""From a service as it is shown, and its Spec, to the Spec to set; None: nothing is to be done."""
 
 
 class SwarmServices:
@@ -45,19 +46,21 @@ class SwarmServices:
             raise EngineUnavailable(f"docker: service {name}: the answer has no ID")
         return state
 
-    async def scale(self, service_id: str, replicas: int, *, timeout_s: float) -> None:
+    async def scale(self, service_id: str, replicas: int, before: int | None = None, *, timeout_s: float) -> None:
         """Set the replicas of a replicated service, whose image stays as it is declared."""
         if replicas < 0:
             raise EngineRefused(f"docker: {replicas} replicas can't be: give 0 or more")
 
-        def scaled(spec: Mapping[str, Any]) -> dict[str, Any] | None:
-            before = replicas_of(spec)
-            if before is None:
+        def scaled(_shown: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any] | None:
+            there = replicas_of(spec)
+            if there is None:
                 raise EngineRefused(
                     f"docker: service {spec.get('Name')} is not replicated (global or a job): no replicas"
                 )
-            if before == replicas:
+            if there == replicas:
                 return None
+            if before is not None and there != before:
+                raise EngineRefused(f"docker: {there} replicas are declared, and {before} were looked at")
             return {**spec, "Mode": {"Replicated": {**spec["Mode"]["Replicated"], "Replicas": replicas}}}
 
         await self._update(service_id, scaled, "scaled", timeout_s)
@@ -65,23 +68,38 @@ class SwarmServices:
     async def restart(self, service_id: str, *, timeout_s: float) -> None:
         """Let Swarm replace every task, at the pace that the service's UpdateConfig declares (ForceUpdate + 1)."""
 
-        def forced(spec: Mapping[str, Any]) -> dict[str, Any]:
-            template = spec.get("TaskTemplate")
-            template = template if isinstance(template, dict) else {}
+        def forced(_shown: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+            template = _template(spec)
             count = template.get("ForceUpdate")
             count = count if isinstance(count, int) else 0
             return {**spec, "TaskTemplate": {**template, "ForceUpdate": count + 1}}
 
         await self._update(service_id, forced, "restarted", timeout_s)
 
-    async def _update(self, service_id: str, change: _Change, what: str, timeout_s: float) -> None:
+    async def roll_back(self, service_id: str, spec: str, previous: str, *, timeout_s: float) -> None:
+        """Let Swarm go back to the previous specification, if both are still these (``spec_digest``)."""
+        if not previous:
+            raise EngineRefused(f"docker: service {service_id} has no previous specification to go back to")
+
+        def unchanged(shown: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+            was = shown.get("PreviousSpec")
+            digests = [spec_digest(_template(one)) for one in (now, was if isinstance(was, dict) else {})]
+            if digests != [spec, previous]:
+                raise EngineRefused(f"docker: service {now.get('Name')} was changed since it was looked at")
+            return dict(now)  # the request needs a whole one, and Swarm takes the previous instead
+
+        await self._update(service_id, unchanged, "rolled back", timeout_s, rollback=True)
+
+    async def _update(
+        self, service_id: str, change: _Change, what: str, timeout_s: float, *, rollback: bool = False
+    ) -> None:
         """Update it; one that lost a race ("out of sequence") changed nothing and is tried anew on what is there."""
         if not _SERVICE_ID.fullmatch(service_id):
             raise EngineRefused(f"docker: {service_id[:40]!r} is not the full id of a Swarm service")
         deadline = time.monotonic() + timeout_s
         for _ in range(UPDATE_ATTEMPTS):
             try:
-                await self._update_once(service_id, change, deadline)
+                await self._update_once(service_id, change, deadline, rollback=rollback)
             except OutcomeUnknown as exc:
                 if "out of sequence" not in str(exc):
                     raise
@@ -91,7 +109,7 @@ class SwarmServices:
             f"docker: service {service_id} was changed by somebody else {UPDATE_ATTEMPTS} times in between: not {what}"
         )
 
-    async def _update_once(self, service_id: str, change: _Change, deadline: float) -> None:
+    async def _update_once(self, service_id: str, change: _Change, deadline: float, *, rollback: bool) -> None:
         path = f"services/{service_id}"
         answer = await self._engine.ask("GET", path, timeout_s=deadline - time.monotonic())
         shown = await self._engine.parsed(f"GET /{path}", answer)
@@ -99,11 +117,13 @@ class SwarmServices:
         index = version.get("Index") if isinstance(version, dict) else None
         if not isinstance(index, int) or shown.get("ID") != service_id:
             raise EngineUnavailable(f"docker: GET /{path}: the answer is not this service")
-        spec = change(_spec(shown))
+        spec = change(shown, _spec(shown))
         if spec is None:
             return
         # registryAuthFrom=spec: the registry's credentials stay those that the engine has; it asks no registry.
         params = {"version": str(index), "registryAuthFrom": "spec"}
+        if rollback:
+            params = {"version": str(index), "rollback": "previous", "registryAuthFrom": "previous-spec"}
         update = await self._engine.ask(
             "POST", f"{path}/update", params=params, body=spec, timeout_s=deadline - time.monotonic(), acts=True
         )
@@ -113,3 +133,8 @@ class SwarmServices:
 def _spec(one: Mapping[str, Any]) -> Mapping[str, Any]:
     spec = one.get("Spec")
     return spec if isinstance(spec, dict) else {}
+
+
+def _template(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    template = spec.get("TaskTemplate")
+    return template if isinstance(template, dict) else {}

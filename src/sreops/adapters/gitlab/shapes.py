@@ -20,7 +20,7 @@ def deployment_of(project: str, item: Mapping[str, Any]) -> Deployment | None:
     return Deployment(
         id=number, project=project, environment=text_in(object_in(item.get("environment")).get("name")),
         ref=text_in(item.get("ref")), sha=sha, status=text_in(job.get("status") or item.get("status")), at=at,
-        by=text_in(by.get("username")), url=text_in(job.get("web_url")),
+        began=_moment(job.get("started_at")), by=text_in(by.get("username")), url=text_in(job.get("web_url")),
         job_id=number_in(job.get("id")), job_name=text_in(job.get("name")),
         pipeline_id=number_in(object_in(job.get("pipeline")).get("id")),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from sreops.agent.evidence.deployments import deployments_of
 from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, images_of, own_containers
 from sreops.agent.evidence.logs import OwnLogs, own_logs
 from sreops.agent.evidence.metrics import own_metrics
@@ -81,10 +82,11 @@ async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evi
         _within(question, "history", _history(question), nothing),
     )
     neighbours = near.found.neighbours
-    events, images, suspects = await asyncio.gather(
+    events, images, suspects, deployed = await asyncio.gather(
         _within(question, "docker events", engine_events_of(question, own.found, neighbours), nothing),
         _within(question, "docker images", images_of(question, state), nothing),
         _within(question, "suspects", suspects_of(question, logs.found, metrics.found, near.found), nothing),
+        _within(question, "gitlab", deployments_of(question, state, logs.found.lines), nothing),
     )
     return [
         findings.alert(question.event, question.redactor),
@@ -92,6 +94,7 @@ async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evi
         *(*metrics.found.evidence, *metrics.gaps),
         *(own.gaps or container_evidence(question, own.found)),
         *(*near.found.evidence, *near.gaps),
+        *(*deployed.found, *deployed.gaps),
         *(*noted.found, *noted.gaps),
         *(*history.found, *history.gaps),
         *(*events.found, *events.gaps),

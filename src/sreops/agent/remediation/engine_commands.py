@@ -4,16 +4,19 @@ from datetime import timedelta
 from typing import Any
 
 from sreops.agent.remediation import run_command
-from sreops.agent.remediation.targets import Target, find_target
+from sreops.agent.remediation.targets import Target, find_target, why_refused
 from sreops.agent.visit import Visit
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.remediation.effects import Settled, settle
+from sreops.domain.remediation.scaling import wanted_replicas
+from sreops.domain.remediation.standing import read_identity
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
-from sreops.errors import EngineUnavailable, LeaseLost
+from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost
 
 _SHORTEST_HOLD_UP_S = 5.0
 _SHARE_OF_A_RUN = 0.8
+_WANTED = "wanted"
 
 
 def refuse_when_late(visit: Visit, effect: Effect) -> None:
@@ -31,7 +34,13 @@ def refuse_when_late(visit: Visit, effect: Effect) -> None:
 
 async def prepare(visit: Visit, step: PlannedStep, target: Target) -> dict[str, Any]:
     """Do what has to stand before the intent, and return what of it the intent keeps."""
-    return await run_command.prepared(visit, step, target.id) if step.action is StepAction.exec_in_container else {}
+    if step.action is StepAction.exec_in_container:
+        return await run_command.prepared(visit, step, target.id)
+    if why := await why_refused(visit.tools, step, target, visit.incident.id):
+        raise EngineRefused(why)
+    if step.action is StepAction.scale_container and isinstance(target, ServiceState):
+        return {_WANTED: wanted_replicas(step.params, target.replicas)}
+    return {}
 
 
 def patience_s(step: PlannedStep) -> float:
@@ -63,15 +72,24 @@ async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         # what takes longer than a run may is settled by looking: the engine goes on without us
         longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
         await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s))
+    elif step.action is StepAction.rollback_service:
+        spec, previous = str(effect.snapshot["spec"]), str(effect.snapshot["previous_spec"])
+        await containers.roll_back(target_id, spec=spec, previous=previous, timeout_s=settings.timeout_s)
     elif step.action is StepAction.start_container:
         await containers.start(target_id, timeout_s=settings.timeout_s)
     else:
-        await containers.scale(target_id, replicas=wanted_replicas(step), timeout_s=settings.timeout_s)
+        wanted, before = wanted_of(step, effect), int(effect.snapshot["replicas"])
+        # a Compose service is scaled container by container, each of which may take its time to stop
+        each_s = settings.timeout_s + float(effect.snapshot["stop_timeout_s"])
+        longest_s = min(each_s * max(1, abs(wanted - before)), _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s)
+        timeout_s = longest_s if read_identity(target_id) else settings.timeout_s
+        await containers.scale(target_id, replicas=wanted, timeout_s=timeout_s, before=before)
 
 
-def wanted_replicas(step: PlannedStep) -> int:
-    """Return the replicas that a scale step asks for."""
-    return int(step.params["replicas"])
+def wanted_of(step: PlannedStep, effect: Effect) -> int:
+    """Return the replicas that a scale was to bring about; 0.1 kept none, and knew no other way than a number."""
+    before = int(effect.snapshot["replicas"])
+    return int(effect.snapshot.get(_WANTED, wanted_replicas(step.params, before)))
 
 
 async def follow(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
@@ -79,7 +97,7 @@ async def follow(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
     if step.action is StepAction.exec_in_container:
         return await run_command.look(visit, step, effect)
     margin_s = visit.tools.settings.docker.settle_margin_s
-    wanted = wanted_replicas(step) if step.action is StepAction.scale_container else None
+    wanted = wanted_of(step, effect) if step.action is StepAction.scale_container else None
     seen = await _see(visit, step, effect)
     return settle(effect, seen, wanted_replicas=wanted, now=visit.now(), margin_s=margin_s)
 

@@ -34,7 +34,7 @@ class Permission(NamedTuple):
 async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
     """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
     tools, event = visit.tools, visit.event
-    found = await target_facts(tools, plan, errand_facts)
+    found = await target_facts(tools, plan, errand_facts, incident_id=visit.incident.id, begun=begun)
     targets = found.facts
     wishes = most_cautious(await visit.alerts())
     facts: PolicyFacts = await tools.store.policy_facts(

@@ -8,6 +8,7 @@ from sreops.agent.visit import Visit
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.evidence import ServiceState
+from sreops.domain.evidence.peers import SERVICE_LABEL
 from sreops.domain.remediation.standing import standing_identity
 from sreops.domain.runbooks.plan import ON_A_TARGET
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
@@ -37,9 +38,12 @@ async def _settled(visit: Visit, step: PlannedStep) -> Sequence[PlannedStep]:
         return [scoped]
     if service is not None:
         return [_named(scoped, service.name, standing_identity(service), service.replicas)]
-    if not patient.states or len(patient.targets) > 1 or step.action is StepAction.scale_container:
+    if not patient.states or len(patient.targets) > 1:
         return [scoped]
     [standing], number = patient.targets, len(patient.states)
+    if step.action is StepAction.scale_container:
+        project = patient.states[0].labels.get(SERVICE_LABEL)
+        return [_named(scoped, project, standing, number)] if project else [scoped]
     if step.all:
         return [_named(scoped, one.name, standing, number) for one in patient.states]
     single = scoped.model_copy(update={"all": False})

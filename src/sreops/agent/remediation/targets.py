@@ -1,6 +1,6 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sreops.agent.context import Tools
@@ -10,12 +10,15 @@ from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.meanwhile import Life
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
+from sreops.domain.remediation.scaling import wanted_replicas, why_not_scaled
+from sreops.domain.remediation.service_rollback import LOOKED_BACK, why_not_roll_back
 from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EngineRefused, EngineUnavailable, TargetAmbiguous
 
 Target = ContainerState | ServiceState
+_OF_SERVICES = frozenset({StepAction.scale_container, StepAction.rollback_service})
 
 
 async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
@@ -29,11 +32,13 @@ async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
         return None
     where = read_identity(step.standing)
     if where is None:
-        if step.action is StepAction.scale_container:
+        if step.action in _OF_SERVICES:
             return await containers.service(step.target, timeout_s=timeout_s)
         return await containers.find(step.target, scope=step.scope, timeout_s=timeout_s)
     if where.kind == "swarm":
         return await containers.service(where.parts[-1], engine=where.engine, timeout_s=timeout_s)
+    if step.action is StepAction.scale_container:
+        return await containers.compose_service(step.standing, timeout_s=timeout_s)
     found = await containers.standing(step.standing, timeout_s=timeout_s)
     named = [one for one in found if one.name == step.target]
     if not named and step.of == 1 and len(found) == 1:
@@ -60,11 +65,12 @@ class Targets(NamedTuple):
     lives: Mapping[str, Life]
 
 
-async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
+async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_id: str, begun: bool = False) -> Targets:
     """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
-    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine.
+    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine. Of a plan
+    that has ``begun`` the steps themselves are looked at when their turn comes, since some are done.
     """
     facts: list[TargetFacts] = []
     lives: dict[str, Life] = {}
@@ -78,13 +84,15 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
         if tools.containers is None:
             trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
         choice: tuple[str, ...] = ()
-        protected, last_well, busy = "", False, ""
+        protected, last_well, busy, refused = "", False, "", ""
         try:
             seen = await find_target(tools, step)
             protected = await _why_protected(tools, seen)
             last_well = await _is_last_well(tools, step, seen)
             if isinstance(seen, ContainerState):
                 busy = await still_runs(tools, seen, standing_identity(seen))
+            if seen is not None and not begun and not unfit(step, seen):
+                refused = await why_refused(tools, step, seen, incident_id)
         except TargetAmbiguous as exc:
             choice, seen = exc.choice, None
         except (EngineUnavailable, EngineRefused) as exc:
@@ -105,17 +113,33 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts) -> Targets:
                 protected=protected,
                 last_well=last_well,
                 busy=busy,
+                refused=refused,
             )
         )
     return Targets(tuple(facts), trouble, lives)
 
 
+async def why_refused(tools: Tools, step: PlannedStep, seen: Target, incident_id: str) -> str:
+    """Say why this step is not taken on its target as it is now and after what was done to it, or nothing."""
+    if not isinstance(seen, ServiceState):
+        return ""
+    if step.action is StepAction.scale_container:
+        return why_not_scaled(seen.name, step.params, seen.replicas)
+    if step.action is not StepAction.rollback_service:
+        return ""
+    earlier = await tools.store.effects_on(standing_identity(seen), (step.action.value,), limit=LOOKED_BACK)
+    return why_not_roll_back(seen, earlier, incident_id)
+
+
 async def _why_protected(tools: Tools, seen: Target | None) -> str:
     if tools.containers is None or seen is None:
         return ""
-    return why_protected(
-        seen, await tools.containers.ourselves(engine=seen.engine, timeout_s=tools.settings.docker.timeout_s)
-    )
+    timeout_s = tools.settings.docker.timeout_s
+    us = await tools.containers.ourselves(engine=seen.engine, timeout_s=timeout_s)
+    members: Sequence[Target] = ()
+    if isinstance(seen, ServiceState) and seen.project:  # what holds for one of its containers holds for all
+        members = await tools.containers.standing(standing_identity(seen), timeout_s=timeout_s)
+    return next((why for one in (seen, *members) if (why := why_protected(one, us))), "")
 
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
@@ -123,7 +147,7 @@ def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:
     if step.action in (StepAction.start_container, StepAction.exec_in_container):
         return 0.0
     scales = step.action is StepAction.scale_container
-    if scales and isinstance(seen, ServiceState) and int(step.params.get("replicas", 0)) >= seen.replicas:
+    if scales and isinstance(seen, ServiceState) and wanted_replicas(step.params, seen.replicas) >= seen.replicas:
         return 0.0
     return stop_grace_s(seen, default_s)
 
@@ -135,7 +159,9 @@ def unfit(step: PlannedStep, seen: Target | None) -> str:
             f"container {seen.name} belongs to the Swarm service {seen.swarm_service}, whose orchestrator "
             "replaces what is restarted beside it, and this engine is no manager of it"
         )
-    if not isinstance(seen, ServiceState) or step.action is StepAction.scale_container:
+    if step.action is StepAction.rollback_service and isinstance(seen, ContainerState):
+        return f"container {seen.name} is of no Swarm service: nothing else has a previous version to go back to"
+    if not isinstance(seen, ServiceState) or step.action in _OF_SERVICES:
         return ""
     if step.action is StepAction.exec_in_container:
         return f"{seen.name} is a Swarm service: a command runs in one container, which the step's container names"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sreops.agent.remediation.engine_commands import send, wanted_replicas
+from sreops.agent.remediation.engine_commands import send, wanted_of
 from sreops.agent.remediation.intent import intent_of
 from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.targets import Target, find_target
@@ -48,10 +48,11 @@ async def undo(visit: Visit, plan: Plan) -> str:
 
 async def _scaled_back(visit: Visit, plan: Plan, effect: Effect) -> str:
     before, step = int(effect.snapshot["replicas"]), plan.steps[effect.step]
-    params: dict[str, Any] = {**step.params, "replicas": before}
+    asked = {name: value for name, value in step.params.items() if name not in ("by", "min", "max")}
+    params: dict[str, Any] = {**asked, "replicas": before}
 
     def as_left(target: Target | None, begun: bool) -> bool:
-        wanted = {wanted_replicas(step), before} if begun else {wanted_replicas(step)}
+        wanted = {wanted_of(step, effect), before} if begun else {wanted_of(step, effect)}
         return isinstance(target, ServiceState) and target.replicas in wanted
 
     failed = await _undone(visit, plan, effect, step.model_copy(update={"params": params}), as_left)

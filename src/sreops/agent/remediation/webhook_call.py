@@ -71,7 +71,7 @@ class WebhookCall:
         until = effect.intent_at + timedelta(seconds=step.timeout_s + visit.tools.settings.docker.settle_margin_s)
         if now >= until:
             return Settled.unknown("it may have been called, and too long ago for a repeat: look at its receiver")
-        if (await visit.tools.store.pause_state())["paused"]:
+        if (await visit.tools.store.pause_state())["paused"] or await _paused_by_file(visit.tools):
             return Settled.unknown("it may have been called, and automation is paused: it is not called again")
         again = now + timedelta(seconds=_AGAIN_S)
         try:
@@ -82,6 +82,10 @@ class WebhookCall:
         if 200 <= answer.status < 300:
             return Settled.succeeded(f"{told} (called again with the same key)")
         return Settled.later(f"called again: {told}", again)  # which says nothing of the first call
+
+
+async def _paused_by_file(tools: Tools) -> bool:
+    return tools.pause_file is not None and await tools.pause_file.reason() is not None
 
 
 def body_of(step: PlannedStep) -> bytes:

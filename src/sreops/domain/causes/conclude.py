@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sreops.domain.causes.analysis import Analysis, Brief, Category
+from sreops.domain.causes.analysis import Analysis, Brief, Category, RecommendedAction
+from sreops.domain.causes.change_signs import DEPLOYMENT, ELSEWHERE, MECHANISMS, change_signs
 from sreops.domain.causes.event_signs import event_signs
 from sreops.domain.causes.log_signs import LOG_SIGNS, RECOVERED
 from sreops.domain.causes.neighbour_signs import neighbour_signs, peer_signs
@@ -35,6 +36,8 @@ DECISIVE = 0.7
 """Without a sign of this strength no sum of signs reaches it: a person looks first."""
 ENOUGH = 0.45
 """Below this a deeper cause explains nothing."""
+_SHOWS = 0.6
+"""From this strength on another cause shows by itself, so that a change beside it explains nothing more."""
 EXPLAINS_WITHIN = 0.2
 """A deeper cause explains a shallower one unless its signs are weaker by more than this."""
 _UNDONE_BY_RECOVERY = frozenset(
@@ -80,6 +83,8 @@ def conclude(brief: Brief) -> Analysis:
     signs = signs or [_of_state(state) for state in peer_signs(brief.evidence)]
     over = _recovery(brief.evidence)
     verdicts = _verdicts(signs, recovered=over is not None)
+    if changed := [_of_state(state) for state in change_signs(brief.evidence)]:
+        verdicts = _with_change(changed, signs, verdicts, recovered=over is not None)
     chosen = _deepest(verdicts)
     if chosen is None or chosen.score < 0.5:
         normal = normal_again(brief.evidence)
@@ -90,6 +95,23 @@ def conclude(brief: Brief) -> Analysis:
     rivals = _rivals(chosen, verdicts)
     confidence = max(0.05, chosen.score - (RIVAL_COST if rivals else 0.0))
     return _analysis(chosen, rivals, verdicts, confidence, brief, over)
+
+
+def _with_change(
+    changed: Sequence[Sign], signs: Sequence[Sign], verdicts: list[_Verdict], *, recovered: bool
+) -> list[_Verdict]:
+    """Weigh a change that came right before the onset: unless something outside, or how it goes wrong, shows by itself.
+
+    Of what is left, the change explains whatever the service shows: it is the deeper cause.
+    """
+    own = [verdict for verdict in verdicts if verdict.signs[0].source != "alert" and verdict.score >= _SHOWS]
+    if any(verdict.category in ELSEWHERE or verdict.category in MECHANISMS for verdict in own):
+        return verdicts
+    weighed = _verdicts([*signs, *changed], recovered=recovered)
+    # what a line says of a recovery does not undo what was deployed
+    whole = [one for one in _verdicts([*signs, *changed], recovered=False) if one.category is Category.bad_deploy]
+    rest = [one for one in weighed if one.category is not Category.bad_deploy]
+    return sorted([*whole, *rest], key=lambda one: (-one.score, one.category.value))
 
 
 def _evidence_signs(evidence: Sequence[Evidence]) -> Iterator[Sign]:
@@ -214,10 +236,17 @@ def _analysis(
         root_cause=f"{cause.of(_service(brief))}: {_decisive(chosen)}.",
         category=chosen.category,
         confidence=round(confidence, 2),
-        recommended_action=cause.action,
+        recommended_action=_action(chosen),
         reasoning="\n".join(lines)[:8000],
         evidence=_cited([*chosen.signs, *(sign for v in rivals for sign in v.signs[:1])]),
     )
+
+
+def _action(chosen: _Verdict) -> RecommendedAction:
+    """Return what helps; a rollback only where it is known what was deployed."""
+    if any(sign.source == DEPLOYMENT for sign in chosen.signs):
+        return RecommendedAction.rollback
+    return CAUSES[chosen.category].action
 
 
 def _as_deep(verdict: _Verdict, chosen: _Verdict) -> bool:

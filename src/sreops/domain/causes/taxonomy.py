@@ -44,7 +44,7 @@ CAUSES: dict[Category, Cause] = {
     Category.dependency_down: Cause("a dependency of {service} does not answer", _escalate, 3),
     Category.rate_limited: Cause("a service that {service} calls turns it away for asking too often", _escalate, 3),
     Category.replication_lag: Cause("a replica that {service} depends on is behind its primary", _escalate, 2),
-    Category.bad_deploy: Cause("a new version of {service} can't be rolled out or started", _escalate, 3),
+    Category.bad_deploy: Cause("a new version of {service} does not start or does not work", _escalate, 3),
     Category.connection_refused: Cause("connections of {service} are refused", _investigate, 2),
     Category.queue_backlog: Cause("{service} does not keep up with its queue", _investigate, 2),
     Category.cpu_saturation: Cause("the CPU of {service} is saturated", _scale, 2),

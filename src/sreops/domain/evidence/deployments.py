@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.changes import LATELY_S, when
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind
+from sreops.domain.evidence.suspected_change import LATE_S, Change, Suspicion
 from sreops.domain.text.patterns import PatternInvalid, glob_matches
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
@@ -26,7 +27,7 @@ _ENDED_WELL = "success"
 
 
 class Deployment(BaseModel):
-    """One deployment as GitLab tells it; ``at``: when its job ended, else when it was made.
+    """One deployment as GitLab tells it; ``began``: when its job did; ``at``: when that ended, else when it was made.
 
     ``job_id`` None: it was reported by the API, and there is nothing to run again. ``status`` is its job's, where it
     has one: the deployment's own follows without a transaction.
@@ -40,6 +41,7 @@ class Deployment(BaseModel):
     sha: str
     status: str
     at: AwareDatetime
+    began: AwareDatetime | None = None
     by: str = ""
     url: str = ""
     job_id: int | None = None
@@ -153,6 +155,17 @@ def deployments_lately(history: Sequence[Deployment], alert_at: datetime, now: d
     return sorted(found, key=lambda one: (_after_s(one, alert_at) > SETTLE_S, abs(_after_s(one, alert_at))))
 
 
+def change_of(one: Deployment, service: str) -> Change:
+    """Return a deployment as a change of a service, from when its job began."""
+    return Change(at=one.began or one.at, service=service, text=one.sha[:8], key=str(one.id))
+
+
+def came_after_deployments(history: Sequence[Deployment], but: Deployment, earlier: Sequence[datetime]) -> bool:
+    """Whether one of the service's earlier incidents began right after another deployment to this environment."""
+    others = [one for one in history if one.well and one.id != but.id and one.environment == but.environment]
+    return any(0 <= (at - (one.began or one.at)).total_seconds() <= LATE_S for at in earlier for one in others)
+
+
 def _after_s(one: Deployment, alert_at: datetime) -> float:
     return (one.at - alert_at).total_seconds()
 
@@ -165,8 +178,13 @@ def deployment_evidence(
     redactor: Redactor,
     *,
     way_back: str,
+    suspicion: Suspicion | None = None,
+    seen_before: bool = False,
 ) -> Evidence:
-    """Tell one deployment: when, of what, by whom, what it touches, and the way back from it."""
+    """Tell one deployment: when, of what, by whom, what it touches, and the way back from it.
+
+    ``suspicion``: the trouble began right after it; ``seen_before``: as this alert did after earlier ones.
+    """
     who = brought.requests[0].author if len(brought.requests) == 1 else one.by
     titles = [request.title for request in brought.requests] or [commit.title for commit in brought.commits]
     what = f": {one_line(titles[0], 120)}" if titles else ""
@@ -176,6 +194,9 @@ def deployment_evidence(
         f"{one_line(one.sha[:8], 8)} of {one_line(one.project, 100)} {verb} to {one_line(one.environment, 60)} "
         f"{when(one.at, alert_at)}{_by(who)}{what}{more}"
     )
+    if suspicion is not None:
+        again = "; this alert came after an earlier deployment as well" if seen_before else ""
+        finding = f"{finding}; {suspicion.told}{again}"
     lines = [f"deployment {one.id}, ref {one_line(one.ref, 80)}, known by {place.why}"]
     if brought.release:
         lines.append(f"release {one_line(brought.release, 80)}")
@@ -200,8 +221,12 @@ def deployment_evidence(
             "deployment": one.id, "project": one.project, "environment": one.environment, "sha": one.sha,
             "at": one.at.astimezone(UTC).isoformat(), "before_s": before_s, "by": redactor.redact(one_line(who, 100)),
             "back": brought.back, "way_back": redactor.redact(one_line(way_back, 200)),
-            "runs": bool(place.revision) and place.revision == one.sha,
-        },
+        }
+        | (
+            {"suspected": {"told": suspicion.told, "close": suspicion.close, "seen_before": seen_before}}
+            if suspicion is not None
+            else {}
+        ),
     )  # fmt: skip
 
 

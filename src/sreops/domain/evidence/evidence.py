@@ -177,11 +177,15 @@ class ImageState(BaseModel):
 
 
 class ServiceState(BaseModel):
-    """A Swarm service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none).
+    """A Swarm or Compose service: its id, declared and running replicas, labels, and its StopGracePeriod (None: none).
 
     ``force_update`` counts the restarts that were asked for; ``parallelism`` is how many tasks Swarm replaces at once
     (0: all of them).
-    ``failed_at`` is when tasks of it failed, of those that the engine still remembers (five a replica), ascending.
+    ``failed_at`` is when tasks of it failed, of those of its present kind that the engine still remembers (five a
+    replica), ascending. ``spec`` and ``previous_spec`` are digests of what its tasks are and were before the last
+    update (empty: none), ``image`` and ``previous_image`` their images; ``update`` is how far that update is, in
+    Swarm's words. Of a Compose service ``project`` is set, ``members`` are its containers' names, and there is none
+    of these.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -196,6 +200,13 @@ class ServiceState(BaseModel):
     parallelism: int | None = 1
     engine: str = ""
     reach: Reach = Reach()
+    spec: str = ""
+    previous_spec: str = ""
+    image: str = ""
+    previous_image: str = ""
+    update: str = ""
+    project: str = ""
+    members: tuple[str, ...] = ()
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the effects ledger compares with later."""
@@ -205,4 +216,8 @@ class ServiceState(BaseModel):
             "replicas": self.replicas,
             "running": self.running,
             "force_update": self.force_update,
+            "spec": self.spec,
+            "previous_spec": self.previous_spec,
+            "image": self.image,
+            "previous_image": self.previous_image,
         }

@@ -11,13 +11,13 @@ from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKi
 from sreops.domain.evidence.golden_signals import Signal
 from sreops.domain.evidence.log_mining import Excerpt, excerpt
 from sreops.domain.evidence.log_selection import Asked
-from sreops.domain.evidence.scope import evidence_window, log_label_candidates, metric_label_candidates
+from sreops.domain.evidence.scope import evidence_window
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
 __all__ = [
-    "alert", "container", "evidence_window", "gap", "history", "in_braces", "log_label_candidates", "logs", "logs_told",
-    "metric", "metric_label_candidates", "number", "tool", "tried",
+    "alert", "container", "evidence_window", "gap", "history", "in_braces", "logs", "logs_told", "metric", "number",
+    "tool", "tried",
 ]  # fmt: skip
 
 _STEADY = 0.10  # a change below a tenth is none

@@ -38,6 +38,7 @@ class _Scope:
     labels: Mapping[str, str]
     names: frozenset[str]
     range: str
+    patterns: Mapping[str, str]
 
     def first(self, *patterns: str) -> str | None:
         """Return the first existing name that a pattern matches whole, patterns in order."""
@@ -47,7 +48,8 @@ class _Scope:
         return _matching(self.names, pattern)[:most]
 
     def select(self, metric: str, *, patterns: Mapping[str, str] | None = None, **labels: str) -> str:
-        return promql_selector(metric, {**self.labels, **labels}, patterns=patterns, utf8=True)
+        wanted = {**self.patterns, **(patterns or {})}
+        return promql_selector(metric, {**self.labels, **labels}, patterns=wanted, utf8=True)
 
     def rate(self, metric: str, *, patterns: Mapping[str, str] | None = None) -> str:
         return f"sum(rate({self.select(metric, patterns=patterns)}[{self.range}]))"
@@ -225,15 +227,22 @@ _CHOOSERS: tuple[Callable[[_Scope], Iterable[Signal]], ...] = (
 )  # fmt: skip
 
 
-def choose(labels: Mapping[str, str], names: Collection[str], *, range_s: float = 300.0) -> tuple[Signal, ...]:
+def choose(
+    labels: Mapping[str, str],
+    names: Collection[str],
+    *,
+    patterns: Mapping[str, str] | None = None,
+    range_s: float = 300.0,
+) -> tuple[Signal, ...]:
     """Choose the questions that these metrics can answer for one label set, most telling first.
 
-    ``names`` are metrics that have series with ``labels``; ``range_s`` is the range of rates in seconds (at least
-    four scrape intervals). Raises QueryRefused for labels that no selector can hold.
+    ``names`` are metrics that have series with ``labels`` and ``patterns`` (RE2 that we wrote ourselves); ``range_s``
+    is the range of rates in seconds (at least four scrape intervals). Raises QueryRefused for labels that no selector
+    can hold.
     """
     # A name of any length would make the patterns above slow, and nobody calls a golden signal by it.
     usable = frozenset(name for name in names if len(name) <= 120)
-    scope = _Scope(labels, usable, promql_duration(range_s))
+    scope = _Scope(labels, usable, promql_duration(range_s), patterns or {})
     whose = tuple(sorted(labels.items()))
     found = [replace(signal, labels=whose) for chooser in _CHOOSERS for signal in chooser(scope)]
     return tuple(sorted(found, key=lambda signal: signal.rank))

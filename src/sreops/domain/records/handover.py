@@ -89,6 +89,8 @@ def closing(
             ]
     lines += ["", "### Alerts", "", *_alerts(incident, alerts)] if alerts else []
     lines += ["", "### Cause", "", *_cause(incident)]
+    if changes := _changes(evidence):
+        lines += ["", "### What changed", "", *changes]
     lines += ["", "### What was done", "", *_done(incident)]
     lines += ["", "### What was seen", "", *_seen(evidence), *_read((decision or {}).get("warnings", ()))]
     if decision and (policy := decision.get("policy")):
@@ -128,6 +130,18 @@ def _cause(incident: Incident) -> list[str]:
         + (f" ({incident.analyst_why})" if incident.analyst_why else ""),
         f"- runbook: {code(incident.runbook_id) if incident.runbook_id else 'none'}",
     ]
+
+
+def _changes(evidence: Sequence[Evidence]) -> list[str]:
+    """Tell what was deployed, the suspected one first, by whom, and the way back."""
+    found = [item for item in evidence if item.kind is EvidenceKind.change and item.data.get("deployment")]
+    lines = []
+    for item in sorted(found, key=lambda one: "suspected" not in one.data):
+        lines.append(f"- **{item.id}** {code(item.finding)}" + (f" ({item.url})" if item.url else ""))
+        if "suspected" in item.data:
+            lines.append(f"  - author: {code(str(item.data.get('by') or 'not known'))}")
+            lines.append(f"  - way back: {code(str(item.data.get('way_back')))}")
+    return lines
 
 
 def _done(incident: Incident) -> list[str]:

@@ -75,14 +75,32 @@ def _happened(
     before: dict[str, Any] = effect.snapshot
     if seen is None or seen.id != before.get("id"):
         return EffectOutcome.unknown, "the target is gone or was replaced by another since the intent"
-    if isinstance(seen, ServiceState) and effect.action == StepAction.restart_container:
+    if isinstance(seen, ServiceState):
+        return _to_service(effect, seen, wanted_replicas)
+    return _to_container(effect, seen)
+
+
+def _to_service(effect: Effect, seen: ServiceState, wanted_replicas: int | None) -> tuple[EffectOutcome, str] | None:
+    before = effect.snapshot
+    if effect.action == StepAction.restart_container:
         if seen.force_update > int(before.get("force_update") or 0):
             return EffectOutcome.succeeded, "Swarm was told to replace the service's tasks"
         return None
-    if isinstance(seen, ServiceState):
-        if wanted_replicas is not None and seen.replicas == wanted_replicas:
-            return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"
+    if effect.action == StepAction.rollback_service:
+        if (seen.spec, seen.previous_spec) == (before.get("previous_spec"), before.get("spec")):
+            return EffectOutcome.succeeded, "the service has gone back to its previous specification"
         return None
+    if wanted_replicas is not None and seen.replicas == wanted_replicas:
+        if seen.project and seen.running < seen.replicas:
+            return None  # made, and not started yet
+        if seen.project:
+            return EffectOutcome.succeeded, f"the service has {seen.replicas} containers"
+        return EffectOutcome.succeeded, f"the service is declared with {seen.replicas} replicas"
+    return None
+
+
+def _to_container(effect: Effect, seen: ContainerState) -> tuple[EffectOutcome, str] | None:
+    before = effect.snapshot
     if effect.action == StepAction.stop_container:
         if seen.running or seen.status == "restarting":
             return None

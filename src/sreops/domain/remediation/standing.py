@@ -30,7 +30,8 @@ def standing_identity(target: ContainerState | ServiceState) -> str:
     Every part is quoted, so that no label can make one target look like another.
     """
     if isinstance(target, ServiceState):
-        return _joined(target.engine, "swarm", target.name)
+        where = ("compose", target.project) if target.project else ("swarm",)
+        return _joined(target.engine, *where, target.name)
     if target.swarm_service:
         return _joined(target.engine, "swarm", target.swarm_service)
     project, service = target.labels.get(PROJECT_LABEL), target.labels.get(SERVICE_LABEL)
@@ -76,7 +77,7 @@ def read_identity(identity: str) -> Where | None:
 def names_of(target: ContainerState | ServiceState) -> frozenset[str]:
     """Return the names under which the engine knows it: 0.1 wrote down one of them, or the alert's own."""
     if isinstance(target, ServiceState):
-        return frozenset({target.name})
+        return frozenset({target.name, *target.members})
     service = target.labels.get(SERVICE_LABEL)
     return frozenset(name for name in (target.name, service, target.swarm_service) if name)
 

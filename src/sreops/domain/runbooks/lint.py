@@ -8,13 +8,12 @@ from pydantic import BaseModel, ConfigDict
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.subject import subject_of
-from sreops.domain.causes.analysis import Analysis, Category, RecommendedAction
-from sreops.domain.causes.taxonomy import CAUSES
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Reason
 from sreops.domain.runbooks.matching import RULES, by_priority, select_runbook
 from sreops.domain.runbooks.promql import fault_of
 from sreops.domain.runbooks.runbook import Example, Runbook, StepAction, When
+from sreops.domain.runbooks.stand_in import analysis_of
 
 NONE = "none"
 """What an example expects where no runbook is to be chosen."""
@@ -75,7 +74,9 @@ def chosen_for(example: Example, runbooks: Sequence[Runbook]) -> tuple[str, str]
         Evidence(id=f"E{number}", kind=EvidenceKind.container, source="example", finding=finding)
         for number, finding in enumerate(example.findings, 2)
     ]
-    selection = select_runbook(runbooks, [_event(example)], _analysis(example), RULES, evidence)
+    selection = select_runbook(
+        runbooks, [_event(example)], analysis_of(example.cause, reasoning="an example"), RULES, evidence
+    )
     if selection.runbook:
         return selection.runbook.id, selection.why
     if selection.reason is Reason.action_not_remediation and selection.would_have:
@@ -93,15 +94,6 @@ def _event(example: Example) -> AlertEvent:
             "severity": severity_of(labels.get("severity", "")) or Severity.warning, "service": subject.name,
             "subject": subject, "runbook_id": labels.get("runbook_id"),
         }
-    )  # fmt: skip
-
-
-def _analysis(example: Example) -> Analysis:
-    category = Category(example.cause) if example.cause in set(Category) else Category.unknown
-    return Analysis(
-        root_cause=example.cause or "an example names no cause", category=category, confidence=1.0,
-        recommended_action=RecommendedAction.restart if category is Category.unknown else CAUSES[category].action,
-        reasoning="an example",
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ _FITTING = {
     RecommendedAction.restart: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.start: frozenset({StepAction.restart_container, StepAction.start_container}),
     RecommendedAction.scale: frozenset({StepAction.scale_container}),
-    RecommendedAction.rollback: frozenset({StepAction.rollback_deployment, *_REPAIRS}),
+    RecommendedAction.rollback: frozenset({StepAction.rollback_deployment, StepAction.rollback_service, *_REPAIRS}),
     RecommendedAction.repair: frozenset({StepAction.exec_in_container, StepAction.stop_container, *_REPAIRS}),
 }
 

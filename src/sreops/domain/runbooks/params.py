@@ -3,9 +3,19 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from sreops.domain.runbooks.fields import WaitSeconds, as_json, fault, number_field, text_field
 from sreops.domain.runbooks.runbook import Comparison, PromQL, StepAction
@@ -63,12 +73,26 @@ def _plain(value: str) -> str:
 Variables = Annotated[dict[str, str], BeforeValidator(_variables)]
 Plain = Annotated[str, AfterValidator(_plain), text_field(200)]
 WebhookName = Annotated[str, text_field(64)]
+
+
+def _some_difference(value: int) -> int:
+    if value == 0:
+        raise fault("must not be 0")
+    return value
+
+
 Template = Annotated[str, _without(template_faults), text_field()]
 Url = Annotated[str, _without(url_faults), text_field()]
 Replicas = Annotated[
     int,
     number_field(1, MAX_REPLICAS, whole=True),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_REPLICAS}),
+]
+Difference = Annotated[
+    int,
+    AfterValidator(_some_difference),
+    number_field(-MAX_REPLICAS, MAX_REPLICAS, whole=True),
+    WithJsonSchema({"type": "integer", "minimum": -MAX_REPLICAS, "maximum": MAX_REPLICAS}),
 ]
 Status = Annotated[
     int, number_field(100, 599, whole=True), WithJsonSchema({"type": "integer", "minimum": 100, "maximum": 599})
@@ -116,9 +140,31 @@ class Exec(OnTarget):
 
 
 class Scale(OnTarget):
-    """Sets the number of replicas of a service."""
+    """Sets the number of replicas of a service, or changes it ``by`` so many within ``min`` and ``max``."""
 
-    replicas: Replicas
+    by: Difference | None = None
+    replicas: Replicas | None = Field(default=None, validate_default=True)
+    min: Replicas | None = None
+    max: Replicas | None = None
+
+    @field_validator("replicas")
+    @classmethod
+    def _some_way(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("by", 0) is None:
+            raise fault("is missing: scale_container needs it, or `by`")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.replicas is not None and self.by is not None:
+            raise fault("has both `replicas` (the number to set) and `by` (how many more or fewer)")
+        if self.by is None and (self.min is not None or self.max is not None):
+            raise fault("takes `min` and `max` with `by` only")
+        if self.by is not None and self.by > 0 and self.max is None:
+            raise fault("needs `max` with `by`: each alert would add more")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise fault(f"has a min of {self.min} above its max of {self.max}")
+        return self
 
 
 class Wait(Params):
@@ -182,6 +228,7 @@ PARAMS: Final[Mapping[StepAction, type[Params]]] = {
     StepAction.start_container: OnTarget,
     StepAction.stop_container: OnTarget,
     StepAction.scale_container: Scale,
+    StepAction.rollback_service: OnTarget,
     StepAction.rollback_deployment: RollbackDeployment,
     StepAction.play_job: PlayJob,
     StepAction.run_pipeline: RunPipeline,

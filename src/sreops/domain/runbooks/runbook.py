@@ -36,6 +36,7 @@ class StepAction(StrEnum):
     start_container = "start_container"
     stop_container = "stop_container"
     scale_container = "scale_container"
+    rollback_service = "rollback_service"
     rollback_deployment = "rollback_deployment"
     play_job = "play_job"
     run_pipeline = "run_pipeline"
@@ -64,6 +65,7 @@ _ON_ENGINE = frozenset(
         StepAction.start_container,
         StepAction.stop_container,
         StepAction.scale_container,
+        StepAction.rollback_service,
         StepAction.exec_in_container,
     }
 )

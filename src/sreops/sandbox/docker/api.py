@@ -24,6 +24,7 @@ from sreops.sandbox.docker.filters import (
     container_matches,
     parse_filters,
 )
+from sreops.sandbox.docker.making import making_routes
 from sreops.sandbox.docker.process import StartFailed
 from sreops.sandbox.docker.reply import EngineError, error, flag, reply
 from sreops.sandbox.docker.services import service_routes
@@ -56,6 +57,7 @@ def docker_api(engine: DockerEngine) -> ASGIApp:
         Route(f"{one}/kill", pages.kill, methods=["POST"]),
         Route(f"{one}/wait", pages.wait, methods=["POST"]),
         *exec_routes(engine, pages.container),
+        *making_routes(engine, pages.container),
         *service_routes(engine),
     ]
     handlers: Mapping[Any, Any] = {EngineError: _engine_error, BadFilter: _bad_filter, HTTPException: _no_such_page}

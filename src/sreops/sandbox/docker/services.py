@@ -12,7 +12,7 @@ from starlette.routing import Route
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.filters import labels_match, parse_filters
 from sreops.sandbox.docker.reply import EngineError, reply
-from sreops.sandbox.docker.swarm import SERVICE_KEYS, TASK_KEYS, OutOfSequence, Service, Swarm
+from sreops.sandbox.docker.swarm import SERVICE_KEYS, TASK_KEYS, NoPreviousSpec, OutOfSequence, Service, Swarm
 
 NO_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to '
@@ -74,8 +74,16 @@ class _Services:
         except ValueError as exc:
             raise EngineError(400, f"invalid JSON: {exc}") from exc
         _check_spec(spec, service)
+        rollback = request.query_params.get("rollback") or ""
+        if rollback not in ("", "previous"):
+            raise EngineError(400, f"unrecognized rollback option {rollback}")
         try:
-            self._swarm().update(service, int(text), spec, self._engine.clock.time_ns())
+            if rollback:
+                self._swarm().roll_back(service, int(text), self._engine.clock.time_ns())
+            else:
+                self._swarm().update(service, int(text), spec, self._engine.clock.time_ns())
+        except NoPreviousSpec as exc:
+            raise EngineError(500, "service does not have a previous spec") from exc
         except OutOfSequence as exc:
             raise EngineError(500, "rpc error: code = Unknown desc = update out of sequence") from exc
         return reply({"Warnings": None})

@@ -32,6 +32,7 @@ class Service:
     updated_ns: int
     index: int = 11
     previous: dict[str, Any] | None = None
+    update_state: str = ""
 
     @property
     def id(self) -> str:
@@ -72,7 +73,13 @@ class Service:
         }
         if self.previous is not None:
             shown["PreviousSpec"] = copy.deepcopy(self.previous)
+        if self.update_state:
+            shown["UpdateStatus"] = {"State": self.update_state, "StartedAt": rfc3339(self.updated_ns), "Message": ""}
         return shown
+
+
+class NoPreviousSpec(Exception):
+    """A rollback of a service that was never updated."""
 
 
 @dataclass(slots=True)
@@ -109,7 +116,20 @@ class Swarm:
         """Replace a service's specification; raises OutOfSequence where it has changed meanwhile."""
         if version != service.index:
             raise OutOfSequence
+        # a scale changes no task, and the status goes
+        service.update_state = "completed" if spec["TaskTemplate"] != service.spec["TaskTemplate"] else ""
         service.previous, service.spec = service.spec, spec
+        service.index += 10
+        service.updated_ns = now_ns
+
+    def roll_back(self, service: Service, version: int, now_ns: int) -> None:
+        """Swap the specification with the one before: a second time this rolls forward again."""
+        if version != service.index:
+            raise OutOfSequence
+        if service.previous is None:
+            raise NoPreviousSpec
+        service.previous, service.spec = service.spec, service.previous
+        service.update_state = "rollback_completed"
         service.index += 10
         service.updated_ns = now_ns
 

@@ -21,9 +21,11 @@ STALE: float = struct.unpack(">d", struct.pack(">Q", 0x7FF0000000000002))[0]
 
 def is_stale(value: float) -> bool:
     """Whether a value is the stale marker and not an ordinary NaN."""
+    if not math.isnan(value):
+        return False
     # Reading the signalling bit may quieten it, so the payload is compared without that bit.
     payload: int = struct.unpack(">Q", struct.pack(">d", value))[0]
-    return math.isnan(value) and payload & 0x0007FFFFFFFFFFFF == 2
+    return payload & 0x0007FFFFFFFFFFFF == 2
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sreops.sandbox.prometheus.series import LOOKBACK_S, Sample, SeriesStore
+from sreops.sandbox.prometheus.series import LOOKBACK_S, Sample, Series, SeriesStore
 from sreops.sandbox.promql.functions import (
     OVER_WINDOW,
     PER_VALUE,
@@ -52,11 +52,18 @@ class Engine:
     store: SeriesStore
     lookback_s: float = LOOKBACK_S
     infos: list[str] = field(default_factory=list)
+    _found: dict[Selector, tuple[Series, ...]] = field(default_factory=dict)
+
+    def _series(self, node: Selector) -> tuple[Series, ...]:
+        """The series that it selects, looked for once: a range has hundreds of steps."""
+        if node not in self._found:
+            self._found[node] = tuple(self.store.select(node.matchers))
+        return self._found[node]
 
     def matrix(self, node: Selector, at: float) -> list[tuple[dict[str, str], list[Sample]]]:
         """Samples of the window that ends at ``at``, per series."""
         end = at - node.offset_s
-        found = ((series.labels, series.window(end - node.range_s, end)) for series in self.store.select(node.matchers))
+        found = ((series.labels, series.window(end - node.range_s, end)) for series in self._series(node))
         return [(labels, samples) for labels, samples in found if samples]
 
     def scalar(self, node: Node, at: float) -> float:
@@ -94,10 +101,7 @@ class Engine:
                 raise AssertionError(f"the parser let {node!r} pass as a vector")
 
     def _select(self, node: Selector, at: float) -> Vector:
-        found = (
-            (series.labels, series.at(at - node.offset_s, self.lookback_s))
-            for series in self.store.select(node.matchers)
-        )
+        found = ((series.labels, series.at(at - node.offset_s, self.lookback_s)) for series in self._series(node))
         return [Point(labels, sample[1]) for labels, sample in found if sample is not None]
 
     def _binary(self, node: Binary, at: float) -> Vector:
@@ -132,10 +136,7 @@ class Engine:
     def _timestamps(self, node: Node, at: float) -> Vector:
         if not isinstance(node, Selector):
             return [Point(unnamed(one.labels), at) for one in self.vector(node, at)]
-        found = (
-            (series.labels, series.at(at - node.offset_s, self.lookback_s))
-            for series in self.store.select(node.matchers)
-        )
+        found = ((series.labels, series.at(at - node.offset_s, self.lookback_s)) for series in self._series(node))
         return distinct([Point(unnamed(labels), sample[0]) for labels, sample in found if sample is not None])
 
     def _over_window(self, node: Call, window: Selector, at: float) -> Vector:

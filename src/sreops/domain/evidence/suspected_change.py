@@ -1,0 +1,96 @@
+"""Which change came right before the trouble: by the first line of a kind that a service had never logged before. Pure.
+
+An alert fires minutes after its onset, and a change may lie in between. So the onset is read from the service's own
+log: the first of a new kind of error that comes again, or of a flood of new lines. A deployment may take minutes to do
+harm (it rolls out, it needs traffic); a flag acts at once. What came after the onset can't have caused it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sreops.domain.evidence.log_mining import mask, severity
+from sreops.domain.text.redaction import one_line
+
+SOON_S, LATE_S = 300.0, 900.0
+"""How long after a deployment the onset is close to it, and how long after it may still be its own."""
+FLAG_S = 90.0
+_LEAST_BEFORE = 5
+"""So many lines of a service must be known from before, to say that one is new."""
+_LEAST_ERRORS, _LEAST_LINES = 2, 8
+_WARNING = 2
+_MOST_LINES = 20_000
+
+
+class Change(BaseModel):
+    """A change of a service: when it began to act, what it was in words (untrusted), and whether it was a flag."""
+
+    model_config = ConfigDict(frozen=True)
+    at: AwareDatetime
+    service: str
+    text: str
+    flag: bool = False
+    key: str = ""
+
+
+class Onset(BaseModel):
+    """When something new began in a service's log, and the line (untrusted)."""
+
+    model_config = ConfigDict(frozen=True)
+    at: AwareDatetime
+    line: str
+
+
+class Suspicion(BaseModel):
+    """A change that the onset followed; ``close``: within minutes."""
+
+    model_config = ConfigDict(frozen=True)
+    change: Change
+    onset: Onset
+    lag_s: float
+    close: bool
+
+    @property
+    def told(self) -> str:
+        """The suspicion as a part of a sentence, without the text of the change or of a line."""
+        size = f"{self.lag_s / 60:.0f} min" if self.lag_s >= 120 else f"{self.lag_s:.0f} s"
+        what = "a flag of it was switched" if self.change.flag else "it was deployed"
+        return f"lines of a kind that it had never logged before began {size} after {what}"
+
+
+def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:
+    """Return when something new began in a service's own lines (any order); None where nothing did or can be told."""
+    ordered = sorted(lines, key=lambda one: one[0])[-_MOST_LINES:]
+    first: dict[str, tuple[int, datetime, str]] = {}
+    count: dict[str, int] = {}
+    for place, (at, text) in enumerate(ordered):
+        key = mask(text)
+        first.setdefault(key, (place, at, text))
+        count[key] = count.get(key, 0) + 1
+    found = [
+        Onset(at=at, line=one_line(text, 200))
+        for key, (place, at, text) in first.items()
+        if place >= _LEAST_BEFORE
+        and count[key] >= (_LEAST_ERRORS if severity(text) >= _WARNING else _LEAST_LINES)
+        and not _rare_before(place, len(ordered), count[key])
+    ]
+    return min(found, key=lambda one: one.at, default=None)
+
+
+def _rare_before(place: int, total: int, count: int) -> bool:
+    """Whether its not having come before is chance: at its rate since, fewer than two were to be expected."""
+    since = total - place
+    return place * count / since < 2
+
+
+def suspect(changes: Sequence[Change], onset: Onset | None) -> Suspicion | None:
+    """Return the change that the onset followed most closely; a deployment before a flag."""
+    if onset is None:
+        return None
+    found = []
+    for one in changes:
+        lag_s = (onset.at - one.at).total_seconds()
+        if 0 <= lag_s <= (FLAG_S if one.flag else LATE_S):
+            found.append(Suspicion(change=one, onset=onset, lag_s=lag_s, close=lag_s <= SOON_S))
+    return min(found, key=lambda one: (not one.close, one.change.flag, one.lag_s), default=None)
