@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verify = books.add_parser("verify", help="find an altered, missing or reordered action record")
     verify.add_argument("incident_id", nargs="?", help="default: every incident")
+    verify.add_argument("--from-topic", action="store_true", help="also compare with the copies on agent-actions")
     judge = commands.add_parser("eval", help="judge an analyst on a folder of recorded incidents")
     judge.add_argument("directory", type=Path, metavar="DIR", help="its sub-folders are sets of cases")
     judge.add_argument("--out", type=Path, default=Path("answers.jsonl"), metavar="FILE.jsonl", help="one line a case")
@@ -240,7 +241,7 @@ def _incidents(arguments: argparse.Namespace) -> int:
 def _audit(arguments: argparse.Namespace) -> int:
     from sreops.commands import audit
 
-    return audit.verify(arguments.incident_id)
+    return audit.verify(arguments.incident_id, from_topic=arguments.from_topic)
 
 
 def _notify(_: argparse.Namespace) -> int:

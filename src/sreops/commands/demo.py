@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sreops.app import packaged_runbooks
-from sreops.commands.demo_acts import APPROVE_AFTER_S, Act, Stage, acts, fall_ill
+from sreops.commands.demo_acts import APPROVE_AFTER_S, ROLL_BACK, Act, Stage, acts, fall_ill
 from sreops.errors import SettingsInvalid, SreopsError
 from sreops.sandbox.world import World
 from sreops.settings import load_settings
@@ -129,7 +129,7 @@ async def _sreops(world: World, directory: Path, extra: Mapping[str, str], keys:
     """Start `python -m sreops` against the world, and end it afterwards."""
     runbooks = directory / "runbooks.yaml"
     # the shipped runbooks, with rates over ten seconds instead of a minute: the demo's Prometheus scrapes each second
-    runbooks.write_text(packaged_runbooks().replace("[1m]", "[10s]"), encoding="utf-8")
+    runbooks.write_text((packaged_runbooks() + ROLL_BACK).replace("[1m]", "[10s]"), encoding="utf-8")
     kept = {name: value for name, value in _environment().items() if not name.startswith(("SREOPS_", "ANTHROPIC_"))}
     environment = {
         **kept,

@@ -80,7 +80,7 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
     newest = [event for event, _ in reversed(pairs[-_MATCHED_ALERTS:])]
     evidence = await visit.tools.store.evidence(visit.incident.id)
     return select_runbook(
-        visit.tools.runbooks,
+        visit.tools.runbooks.of(visit.state.get("runbooks")),
         (*newest, visit.event) if len(pairs) > len(newest) else tuple(newest) or (visit.event,),
         analysis,
         analyst=visit.state["analyst"],

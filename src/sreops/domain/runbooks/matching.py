@@ -25,6 +25,12 @@ _FITTING = {
 }
 
 
+def action_of(runbook: Runbook) -> RecommendedAction | None:
+    """Return the advice that a runbook follows by one of its steps; None where it only looks or tells."""
+    does = {step.action for step in runbook.steps}
+    return next((advice for advice, fitting in _FITTING.items() if does & fitting), None)
+
+
 class Selection(BaseModel):
     """The runbook to plan with, or the ``reason`` to escalate; ``would_have`` is what would have matched."""
 
