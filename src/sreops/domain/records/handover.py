@@ -15,7 +15,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
     Reason.no_runbook_matched: "No runbook covers this. Remedy it by hand, then consider writing one.",
     Reason.unknown_runbook: "The named runbook does not exist. Correct the alert's runbook_id label or add it.",
-    Reason.action_not_remediation: "The analysis does not recommend a restart or scaling. Investigate the cause.",
+    Reason.action_not_remediation: "A restart or scaling would not mend this. Mend the cause by hand.",
     Reason.observe_only: "The alert asks for observation only. Decide whether the recommended action is wanted.",
     Reason.policy_denied: "Policy forbids acting here; the reasons are below. Act by hand, or widen the policy.",
     Reason.approval_rejected: "A person rejected the plan. Remedy it another way.",
