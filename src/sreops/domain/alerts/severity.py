@@ -17,7 +17,9 @@ _SPELLINGS: Final = {
         "critical crit fatal emergency emerg disaster blocker page pager error err severe high highest major urgent "
         "alert immediate red p0 p1 sev0 sev1 s0 s1 0 1"
     ),
-    Severity.warning: "warning warn minor medium moderate average degraded ticket yellow amber orange p2 p3 sev2 sev3 s2 s3 2 3",
+    Severity.warning: (
+        "warning warn minor medium moderate average degraded ticket yellow amber orange p2 p3 sev2 sev3 s2 s3 2 3"
+    ),
     # no bare 4 and 5: of some senders they are the worst, and only what says that it is information is information
     Severity.info: "info information informational notice low lowest debug trivial none ok p4 p5 sev4 sev5 s4 s5",
 }
@@ -25,7 +27,7 @@ _SEVERITY_OF: Final = {word: severity for severity, words in _SPELLINGS.items() 
 _SHOWN_CHARS: Final = 40
 _WORDS: Final = re.compile(r"[a-z]+[0-9]*|[0-9]+")
 _MOST_WORDS: Final = 4
-_NEGATIONS: Final = frozenset({"non", "not", "no", "never"})
+_NEGATIONS: Final = frozenset({"non", "not", "no", "never", "ish"})
 
 
 def severity_of(text: str) -> Severity | None:
