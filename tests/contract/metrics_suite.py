@@ -13,6 +13,7 @@ from sreops.adapters.observability.prometheus import MAX_POINTS, PrometheusMetri
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.evidence.evidence import Window
 from sreops.domain.evidence.golden_signals import choose
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.domain.text.quoting import promql_selector
 from sreops.errors import QueryRefused
 from sreops.settings import PrometheusSettings
@@ -52,6 +53,14 @@ class MetricsContract:
         names = await metrics.label_names(timeout_s=10)
         assert {"service", "part", "kind"} <= names
         assert await metrics.label_names(timeout_s=10) == names
+
+    async def test_the_series_of_a_selector_are_told_with_all_their_labels(self, metrics, now):
+        found = await metrics.series(
+            MetricSelector({"service": "shop"}, {"part": "a|b"}), self.window(now), timeout_s=10
+        )
+        told = {(one["__name__"], one["service"], one["part"]) for one in found if one["__name__"] == "lively"}
+        assert told == {("lively", "shop", "a"), ("lively", "shop", "b")}
+        assert await metrics.series(MetricSelector({"service": "blog"}), self.window(now), timeout_s=10) == []
 
     async def test_an_instant_query_gives_one_point_a_series(self, metrics, now):
         found = await metrics.instant('lively{service="shop"}', at=now, timeout_s=10)

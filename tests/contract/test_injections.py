@@ -75,6 +75,8 @@ class Wire:
         self.seen.append(request)
         if request.url.path.endswith("/labels"):
             return httpx.Response(200, json={"status": "success", "data": ["service", "job", self.text]})
+        if request.url.path.endswith("/series"):
+            return httpx.Response(200, json={"status": "success", "data": [{"service": "payments", "q": self.text}]})
         line = [str(int(NOW.timestamp()) * 10**9), self.text]
         data = {"resultType": "streams", "result": [{"stream": {"service": self.text}, "values": [line]}]}
         return httpx.Response(200, json={"status": "success", "data": data})
@@ -83,6 +85,11 @@ class Wire:
         self.seen.append(request)
         if request.url.path.endswith("/values"):
             return httpx.Response(200, json={"status": "success", "data": [KNOWN_METRIC, self.text]})
+        if request.url.path.endswith("/labels"):
+            return httpx.Response(200, json={"status": "success", "data": ["service", "name", self.text]})
+        if request.url.path.endswith("/series"):
+            names = ({"__name__": name, "service": "payments", "q": self.text} for name in (KNOWN_METRIC, self.text))
+            return httpx.Response(200, json={"status": "success", "data": list(names)})
         points = [[NOW.timestamp() - 60, "1"], [NOW.timestamp(), "2"]]
         data = {"resultType": "matrix", "result": [{"metric": {"pod": self.text}, "values": points}]}
         return httpx.Response(200, json={"status": "success", "data": data, "warnings": [self.text]})
@@ -106,10 +113,16 @@ class Engine:
 
     async def find(self, name: str, *, timeout_s: float) -> ContainerState:
         self.asked.append(name)
+        return self._container(name)
+
+    def _container(self, name: str) -> ContainerState:
         return ContainerState(
             id="c", name=name, image=self._text, status="running", running=True, health_log=(self._text,),
             error=self._text,
         )  # fmt: skip
+
+    async def matching(self, name: str, scope: Any, *, timeout_s: float, exact: bool = False) -> list[ContainerState]:
+        return [self._container(name)]
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"the engine was asked to {name}")
@@ -318,14 +331,15 @@ def _queries_are_ours(wire: Wire, alert: AlertEvent, text: str) -> None:
     for request in wire.seen:
         assert request.url.host in ("loki", "prometheus")
         assert request.url.path in (
-            "/loki/api/v1/labels", "/loki/api/v1/query_range", "/api/v1/label/__name__/values", "/api/v1/query_range",
+            "/loki/api/v1/labels", "/loki/api/v1/series", "/loki/api/v1/query_range",
+            "/api/v1/labels", "/api/v1/series", "/api/v1/query_range",
         )  # fmt: skip
         assert "x-scope-orgid" not in request.headers
     own = {clean(value) for value in alert.labels.values()} | set(alert.labels.values()) | {alert.service}
     for path, query in wire.queries():
         if path.startswith("/loki"):
             tree = parse_logql(query)
-            assert {matcher.value for matcher in tree.matchers} <= own
+            assert {matcher.value.removeprefix("/?") for matcher in tree.matchers} <= own
             assert all(stage.op in ("|=", "!=") for stage in tree.stages)
             assert {needle for stage in tree.stages for needle in stage.needles} <= {
                 whole(text)[:200],

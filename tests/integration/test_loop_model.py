@@ -18,7 +18,7 @@ QUESTIONS = UseTools(
         ("query_logs", {"scope": "L1", "contains": ["OutOfMemory"], "excludes": [], **WINDOW}),
         (
             "query_metrics",
-            {"scope": "M1", "metric": "process_resident_memory_bytes", "view": "value", "by": None, **WINDOW},
+            {"scope": "M2", "metric": "process_resident_memory_bytes", "view": "value", "by": None, **WINDOW},
         ),
         ("describe_container", {"scope": "C1"}),
         ("past_incidents", {"scope": "H1", "days": 30}),
@@ -57,8 +57,8 @@ async def test_the_model_asks_and_its_answers_are_evidence_that_can_be_cited(
 
 NEAR = UseTools(
     (
-        ("query_logs", {"scope": "L5", "contains": [], "excludes": [], **WINDOW}),
-        ("query_metrics", {"scope": "M5", "metric": "http_requests_total", "view": "rate", "by": None, **WINDOW}),
+        ("query_logs", {"scope": "L2", "contains": [], "excludes": [], **WINDOW}),
+        ("query_metrics", {"scope": "M4", "metric": "http_requests_total", "view": "rate", "by": None, **WINDOW}),
         ("describe_container", {"scope": "C2"}),
         ("past_incidents", {"scope": "H2", "days": 30}),
     )

@@ -18,7 +18,8 @@ Rule = Mapping[str, Any]
 class Prometheus(Server):
     """`url` is its base.
 
-    `targets` is job -> "host:port" of its instances; `rules` are rule entries as Prometheus writes them
+    `targets` is job -> "host:port" of its instances, `labels` job -> labels of its targets,
+    `instance` among them; `rules` are rule entries as Prometheus writes them
     ({"alert", "expr", "for", "labels", "annotations"} or {"record", "expr"}); `alertmanagers` are
     "host:port". `configure` changes them while it runs.
     """
@@ -33,12 +34,14 @@ class Prometheus(Server):
         *,
         scrape_interval: str = "500ms",
         flags: Sequence[str] = (),
+        labels: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._binary = path_of("prometheus")
         super().__init__()
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._interval, self._flags = scrape_interval, list(flags)
+        self._labels = labels or {}
         self._config = self.directory / "prometheus.yml"
         self._rules = self.directory / "rules.yml"
         self._write(targets or {}, rules, alertmanagers)
@@ -51,7 +54,10 @@ class Prometheus(Server):
                 "evaluation_interval": self._interval,
             },
             "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": list(instances)}]}
+                {
+                    "job_name": job,
+                    "static_configs": [{"targets": list(instances), "labels": dict(self._labels.get(job, {}))}],
+                }
                 for job, instances in targets.items()
             ],
             "rule_files": [str(self._rules)],

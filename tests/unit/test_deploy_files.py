@@ -26,7 +26,9 @@ from sreops.commands.serve import guard_exposure
 from sreops.domain.alerts.alert import Severity, Tier
 from sreops.domain.alerts.routing import route
 from sreops.domain.alerts.webhook import parse_webhook
-from sreops.domain.evidence.scope import log_label_candidates, metric_label_candidates
+from sreops.domain.evidence.identity import identity_of
+from sreops.domain.evidence.log_selection import selectors
+from sreops.domain.evidence.metric_selection import metric_selectors
 from sreops.errors import SettingsInvalid
 from sreops.settings import Settings
 
@@ -408,9 +410,11 @@ def test_an_alert_of_a_rule_reaches_the_example_service(rule: dict[str, Any]) ->
     assert event.tier in (Tier.autonomous, Tier.supervised)
     assert route(event.tier, event.severity) in ("sre-critical", "sre-warning")
     # and from there its logs and metrics are found by the labels that Alloy, cAdvisor and the service itself give
-    assert {"container": "payments"} in log_label_candidates(event, alloy_labels())
-    assert {"service": "payments"} in metric_label_candidates(event)
-    assert {"name": "payments"} in metric_label_candidates(event)
+    who = identity_of(event, None)
+    assert {"container": "/?payments"} in [one.patterns for one in selectors(who, event.labels, alloy_labels())]
+    asked = [one.labels for one in metric_selectors(who, event.labels, None)]
+    assert {"service": "payments"} in asked
+    assert {"name": "payments"} in asked
 
 
 def test_notices_go_to_sreops_with_its_token() -> None:

@@ -9,7 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.evidence.evidence import ContainerState, EvidenceKind, LogLine, LogLines, Series, SeriesSet
 from sreops.domain.evidence.findings import alert, container, gap, history, logs, metric, number, quantity
 from sreops.domain.evidence.golden_signals import Signal
-from sreops.domain.evidence.scope import evidence_window, log_label_candidates, metric_label_candidates
+from sreops.domain.evidence.scope import evidence_window
 from sreops.domain.incidents.incident import Incident, IncidentStatus, Resolution
 from sreops.domain.text.redaction import Redactor
 
@@ -186,42 +186,3 @@ def test_the_window_ends_now_at_the_latest_and_survives_wrong_clocks():
     zero = evidence_window(datetime(1, 1, 1, tzinfo=UTC), T0, 900, 300)
     assert (zero.start, zero.end) == (T0 - timedelta(seconds=900), T0)
     assert evidence_window(T0, T0, 0, 0).span_s() == 1
-
-
-def test_log_selectors_use_the_alerts_own_labels_that_exist_narrowest_first():
-    found = log_label_candidates(
-        event(container="pay-1", namespace="shop", job="cadvisor"), {"container", "namespace", "job"}
-    )
-    assert found[0] == {"container": "pay-1", "namespace": "shop"}
-    assert found[1] == {"container": "pay-1"}
-    assert found[2] == {"container": "payments"}
-    assert found[-1] == {"job": "payments"}
-    assert {"job": "cadvisor"} in found
-
-
-def test_log_selectors_fall_back_to_the_service_under_the_labels_that_exist():
-    assert log_label_candidates(event(), {"service_name", "compose_service", "level"}) == [
-        {"service_name": "payments"}, {"compose_service": "payments"},
-    ]  # fmt: skip
-    assert log_label_candidates(event(), set()) == []
-    assert {"container": "payments"} in log_label_candidates(event(), None)
-
-
-def test_labels_that_repeat_the_service_are_tried_once_and_at_most_eight_are():
-    assert log_label_candidates(event(container="payments"), {"container"}) == [{"container": "payments"}]
-    assert log_label_candidates(event(job="payments"), {"job"}) == [{"job": "payments"}]
-    assert log_label_candidates(event(service=""), {"container"}) == []
-    assert len(metric_label_candidates(event(container="a", pod="b", app="c", job="d", instance="e"))) == 8
-
-
-def test_values_that_no_query_can_hold_are_not_offered():
-    assert log_label_candidates(event(service="a\x00b", container="\ud800"), None) == []
-
-
-def test_metric_selectors_try_cadvisors_name_and_the_scraped_instance():
-    found = metric_label_candidates(event(instance="10.0.0.1:80", job="pay"))
-    assert {"name": "payments"} in found
-    assert {"service": "payments"} in found
-    assert {"job": "pay", "instance": "10.0.0.1:80"} in metric_label_candidates(
-        event(instance="10.0.0.1:80", job="pay"), {"job", "instance"}
-    )

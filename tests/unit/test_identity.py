@@ -12,7 +12,7 @@ from sreops.domain.alerts.subject import subject_of
 from sreops.domain.evidence.evidence import ContainerState
 from sreops.domain.evidence.identity import Belonging, Identity, engine_name, identity_of
 from sreops.domain.evidence.log_selection import LogSelector, in_records, judge, selectors, shared
-from sreops.domain.evidence.metric_selection import metric_label_sets
+from sreops.domain.evidence.metric_selection import metric_selectors
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
@@ -159,7 +159,7 @@ def test_a_hostile_name_stays_a_value_of_the_query() -> None:
 
 
 def metrics(names: set[str] | None = None, state: ContainerState | None = None, **labels: str) -> Any:
-    return metric_label_sets(known(state, **labels), labels, names)
+    return [dict(one.labels) for one in metric_selectors(known(state, **labels), labels, names) if one.labels]
 
 
 def test_metrics_of_a_container_are_asked_by_its_name_and_never_by_its_exporters_job() -> None:

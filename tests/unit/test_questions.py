@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sreops.domain.evidence.log_selection import LogSelector
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.domain.model.questions import (
     KINDS,
     TOOLS,
@@ -19,7 +21,7 @@ from sreops.domain.model.questions import (
     usable_names,
     window_of,
 )
-from sreops.domain.text.quoting import logql_filters, logql_selector
+from sreops.domain.text.quoting import logql_filters
 from sreops.errors import QueryRefused
 from sreops.sandbox.claude.schemas import SchemaCheck
 from sreops.sandbox.loki.logql import parse as parse_logql
@@ -27,8 +29,8 @@ from sreops.sandbox.promql.parser import parse as parse_promql
 
 ALERT = datetime(2026, 11, 23, 3, tzinfo=UTC)
 SCOPES = Scopes(
-    logs=({"service": "payments"}, {"container": "payments-1"}),
-    metrics=({"service": "payments"},),
+    logs=(LogSelector({"service": "payments"}), LogSelector({"container": "payments-1"})),
+    metrics=(MetricSelector({"service": "payments"}),),
     names=(("memory_bytes", "requests_total", "latency_seconds_bucket"),),
     containers=("payments",),
     services=("payments", "ledger-db"),
@@ -111,7 +113,7 @@ def test_an_argument_s_own_name_is_not_told_back():
 def test_whatever_text_is_searched_for_stays_a_text_in_the_query(texts):
     texts = [text for text in texts if "\x00" not in text]
     question = read_question("query_logs", LOGS | {"contains": texts}, SCOPES)
-    query = logql_selector(SCOPES.logs[0]) + logql_filters(question.contains)
+    query = SCOPES.logs[0].logql + logql_filters(question.contains)
     assert [(stage.op, stage.needles) for stage in parse_logql(query).stages] == [("|=", (text,)) for text in texts]
 
 
@@ -123,7 +125,7 @@ def test_every_view_is_a_query_that_prometheus_reads(view, by):
     )
     hostile = {"service": 'a"} or vector(1) #\\'}
     window = window_of(question, ALERT, ALERT)
-    parse_promql(promql_of(question, hostile, window))
+    parse_promql(promql_of(question, MetricSelector(hostile), window))
 
 
 def test_a_window_never_reaches_beyond_now_nor_is_it_longer_than_six_hours():
@@ -162,5 +164,5 @@ def test_scopes_of_neighbours_are_named_as_such():
         "H2 earlier incidents of ledger-db",
         "Neighbours of the alerted service are ledger-db (which it calls).",
     ]
-    logs = Scopes(logs=({"service": "a"}, {"container": "shop-b-1"}), owners=("", "b"))
+    logs = Scopes(logs=(LogSelector({"service": "a"}), LogSelector({"container": "shop-b-1"})), owners=("", "b"))
     assert (logs.owner("L1"), logs.owner("L2")) == ("", "b")

@@ -32,8 +32,17 @@ class Logs(Protocol):
         """Return the label sets of the streams that a selector's matchers take in."""
         ...
 
-    async def select(self, selector: LogSelector, window: Window, *, limit: int, timeout_s: float) -> LogLines:
-        """Return the lines that a selector finds, oldest first, the newest ``limit`` of the window."""
+    async def select(
+        self,
+        selector: LogSelector,
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
+        """Return the lines that a selector finds, oldest first, the newest ``limit`` of the window; texts as above."""
         ...
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:

@@ -6,7 +6,11 @@ from typing import Protocol
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import SeriesSet, Window
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.ports.health import Health
+
+MOST_SERIES = 5000
+"""Of one selector: enough to tell whose they are."""
 
 
 class Metrics(Protocol):
@@ -26,6 +30,12 @@ class Metrics(Protocol):
 
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels, sorted."""
+        ...
+
+    async def series(
+        self, selector: MetricSelector, window: Window, *, timeout_s: float
+    ) -> Sequence[Mapping[str, str]]:
+        """Return the labels of the series that a selector gives, their names too, at most ``MOST_SERIES``."""
         ...
 
     async def health(self) -> Health:

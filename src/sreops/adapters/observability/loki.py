@@ -89,9 +89,18 @@ class LokiLogs:
         """Return lines of the streams that match, oldest first, the newest ``limit`` of the window."""
         return await self._lines(logql_selector(labels) + logql_filters(contains, excludes), window, limit, timeout_s)
 
-    async def select(self, selector: LogSelector, window: Window, *, limit: int, timeout_s: float) -> LogLines:
+    async def select(
+        self,
+        selector: LogSelector,
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
         """Return the lines that a selector finds, oldest first, the newest ``limit`` of the window."""
-        return await self._lines(selector.logql, window, limit, timeout_s)
+        return await self._lines(selector.logql + logql_filters(contains, excludes), window, limit, timeout_s)
 
     async def streams(self, selector: LogSelector, window: Window, *, timeout_s: float) -> Sequence[Mapping[str, str]]:
         """Return the label sets of the streams that a selector's matchers take in."""

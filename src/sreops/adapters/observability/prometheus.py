@@ -16,9 +16,11 @@ import httpx
 from sreops.adapters.answers import read_aside
 from sreops.adapters.http import Answer, HttpRoom
 from sreops.domain.evidence.evidence import Series, SeriesSet, Window
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.domain.text.quoting import promql_selector
 from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import Health
+from sreops.ports.metrics import MOST_SERIES
 from sreops.settings import PrometheusSettings
 
 NAMES_KEPT_S = 120.0
@@ -142,6 +144,21 @@ class PrometheusMetrics:
         if not isinstance(data, list | None):
             raise MetricsUnavailable(f"prometheus: {self._room.shown_url}{path}: the answer is not a list of names")
         return sorted(name for name in data or () if isinstance(name, str))
+
+    async def series(
+        self, selector: MetricSelector, window: Window, *, timeout_s: float
+    ) -> Sequence[Mapping[str, str]]:
+        """Return the labels of the series that a selector gives; older servers know no ``limit``, and give all."""
+        path = f"{_API}/series"
+        params = [("match[]", selector.promql), ("start", unix(window.start)), ("end", unix(window.end))]
+        data = await self._get(path, [*params, ("limit", str(MOST_SERIES))], selector.promql, timeout_s)
+        if not isinstance(data, list | None):
+            raise MetricsUnavailable(f"prometheus: {self._room.shown_url}{path}: the answer is not a list of series")
+        return [
+            {name: value for name, value in one.items() if isinstance(value, str)}
+            for one in (data or ())[:MOST_SERIES]
+            if isinstance(one, dict)
+        ]
 
     async def label_names(self, *, timeout_s: float) -> frozenset[str]:
         """Return the label names that series have; a server that takes names with dots has some."""

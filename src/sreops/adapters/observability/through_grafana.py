@@ -11,6 +11,7 @@ from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import AlertRule, PrometheusMetrics
 from sreops.domain.evidence.evidence import LogLines, SeriesSet, Window
 from sreops.domain.evidence.log_selection import LogSelector
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import LokiSettings, PrometheusSettings
@@ -50,9 +51,21 @@ class LogsThroughGrafana:
         """Return the label sets of the streams that a selector's matchers take in."""
         return await (await self._loki(timeout_s)).streams(selector, window, timeout_s=timeout_s)
 
-    async def select(self, selector: LogSelector, window: Window, *, limit: int, timeout_s: float) -> LogLines:
-        """Return the lines that a selector finds."""
-        return await (await self._loki(timeout_s)).select(selector, window, limit=limit, timeout_s=timeout_s)
+    async def select(
+        self,
+        selector: LogSelector,
+        window: Window,
+        *,
+        limit: int,
+        timeout_s: float,
+        contains: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+    ) -> LogLines:
+        """Return the lines that a selector finds, oldest first, the newest ``limit`` of the window."""
+        loki = await self._loki(timeout_s)
+        return await loki.select(
+            selector, window, limit=limit, timeout_s=timeout_s, contains=contains, excludes=excludes
+        )
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:
         """Return the stream labels that exist."""
@@ -101,6 +114,12 @@ class MetricsThroughGrafana:
     async def names(self, matchers: Mapping[str, str], window: Window, *, timeout_s: float) -> Sequence[str]:
         """Return the metric names that have series with these labels."""
         return await (await self._prometheus(timeout_s)).names(matchers, window, timeout_s=timeout_s)
+
+    async def series(
+        self, selector: MetricSelector, window: Window, *, timeout_s: float
+    ) -> Sequence[Mapping[str, str]]:
+        """Return the labels of the series that a selector gives."""
+        return await (await self._prometheus(timeout_s)).series(selector, window, timeout_s=timeout_s)
 
     async def alert_rules(self, *, timeout_s: float) -> tuple[AlertRule, ...]:
         """Return the alerting rules that it evaluates."""

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sreops.agent.evidence.metrics import select_series, signals_of
 from sreops.agent.evidence.question import Measured, Question, measure
 from sreops.domain.evidence.evidence import ContainerState, Evidence
-from sreops.domain.evidence.golden_signals import Signal, choose, merge
+from sreops.domain.evidence.golden_signals import Signal
+from sreops.domain.evidence.identity import identity_of_neighbour
 from sreops.domain.evidence.neighbours import Neighbour, Role, neighbour_evidence, neighbours_of
 from sreops.domain.suspects.live import Seen
 from sreops.errors import SreopsError
@@ -80,16 +82,13 @@ async def _signals(question: Question, neighbour: Neighbour) -> Sequence[Signal]
     metrics, timeout_s = question.tools.metrics, question.tools.settings.prometheus.timeout_s
     if metrics is None:
         return ()
-
-    async def known(labels: dict[str, str]) -> Sequence[Signal]:
-        try:
-            names = await metrics.names(labels, question.window, timeout_s=timeout_s)
-        except SreopsError as exc:
-            log.warning(NEIGHBOURS_UNKNOWN, service=neighbour.service, error=str(exc))
-            return ()
-        return choose(labels, names)
-
-    found = merge(await asyncio.gather(*(known(labels) for labels in neighbour.metric_labels)))
+    identity = identity_of_neighbour(neighbour.service, neighbour.state)
+    try:
+        selected = await select_series(metrics, identity, {}, question.window, timeout_s)
+    except SreopsError as exc:
+        log.warning(NEIGHBOURS_UNKNOWN, service=neighbour.service, error=str(exc))
+        return ()
+    found = signals_of(selected.own)
     telling = [signal for name in _TELLING for signal in found if signal.id == name]
     telling += [signal for signal in found if signal.id.startswith("errors:")]
     return telling[:_SIGNALS]

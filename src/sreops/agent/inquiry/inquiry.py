@@ -135,7 +135,7 @@ class IncidentInquiry:
     async def _logs(self, question: LogQuestion, timeout_s: float) -> Evidence:
         logs, settings = self._visit.tools.logs, self._visit.tools.settings
         assert logs is not None  # a scope of logs exists only where there are some
-        found = await logs.lines(
+        found = await logs.select(
             self._scopes.logs[_place(question.scope)],
             window_of(question, self._alert_at, self._visit.now()),
             limit=settings.loki.max_lines,

@@ -1,12 +1,23 @@
-"""What the model may ask about an incident: scopes of the alerted service, and of the neighbours that are known."""
+"""What the model may ask about an incident: scopes of the alerted service, and of the neighbours that are known.
+
+They are found by the selectors that find the evidence: the model reaches no stranger, and misses
+nothing of the subject.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
+from sreops.agent.evidence.logs import select_own
+from sreops.agent.evidence.metrics import select_series
+from sreops.agent.patient import subject_of_incident, subjects_patient
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
-from sreops.domain.evidence.evidence import Evidence, Window
-from sreops.domain.evidence.neighbours import NearService, near_labels, near_services
+from sreops.domain.evidence.evidence import ContainerState, Evidence, Window
+from sreops.domain.evidence.identity import Identity, engine_name, identity_of, identity_of_neighbour
+from sreops.domain.evidence.log_selection import LogSelector
+from sreops.domain.evidence.metric_selection import OwnSeries
+from sreops.domain.evidence.neighbours import NearService, near_services
 from sreops.domain.model.questions import Scopes, usable_names
 from sreops.errors import SreopsError
 from sreops.telemetry import log
@@ -14,7 +25,7 @@ from sreops.telemetry import log
 _SCOPES = 4
 _OF_A_NEIGHBOUR = 2
 SCOPE_UNKNOWN = "inquiry.scope_unknown"
-_Metrics = list[tuple[dict[str, str], tuple[str, ...]]]
+T = TypeVar("T")
 
 
 async def find_scopes(visit: Visit, evidence: Sequence[Evidence]) -> Scopes:
@@ -23,16 +34,18 @@ async def find_scopes(visit: Visit, evidence: Sequence[Evidence]) -> Scopes:
     It was found by ``depends_on``, the topology or as a peer; what a model or a log line calls a neighbour is none.
     """
     near = near_services(evidence)
-    logs, metrics = await asyncio.gather(_log_scopes(visit, near), _metric_scopes(visit, near))
-    service = visit.event.service
+    state = await _state(visit)
+    own = identity_of(visit.event, state)
+    logs, metrics = await asyncio.gather(_log_scopes(visit, own, near), _metric_scopes(visit, own, near))
     containers: list[str] = []
     if visit.tools.containers is not None:
-        containers = [name for name in (service, *(one.container for one in near)) if name]
+        mine = state.name if state is not None else engine_name(visit.event)
+        containers = [name for name in (mine, *(one.container for one in near)) if name]
     return Scopes(
-        logs=tuple(labels for labels, _ in logs),
+        logs=tuple(selector for selector, _ in logs),
         owners=tuple(owner for _, owner in logs),
-        metrics=tuple(labels for labels, _ in metrics),
-        names=tuple(names for _, names in metrics),
+        metrics=tuple(one.selector for one in metrics),
+        names=tuple(one.names for one in metrics),
         containers=tuple(containers),
         services=(visit.incident.service, *(one.service for one in near)),
         neighbours=tuple((one.service, one.relation) for one in near),
@@ -44,40 +57,64 @@ def _window(visit: Visit) -> Window:
     return findings.evidence_window(visit.event.starts_at, visit.now(), settings.lookback_s, settings.lookahead_s)
 
 
-async def _log_scopes(visit: Visit, near: Sequence[NearService]) -> list[tuple[dict[str, str], str]]:
-    """Return label sets, each with the neighbour that it is of (nothing for the service's own)."""
-    logs, settings = visit.tools.logs, visit.tools.settings
+async def _log_scopes(visit: Visit, own: Identity, near: Sequence[NearService]) -> list[tuple[LogSelector, str]]:
+    """Return selectors, each with the neighbour that it is of (nothing for the subject's own)."""
+    logs, settings = visit.tools.logs, visit.tools.settings.loki
     if logs is None:
         return []
-    names = await _or_nothing(logs.label_names(_window(visit), timeout_s=settings.loki.timeout_s))
-    own = findings.log_label_candidates(visit.event, names)[:_SCOPES] if names else []
-    around = [(near_labels(own[0], one.service, one.container), one.service) for one in near if own]
-    return [*((labels, "") for labels in own), *((labels, name) for labels, name in around if labels)]
-
-
-async def _metric_scopes(visit: Visit, near: Sequence[NearService]) -> _Metrics:
-    metrics = visit.tools.metrics
-    if metrics is None:
-        return []
-    own = (await _known(visit, findings.metric_label_candidates(visit.event)))[:_SCOPES]
-    around = [near_labels(labels, one.service, one.container) for one in near for labels, _ in own[:_OF_A_NEIGHBOUR]]
-    return own + await _known(visit, [labels for labels in around if labels])
-
-
-async def _known(visit: Visit, wanted: Sequence[dict[str, str]]) -> _Metrics:
-    metrics, window = visit.tools.metrics, _window(visit)
-    assert metrics is not None
-    timeout_s = visit.tools.settings.prometheus.timeout_s
-    asked = [_or_nothing(metrics.names(one, window, timeout_s=timeout_s)) for one in wanted]
+    asked: list[tuple[Identity, dict[str, str], str]] = [(own, visit.event.labels, "")]
+    asked += [(identity_of_neighbour(one.service, None, one.container), {}, one.service) for one in near]
+    found = await asyncio.gather(
+        *(_or_none(select_own(logs, who, said, _window(visit), 1, settings.timeout_s)) for who, said, _ in asked)
+    )
     return [
-        (one, usable_names(names)) for one, names in zip(wanted, await asyncio.gather(*asked), strict=True) if names
+        (one.selector, whose)
+        for one, (_, _, whose) in zip(found, asked, strict=True)
+        if one is not None and one.selector is not None
     ]
 
 
-async def _or_nothing(asked: Awaitable[Iterable[str]]) -> list[str]:
-    """Return the names, or none where the source fails: then there is a question less to ask."""
+async def _metric_scopes(visit: Visit, own: Identity, near: Sequence[NearService]) -> list[OwnSeries]:
+    metrics, settings = visit.tools.metrics, visit.tools.settings.prometheus
+    if metrics is None:
+        return []
+    asked: list[tuple[Identity, dict[str, str], int]] = [(own, visit.event.labels, _SCOPES)]
+    asked += [(identity_of_neighbour(one.service, None, one.container), {}, _OF_A_NEIGHBOUR) for one in near]
+    found = await asyncio.gather(
+        *(_or_none(select_series(metrics, who, said, _window(visit), settings.timeout_s)) for who, said, _ in asked)
+    )
+    return [
+        OwnSeries(series.selector, usable_names(series.names))
+        for one, (_, _, most) in zip(found, asked, strict=True)
+        for series in (_richest(one.own)[:most] if one is not None else ())
+    ]
+
+
+def _richest(own: Sequence[OwnSeries]) -> Sequence[OwnSeries]:
+    """Return the selectors of most metrics first, without those that add no metric to the others."""
+    kept: list[OwnSeries] = []
+    known: set[str] = set()
+    for one in sorted(own, key=lambda one: -len(one.names)):
+        if not known.issuperset(one.names):
+            kept.append(one)
+            known.update(one.names)
+    return kept
+
+
+async def _state(visit: Visit) -> ContainerState | None:
+    """Return the subject's container, if the engine knows the one."""
+    name = engine_name(visit.event)
+    if visit.tools.containers is None or not name:
+        return None
+    subject = subject_of_incident(visit).model_copy(update={"name": name})
+    patient = await _or_none(subjects_patient(visit.tools, subject, visit.now()))
+    return (patient.one or patient.states[0]) if patient is not None and len(patient.targets) == 1 else None
+
+
+async def _or_none(asked: Awaitable[T]) -> T | None:
+    """Return what was found, or None where the source fails: then there is a question less to ask."""
     try:
-        return sorted(await asked)
+        return await asked
     except SreopsError as exc:
         log.warning(SCOPE_UNKNOWN, error=str(exc))
-        return []
+        return None

@@ -1,13 +1,14 @@
 """Who evidence is looked for: the alert's subject, the labels it carries, and what the engine knows of it. Pure."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.exporters import exporter_of
 from sreops.domain.alerts.subject import SubjectKind
+from sreops.domain.alerts.subject_labels import SCOPE_LABELS
 from sreops.domain.evidence.evidence import ContainerState
 from sreops.domain.text.quoting import is_quotable
 
@@ -34,8 +35,10 @@ POD_LABELS = (
 )
 HOST_LABELS = ("host", "hostname", "host_name", "nodename", "node_hostname", "instance")
 
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _REPLICA = re.compile(r"[-_.][0-9]+\Z")
 _TASK = r"\.(?:[0-9]+|[a-z0-9]+)\.[a-z0-9]+"
+_APART = ("cluster", "environment")
 _POD_HASH = r"-(?:[a-z0-9]{6,10}-[a-z0-9]{5}|[a-z0-9]{5}|[0-9]+)"
 
 
@@ -54,6 +57,8 @@ class Identity:
     pod_container: str = ""
     host: str = ""
     container_id: str = ""
+    apart: Mapping[str, str] = field(default_factory=dict)
+    """Cluster and environment, where the alert says them: a namesake of another one is a stranger."""
 
     @property
     def of_containers(self) -> bool:
@@ -105,8 +110,35 @@ def identity_of(event: AlertEvent, state: ContainerState | None) -> Identity:
         pod=pods.get("pod", ""),
         pod_container=subject.name if subject.kind is SubjectKind.container and pods else "",
         host=scope.get("host", "") or (subject.name if subject.kind is SubjectKind.host else ""),
-        container_id=state.id if state is not None else "",
+        container_id=state.id if state is not None else _id_in(said.get("id", "")),
+        apart={key: scope[key] for key in _APART if scope.get(key)},
     )
+
+
+def identity_of_neighbour(name: str, state: ContainerState | None, container: str = "") -> Identity:
+    """Return who is looked for where no alert speaks of it: a neighbour of the subject.
+
+    ``container``: its container's name, where that is all that is known of it.
+    """
+    if state is None:
+        containers = (container,) if container and is_quotable(container) else ()
+        return Identity(name=name, kind=SubjectKind.workload, containers=containers)
+    swarm = state.swarm_service or state.labels.get("com.docker.swarm.service.name", "")
+    return Identity(
+        name=name,
+        kind=SubjectKind.container,
+        containers=(state.name,) if is_quotable(state.name) else (),
+        project=state.labels.get("com.docker.compose.project", ""),
+        service=state.labels.get("com.docker.compose.service", ""),
+        swarm_service=swarm,
+        host=state.engine,
+        container_id=state.id,
+    )
+
+
+def _id_in(cgroup: str) -> str:
+    found = _CONTAINER_ID.search(cgroup)
+    return found[0] if found else ""
 
 
 def engine_name(event: AlertEvent) -> str:
@@ -167,6 +199,7 @@ class Belonging:
                 found.append(labels["namespace"] == of.namespace)
         if labels.get("service_namespace") and (of.project or of.namespace):
             found.append(labels["service_namespace"] in (of.project, of.namespace))
+        found += [False for key, value in of.apart.items() if _says_otherwise(labels, SCOPE_LABELS[key], value)]
         if of.host and of.kind is not SubjectKind.host and labels.get("host"):
             found.append(_short_host(labels["host"]) == _short_host(of.host) or None)
         return found
@@ -211,6 +244,11 @@ def agree(streams: "list[Mapping[str, str]]") -> str:
         if len(values) > 1:
             return f"{names[0]} is {' and '.join(sorted(values)[:3])}"
     return ""
+
+
+def _says_otherwise(labels: Mapping[str, str], names: Sequence[str], value: str) -> bool:
+    told = [labels[name] for name in names if labels.get(name)]
+    return bool(told) and value not in told
 
 
 def _short_host(name: str) -> str:

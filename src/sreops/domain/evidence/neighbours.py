@@ -16,7 +16,6 @@ from sreops.domain.text.redaction import Redactor, one_line
 _DEPENDS_ON_LABEL = "com.docker.compose.depends_on"
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}")
 _ONE_SHOT = "service_completed_successfully"
-_METRIC_LABELS = ("service", "container", "name", "app", "container_label_com_docker_compose_service")
 _OF_CONTAINER = ("container", "container_name")
 _OF_ONE = ("job", "instance", "pod")  # labels that narrow to what only the alerted service has
 _BY_LABEL, _BY_TOPOLOGY = "depends_on", "the topology"
@@ -53,11 +52,6 @@ class Neighbour:
     def relation(self) -> str:
         """What it is to the alerted service, and by what that is known, in words."""
         return relation_of(self.role.value, self.by)
-
-    @property
-    def metric_labels(self) -> tuple[dict[str, str], ...]:
-        """The label sets that may select its metrics."""
-        return tuple({label: self.service} for label in _METRIC_LABELS) if is_quotable(self.service) else ()
 
 
 def compose_service(labels: Mapping[str, str]) -> str:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from sreops.domain.evidence.evidence import Window
+from sreops.domain.evidence.log_selection import LogSelector
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.domain.text.quoting import is_label_name, is_metric_name, is_quotable, promql_duration, promql_selector
 from sreops.domain.text.redaction import one_line
 from sreops.errors import QueryRefused
@@ -93,9 +95,9 @@ class Scopes(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    logs: tuple[dict[str, str], ...] = ()
+    logs: tuple[LogSelector, ...] = ()
     owners: tuple[str, ...] = ()  # of each log scope, the neighbour whose lines these are, or nothing
-    metrics: tuple[dict[str, str], ...] = ()
+    metrics: tuple[MetricSelector, ...] = ()
     containers: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     names: tuple[tuple[str, ...], ...] = ()  # of each metric scope, those that exist
@@ -114,10 +116,11 @@ class Scopes(BaseModel):
     def told(self) -> str:
         """Return the scopes for the model; labels and names are what others wrote."""
         lines = []
-        for place, labels in zip(self.ids("L"), self.logs, strict=True):
-            lines.append(f"{place} logs of {_labels(labels)}")
-        for place, labels, names in zip(self.ids("M"), self.metrics, self.names, strict=True):
-            lines.append(f"{place} metrics of {_labels(labels)}: {', '.join(names) or 'none known'}")
+        for place, logs in zip(self.ids("L"), self.logs, strict=True):
+            lines.append(f"{place} logs of {_labels({**logs.labels, **logs.patterns})}")
+        for place, metrics, names in zip(self.ids("M"), self.metrics, self.names, strict=True):
+            shown = _labels({**metrics.labels, **metrics.patterns})
+            lines.append(f"{place} metrics of {shown}: {', '.join(names) or 'none known'}")
         for place, name in zip(self.ids("C"), self.containers, strict=True):
             lines.append(f"{place} container {one_line(name, 120)}")
         for place, name in zip(self.ids("H"), self.services, strict=True):
@@ -188,9 +191,9 @@ def window_of(question: LogQuestion | MetricQuestion, alert_at: datetime, now: d
     return Window(start=min(start, until - timedelta(minutes=1)), end=until)
 
 
-def promql_of(question: MetricQuestion, labels: Mapping[str, str], window: Window) -> str:
+def promql_of(question: MetricQuestion, scope: MetricSelector, window: Window) -> str:
     """Return the query; every name and value in it has gone through quoting."""
-    selector = promql_selector(question.metric, labels)
+    selector = promql_selector(question.metric, scope.labels, patterns=scope.patterns, utf8=True)
     by = f" by ({question.by})" if question.by else ""
     rates = promql_duration(300)
     match question.view:

@@ -25,11 +25,13 @@ _FITTING = {
 }
 
 
-_CURES = (
-    (RecommendedAction.rollback, frozenset({StepAction.rollback_deployment, StepAction.rollback_service})),
-    (RecommendedAction.repair, frozenset({StepAction.exec_in_container, StepAction.stop_container, *_REPAIRS})),
-    (RecommendedAction.scale, frozenset({StepAction.scale_container})),
-)
+def action_of(runbook: Runbook) -> RecommendedAction | None:
+    """Return the advice that a runbook follows by one of its steps; None where it only looks or tells."""
+    does = {step.action for step in runbook.steps}
+    return next((advice for advice, fitting in _FITTING.items() if does & fitting), None)
+
+
+_CURES = (RecommendedAction.rollback, RecommendedAction.repair, RecommendedAction.scale)
 """What a runbook's steps amount to where the rules by themselves would call a person."""
 
 
@@ -44,9 +46,8 @@ def advised(
     if analysis.recommended_action not in (RecommendedAction.escalate, RecommendedAction.investigate):
         return analysis
     for runbook in by_priority(runbooks):
-        does = {step.action for step in runbook.steps}
-        cure = next((action for action, steps in _CURES if does & steps), None)
-        if cure is None or runbook.when.of_alert_only or runbook.autonomy is Autonomy.never:
+        cure = action_of(runbook)
+        if cure not in _CURES or runbook.when.of_alert_only or runbook.autonomy is Autonomy.never:
             continue
         if matches(runbook.when, events, analysis, evidence) and not matches(
             runbook.not_when, events, analysis, evidence
@@ -148,15 +149,15 @@ def _judged(selection: Selection, events: Sequence[AlertEvent], analysis: Analys
         why = f"confidence {analysis.confidence:.2f} is below the alert's threshold {threshold:.2f}"
         return Selection(how=selection.how, why=why, reason=Reason.low_confidence, would_have=would_have)
     if not analysis.recommended_action.acts:
-        why = f"the analysis recommends to {_ADVICE[analysis.recommended_action]}, which changes nothing by itself"
+        why = _ADVICE[analysis.recommended_action]
         return Selection(how=selection.how, why=why, reason=Reason.action_not_remediation, would_have=would_have)
     return selection
 
 
 _ADVICE = {
-    RecommendedAction.investigate: "investigate",
-    RecommendedAction.escalate: "escalate",
-    RecommendedAction.none: "do nothing",
+    RecommendedAction.investigate: "the cause is not clear enough to act on: a person has to look further",
+    RecommendedAction.escalate: "no automatic remedy mends this cause: a person has to",
+    RecommendedAction.none: "the analysis finds nothing to mend, and the alert may still fire",
 }
 
 

@@ -110,7 +110,7 @@ def promql_selector(
     Raises QueryRefused for names that are none, and where Prometheus would refuse the selector as too wide.
     """
     if metric is None:
-        if not any(labels.values()):
+        if not any(labels.values()) and not patterns:
             raise QueryRefused(f"a PromQL selector needs a metric or a label with a value; got {dict(labels)!r}")
         return _matchers(labels, patterns or {}, any_name=utf8)
     if _METRIC_NAME.fullmatch(metric) is None:
