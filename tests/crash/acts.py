@@ -72,7 +72,7 @@ class ActWorld(World):
         if self.act == "stop_container":
             container = self.engine.find(service)
             assert container is not None
-            return sum(one.action == "stop" and one.id == container.id for one in self.engine.events)
+            return sum(one.action == "stop" and one.container == container.id for one in self.engine.events)
         if self.act == "rollback_service":
             found = self.engine.swarm.find(service)
             assert found is not None
