@@ -16,7 +16,7 @@ from sreops.sandbox.webhook import FiredAlert
 from sreops.sandbox.world import World
 
 _ACT_S = 60.0
-_APPROVE_AFTER_S = 5.0
+APPROVE_AFTER_S = 5.0
 _ISSUE_S = 5.0
 _DEPLOYED_S = 5.0
 _COLOURS = {
@@ -99,6 +99,7 @@ class Stage:
     url: str
     hospital: Hospital | None = None
     sender_headers: Mapping[str, str] = field(default_factory=dict)
+    approve_after_s: float = APPROVE_AFTER_S
     _told: set[int] = field(default_factory=set)
 
     async def tell(self) -> None:
@@ -218,9 +219,13 @@ async def _approval(stage: Stage) -> Act:
     act.promise("nothing was done before it", asked and not waiting["effects"])
     if asked:
         link = f"{stage.url}/incidents/{waiting['id']}"
-        stage.console.print(f"[bold yellow]Approve it at {link} (or wait: in {_APPROVE_AFTER_S:g} s the demo does)[/]")
+        stage.console.print(
+            f"[bold yellow]Approve it at {link} (or wait: in {stage.approve_after_s:g} s the demo does)[/]"
+        )
         stage.world.shop.fill_disk("ledger-db")  # the third act's trouble begins meanwhile
-        still = await stage.until("inventory", lambda found: found["status"] != "awaiting_approval", _APPROVE_AFTER_S)
+        still = await stage.until(
+            "inventory", lambda found: found["status"] != "awaiting_approval", stage.approve_after_s
+        )
         if still.get("status") == "awaiting_approval":
             body = {"by": "the demo", "reason": "nobody was at the page", "plan_hash": waiting["plan_hash"]}
             await stage.client.post(f"/api/incidents/{waiting['id']}/approve", json=body)
