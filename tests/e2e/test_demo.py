@@ -13,7 +13,7 @@ import pytest
 
 from servers.dockerd import Dockerd
 
-ROOM_FOR_A_BUSY_MACHINE_S = 170
+ROOM_FOR_A_BUSY_MACHINE_S = 280
 
 
 def demo(*arguments: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -29,12 +29,14 @@ def demo(*arguments: str, directory: Path, **settings: str) -> subprocess.Comple
     )
 
 
-def test_three_incidents_are_fixed_approved_and_handed_over(tmp_path: Path) -> None:
+def test_four_incidents_are_fixed_approved_handed_over_and_rolled_back(tmp_path: Path) -> None:
     began = time.monotonic()
     done = demo(directory=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     for shown in ("OutOfMemoryError", "restart_container payments: succeeded", "A person must approve",
-                  "What to do next", "Every promised step happened", "http://127.0.0.1:"):  # fmt: skip
+                  "What to do next",
+                  "rollback_deployment shop/recommendations production: succeeded",
+                  "Every promised step happened", "http://127.0.0.1:"):  # fmt: skip
         assert shown in done.stdout, shown
     assert "Traceback" not in done.stdout + done.stderr
     assert time.monotonic() - began < ROOM_FOR_A_BUSY_MACHINE_S

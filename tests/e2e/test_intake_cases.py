@@ -154,6 +154,11 @@ async def test_each_kind_of_subject_has_its_incident_and_no_exporter_has_one(sre
     incident = next(one for one in await sreops.incidents() if one["service"] == "db-1")
     page = await sreops.get(f"/incidents/{incident['id']}")
     assert "host db-1, from label instance, because job=node speaks about others" in page
+    for kind, name in (("host", "db-1"), ("target", "https://shop.example/health")):
+        identified = next(one["id"] for one in await sreops.incidents() if one["service"] == name)
+        account = (await sreops.get(f"/api/incidents/{identified}"))["decision"]["handover"]
+        assert f"### The {kind}" in account
+        assert "no container is named" not in account
 
 
 async def test_an_alert_without_a_severity_is_worked_on_and_information_is_recorded(sreops: Sreops) -> None:

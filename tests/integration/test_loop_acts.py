@@ -234,6 +234,10 @@ async def test_a_supervised_plan_waits_for_a_person_and_acts_once_approved(tmp_p
         incident = await it.ended()
         assert incident.resolution is Resolution.fixed
         assert it.starts() == 2
+        books = (await it.client.get("/api/runbooks")).json()["items"]
+        [[record]] = [one["record"] for one in books if one["id"] == "restart-on-memory"]
+        assert (record["service"], record["runs"], record["fixed"], record["in_a_row"]) == ("payments", 1, 1, 1)
+        assert "payments</strong>: 1 time, fixed 1, handed over 0" in (await it.client.get("/runbooks")).text
         audit = (await it.client.get("/api/audit", params={"incident_id": incident.id})).json()["items"]
         assert [one["by"] for one in audit if one["action"] == "approve"] == ["tester"]
 

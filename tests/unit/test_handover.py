@@ -49,6 +49,25 @@ def test_of_each_alert_the_account_says_whether_it_fires() -> None:
     assert "and 1 more" in text
 
 
+def test_a_hosts_account_says_which_host_what_ails_it_and_since_when_and_wants_no_container() -> None:
+    end = {"end": "escalated", "reason": "no_runbook_matched", "why": ""}
+    host = incident(service="db-1", subject={"name": "db-1", "kind": "host", "scope": {"cluster": "eu"}})
+    disk = Evidence(
+        id="E3", kind=EvidenceKind.metric, source="prometheus", data={"signal": "disk"},
+        finding="share in use of file system /var rose from 80 % to 96 %, since 2026-11-23 02:00:00 UTC",
+    )  # fmt: skip
+    alerts = [IncidentAlert(alertname="A", severity="critical", starts_at=NOW, ended_at=None)]
+    text = closing(host, end, [disk], None, {"docker": "set SREOPS_DOCKER__HOST", "loki": "set it"}, alerts)
+    assert (
+        "### The host\n\n- host: `db-1`\n- since: 2026-11-23T03:00:00+00:00\n- cluster: `eu`\n- `share in use" in text
+    )
+    assert "loki: set it" in text
+    assert "DOCKER" not in text
+    target = incident(service="https://a.example", subject={"name": "https://a.example", "kind": "target"})
+    assert "### The target\n\n- target: `https://a.example`" in closing(target, end, [], None, {})
+    assert "### The" not in closing(incident(), end, [], None, {})
+
+
 def test_what_is_missing_is_named_with_its_cure() -> None:
     text = closing(incident(), {"end": "escalated", "reason": "policy_denied", "why": ""}, [], None,
                    {"docker": "set SREOPS_DOCKER__HOST"})  # fmt: skip

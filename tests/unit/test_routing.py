@@ -109,6 +109,27 @@ def test_what_is_missing_or_not_understood_is_the_default_with_a_warning_and_nev
     assert bad(labels, default=Severity.critical)[0] is Severity.critical
 
 
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("P1 - Critical", Severity.critical),
+        ("Critical (page)", Severity.critical),
+        ("page,ticket", Severity.critical),
+        ("Severity 2", Severity.warning),
+        ("P3 (low)", Severity.warning),
+        ("very high", Severity.critical),
+        ("5 - info", Severity.info),
+        ("amber", Severity.warning),
+        ("non-critical", None),
+        ("do not page", None),
+        ("a critical look at what the last of us said", None),
+        ("business hours", None),
+    ],
+)
+def test_of_a_severity_in_several_words_the_worst_holds_and_a_negated_one_is_none(text, severity):
+    assert severity_of(text) is severity
+
+
 def test_a_severity_that_is_read_elsewhere_than_in_its_label_is_told():
     assert bad({"severity": "critical"})[1] == ()
     assert bad({"severity": "P1"})[1] == ()

@@ -22,6 +22,7 @@ from sreops.domain.evidence.deployments import (
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind
 from sreops.domain.evidence.findings import number
 from sreops.domain.evidence.suspected_change import Change, Onset, onset_of, suspect
+from sreops.domain.remediation.proof import change_proofs
 from sreops.domain.text.redaction import Redactor
 
 AT = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
@@ -62,6 +63,15 @@ def test_a_kind_that_was_too_rare_to_be_missed_is_not_new() -> None:
     short = [(minutes(12 + step / 3), HANDLED.format(step)) for step in range(6)]
     long_after = [(minutes(14 + step / 60), HANDLED.format(step)) for step in range(60)]
     assert onset_of([*short, *rare, *long_after]) is None
+
+
+def test_chatter_that_happens_to_come_first_now_does_not_hide_the_onset() -> None:
+    calm = [(minutes(step / 20), HANDLED.format(step)) for step in range(280)]
+    chatter = [(minutes(6 + step), f"WARN slow query took {step} ms") for step in range(4)]
+    ill = [(minutes(14 + step / 60), ILL.format(step)) for step in range(40)]
+    found = onset_of([*calm, *chatter, *ill])
+    assert found is not None
+    assert found.at == minutes(14)
 
 
 def test_the_closest_deployment_before_the_onset_is_suspected() -> None:
@@ -227,3 +237,10 @@ def test_an_earlier_incident_right_after_another_deployment_counts() -> None:
     history = [deployment(at=8, number=2), deployment(at=-600, number=1)]
     assert came_after_deployments(history, history[0], [minutes(-595)])
     assert not came_after_deployments(history, history[0], [minutes(-500)])
+
+
+def test_a_suspected_deployment_bears_out_a_bad_deploy_and_no_other_cause() -> None:
+    [proof] = change_proofs(Category.bad_deploy, number([told(deployment())]))
+    assert proof.told.endswith("(change)")
+    assert change_proofs(Category.memory_leak, number([told(deployment())])) == ()
+    assert change_proofs(Category.bad_deploy, number([told(deployment(at=10.2)), logs(ILL)])) == ()

@@ -115,6 +115,8 @@ async def test_on_a_phone_the_first_screen_holds_what_somebody_who_was_woken_nee
         # in one step: a live update may put another node in its place
         bottom = await watched.page.locator(section).evaluate("node => node.getBoundingClientRect().bottom")
         assert bottom <= 844, (section, bottom)
+    blank = "all => all.filter(one => one.checkVisibility() && !one.innerText.trim()).length"
+    assert await watched.page.locator("section").evaluate_all(blank) == 0
     if kind is awaiting:
         for name in ("Approve", "Reject"):
             await expect(watched.page.get_by_role("button", name=name)).to_be_in_viewport()
@@ -248,6 +250,30 @@ async def test_a_person_approves_while_thoughts_arrive_and_loses_no_typing(site:
     await expect(page.locator(".decided")).to_contain_text("approved by ada")
     approval = await store.approval(lease.incident_id, 1)
     assert (approval.decision, approval.by, approval.reason) == ("approved", "ada", "memory is full, restart is fine")
+
+
+async def test_who_decides_sees_cause_confidence_evidence_what_it_hits_and_what_waiting_does(site: Site, store):
+    lease = await awaiting(store, now())
+    calling = Evidence(
+        id="E7", kind="neighbour", source="neighbour", finding="checkout calls it",
+        data={"service": "checkout", "role": "caller"},
+    )  # fmt: skip
+    deployed = Evidence(
+        id="E8", kind="change", source="gitlab", finding="4.2.1 deployed 12 min before the alert by ada",
+        data={"deployment": 7},
+    )  # fmt: skip
+    await store.write(lease, Changes(evidence=[calling, deployed]), now=now())
+    url, watched = await site()
+    await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
+    decision = watched.page.locator("#decision")
+    await expect(decision).to_contain_text("91 % sure of the cause. checkout calls it.")
+    await decision.locator("summary").click()
+    for told in (
+        "The basket cache of payments grows without bound", "E3 memory rose from 210 MiB to 486 MiB",
+        "Last change: 4.2.1 deployed 12 min before the alert by ada", "Nothing is done until somebody decides.",
+        "the incident is handed over and nothing is changed; Reject does that at once", "tier supervised",
+    ):  # fmt: skip
+        await expect(decision).to_contain_text(told)
 
 
 @pytest.mark.parametrize("script", [True, False])

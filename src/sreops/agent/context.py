@@ -7,7 +7,7 @@ from langgraph.runtime import RunControl
 
 from sreops.agent.tickets import TicketDesk
 from sreops.domain.incidents.incident import Incident
-from sreops.domain.runbooks.runbook import Runbook
+from sreops.domain.runbooks.in_force import RunbooksInForce
 from sreops.domain.text.redaction import Redactors
 from sreops.ports import (
     AlertStates,
@@ -38,7 +38,7 @@ class Tools:
     store: IncidentStore
     clock: Clock
     settings: Settings
-    runbooks: Sequence[Runbook]
+    runbooks: RunbooksInForce
     analysts: Sequence[Analyst]  # tried in order; the last one is the rules
     tickets: TicketDesk
     prober: Prober

@@ -30,6 +30,7 @@ class State(TypedDict, total=False):
     evidence_ids: list[str]
     analysis: dict[str, Any]
     analyst: str
+    runbooks: str  # the version of the runbooks that the analysis was made with
     plan: dict[str, Any]
     would_have: str | None  # the runbook that would have matched, for the hand-over
     approval: str  # "", "needed", "approved"

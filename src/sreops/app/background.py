@@ -14,6 +14,7 @@ from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app.assembly import Check
 from sreops.app.process import Running
+from sreops.app.runbooks import configured_text
 from sreops.domain.alerts.routing import ALERT_TOPICS, INFO
 from sreops.domain.incidents.correlation import Windows
 from sreops.ports import Issues
@@ -26,6 +27,8 @@ from sreops.worker.hearing import Hearing
 from sreops.worker.intake import Intake
 from sreops.worker.pause_file import PauseFileWatch
 from sreops.worker.retention import Retention
+from sreops.worker.rules_noted import note_policy
+from sreops.worker.runbooks_file import RunbooksFile
 from sreops.worker.showing import Showing
 from sreops.worker.telling import People
 from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
@@ -65,6 +68,15 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             store=parts.store, file=parts.tools.pause_file, clock=parts.tools.clock, host=socket.gethostname()
         )
         own(once_ready(paused_by.run), "pause file")
+    watched = RunbooksFile(
+        in_force=parts.tools.runbooks,
+        read=partial(configured_text, settings),
+        store=parts.store,
+        clock=parts.tools.clock,
+        host=socket.gethostname(),
+    )
+    own(once_ready(watched.run), "runbooks file")
+    own(once_ready(partial(note_policy, parts.store, parts.tools.clock, settings, socket.gethostname())), "policy")
     if "worker" in settings.roles:
         app.dispatch = Dispatch(
             Runner(build_graph(database.saver), parts.tools),

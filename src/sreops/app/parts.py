@@ -21,11 +21,12 @@ from sreops.app.analysts import build_analysts, build_extra_tools
 from sreops.app.assembly import Assembly, Check, Closer
 from sreops.app.observability import build_observability
 from sreops.app.own_addresses import own_addresses
-from sreops.app.runbooks import configured_runbooks
+from sreops.app.runbooks import runbooks_in_force
 from sreops.ports import Containers, EventLog, Health, Issues, Notifier
 from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.telemetry import log
+from sreops.worker.runbooks_file import runbooks_health
 from sreops.worker.telling import delivery_health
 
 
@@ -49,12 +50,13 @@ def build_parts(
 ) -> Parts:
     """Build every adapter that the settings ask for."""
     clock = clock or SteadyClock()
-    runbooks, shown = configured_runbooks(settings)
-    log.info("runbooks.loaded", path=shown, count=len(runbooks))
+    runbooks = runbooks_in_force(settings)
+    log.info("runbooks.loaded", path=runbooks.shown, count=len(runbooks))
     assembly = Assembly(client_trust(settings.ca_file))
     assembly.built("event_log", event_log.health)
     assembly.built("store", store.health)
     assembly.built("clock", clock.health)
+    assembly.built("runbooks", partial(runbooks_health, runbooks))
     observability = build_observability(settings, assembly)
     issues = _issues(settings, assembly)
     containers = _containers(settings, assembly)

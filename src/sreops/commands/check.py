@@ -58,7 +58,6 @@ async def _look(settings: Settings) -> dict[str, Health]:
                 await close()
     return {
         **dict(zip(names, answers, strict=True)),
-        "runbooks": Health("up", f"{len(parts.tools.runbooks)} runbooks, nothing wrong"),
         **({"actions": allowed} if parts.tools.containers is not None else {}),
         **parts.missing,
     }

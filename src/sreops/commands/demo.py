@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sreops.app import packaged_runbooks
-from sreops.commands.demo_acts import Act, Stage, acts, fall_ill
+from sreops.commands.demo_acts import APPROVE_AFTER_S, ROLL_BACK, Act, Stage, acts, fall_ill
 from sreops.errors import SettingsInvalid, SreopsError
 from sreops.sandbox.world import World
 from sreops.settings import load_settings
@@ -36,7 +36,7 @@ _PACE = {
 }
 
 
-def run(*, stay: bool, model: bool, docker: bool, port: int) -> int:
+def run(*, stay: bool, model: bool, docker: bool, port: int, approve_after_s: float = APPROVE_AFTER_S) -> int:
     """Play it; exit status 0 when every promised step happened, else 1 with what was missing."""
     console = Console(highlight=False, soft_wrap=True)
     key = load_settings().llm_api_key
@@ -47,10 +47,10 @@ def run(*, stay: bool, model: bool, docker: bool, port: int) -> int:
     extra = {"SREOPS_PORT": str(free_port(port))}
     if model and key is not None:
         extra["SREOPS_LLM__API_KEY"] = key.get_secret_value()
-    return asyncio.run(_play(console, extra, stay=stay, docker=docker))
+    return asyncio.run(_play(console, extra, stay=stay, docker=docker, approve_after_s=approve_after_s))
 
 
-async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docker: bool) -> int:
+async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docker: bool, approve_after_s: float) -> int:
     # a faster pulse than a real Prometheus has, so that a cure shows within seconds
     world = World(claude=False, scrape_interval_s=1.0, window="10s")
     fall_ill(world)
@@ -71,7 +71,13 @@ async def _play(console: Console, extra: Mapping[str, str], *, stay: bool, docke
         )
         console.print(f"The page: [bold cyan]{url}/[/], and its API token: [bold]{keys.api}[/]\n")
         stage = Stage(
-            world=world, console=console, client=client, url=url, hospital=hospital, sender_headers=keys.of_senders
+            world=world,
+            console=console,
+            client=client,
+            url=url,
+            hospital=hospital,
+            sender_headers=keys.of_senders,
+            approve_after_s=approve_after_s,
         )
         telling = asyncio.create_task(stage.tell())
         try:
@@ -123,7 +129,7 @@ async def _sreops(world: World, directory: Path, extra: Mapping[str, str], keys:
     """Start `python -m sreops` against the world, and end it afterwards."""
     runbooks = directory / "runbooks.yaml"
     # the shipped runbooks, with rates over ten seconds instead of a minute: the demo's Prometheus scrapes each second
-    runbooks.write_text(packaged_runbooks().replace("[1m]", "[10s]"), encoding="utf-8")
+    runbooks.write_text((packaged_runbooks() + ROLL_BACK).replace("[1m]", "[10s]"), encoding="utf-8")
     kept = {name: value for name, value in _environment().items() if not name.startswith(("SREOPS_", "ANTHROPIC_"))}
     environment = {
         **kept,

@@ -16,8 +16,9 @@ from sreops.sandbox.webhook import FiredAlert
 from sreops.sandbox.world import World
 
 _ACT_S = 60.0
-_APPROVE_AFTER_S = 5.0
+APPROVE_AFTER_S = 5.0
 _ISSUE_S = 5.0
+_DEPLOYED_S = 5.0
 _COLOURS = {
     "consume_event": "bright_white",
     "create_gitlab_issue": "blue",
@@ -29,6 +30,24 @@ _COLOURS = {
     "verify_success": "green",
     "close_or_escalate": "bold green",
 }
+
+
+ROLL_BACK = """
+  - id: roll-back-recommendations
+    title: Roll back a bad deployment of recommendations
+    when: {root_cause: ["^bad_deploy$"], subject: {name: recommendations}}
+    autonomy: supervised
+    steps:
+      - action: rollback_deployment
+        params: {project: shop/recommendations, environment: production}
+        timeout_s: 60
+    verify:
+      - promql: >-
+          sum(rate(http_requests_total{service="{{ service }}", status=~"5.."}[1m]))
+          / sum(rate(http_requests_total{service="{{ service }}"}[1m]))
+        condition: "< 0.05"
+"""
+"""The demo's own runbook, for the file of those that ship."""
 
 
 class Hospital(Protocol):
@@ -80,6 +99,7 @@ class Stage:
     url: str
     hospital: Hospital | None = None
     sender_headers: Mapping[str, str] = field(default_factory=dict)
+    approve_after_s: float = APPROVE_AFTER_S
     _told: set[int] = field(default_factory=set)
 
     async def tell(self) -> None:
@@ -158,7 +178,7 @@ async def acts(stage: Stage, *, only_first: bool) -> list[Act]:
     """Play the acts one after another."""
     played = [await _leak(stage)]
     if not only_first:
-        played += [await _approval(stage), await _refusal(stage)]
+        played += [await _approval(stage), await _refusal(stage), await _bad_deploy(stage)]
     return played
 
 
@@ -199,9 +219,13 @@ async def _approval(stage: Stage) -> Act:
     act.promise("nothing was done before it", asked and not waiting["effects"])
     if asked:
         link = f"{stage.url}/incidents/{waiting['id']}"
-        stage.console.print(f"[bold yellow]Approve it at {link} (or wait: in {_APPROVE_AFTER_S:g} s the demo does)[/]")
+        stage.console.print(
+            f"[bold yellow]Approve it at {link} (or wait: in {stage.approve_after_s:g} s the demo does)[/]"
+        )
         stage.world.shop.fill_disk("ledger-db")  # the third act's trouble begins meanwhile
-        still = await stage.until("inventory", lambda found: found["status"] != "awaiting_approval", _APPROVE_AFTER_S)
+        still = await stage.until(
+            "inventory", lambda found: found["status"] != "awaiting_approval", stage.approve_after_s
+        )
         if still.get("status") == "awaiting_approval":
             body = {"by": "the demo", "reason": "nobody was at the page", "plan_hash": waiting["plan_hash"]}
             await stage.client.post(f"/api/incidents/{waiting['id']}/approve", json=body)
@@ -216,6 +240,8 @@ async def _approval(stage: Stage) -> Act:
 async def _refusal(stage: Stage) -> Act:
     act = Act("3. a full disk", "ledger-db")
     _rule(stage, "3. ledger-db has no space left: a restart would not help, so sreops hands it over")
+    if stage.world.deploys is not None:
+        stage.world.deploys.deploy_bad()  # the fourth act's trouble begins meanwhile
     await stage.fire(stage.world.alert("DiskFull", "ledger-db", tier="autonomous"))
     act.incident = found = await stage.ended("ledger-db")
     act.promise("handed over", found.get("status") == "escalated")
@@ -226,6 +252,32 @@ async def _refusal(stage: Stage) -> Act:
     act.promise("the issue open and on-call's", await _issue_becomes(stage, found, "opened"))
     for line in [text for text in account.splitlines() if text.strip()][:14]:
         stage.console.print(Text(f"   │ {line[:160]}", style="dim"))
+    return act
+
+
+async def _bad_deploy(stage: Stage) -> Act:
+    act, service = Act("4. a bad deployment", "recommendations"), "recommendations"
+    _rule(stage, "4. recommendations fails since a deployment: the change is named, a person approves the way back")
+    await asyncio.sleep(_DEPLOYED_S)  # until what it broke shows
+    alert = stage.world.alert("HighErrorRate", service, tier="supervised")
+    await stage.fire(alert)
+    waiting = await stage.until(service, lambda found: found["status"] == "awaiting_approval", _ACT_S)
+    asked = waiting.get("status") == "awaiting_approval"
+    act.promise("it waited for an approval", asked)
+    act.promise("nothing was done before it", asked and not waiting["effects"])
+    act.promise("the cause", waiting.get("category") == "bad_deploy")
+    act.promise("the change and its author as evidence", "by alice: Show prices" in _evidence_text(waiting))
+    if asked:
+        body = {"by": "the demo", "reason": "it broke with the deployment", "plan_hash": waiting["plan_hash"]}
+        await stage.client.post(f"/api/incidents/{waiting['id']}/approve", json=body)
+    act.incident = found = await stage.ended(service)
+    done = [(e["action"], e["outcome"]) for e in found.get("effects", ())]
+    act.promise("exactly one rollback", done == [("rollback_deployment", "succeeded")])
+    deploys = stage.world.deploys
+    act.promise("the version before it runs again", deploys is not None and deploys.shipped[-1] == deploys.shipped[-3])
+    act.promise("verified by the errors going away", found.get("verification") == "fixed")
+    act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
+    await stage.resolve(alert)
     return act
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -30,12 +31,19 @@ from sreops.sandbox.loki.server import Loki
 from sreops.sandbox.prometheus.api import prometheus_api
 from sreops.sandbox.prometheus.server import Prometheus
 from sreops.sandbox.server import Server
+from sreops.sandbox.shop import deploys
+from sreops.sandbox.shop.deploys import Deploys
 from sreops.sandbox.shop.shop import Shop
 from sreops.sandbox.webhook import FiredAlert
 
 TOKEN = "sandbox-token"
 API_KEY = "sk-ant-sandbox"
 PROJECT = "ops/incidents"
+DEPLOYS: Mapping[str, object] = {
+    "project": f"shop/{deploys.SERVICE}", "token": deploys.TOKEN, "actions": ["rollback_deployment"],
+    "environments": [deploys.ENVIRONMENT],
+}  # fmt: skip
+"""What sreops may do in the project that deploys one of the shop's services."""
 TIERS: Mapping[str, str] = {"storefront": "supervised", "ledger-db": "supervised"}
 """Tiers of the shop's services; the rest are autonomous."""
 
@@ -73,6 +81,7 @@ class World:
         }
         self.grafana = Grafana(TOKEN, sources, clock=self.clock) if grafana else None
         self.shop = Shop(self.clock, self.loki, self.prometheus, self.engine, window=window, seed=seed)
+        self.deploys = Deploys(self.gitlab, self.shop) if self.gitlab is not None else None
         self.servers: dict[str, Server] = {}
         """The servers by name (``loki``, ``prometheus``, ``docker``, ``gitlab``, ``claude``, ``grafana``); stop one
         to take it away, start it again to give it back at the same address."""
@@ -145,6 +154,7 @@ class World:
                 "SREOPS_GITLAB__URL": self.servers["gitlab"].url,
                 "SREOPS_GITLAB__TOKEN": TOKEN,
                 "SREOPS_GITLAB__PROJECT": PROJECT,
+                "SREOPS_GITLAB__ACTIONS": json.dumps([DEPLOYS]),
             }
         if "claude" in self.servers:
             settings |= {"SREOPS_LLM__BASE_URL": self.servers["claude"].url, "SREOPS_LLM__API_KEY": API_KEY}

@@ -203,7 +203,11 @@ class _Api:
         return answer({"items": [record.public() for record in records], "next": following})
 
     async def runbooks(self, request: Request) -> Response:
-        return answer({"items": [runbook.model_dump(mode="json") for runbook in self._context.runbooks]})
+        records: dict[str, list[Any]] = {}
+        for one in await self._store.track_records():
+            records.setdefault(one.runbook_id, []).append(one.model_dump(mode="json", exclude={"runbook_id"}))
+        shown = [{**one.model_dump(mode="json"), "record": records.get(one.id, [])} for one in self._context.runbooks]
+        return answer({"items": shown})
 
     async def automation(self, request: Request) -> Response:
         return answer(_switch_json(await self._store.pause_state()))

@@ -9,6 +9,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import in_words as subject_in_words
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
+from sreops.domain.records.blast_radius import BlastRadius, blast_radius
 from sreops.domain.records.record import Record, RecordKind
 from sreops.domain.records.story import Story, tell
 from sreops.domain.runbooks.runbook import Runbook, StepAction
@@ -119,6 +120,7 @@ class IncidentView:
     measured: Sequence[Measured]
     container: str
     story: Story
+    radius: BlastRadius
     links: Sequence[tuple[str, str]]
     usage: Usage | None
     missing: Sequence[tuple[str, str]]
@@ -130,11 +132,16 @@ class IncidentView:
     @property
     def evidence_parts(self) -> list[tuple[str, Sequence[Piece]]]:
         """The evidence in the order in which it is read: what the cause rests on, then the rest, folded."""
-        cited = [piece for piece in self.evidence if piece.cited]
+        cited = self.evidence_cited
         rest = [piece for piece in self.evidence if not piece.cited]
         if not cited or not rest:
             return [("", self.evidence)]
         return [("", cited), (f"{len(rest)} more, on which the cause does not rest", rest)]
+
+    @property
+    def evidence_cited(self) -> list[Piece]:
+        """The evidence that the cause rests on."""
+        return [piece for piece in self.evidence if piece.cited]
 
     @property
     def disrupts(self) -> str:
@@ -185,6 +192,7 @@ def view_incident(
         measured=measured_in(looked, before),
         container=text_in(looked, "container"),
         story=tell(incident, [event for event, _ in events], evidence, cited, _runbook(incident, decision, runbooks)),
+        radius=blast_radius(evidence),
         links=_links([event for event, _ in events]),
         usage=usage_of(mapping_in(decision, "model_usage"), mapping_in(decision, "confidence")),
         missing=sorted((str(name), str(cure)) for name, cure in mapping_in(decision, "missing").items()),

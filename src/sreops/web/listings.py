@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from sreops.domain.alerts.alert import Severity
 from sreops.domain.incidents.search import ANYTHING
+from sreops.domain.records.track_record import TrackRecord
 from sreops.errors import PayloadRejected
 from sreops.web.access import Access
 from sreops.web.answers import Refusal
@@ -77,8 +78,12 @@ class _Lists:
         return await self._pages.show("webhooks.html", found=self._context.last_webhook.newest())
 
     async def runbooks(self, request: Request) -> Response:
-        """Show the runbooks in force."""
-        return await self._pages.show("runbooks.html", found=self._context.runbooks)
+        """Show the runbooks in force, and what each has done, earned and lost."""
+        records: dict[str, list[TrackRecord]] = {}
+        for one in await self._context.store.track_records():
+            records.setdefault(one.runbook_id, []).append(one)
+        needed = self._context.settings.policy.earned_fixes
+        return await self._pages.show("runbooks.html", found=self._context.runbooks, records=records, needed=needed)
 
 
 def _onward(path: str, form: Mapping[str, str], cursor: str | None) -> str | None:

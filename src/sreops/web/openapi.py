@@ -149,7 +149,9 @@ def _schemas() -> dict[str, Any]:
         ),
         "Automation": _object(paused={"type": "boolean"}, by=_TEXT, reason=_TEXT, at=_MAYBE_TIME),
         "Answer": _object(answer=_TEXT, analyst=_TEXT, evidence={"type": "array", "items": _TEXT}),
-        "RunbookInForce": _object(id=_TEXT, title=_TEXT, when=_ANY, autonomy=_enum(Autonomy), steps=_LIST),
+        "RunbookInForce": _object(
+            id=_TEXT, title=_TEXT, when=_ANY, autonomy=_enum(Autonomy), steps=_LIST, record=_LIST
+        ),
         "Health": _object(status={"enum": ["healthy", "degraded", "unhealthy"]}, kafka=_TEXT),
     }  # fmt: skip
 

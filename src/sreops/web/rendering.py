@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sreops.domain.records.story import without_ids
 from sreops.web import words
 
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -60,6 +61,7 @@ class Templates:
         self._environment.globals["asset"] = assets.url
         self._environment.filters |= {
             "words": words.words,
+            "headline": without_ids,
             "span": words.span,
             "link": words.safe_link,
             "age": lambda then, now: words.span(words.seconds_between(then, now)),

@@ -22,6 +22,7 @@ from sreops.adapters.store.records import Records
 from sreops.adapters.store.retention import Retention
 from sreops.adapters.store.sessions import Sessions
 from sreops.adapters.store.tickets import Tickets
+from sreops.adapters.store.track_record import TrackRecords
 
 if TYPE_CHECKING:
     from sreops.ports import IncidentStore
@@ -46,6 +47,7 @@ class SqlIncidentStore(
     Sessions,
     ApiTokens,
     Records,
+    TrackRecords,
     Retention,
     Reading,
 ):

@@ -9,13 +9,14 @@ from sqlalchemy import Connection, insert, select, update
 from sreops.adapters.store.leases import Part
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
-from sreops.adapters.store.tables import automation
+from sreops.adapters.store.tables import automation, records
 from sreops.domain.records.record import Action
 
 AUTOMATION = "automation"
 """The ``incident_id`` of records that are of no incident: their own audit chain."""
 
 _ROW = 1
+_LOOKED_BACK = 500
 _SWITCH = Prepared(select(automation).where(automation.c.id == _ROW))
 
 
@@ -42,6 +43,22 @@ class Automation(Part):
             audit(connection, AUTOMATION, action, now, self._audit_key)
 
         await self._db.write(switch)
+
+    async def note_rules(self, action: Action, *, now: datetime) -> None:
+        """Audit which rules are in force, where the newest such record names another version."""
+
+        def note(connection: Connection) -> None:
+            newest = connection.execute(
+                select(records.c.body)
+                .where(records.c.incident_id == AUTOMATION)
+                .order_by(records.c.seq.desc())
+                .limit(_LOOKED_BACK)
+            ).scalars()
+            known = next((body for body in newest if body.get("action") == action.action), None)
+            if known is None or known.get("data", {}).get("version") != action.data["version"]:
+                audit(connection, AUTOMATION, action, now, self._audit_key)
+
+        await self._db.write(note)
 
     async def pause_state(self) -> Mapping[str, Any]:
         """Return ``{"paused": bool, "by", "reason", "at"}``."""

@@ -23,6 +23,7 @@ async def analyze_root_cause(visit: Visit) -> State:
 
     Of a storm's members the model is not asked: seventy of them would be seventy calls.
     """
+    version = visit.tools.runbooks.version  # those that are offered are those that are chosen from
     brief = await _brief(visit)
     analysts = [one for one in visit.tools.analysts if one.name == RULES or visit.incident.storm_id is None]
     asks = any(analyst.name != RULES for analyst in analysts)
@@ -38,7 +39,7 @@ async def analyze_root_cause(visit: Visit) -> State:
             visit.think(f"The {analyst.name} analyst gave no answer: {exc}")
             continue
         MODEL_CALLS.labels(analyst.name, "answered").inc()
-        return await _believe(visit, analyst, brief, answer, failures, inquiry)
+        return State(**{**await _believe(visit, analyst, brief, answer, failures, inquiry), "runbooks": version})
     why = "; ".join(failures) or "no analyst is configured"
     usage = await _usage(visit, None)
     decision = {**(visit.incident.decision or {}), "model_usage": usage} if usage else visit.incident.decision

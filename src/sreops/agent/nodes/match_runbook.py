@@ -80,7 +80,7 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
     newest = [event for event, _ in reversed(pairs[-_MATCHED_ALERTS:])]
     evidence = await visit.tools.store.evidence(visit.incident.id)
     return select_runbook(
-        visit.tools.runbooks,
+        visit.tools.runbooks.of(visit.state.get("runbooks")),
         (*newest, visit.event) if len(pairs) > len(newest) else tuple(newest) or (visit.event,),
         analysis,
         analyst=visit.state["analyst"],
@@ -89,9 +89,9 @@ async def _select(visit: Visit, analysis: Analysis) -> Selection:
 
 
 async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selection) -> Outcome | None:
-    named = f"; runbook {selection.would_have} would have matched" if selection.would_have else ""
+    named = f"; runbook {selection.would_have} fits" if selection.would_have else ""
     if visit.incident.storm_id is not None:
-        why = f"it is one of the storm {visit.incident.storm_id}: analysed by itself, and not remediated by itself"
+        why = "it is one of many alerts that came at once: analysed by itself, and not remediated by itself"
         return escalated(Reason.storm, why + named)
     if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
         if all(alert.firing is False for alert in await alerts_now(visit)):

@@ -62,8 +62,9 @@ async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
     if containers is None:
         raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
     target_id = effect.snapshot["id"]
+    timeout_s = min(settings.timeout_s, step.timeout_s)  # what comes later is found by looking
     if step.action is StepAction.restart_container and "replicas" in effect.snapshot:
-        await containers.restart_service(target_id, timeout_s=settings.timeout_s)
+        await containers.restart_service(target_id, timeout_s=timeout_s)
     elif step.action in (StepAction.restart_container, StepAction.stop_container):
         stops = containers.restart if step.action is StepAction.restart_container else containers.stop
         grace_s = float(effect.snapshot["stop_timeout_s"])
@@ -71,18 +72,18 @@ async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         said = None if effect.snapshot["own_stop_timeout"] else settings.stop_timeout_s
         # what takes longer than a run may is settled by looking: the engine goes on without us
         longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
-        await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + settings.timeout_s, longest_s))
+        await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + timeout_s, longest_s))
     elif step.action is StepAction.rollback_service:
         spec, previous = str(effect.snapshot["spec"]), str(effect.snapshot["previous_spec"])
-        await containers.roll_back(target_id, spec=spec, previous=previous, timeout_s=settings.timeout_s)
+        await containers.roll_back(target_id, spec=spec, previous=previous, timeout_s=timeout_s)
     elif step.action is StepAction.start_container:
-        await containers.start(target_id, timeout_s=settings.timeout_s)
+        await containers.start(target_id, timeout_s=timeout_s)
     else:
         wanted, before = wanted_of(step, effect), int(effect.snapshot["replicas"])
         # a Compose service is scaled container by container, each of which may take its time to stop
-        each_s = settings.timeout_s + float(effect.snapshot["stop_timeout_s"])
+        each_s = timeout_s + float(effect.snapshot["stop_timeout_s"])
         longest_s = min(each_s * max(1, abs(wanted - before)), _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s)
-        timeout_s = longest_s if read_identity(target_id) else settings.timeout_s
+        timeout_s = longest_s if read_identity(target_id) else timeout_s
         await containers.scale(target_id, replicas=wanted, timeout_s=timeout_s, before=before)
 
 

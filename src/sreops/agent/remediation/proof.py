@@ -10,11 +10,13 @@ from sreops.domain.causes.analysis import Category
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.engine_events import engine_events
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState
-from sreops.domain.remediation.proof import Suspected, led_to_the_present_start, proofs
+from sreops.domain.remediation.proof import Suspected, change_proofs, led_to_the_present_start, proofs
 from sreops.domain.remediation.standing import names_of
-from sreops.domain.runbooks.runbook import Plan, PlannedStep
+from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
+
+_ROLLBACKS = frozenset({StepAction.rollback_deployment, StepAction.rollback_service})
 
 
 async def second_proof(visit: Visit, plan: Plan) -> tuple[str, ...]:
@@ -24,6 +26,9 @@ async def second_proof(visit: Visit, plan: Plan) -> tuple[str, ...]:
     max_age_s = visit.tools.settings.policy.max_event_age_s
     told: list[str] = []
     for step in {step.target: step for step in plan.steps if step.action.disruptive}.values():
+        if step.action in _ROLLBACKS and (changed := change_proofs(cause, evidence)):
+            told += [proof.told for proof in changed]
+            continue
         try:
             target = await _suspected(visit, step)
         except SreopsError as exc:

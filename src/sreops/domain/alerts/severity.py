@@ -1,5 +1,6 @@
 """How badly: severities from their many spellings, in labels and in annotations. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,20 +14,36 @@ _LOGS_OWN: Final = "level"
 
 _SPELLINGS: Final = {
     Severity.critical: (
-        "critical crit fatal emergency emerg disaster blocker page pager error err severe high major urgent alert "
-        "immediate p0 p1 sev0 sev1 s0 s1 0 1"
+        "critical crit fatal emergency emerg disaster blocker page pager error err severe high highest major urgent "
+        "alert immediate red p0 p1 sev0 sev1 s0 s1 0 1"
     ),
-    Severity.warning: "warning warn minor medium moderate average degraded ticket p2 p3 sev2 sev3 s2 s3 2 3",
+    Severity.warning: (
+        "warning warn minor medium moderate average degraded ticket yellow amber orange p2 p3 sev2 sev3 s2 s3 2 3"
+    ),
     # no bare 4 and 5: of some senders they are the worst, and only what says that it is information is information
-    Severity.info: "info information informational notice low debug trivial none ok p4 p5 sev4 sev5 s4 s5",
+    Severity.info: "info information informational notice low lowest debug trivial none ok p4 p5 sev4 sev5 s4 s5",
 }
 _SEVERITY_OF: Final = {word: severity for severity, words in _SPELLINGS.items() for word in words.split()}
 _SHOWN_CHARS: Final = 40
+_WORDS: Final = re.compile(r"[a-z]+[0-9]*|[0-9]+")
+_MOST_WORDS: Final = 4
+_NEGATIONS: Final = frozenset({"non", "not", "no", "never", "ish"})
 
 
 def severity_of(text: str) -> Severity | None:
-    """Return the severity that a word means (``crit``, ``P1``, ``sev-1``, ``ticket`` …), or None."""
-    return _SEVERITY_OF.get(text) or _SEVERITY_OF.get("".join(char for char in text.lower() if char.isalnum()))
+    """Return the severity that a word means (``crit``, ``P1``, ``sev-1``, ``ticket`` …), or None.
+
+    Of several words (``P1 - Critical``, ``Severity 2``) it is the worst that one of them means.
+    """
+    whole = _SEVERITY_OF.get(text) or _SEVERITY_OF.get("".join(char for char in text.lower() if char.isalnum()))
+    return whole or _of_words(_WORDS.findall(text.lower()[:_SHOWN_CHARS]))
+
+
+def _of_words(words: list[str]) -> Severity | None:
+    if len(words) > _MOST_WORDS or not _NEGATIONS.isdisjoint(words):
+        return None
+    found = {_SEVERITY_OF[word] for word in words if word in _SEVERITY_OF}
+    return next((severity for severity in Severity if severity in found), None)
 
 
 def read_severity(

@@ -236,17 +236,26 @@ def _analysis(
         root_cause=f"{cause.of(_service(brief))}: {_decisive(chosen)}.",
         category=chosen.category,
         confidence=round(confidence, 2),
-        recommended_action=_action(chosen),
+        recommended_action=_action(chosen, brief),
         reasoning="\n".join(lines)[:8000],
         evidence=_cited([*chosen.signs, *(sign for v in rivals for sign in v.signs[:1])]),
     )
 
 
-def _action(chosen: _Verdict) -> RecommendedAction:
-    """Return what helps; a rollback only where it is known what was deployed."""
+_REPAIRS = ("exec_in_container", "play_job", "run_pipeline", "call_webhook")
+
+
+def _action(chosen: _Verdict, brief: Brief) -> RecommendedAction:
+    """Return what helps: a rollback only where it is known what was deployed, a repair only where one is on offer.
+
+    What is told to people otherwise may be cured by what the author of a runbook wrote for it; whether it is for
+    this cause is the runbook's own condition.
+    """
     if any(sign.source == DEPLOYMENT for sign in chosen.signs):
         return RecommendedAction.rollback
-    return CAUSES[chosen.category].action
+    action = CAUSES[chosen.category].action
+    on_offer = any(name in offered.action for offered in brief.offered for name in _REPAIRS)
+    return RecommendedAction.repair if on_offer and not action.acts and CAUSES[chosen.category].depth > 1 else action
 
 
 def _as_deep(verdict: _Verdict, chosen: _Verdict) -> bool:

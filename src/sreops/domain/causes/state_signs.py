@@ -151,7 +151,8 @@ def _of_cpu(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, fl
 def _of_disk(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     ratio = _number(item, "limit_ratio")
     if ratio is not None and ratio >= AT_LIMIT:
-        yield Category.disk_full, f"{ratio:.0%} of it is in use", 0.8
+        of = str(item.data.get("of") or "")
+        yield Category.disk_full, f"{ratio:.0%} of {f'file system {of}' if of else 'it'} is in use", 0.8
 
 
 def _of_errors(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:

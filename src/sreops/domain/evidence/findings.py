@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.evidence.course import course, in_words
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet
 from sreops.domain.evidence.golden_signals import Signal
 from sreops.domain.evidence.log_mining import Excerpt, excerpt
@@ -118,7 +119,7 @@ def metric(signal: Signal, found: SeriesSet, alert_at: datetime, *, limit: Serie
             data={"signal": signal.id, "unit": signal.unit, "series": len(found.series), "notes": list(found.notes)},
             partial=True,
         )  # fmt: skip
-    series, numbers = max(judged, key=lambda item: abs(item[1]["change"]))
+    series, numbers = max(judged, key=lambda item: item[1]["last"] if signal.by else abs(item[1]["change"]))
     ceiling = _last_value(limit)
     data: dict[str, Any] = {
         "signal": signal.id, "unit": signal.unit, **numbers, "series": len(judged), "labels": dict(signal.labels),
@@ -130,6 +131,9 @@ def metric(signal: Signal, found: SeriesSet, alert_at: datetime, *, limit: Serie
     if found.notes:
         data["notes"] = list(found.notes)
     data["points"] = _thinned(series)
+    if signal.by and (of := series.labels.get(signal.by)):
+        title, data["of"] = f"{title} {one_line(of, 80)}", one_line(of, 80)
+    data |= course(signal, _usable(series))
     return Evidence(
         id="", kind=EvidenceKind.metric, source="prometheus", query=found.query,
         finding=_told(title, signal, data, len(judged)), data=data, partial=found.partial,
@@ -179,7 +183,9 @@ def _told(title: str, signal: Signal, data: Mapping[str, Any], count: int) -> st
     if "limit_ratio" in data:
         share = max(data["peak_ratio"], data["limit_ratio"]) * 100
         text += f" ({share:.0f} % of its limit {quantity(data['limit'], signal.unit)})"
-    return text + (f"; the most changed of {count} series" if count > 1 else "")
+    if count > 1:
+        text += f"; the {'worst' if signal.by else 'most changed'} of {count} series"
+    return text + in_words(data)
 
 
 def quantity(value: float, unit: str) -> str:

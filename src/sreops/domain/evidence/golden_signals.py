@@ -18,7 +18,7 @@ class Signal:
     """One question in PromQL. ``limit`` asks for its ceiling in the same unit, where there is one.
 
     ``worse`` says which direction is trouble; ``rank`` orders signals, lowest first. ``labels`` are those that
-    select its series: whose they are.
+    select its series: whose they are. ``by``: it has a series for each value of this label, and the worst is told.
     """
 
     id: str
@@ -29,6 +29,7 @@ class Signal:
     limit: str = ""
     worse: Literal["up", "down", "either"] = "up"
     labels: tuple[tuple[str, str], ...] = ()
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,17 @@ def _disk(scope: _Scope) -> Iterable[Signal]:
         real = {"fstype": "ext[234]|xfs|btrfs|zfs|overlay|f2fs"}
         free = scope.select("node_filesystem_avail_bytes", patterns=real)
         size = scope.select("node_filesystem_size_bytes", patterns=real)
-        yield Signal("disk", "fullest file system", "ratio", f"1 - min({free} / {size})", 12, limit="vector(1)")
+        share = f"max by (mountpoint) (1 - {free} / {size})"
+        yield Signal("disk", "share in use of file system", "ratio", share, 7, limit="vector(1)", by="mountpoint")
+        if {"node_filesystem_files_free", "node_filesystem_files"} <= scope.names:
+            left = scope.select("node_filesystem_files_free", patterns=real)
+            files = scope.select("node_filesystem_files", patterns=real)
+            inodes = f"max by (mountpoint) (1 - {left} / ({files} > 0))"
+            yield Signal("inodes", "share in use of inodes of", "ratio", inodes, 13, limit="vector(1)", by="mountpoint")
+    elif {"windows_logical_disk_free_bytes", "windows_logical_disk_size_bytes"} <= scope.names:
+        free, size = scope.select("windows_logical_disk_free_bytes"), scope.select("windows_logical_disk_size_bytes")
+        share = f"max by (volume) (1 - {free} / ({size} > 0))"
+        yield Signal("disk", "share in use of volume", "ratio", share, 7, limit="vector(1)", by="volume")
     elif "container_fs_usage_bytes" in scope.names:
         limit = ""
         if "container_fs_limit_bytes" in scope.names:
@@ -222,8 +233,48 @@ def _pools(scope: _Scope) -> Iterable[Signal]:
         yield Signal("queue", name.replace("_", " "), "count", f"sum({scope.select(name)})", 19)
 
 
+def _host(scope: _Scope) -> Iterable[Signal]:
+    if "node_load1" in scope.names:
+        limit = ""
+        if "node_cpu_seconds_total" in scope.names:
+            limit = f"count({scope.select('node_cpu_seconds_total', mode='idle')})"
+        yield Signal("load", "load of one minute", "count", f"max({scope.select('node_load1')})", 11, limit=limit)
+    if "node_vmstat_oom_kill" in scope.names:
+        kills = f"sum(increase({scope.select('node_vmstat_oom_kill')}[{scope.range}]))"
+        yield Signal("oom_kills", "OOM kills on the host in the range", "count", kills, 14)
+    if "node_boot_time_seconds" in scope.names:
+        booted = f"time() - max({scope.select('node_boot_time_seconds')})"
+        yield Signal("started", "time since the host's boot", "s", booted, 16, worse="down")
+    if "windows_cpu_time_total" in scope.names:
+        idle = scope.select("windows_cpu_time_total", mode="idle")
+        yield Signal("node_cpu", "share of the host's CPU in use", "ratio", f"1 - avg(rate({idle}[{scope.range}]))", 27)
+
+
+def _probe(scope: _Scope) -> Iterable[Signal]:
+    """What probers say of a target: blackbox, ping and Uptime Kuma."""
+    up = scope.first("probe_success", "monitor_status", "gatus_results_endpoint_success", "ping_up")
+    if up is not None:
+        yield Signal("probe", "the probe succeeds", "bool", f"min({scope.select(up)})", 1, worse="down")
+    if "probe_http_status_code" in scope.names:
+        code = f"max({scope.select('probe_http_status_code')})"
+        yield Signal("http_status", "HTTP status of the probe", "count", code, 2, worse="either")
+    if "probe_duration_seconds" in scope.names:
+        yield Signal("probe_duration", "the probe takes", "s", f"max({scope.select('probe_duration_seconds')})", 4)
+    if "probe_dns_lookup_time_seconds" in scope.names:
+        lookup = f"max({scope.select('probe_dns_lookup_time_seconds')})"
+        yield Signal("probe_dns", "its look-up in DNS takes", "s", lookup, 21)
+    expiry = scope.first("probe_ssl_earliest_cert_expiry", "ssl_cert_not_after")
+    if expiry is not None:
+        left = f"min({scope.select(expiry)}) - time()"
+        yield Signal("certificate", "its certificate is valid for another", "s", left, 6, worse="down")
+    loss = scope.first("ping_loss_ratio", "ping_loss_percent")
+    if loss is not None:
+        percent = " / 100" if loss.endswith("percent") else ""
+        yield Signal("ping_loss", "share of pings lost", "ratio", f"max({scope.select(loss)}){percent}", 5)
+
+
 _CHOOSERS: tuple[Callable[[_Scope], Iterable[Signal]], ...] = (
-    _lives, _memory, _traffic, _errors, _latency, _disk, _pools, _cpu,
+    _probe, _lives, _memory, _traffic, _errors, _latency, _disk, _host, _pools, _cpu,
 )  # fmt: skip
 
 

@@ -20,6 +20,9 @@ _LEAST_BEFORE = 5
 """So many lines of a service must be known from before, to say that one is new."""
 _LEAST_ERRORS, _LEAST_LINES = 2, 8
 _WARNING = 2
+_MISSED, _SHARE = 3.0, 0.1
+"""So many lines of a kind would have come before at its rate since, for it to be new and not rare; and at least this
+share of what the most telling kind would have: of two that are new, chatter does not hide the trouble's own onset."""
 _MOST_LINES = 20_000
 
 
@@ -68,20 +71,14 @@ def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:
         key = mask(text)
         first.setdefault(key, (place, at, text))
         count[key] = count.get(key, 0) + 1
-    found = [
-        Onset(at=at, line=one_line(text, 200))
-        for key, (place, at, text) in first.items()
-        if place >= _LEAST_BEFORE
-        and count[key] >= (_LEAST_ERRORS if severity(text) >= _WARNING else _LEAST_LINES)
-        and not _rare_before(place, len(ordered), count[key])
-    ]
-    return min(found, key=lambda one: one.at, default=None)
-
-
-def _rare_before(place: int, total: int, count: int) -> bool:
-    """Whether its not having come before is chance: at its rate since, fewer than two were to be expected."""
-    since = total - place
-    return place * count / since < 2
+    missed: list[tuple[float, Onset]] = []
+    for key, (place, at, text) in first.items():
+        least = _LEAST_ERRORS if severity(text) >= _WARNING else _LEAST_LINES
+        expected = place * count[key] / (len(ordered) - place)  # before, at its rate since
+        if place >= _LEAST_BEFORE and count[key] >= least and expected >= _MISSED:
+            missed.append((expected, Onset(at=at, line=one_line(text, 200))))
+    most = max((expected for expected, _ in missed), default=0.0)
+    return min((one for expected, one in missed if expected >= _SHARE * most), key=lambda one: one.at, default=None)
 
 
 def suspect(changes: Sequence[Change], onset: Onset | None) -> Suspicion | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Incident, IncidentAlert, Reason, Storm
 
@@ -14,7 +15,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
     Reason.no_runbook_matched: "No runbook covers this. Remedy it by hand, then consider writing one.",
     Reason.unknown_runbook: "The named runbook does not exist. Correct the alert's runbook_id label or add it.",
-    Reason.action_not_remediation: "The analysis does not recommend a restart or scaling. Investigate the cause.",
+    Reason.action_not_remediation: "A restart or scaling would not mend this. Mend the cause by hand.",
     Reason.observe_only: "The alert asks for observation only. Decide whether the recommended action is wanted.",
     Reason.policy_denied: "Policy forbids acting here; the reasons are below. Act by hand, or widen the policy.",
     Reason.approval_rejected: "A person rejected the plan. Remedy it another way.",
@@ -87,6 +88,7 @@ def closing(
                 "",
                 f"Runbook {code(str(would_have))} would have matched: follow it, unless the reason above forbids.",
             ]
+    lines += _place(incident, evidence, alerts)
     lines += ["", "### Alerts", "", *_alerts(incident, alerts)] if alerts else []
     lines += ["", "### Cause", "", *_cause(incident)]
     if changes := _changes(evidence):
@@ -103,9 +105,30 @@ def closing(
         ]
     if usage := (decision or {}).get("model_usage"):
         lines += ["", "### What it cost", "", f"- the model: {cost_in_words(usage)}"]
+    if incident.subject.kind in _PLACES:
+        missing = {name: cure for name, cure in missing.items() if name != "docker"}  # no engine holds it
     if missing and outcome.get("end") == "escalated":
         lines += ["", "### What was missing", "", *[f"- {name}: {cure}" for name, cure in sorted(missing.items())]]
     return "\n".join(lines)
+
+
+_PLACES: Mapping[SubjectKind, str] = {SubjectKind.host: "host", SubjectKind.target: "target"}
+_TELLING = ("probe", "http_status", "certificate", "disk", "inodes", "node_memory", "load", "node_cpu", "up")
+_PLACE_LINES = 6
+
+
+def _place(incident: Incident, evidence: Sequence[Evidence], alerts: Sequence[IncidentAlert]) -> list[str]:
+    """Say of a host or a target which one it is, since when, and what its own series say; it is no container."""
+    kind = _PLACES.get(incident.subject.kind)
+    if kind is None:
+        return []
+    since = min((alert.starts_at for alert in alerts), default=incident.opened_at)
+    measured = {str(item.data.get("signal")): item for item in evidence if item.kind is EvidenceKind.metric}
+    told = [measured[name] for name in _TELLING if name in measured][:_PLACE_LINES]
+    lines = ["", f"### The {kind}", "", f"- {kind}: {code(incident.service)}", f"- since: {since.isoformat()}"]
+    lines += [f"- {name}: {code(value)}" for name, value in sorted(incident.subject.scope.items())]
+    lines += [f"- {code(item.finding)} ({item.id})" for item in told]
+    return lines if told else [*lines, "- nothing is known of it but its alerts: see what was asked, below"]
 
 
 def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:

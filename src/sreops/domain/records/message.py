@@ -4,6 +4,7 @@ What, how bad, since when · the cause in a sentence · what was done · what is
 of alerts and models: short, on one line each, without secrets; a channel's own wording makes it harmless there.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from sreops.domain.incidents.incident import Effect, Incident, VerificationResul
 from sreops.domain.incidents.needs import need_of
 from sreops.domain.records.handover import NEXT_STEPS
 from sreops.domain.records.notice import Notice, NoticeKind
+from sreops.domain.records.story import without_ids
 from sreops.domain.text.redaction import Redactor, one_line
 
 _SHORT = 120
@@ -129,7 +131,7 @@ def _cause(incident: Incident) -> str:
     if not incident.root_cause:
         return "Not known."
     sure = f" ({incident.confidence:.0%} sure)" if incident.confidence is not None else ""
-    return f"{_clean(incident.root_cause)}{sure}"
+    return f"{_clean(without_ids(incident.root_cause))}{sure}"
 
 
 def _done(incident: Incident) -> str:
@@ -174,6 +176,8 @@ def _asked(notice: Notice, incident: Incident, expires_at: datetime | None) -> s
 def _handed_over(incident: Incident) -> str:
     said = NEXT_STEPS.get(incident.reason, "") if incident.reason else ""
     why = _clean(str((incident.decision or {}).get("why", "")))
+    if why.startswith("DOWN:"):  # our own hand left it so: nothing comes before that
+        return f"{why}. {said or 'Investigate by hand.'}"
     return " ".join(part for part in (said or "Investigate by hand.", f"sreops stopped: {why}." if why else "") if part)
 
 
@@ -183,6 +187,10 @@ def _plan(incident: Incident) -> str:
     return _clean(", then ".join(words)) or "see the plan"
 
 
+_WEB = re.compile(r"https?://[!#-;=?-\[\]_a-z{}~]{1,2000}", re.IGNORECASE)
+"""What is a link and nothing else: no space, no quote, no angle bracket, bar, backtick or backslash."""
+
+
 def _links(incident: Incident, event: AlertEvent | None, public_url: str | None) -> tuple[Link, ...]:
     found = []
     if public_url:
@@ -190,9 +198,9 @@ def _links(incident: Incident, event: AlertEvent | None, public_url: str | None)
     if event is not None:
         dashboard = event.panel_url or event.dashboard_url
         for label, url in (("dashboard", dashboard), ("silence", event.silence_url)):
-            if url and len(url) <= 2000:
+            if _WEB.fullmatch(url or ""):
                 found.append(Link(label=label, url=url))
-    if incident.issue is not None and incident.issue.url:
+    if incident.issue is not None and _WEB.fullmatch(incident.issue.url or ""):
         found.append(Link(label="issue", url=incident.issue.url))
     return tuple(found)
 

@@ -1,5 +1,6 @@
 """An incident as a story: what is wrong, what was done, what a person does now. Pure; the page is made of it."""
 
+import re
 from collections.abc import Sequence
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -12,6 +13,7 @@ from sreops.domain.runbooks.runbook import Runbook, Step, StepAction
 from sreops.domain.runbooks.template import ValueRefused, fill_text
 
 SHOWN_NUMBERS = 2
+_IDS = re.compile(r"\s?\(E[0-9]{1,4}(?:(?:,| and) E[0-9]{1,4}){0,20}\)")
 _WITHOUT_NUMBERS = frozenset({EvidenceKind.logs, EvidenceKind.alert, EvidenceKind.gap, EvidenceKind.history})
 _ENDS = {
     Resolution.fixed: "It was fixed.",
@@ -82,7 +84,7 @@ def tell(
 def _wrong(incident: Incident, events: Sequence[AlertEvent]) -> str:
     """Say what is the trouble, not why sreops stopped: the cause, else what the alert says."""
     if incident.root_cause:
-        return incident.root_cause
+        return without_ids(incident.root_cause)
     newest = events[-1] if events else None
     said = (
         next((newest.annotations[n] for n in ("summary", "description") if newest.annotations.get(n)), "")
@@ -90,6 +92,11 @@ def _wrong(incident: Incident, events: Sequence[AlertEvent]) -> str:
         else ""
     )
     return f"{incident.alertname}: {said}" if said.strip() else f"{incident.alertname} fires on {incident.service}"
+
+
+def without_ids(text: str) -> str:
+    """Return a sentence without the ids of evidence that it names in brackets: people read it where none is seen."""
+    return _IDS.sub("", text)
 
 
 def _numbers(evidence: Sequence[Evidence], cited: Sequence[str]) -> tuple[str, ...]:

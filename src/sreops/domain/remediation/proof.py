@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.causes.analysis import Category
+from sreops.domain.causes.change_signs import change_signs
 from sreops.domain.causes.event_signs import event_signs
 from sreops.domain.causes.neighbour_signs import neighbour_signs
 from sreops.domain.causes.state_signs import StateSign, container_signs, metric_signs
@@ -44,6 +45,7 @@ class ProofKind(StrEnum):
     engine = "engine"  # its state or events
     health = "health check"
     series = "series"
+    change = "change"
 
 
 class Proof(BaseModel):
@@ -109,6 +111,16 @@ def proofs(
     signs = [sign for sign in _signs(target, series) if sign.category in fitting and sign.strength >= ABNORMAL]
     found = [Proof(kind=_kind(sign), what=sign.name) for sign in signs]
     return tuple(dict.fromkeys(found))
+
+
+def change_proofs(cause: Category, evidence: Sequence[Evidence]) -> tuple[Proof, ...]:
+    """Return the deployment that the trouble began right after: what bears out that a rollback helps, and nothing else.
+
+    The sign is of our own rules, and when a job ran is GitLab's own word.
+    """
+    if cause is not Category.bad_deploy:
+        return ()
+    return tuple(Proof(kind=ProofKind.change, what=sign.name) for sign in change_signs(evidence))
 
 
 def points_elsewhere(evidence: Sequence[Evidence], own: Collection[str]) -> tuple[str, ...]:

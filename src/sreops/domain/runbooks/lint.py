@@ -10,7 +10,7 @@ from sreops.domain.alerts.severity import severity_of
 from sreops.domain.alerts.subject import subject_of
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Reason
-from sreops.domain.runbooks.matching import RULES, by_priority, select_runbook
+from sreops.domain.runbooks.matching import RULES, action_of, by_priority, select_runbook
 from sreops.domain.runbooks.promql import fault_of
 from sreops.domain.runbooks.runbook import Example, Runbook, StepAction, When
 from sreops.domain.runbooks.stand_in import analysis_of
@@ -58,15 +58,15 @@ def _examples(runbooks: Sequence[Runbook]) -> list[Remark]:
             if expected != NONE and expected not in known:
                 found.append(Remark(runbook_id=runbook.id, what=f"example {number} expects {expected!r}: no such id"))
                 continue
-            chosen, why = chosen_for(example, runbooks)
+            chosen, why = chosen_for(example, runbooks, runbook)
             if chosen != expected:
                 what = f"example {number} expects {expected!r}, and {chosen!r} is chosen: {why}"
                 found.append(Remark(runbook_id=runbook.id, what=what))
     return found
 
 
-def chosen_for(example: Example, runbooks: Sequence[Runbook]) -> tuple[str, str]:
-    """Return the id that the rules would choose for an example (or ``none``), and why."""
+def chosen_for(example: Example, runbooks: Sequence[Runbook], of: Runbook | None = None) -> tuple[str, str]:
+    """Return the id that the rules would choose for an example (or ``none``), and why; ``of``: whose example it is."""
     evidence = [
         Evidence(id="E1", kind=EvidenceKind.logs, source="example", finding="example", text="\n".join(example.logs))
     ]
@@ -74,9 +74,8 @@ def chosen_for(example: Example, runbooks: Sequence[Runbook]) -> tuple[str, str]
         Evidence(id=f"E{number}", kind=EvidenceKind.container, source="example", finding=finding)
         for number, finding in enumerate(example.findings, 2)
     ]
-    selection = select_runbook(
-        runbooks, [_event(example)], analysis_of(example.cause, reasoning="an example"), RULES, evidence
-    )
+    analysis = analysis_of(example.cause, reasoning="an example", advice=action_of(of) if of is not None else None)
+    selection = select_runbook(runbooks, [_event(example)], analysis, RULES, evidence)
     if selection.runbook:
         return selection.runbook.id, selection.why
     if selection.reason is Reason.action_not_remediation and selection.would_have:

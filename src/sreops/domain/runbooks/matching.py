@@ -25,6 +25,12 @@ _FITTING = {
 }
 
 
+def action_of(runbook: Runbook) -> RecommendedAction | None:
+    """Return the advice that a runbook follows by one of its steps; None where it only looks or tells."""
+    does = {step.action for step in runbook.steps}
+    return next((advice for advice, fitting in _FITTING.items() if does & fitting), None)
+
+
 class Selection(BaseModel):
     """The runbook to plan with, or the ``reason`` to escalate; ``would_have`` is what would have matched."""
 
@@ -116,15 +122,15 @@ def _judged(selection: Selection, events: Sequence[AlertEvent], analysis: Analys
         why = f"confidence {analysis.confidence:.2f} is below the alert's threshold {threshold:.2f}"
         return Selection(how=selection.how, why=why, reason=Reason.low_confidence, would_have=would_have)
     if not analysis.recommended_action.acts:
-        why = f"the analysis recommends to {_ADVICE[analysis.recommended_action]}, which changes nothing by itself"
+        why = _ADVICE[analysis.recommended_action]
         return Selection(how=selection.how, why=why, reason=Reason.action_not_remediation, would_have=would_have)
     return selection
 
 
 _ADVICE = {
-    RecommendedAction.investigate: "investigate",
-    RecommendedAction.escalate: "escalate",
-    RecommendedAction.none: "do nothing",
+    RecommendedAction.investigate: "the cause is not clear enough to act on: a person has to look further",
+    RecommendedAction.escalate: "no automatic remedy mends this cause: a person has to",
+    RecommendedAction.none: "the analysis finds nothing to mend, and the alert may still fire",
 }
 
 

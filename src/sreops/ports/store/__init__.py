@@ -18,6 +18,7 @@ from sreops.ports.store.records import Records
 from sreops.ports.store.retention import Retention
 from sreops.ports.store.sessions import Sessions
 from sreops.ports.store.tickets import Tickets
+from sreops.ports.store.track_record import TrackRecords
 
 
 class IncidentStore(
@@ -37,6 +38,7 @@ class IncidentStore(
     People,
     Sessions,
     ApiTokens,
+    TrackRecords,
     Protocol,
 ):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.

@@ -149,6 +149,22 @@ class DiskFull(Ailment):
         return out
 
 
+class BadVersion(Ailment):
+    """A version that can't read what it gets. Another version cures it, and no restart."""
+
+    cured_by_restart = False
+
+    def symptoms(self, at: float) -> Symptoms:
+        """Half of the requests fail."""
+        return Symptoms(0.5 * min(1.0, (at - self.began_at) / 5.0), "500", 1.2)
+
+    def lines(self, at: float, seconds: float, rng: random.Random) -> list[Line]:
+        """An error that no version before has written."""
+        if rng.random() < seconds / 2:
+            return [("error", f"TypeError: cannot read field 'currency' of item {rng.randrange(1000, 9999)}")]
+        return []
+
+
 class Blip(Ailment):
     """Errors that pass by themselves after ``lasts_s``; no restart is needed."""
 

@@ -14,7 +14,7 @@ from sreops.sandbox.clock import NS, Clock
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.loki.server import Loki
 from sreops.sandbox.prometheus.server import Exposed, Prometheus
-from sreops.sandbox.shop.ailments import Ailment, Blip, DiskFull, Line, MemoryLeak, PoolExhausted
+from sreops.sandbox.shop.ailments import Ailment, BadVersion, Blip, DiskFull, Line, MemoryLeak, PoolExhausted
 from sreops.sandbox.shop.chatter import complaint, ordinary
 from sreops.sandbox.shop.service import PROJECT, ServiceSpec, ShopService
 
@@ -68,6 +68,10 @@ class Shop:
     def fill_disk(self, service: str = "ledger-db", *, in_s: float = 0.0) -> DiskFull:
         """Fill its volume, ``in_s`` from now. A restart does not cure it."""
         return self.afflict(DiskFull(service, self._clock.time() + in_s))
+
+    def spoil(self, service: str = "recommendations") -> BadVersion:
+        """Give it a version that fails. Another version cures it (``cure``)."""
+        return self.afflict(BadVersion(service, self._clock.time()))
 
     def blip(self, service: str = "storefront", *, in_s: float = 0.0, lasts_s: float = 60.0) -> Blip:
         """Give it errors that pass by themselves."""
