@@ -102,6 +102,9 @@ class EventLogContract:
         await log.append([record(names[0], "k", f"critical-{n}") for n in range(20)], timeout_s=APPEND_S)
         async with log.subscribe(names[:2], group=group) as subscription:
             await read_lag(subscription, 40)
+            subscription.pause(names[:2])
+            await subscription.poll(max_records=1, timeout_s=1.0)  # a client that fetches ahead has both by then
+            subscription.pause(())
             first = await read(subscription, 1)
         assert first[0].topic == names[0]
 

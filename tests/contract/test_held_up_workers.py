@@ -16,7 +16,7 @@ from sreops.agent.remediation.engine_commands import send
 from sreops.agent.state import State
 from sreops.agent.tickets import TicketDesk
 from sreops.agent.visit import Visit, as_node
-from sreops.domain.evidence.evidence import ContainerState
+from sreops.domain.evidence.evidence import ContainerEvents, ContainerState
 from sreops.domain.incidents.incident import EffectOutcome, Issue
 from sreops.domain.records.record import Thought
 from sreops.domain.remediation.policy import PolicyLimits
@@ -236,8 +236,11 @@ async def test_an_effect_that_stands_in_the_ledger_is_not_done_again_whatever_th
     async def look(*_: object, **__: object) -> ContainerState:
         return running
 
+    async def events(*_: object, **__: object) -> ContainerEvents:
+        return ContainerEvents(query="", events=())
+
     context = context_of(store, lease, clock, Settings(_env_file=None))
-    context.tools.containers = SimpleNamespace(restart=restart, find=look, inspect=look)
+    context.tools.containers = SimpleNamespace(restart=restart, find=look, inspect=look, events=events)
     context.tools.tickets = desk(store, SlowIssues(), clock)
     visit = Visit("n", State(), context.tools, lease, seen_before, context.control)
     step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)

@@ -327,7 +327,9 @@ async def test_wrong_security_is_told_in_health(kafka, topic):
 def test_security_settings_that_can_not_work_are_refused_at_once(tmp_path):
     with pytest.raises(SettingsInvalid, match="SASL_USERNAME"):
         KafkaEventLog(KafkaSettings(bootstrap_servers="localhost:1", security_protocol="SASL_SSL"), [])
+    no_certificate = tmp_path / "ca.pem"
+    no_certificate.write_text("this is no certificate")
     with pytest.raises(SettingsInvalid, match="SSL_CAFILE"):
         KafkaEventLog(
-            KafkaSettings(bootstrap_servers="localhost:1", security_protocol="SSL", ssl_cafile=tmp_path / "none"), []
+            KafkaSettings(bootstrap_servers="localhost:1", security_protocol="SSL", ssl_cafile=no_certificate), []
         )

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from loop_scene import Scene, loop_scene
 
+from servers.waiting import eventually
 from sreops.domain.incidents.incident import Incident, Reason, Resolution
+from sreops.sandbox.docker.process import Idle
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
@@ -137,3 +139,25 @@ async def test_what_somebody_restarted_before_the_evidence_is_put_to_a_person(
         assert it.starts() == 2
         incident = await approved(it, waiting)
         assert len(incident.effects) == 1, incident.decision
+
+
+async def test_what_our_restart_left_down_is_said_first_and_the_issue_holds_the_audits_last_hash(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with loop_scene(tmp_path, monkeypatch, leaking(), **runbooks(tmp_path)) as it:
+        container = it.world.engine.find("payments")
+        assert container is not None
+        container.process = Idle(refuses_to_start="no such file or directory: /app/run")
+        await it.fire()
+        incident = await it.ended()
+        assert incident.reason is Reason.step_failed, incident.decision
+        assert str((incident.decision or {})["why"]).startswith("DOWN: payments is down")
+        told = await it.thoughts(incident)
+        assert any(text.startswith("DOWN: payments is down") for text in told)
+
+        async def noted() -> bool:
+            actions = await it.store.records(incident_id=incident.id, kind="action")
+            heads = [one.hash for one in actions if one.body["action"] == "escalate"]
+            return f"has the hash `{heads[0]}`" in str([note.body for note in it.issues[0].notes])
+
+        await eventually(noted, 20, what="the issue to hold the last hash")

@@ -91,7 +91,7 @@ async def test_the_neighbours_log_lines_are_ranked_with_the_service_s_own(tmp_pa
     async with loop_scene(tmp_path, monkeypatch, **PATIENT) as it:
         push_traces(it.world, vanished=("ledger-db", "Ledger#44"))
         await it.fire()
-        incident = await it.ended()
+        incident = await it.reaches("awaiting_approval", timeout_s=75)  # they point elsewhere: a person decides
         evidence = await it.store.evidence(incident.id)
     [suspects] = [one for one in evidence if one.kind is EvidenceKind.suspects]
     assert "Ledger#44 after Ledger#41" in suspects.text

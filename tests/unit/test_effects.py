@@ -108,3 +108,25 @@ def test_a_rollback_settles_where_the_two_specifications_have_changed_places() -
     assert settled(what, before, 1).outcome is None
     assert settled(what, before, 99).outcome is EffectOutcome.unknown
     assert settled(what, back.model_copy(update={"previous_spec": "newer"}), 99).outcome is EffectOutcome.unknown
+
+
+def test_a_restart_that_left_the_container_down_has_failed_and_says_so() -> None:
+    down = container(running=False, status="exited", error="exec: /app/run: no such file or directory")
+    answer = settled(effect(), down, 2)
+    assert answer.outcome is EffectOutcome.failed, "it ran at the intent: the error is of the start after it"
+    assert "the container is exited: it could not be started: exec: /app/run" in answer.why
+
+
+def test_a_stopped_container_is_waited_for_while_the_engine_may_still_start_it() -> None:
+    stopped = container(running=False, status="exited")
+    assert settled(effect(), stopped, 20).outcome is None
+    assert settled(effect(), stopped, 25).outcome is EffectOutcome.failed
+    before = effect("start_container", status="exited")
+    old = container(running=False, status="exited", error="the start before failed")
+    assert settled(before, old, 2).outcome is None, "that error may be of an earlier start"
+    assert settled(before, old, 25).outcome is EffectOutcome.failed
+
+
+def test_one_between_two_tries_of_its_restart_policy_is_not_known_to_be_down() -> None:
+    between = container(running=False, status="restarting", restart_count=3)
+    assert settled(effect(), between, 25).outcome is EffectOutcome.unknown

@@ -1,6 +1,7 @@
 """What the agent writes: incident fields, thoughts, actions, tickets and evidence, fenced by its lease."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from sreops.adapters.store.tickets import queue
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.notice import of_change
-from sreops.ports import Changes, Lease
+from sreops.ports import Changes, Lease, TicketOp
 
 _UPDATE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))
 _ENDING_OF = (endings.c.incident_id == bindparam("of_incident")) & (endings.c.episode == bindparam("of_episode"))
@@ -57,15 +58,24 @@ class AgentWrites(Part):
                 incident = _write_incident(connection, row, incident, changes.incident, now)
             for thought in changes.thoughts:
                 tell(connection, lease.incident_id, thought, now)
+            head = ""
             for action in changes.actions:
-                audit(connection, lease.incident_id, action, now, self._audit_key)
+                head = audit(connection, lease.incident_id, action, now, self._audit_key)
             for op in changes.tickets:
-                queue(connection, op, now)
+                queue(connection, _with_head(op, head) if incident.status.ended else op, now)
             for piece in changes.evidence:
                 _write_evidence(connection, lease.incident_id, piece)
             return incident
 
         return await self._db.write(write)
+
+
+def _with_head(op: TicketOp, head: str) -> TicketOp:
+    """Return the last write of an incident with the last hash of its audit: a copy that no store can alter."""
+    if not head or op.kind not in ("close", "escalate"):
+        return op
+    note = f"{op.body.get('note', '')}\n\nAudit: the last of its records has the hash `{head}`."
+    return replace(op, body={**op.body, "note": note})
 
 
 def _write_incident(

@@ -48,13 +48,14 @@ def tell_all(connection: Connection, thoughts: Sequence[tuple[str, Thought]], no
     )
 
 
-def audit(connection: Connection, incident_id: str, action: Action, now: datetime, key: bytes | None) -> None:
-    """Append an action to the incident's hash chain; writers are serial, so the chain can't fork."""
+def audit(connection: Connection, incident_id: str, action: Action, now: datetime, key: bytes | None) -> str:
+    """Append an action to the incident's hash chain, return its hash; writers are serial, so the chain can't fork."""
     newest = _HEAD.first(connection, of_incident=incident_id)
     head = newest.hash if newest is not None else None
     body: dict[str, Any] = _chainable(action.model_dump(mode="json"))
     this_hash = chain_hash(head, incident_id=incident_id, at=now, body=body, key=key)
     _append(connection, incident_id, RecordKind.action, body, now, head, this_hash)
+    return this_hash
 
 
 def _chainable(value: Any) -> Any:

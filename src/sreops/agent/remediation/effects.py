@@ -135,6 +135,8 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     text = f"{effect.action} {effect.target}: {outcome.value if outcome else 'unknown'}"
     if effect.detail:
         text += f" ({effect.detail})"
+    if outcome is not EffectOutcome.succeeded and step.action.on_engine:
+        text = await _down_first(visit, step, text)
     visit.think(text)
     visit.note(f"step-{effect.step}", text)
     await visit.write()
@@ -150,3 +152,9 @@ async def advance(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     if pulse is not None:
         left_as[step.target] = {"at": now, "pulse": pulse.model_dump(mode="json")}
     return State(step=effect.step + 1, step_began=None, answer_lost="", acted_at=now, left_as=left_as, wait_until=None)
+
+
+async def _down_first(visit: Visit, step: PlannedStep, text: str) -> str:
+    """Say first that the target is down, where it is: after our hand that outranks all else."""
+    pulse = await target_pulse(visit.tools, step)
+    return f"DOWN: {pulse.told} after {step.action.value}; {text}" if pulse.vital.dead else text

@@ -8,7 +8,7 @@ from sreops.agent.context import Tools
 from sreops.agent.remediation.effects import advance, begin, write_outcome
 from sreops.agent.remediation.engine_commands import refuse_when_late
 from sreops.agent.remediation.gitlab_acts import PlayJob, RollbackDeployment, RunPipeline
-from sreops.agent.remediation.webhook_call import WebhookCall
+from sreops.agent.remediation.webhook_call import ERRAND_TIMER, WebhookCall
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
 from sreops.domain.incidents.incident import Effect, Reason
@@ -102,10 +102,10 @@ async def go_on_errand(visit: Visit, step: PlannedStep, effect: Effect) -> State
 
 async def _after(visit: Visit, step: PlannedStep, effect: Effect, settled: Settled) -> State:
     if settled.outcome is None:
-        if visit.state.get("wait_timer") != "errand":  # told once, not at every look
+        if visit.state.get("wait_timer") != ERRAND_TIMER:  # told once, not at every look
             visit.think(settled.why)
             await visit.write()
-        return waiting(settled.look_again_at or visit.now() + timedelta(seconds=2), "errand")
+        return waiting(settled.look_again_at or visit.now() + timedelta(seconds=2), ERRAND_TIMER)
     lost = visit.state.get("answer_lost")
     detail = settled.why + (f" (the first answer: {lost})" if lost else "")
     return await write_outcome(visit, step, effect, settled.outcome, detail)

@@ -17,6 +17,8 @@ from sreops.domain.text.redaction import one_line
 from sreops.errors import OutcomeUnknown, WebhookUnavailable
 from sreops.ports import WebhookAnswer, WebhookFacts
 
+ERRAND_TIMER = "errand"
+"""The timer of an errand that was looked after already."""
 _SHARE_OF_A_RUN = 0.8
 _AGAIN_S = 2.0
 _EXCERPT_CHARS = 200
@@ -69,7 +71,9 @@ class WebhookCall:
         if same != (effect.snapshot.get("url"), effect.snapshot.get("body_sha256")):
             return Settled.unknown("it may have been called, and its settings are others now: it is not called again")
         until = effect.intent_at + timedelta(seconds=step.timeout_s + visit.tools.settings.docker.settle_margin_s)
-        if now >= until:
+        repeated = visit.state.get("wait_timer") == ERRAND_TIMER
+        latest = effect.intent_at + timedelta(seconds=visit.tools.settings.policy.max_event_age_s)
+        if now >= until and (repeated or now >= latest):  # one that comes back late from a crash repeats it once
             return Settled.unknown("it may have been called, and too long ago for a repeat: look at its receiver")
         if (await visit.tools.store.pause_state())["paused"] or await _paused_by_file(visit.tools):
             return Settled.unknown("it may have been called, and automation is paused: it is not called again")

@@ -176,6 +176,8 @@ def _asked(notice: Notice, incident: Incident, expires_at: datetime | None) -> s
 def _handed_over(incident: Incident) -> str:
     said = NEXT_STEPS.get(incident.reason, "") if incident.reason else ""
     why = _clean(str((incident.decision or {}).get("why", "")))
+    if why.startswith("DOWN:"):  # our own hand left it so: nothing comes before that
+        return f"{why}. {said or 'Investigate by hand.'}"
     return " ".join(part for part in (said or "Investigate by hand.", f"sreops stopped: {why}." if why else "") if part)
 
 

@@ -62,6 +62,8 @@ def settle(
     if now < until:
         again = min(until, now + timedelta(seconds=look_every_s))
         return Settled(outcome=None, why="the engine may still be at it", look_again_at=again)
+    if (left := _left_down(effect, seen)) is not None:
+        return Settled(outcome=EffectOutcome.failed, why=left)
     return Settled(
         outcome=EffectOutcome.unknown,
         why=f"nothing on the target shows that {effect.action} happened within {stop_timeout_s + margin_s:.0f} s, "
@@ -115,4 +117,16 @@ def _to_container(effect: Effect, seen: ContainerState) -> tuple[EffectOutcome, 
         return EffectOutcome.succeeded, f"the container has started anew at {started}"
     if effect.action == StepAction.start_container and seen.running:
         return EffectOutcome.succeeded, "the container is running"
+    if before.get("status") == "running" and seen.error and (left := _left_down(effect, seen)) is not None:
+        return EffectOutcome.failed, left  # it ran at the intent, so this error is of the start after it
     return None
+
+
+def _left_down(effect: Effect, seen: ContainerState | ServiceState | None) -> str | None:
+    """Say that a container which was to be started is not up: the engine knows it, though its answer was lost."""
+    if effect.action not in (StepAction.restart_container, StepAction.start_container):
+        return None
+    if not isinstance(seen, ContainerState) or seen.running or seen.status == "restarting":
+        return None
+    why = f": {seen.error[:300]}" if seen.error else ""
+    return f"the container is {seen.status}: it could not be started{why}"
