@@ -63,13 +63,12 @@ async def test_of_two_projects_the_one_that_the_alert_names(
 
 
 @pytest.mark.needs("compose")
-async def test_a_container_that_was_made_anew_while_the_plan_waited_is_still_the_target(
+async def test_a_container_that_was_renamed_while_the_plan_waited_is_still_the_target(
     dockerd: Dockerd, shops: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     async with hands(tmp_path, monkeypatch, {"": dockerd}) as it:
         await it.fire(container="shop-db-1")
         incident = await it.reaches("shop-db-1", "awaiting_approval")
-        await asyncio.to_thread(composed, dockerd, shops, "shop", "up", "-d", "--force-recreate", "db")
         made = await asyncio.to_thread(dockerd.inspect, "shop-db-1")
         renamed = await asyncio.to_thread(dockerd.api.post, f"/containers/{made['Id']}/rename?name=shop_db_9")
         assert renamed.status_code == 204
@@ -77,6 +76,21 @@ async def test_a_container_that_was_made_anew_while_the_plan_waited_is_still_the
         incident = await it.approve(incident)
         assert [one.outcome for one in incident.effects] == [EffectOutcome.succeeded]
         assert await it.touched_since(before) == {"/shop_db_9"}
+
+
+@pytest.mark.needs("compose")
+async def test_a_container_that_somebody_made_anew_while_the_plan_waited_is_known_and_left_alone(
+    dockerd: Dockerd, shops: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    async with hands(tmp_path, monkeypatch, {"": dockerd}) as it:
+        await it.fire(container="shop-db-1")
+        incident = await it.reaches("shop-db-1", "awaiting_approval")
+        await asyncio.to_thread(composed, dockerd, shops, "shop", "up", "-d", "--force-recreate", "db")
+        before = await it.lives()
+        incident = await it.approve(incident)
+        assert (incident.reason, incident.effects) == (Reason.policy_denied, ())
+        assert "somebody else started" in str(incident.decision)
+        assert await it.touched_since(before) == set()
 
 
 @pytest.mark.needs("compose")
