@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 pytest_plugins = ["servers.fixtures"]
 
 # a busy machine makes any example slow: what must be fast is measured as a ratio (growth.py, bench/)
-hypothesis.settings.register_profile("sreops", deadline=None)
+EXAMPLES = int(os.environ.get("SREOPS_EXAMPLES") or 100)  # of each property; scripts/long wants more
+hypothesis.settings.register_profile("sreops", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("sreops")
 
 WITHOUT_BLOCKING_CALLS = ("unit", "contract")
