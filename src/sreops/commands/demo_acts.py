@@ -190,7 +190,8 @@ async def _leak(stage: Stage) -> Act:
     service = stage.hospital.patient if stage.hospital else "payments"
     act = Act("1. a memory leak", service)
     _rule(stage, f"1. {service} leaks memory: sreops may act alone (tier autonomous)")
-    alert = stage.world.alert("HighErrorRate", service)
+    # of the real engine's patient the one rule that there is: once it no longer holds, Grafana's alert is over
+    alert = stage.world.alert("MemoryNearLimit" if stage.hospital else "HighErrorRate", service)
     await stage.fire(alert)
     act.incident = found = await stage.ended(service)
     restarts = [e for e in found.get("effects", ()) if e["action"] == "restart_container"]
