@@ -52,4 +52,5 @@ def test_every_shipped_proof_is_told_in_words_that_people_know() -> None:
     for runbook in load_runbooks(FILE.read_text(), path=str(FILE)):
         for one in runbook.verify:
             told = in_words(one.promql, one.condition, [0.01], [0.9])
-            assert told.startswith(("memory ", "errors ", "containers that run ")), told
+            known = ("memory ", "errors ", "containers that run ", "disk space in use ", "messages that wait ")
+            assert told.startswith(known), told

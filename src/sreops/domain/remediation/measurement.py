@@ -88,6 +88,10 @@ def _known(promql: str) -> tuple[str, Show, str]:
         return "latency", _seconds, ""
     if names("filesystem_avail", "filesystem_free") and ratio:
         return "free disk space", _percent, ""
+    if names("fs_usage_bytes"):
+        return ("disk space in use", _percent, "") if ratio else ("disk space in use", _bytes, "")
+    if names("queue_messages", "queue_depth", "consumer_lag"):
+        return "messages that wait", _plain, ""
     if metrics in (["up"], ["probe_success"]):
         return "it answers (1 is yes)", _plain, ""
     return _by_their_names(metrics, ratio) or _short(" ".join(promql.split())), _plain, ""
