@@ -90,7 +90,7 @@ def _known(promql: str) -> tuple[str, Show, str]:
         return "free disk space", _percent, ""
     if names("fs_usage_bytes"):
         return ("disk space in use", _percent, "") if ratio else ("disk space in use", _bytes, "")
-    if names("queue_messages", "queue_depth", "consumer_lag"):
+    if names("queue_messages", "consumer_lag"):
         return "messages that wait", _plain, ""
     if metrics in (["up"], ["probe_success"]):
         return "it answers (1 is yes)", _plain, ""
