@@ -88,13 +88,17 @@ class Lineage:
         stops = self.database.stops(self.sreops)
         async with stops.stopping_at_commits():
             posting = asyncio.create_task(self._post(service))
+            quiet_at_s = time.monotonic() + QUIET_S
             with contextlib.suppress(TimeoutError):
                 while True:
-                    async with asyncio.timeout(QUIET_S):
+                    async with asyncio.timeout(max(0.0, quiet_at_s - time.monotonic())):
                         place = await stops.next_commit()
                     assert place is not None, "sreops has ended by itself"
                     now = await self._snapshot(place)
-                    seen.append(Seen(place, names_of(place, before[place], now)))
+                    # what is looked for every second and not found changes nothing, and is committed all the same
+                    if names := names_of(place, before[place], now):
+                        seen.append(Seen(place, names))
+                        quiet_at_s = time.monotonic() + QUIET_S
                     before[place] = now
                     stops.go_on()
         assert await posting, "the alerts of the run without a kill were not accepted"
