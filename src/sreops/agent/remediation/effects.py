@@ -91,11 +91,16 @@ async def _act(visit: Visit, step: PlannedStep, effect: Effect) -> State:
     except (EngineUnavailable, EngineRefused) as exc:
         return await write_outcome(visit, step, effect, EffectOutcome.failed, str(exc))
     except OutcomeUnknown as exc:
-        log.warning("effect.answer_lost", target=effect.target, error=str(exc))
-        visit.think(f"The engine's answer was lost ({exc}): looking instead of repeating")
-        await visit.write()
-        return State(answer_lost=str(exc), **waiting(visit.now() + timedelta(seconds=1), "settling"))
+        return await look_instead(visit, effect, exc, whose="The engine's answer")
     return await _after(visit, step, effect, settled)
+
+
+async def look_instead(visit: Visit, effect: Effect, exc: OutcomeUnknown, *, whose: str = "The answer") -> State:
+    """Note that an answer was lost, and leave the time of the first look: nothing is sent again."""
+    log.warning("effect.answer_lost", target=effect.target, error=str(exc))
+    visit.think(f"{whose} was lost ({exc}): looking instead of repeating")
+    await visit.write()
+    return State(answer_lost=str(exc), **waiting(visit.now() + timedelta(seconds=1), "settling"))
 
 
 async def _after(visit: Visit, step: PlannedStep, effect: Effect, settled: Settled) -> State:

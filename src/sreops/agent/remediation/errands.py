@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from sreops.agent.context import Tools
-from sreops.agent.remediation.effects import advance, begin, write_outcome
+from sreops.agent.remediation.effects import advance, begin, look_instead, write_outcome
 from sreops.agent.remediation.engine_commands import refuse_when_late
 from sreops.agent.remediation.gitlab_acts import PlayJob, RollbackDeployment, RunPipeline
+from sreops.agent.remediation.intent import written_before
 from sreops.agent.remediation.webhook_call import ERRAND_TIMER, WebhookCall
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated, waiting
@@ -16,14 +17,6 @@ from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import OutcomeUnknown, Refused, SreopsError, Unavailable
-from sreops.telemetry import log
-
-
-class Before(NamedTuple):
-    """What an errand's target is like before: its standing identity, and what its end is told by."""
-
-    standing: str
-    snapshot: Mapping[str, Any]
 
 
 class Errand(Protocol):
@@ -66,7 +59,7 @@ async def run_errand(visit: Visit, plan: Plan, index: int, step: PlannedStep) ->
         standing, snapshot = await errand.before(visit, step)
     except SreopsError as exc:
         return State(outcome=escalated(Reason.step_failed, f"{step.action.value} {step.target}: {exc}"))
-    begun = await begin(visit, plan, step, _intent(visit, plan, index, step, Before(standing, snapshot)))
+    begun = await begin(visit, plan, step, written_before(visit, plan, index, step, snapshot, standing))
     if begun.effect is None:
         return begun.instead
     if begun.stood:
@@ -78,10 +71,7 @@ async def run_errand(visit: Visit, plan: Plan, index: int, step: PlannedStep) ->
     except (Unavailable, Refused) as exc:
         settled = Settled.failed(str(exc))
     except OutcomeUnknown as exc:
-        log.warning("effect.answer_lost", target=effect.target, error=str(exc))
-        visit.think(f"The answer was lost ({exc}): looking instead of repeating")
-        await visit.write()
-        return State(answer_lost=str(exc), **waiting(visit.now() + timedelta(seconds=1), "settling"))
+        return await look_instead(visit, effect, exc)
     return await _after(visit, step, effect, settled)
 
 
@@ -109,19 +99,3 @@ async def _after(visit: Visit, step: PlannedStep, effect: Effect, settled: Settl
     lost = visit.state.get("answer_lost")
     detail = settled.why + (f" (the first answer: {lost})" if lost else "")
     return await write_outcome(visit, step, effect, settled.outcome, detail)
-
-
-def _intent(visit: Visit, plan: Plan, index: int, step: PlannedStep, before: Before) -> Effect:
-    return Effect(
-        effect_id=f"{visit.incident.id}:{visit.incident.episode}:{index}",
-        incident_id=visit.incident.id,
-        episode=visit.incident.episode,
-        step=index,
-        action=step.action.value,
-        target=step.target,
-        service=visit.incident.service,
-        runbook_id=plan.runbook_id,
-        snapshot=dict(before.snapshot),
-        intent_at=visit.now(),
-        standing=before.standing,
-    )

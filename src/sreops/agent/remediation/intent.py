@@ -19,6 +19,13 @@ def intent_of(
     default_s = visit.tools.settings.docker.stop_timeout_s
     snapshot["stop_timeout_s"] = waited_for_s(grace_of(step, target, default_s))
     snapshot["own_stop_timeout"] = target.stop_timeout_s is not None
+    return written_before(visit, plan, index, step, snapshot, standing_identity(target))
+
+
+def written_before(
+    visit: Visit, plan: Plan, index: int, step: PlannedStep, snapshot: Mapping[str, Any], standing: str
+) -> Effect:
+    """Return the effect as it stands in the ledger before it is done: of this step, now, without an outcome."""
     return Effect(
         effect_id=f"{visit.incident.id}:{visit.incident.episode}:{index}",
         incident_id=visit.incident.id,
@@ -28,7 +35,7 @@ def intent_of(
         target=step.target,
         service=visit.incident.service,
         runbook_id=plan.runbook_id,
-        snapshot=snapshot,
+        snapshot=dict(snapshot),
         intent_at=visit.now(),
-        standing=standing_identity(target),
+        standing=standing,
     )
