@@ -9,6 +9,7 @@ from sreops.agent.tickets import TicketDesk
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.runbooks.in_force import RunbooksInForce
 from sreops.domain.text.redaction import Redactors
+from sreops.errors import EngineUnavailable
 from sreops.ports import (
     AlertStates,
     Analyst,
@@ -29,6 +30,8 @@ from sreops.ports import (
     Webhooks,
 )
 from sreops.settings import Settings
+
+NO_ENGINE = "no container engine is configured (SREOPS_DOCKER__HOST)"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,17 @@ class Tools:
     missing: Mapping[str, Health] | None = None  # what is not configured, for the hand-over
     extra: ExtraTools | None = None  # what the model may ask besides, from MCP servers
     redactors: Redactors = field(default_factory=Redactors)
+
+    @property
+    def engine(self) -> Containers:
+        """The container engine; raises EngineUnavailable where none is configured."""
+        if self.containers is None:
+            raise EngineUnavailable(NO_ENGINE)
+        return self.containers
+
+    async def paused_by_file(self) -> str | None:
+        """Return why automation is paused by a file of this process's data folder; None where none is there."""
+        return await self.pause_file.reason() if self.pause_file is not None else None
 
 
 @dataclass

@@ -21,6 +21,7 @@ from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import NODE_SECONDS, log
 
 THOUGHTS_TOLD = "agent.thoughts_told"
+_SHARE_OF_A_RUN = 0.8
 Node = Callable[["Visit"], Awaitable[State]]
 
 
@@ -62,6 +63,11 @@ class Visit:
     def now(self) -> datetime:
         """Aware UTC."""
         return self.tools.clock.now()
+
+    @property
+    def longest_request_s(self) -> float:
+        """How long one request may take, for this run to end in time; what takes longer is found by looking."""
+        return _SHARE_OF_A_RUN * self.tools.settings.worker.max_run_s
 
     def think(self, text: str, **data: Any) -> None:
         """Tell a thought with the next write."""

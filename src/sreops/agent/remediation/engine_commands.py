@@ -12,10 +12,9 @@ from sreops.domain.remediation.effects import Settled, settle
 from sreops.domain.remediation.scaling import wanted_replicas
 from sreops.domain.remediation.standing import read_identity
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
-from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost
+from sreops.errors import EngineRefused, LeaseLost
 
 _SHORTEST_HOLD_UP_S = 5.0
-_SHARE_OF_A_RUN = 0.8
 _WANTED = "wanted"
 
 
@@ -58,9 +57,7 @@ async def send(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
 
 
 async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
-    containers, settings = visit.tools.containers, visit.tools.settings.docker
-    if containers is None:
-        raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
+    containers, settings = visit.tools.engine, visit.tools.settings.docker
     target_id = effect.snapshot["id"]
     timeout_s = min(settings.timeout_s, step.timeout_s)  # what comes later is found by looking
     if step.action is StepAction.restart_container and "replicas" in effect.snapshot:
@@ -71,8 +68,7 @@ async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         # a ``t`` outranks the container's own StopTimeout: it is said only for those that say nothing
         said = None if effect.snapshot["own_stop_timeout"] else settings.stop_timeout_s
         # what takes longer than a run may is settled by looking: the engine goes on without us
-        longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
-        await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + timeout_s, longest_s))
+        await stops(target_id, stop_timeout_s=said, timeout_s=min(grace_s + timeout_s, visit.longest_request_s))
     elif step.action is StepAction.rollback_service:
         spec, previous = str(effect.snapshot["spec"]), str(effect.snapshot["previous_spec"])
         await containers.roll_back(target_id, spec=spec, previous=previous, timeout_s=timeout_s)
@@ -82,7 +78,7 @@ async def _ask(visit: Visit, step: PlannedStep, effect: Effect) -> None:
         wanted, before = wanted_of(step, effect), int(effect.snapshot["replicas"])
         # a Compose service is scaled container by container, each of which may take its time to stop
         each_s = timeout_s + float(effect.snapshot["stop_timeout_s"])
-        longest_s = min(each_s * max(1, abs(wanted - before)), _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s)
+        longest_s = min(each_s * max(1, abs(wanted - before)), visit.longest_request_s)
         timeout_s = longest_s if read_identity(target_id) else timeout_s
         await containers.scale(target_id, replicas=wanted, timeout_s=timeout_s, before=before)
 
@@ -104,9 +100,7 @@ async def follow(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
 
 
 async def _see(visit: Visit, step: PlannedStep, effect: Effect) -> Target | None:
-    containers = visit.tools.containers
-    if containers is None:
-        raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
+    containers = visit.tools.engine
     if "replicas" in effect.snapshot:
         seen = await find_target(visit.tools, step)
         return seen if isinstance(seen, ServiceState) else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sreops.agent.context import Tools
+from sreops.agent.context import NO_ENGINE, Tools
 from sreops.agent.patient import subject_of_incident, subjects_patient
 from sreops.agent.remediation.targets import find_target
 from sreops.agent.visit import Visit
@@ -30,7 +30,7 @@ async def pulses(visit: Visit, plan: Plan) -> tuple[Pulse, ...]:
 async def target_pulse(tools: Tools, step: PlannedStep) -> Pulse:
     """Take the pulse of a step's target, which the engine had when the plan was made."""
     if tools.containers is None:
-        return unseen(step.target, "no container engine is configured (SREOPS_DOCKER__HOST)")
+        return unseen(step.target, NO_ENGINE)
     try:
         seen = await find_target(tools, step)
         found = pulse_of(step.target, seen, await _events(tools, seen))

@@ -45,7 +45,7 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
         targets=sorted({name for target in targets for name in (target.name, *target.aliases)}),
         standings=sorted({target.standing for target in targets if target.standing}),
     )
-    if tools.pause_file is not None and (why := await tools.pause_file.reason()) is not None:
+    if (why := await tools.paused_by_file()) is not None:
         facts = facts.model_copy(update={"paused": True, "paused_why": why})
     proof = tuple(visit.state.get("proof", ())) if begun else await second_proof(visit, plan)
     own = {visit.incident.service, visit.event.service, *(name for target in targets for name in target.aliases)}

@@ -10,11 +10,8 @@ from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.remediation.command import settle_command
 from sreops.domain.remediation.effects import Settled
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
-from sreops.errors import EngineUnavailable
-from sreops.ports import Containers
 
 COMMAND_ID = "command_id"
-_SHARE_OF_A_RUN = 0.8
 _LOOKS_AT_THE_END, _UNTIL_IT_IS_NOTED_S = 10, 0.1
 """The engine notes an end a moment after the output has come to its own; what was said is told with it."""
 _LOOKED_BACK = 50
@@ -23,19 +20,17 @@ _LOOKED_BACK = 50
 
 async def prepared(visit: Visit, step: PlannedStep, container_id: str) -> dict[str, Any]:
     """Make a record of the step's command, whose id belongs into the intent; raises what its port does."""
-    containers = _containers(visit.tools)
     timeout_s = visit.tools.settings.docker.timeout_s
     words = [str(word) for word in step.params["command"]]
-    return {COMMAND_ID: await containers.prepare_command(container_id, words, timeout_s=timeout_s), "command": words}
+    command_id = await visit.tools.engine.prepare_command(container_id, words, timeout_s=timeout_s)
+    return {COMMAND_ID: command_id, "command": words}
 
 
 async def start(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
     """Start it and follow it; one that takes longer than a run may is followed by looking."""
-    longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
     container_id, command_id = effect.snapshot["id"], effect.snapshot[COMMAND_ID]
-    output = await _containers(visit.tools).run_command(
-        container_id, command_id, timeout_s=min(step.timeout_s, longest_s)
-    )
+    timeout_s = min(step.timeout_s, visit.longest_request_s)
+    output = await visit.tools.engine.run_command(container_id, command_id, timeout_s=timeout_s)
     # masked with the incident's own placeholders, and as one text: a secret may go over several lines
     said = visit.tools.redactors.of(visit.incident.id).redact("\n".join(output.lines)).split("\n")
     for _ in range(_LOOKS_AT_THE_END if output.whole else 0):
@@ -50,7 +45,7 @@ async def look(visit: Visit, step: PlannedStep, effect: Effect, *, said: list[st
     """Settle it by its record; raises EngineUnavailable, EngineRefused where that can't be asked now."""
     settings = visit.tools.settings.docker
     container_id, command_id = effect.snapshot["id"], effect.snapshot[COMMAND_ID]
-    seen = await _containers(visit.tools).command_state(container_id, command_id, timeout_s=settings.timeout_s)
+    seen = await visit.tools.engine.command_state(container_id, command_id, timeout_s=settings.timeout_s)
     return settle_command(
         effect, seen, now=visit.now(), timeout_s=step.timeout_s, margin_s=settings.settle_margin_s, said=said or ()
     )
@@ -65,15 +60,9 @@ async def still_runs(tools: Tools, target: ContainerState, standing: str) -> str
     for effect in given:
         if effect.outcome is not EffectOutcome.unknown or effect.snapshot.get("id") != target.id:
             continue
-        seen = await _containers(tools).command_state(
+        seen = await tools.engine.command_state(
             target.id, effect.snapshot[COMMAND_ID], timeout_s=tools.settings.docker.timeout_s
         )
         if seen is not None and seen.running:
             return f"a command that incident {effect.incident_id} began at {effect.intent_at:%H:%M:%S} UTC runs in it"
     return ""
-
-
-def _containers(tools: Tools) -> Containers:
-    if tools.containers is None:
-        raise EngineUnavailable("no container engine is configured (SREOPS_DOCKER__HOST)")
-    return tools.containers

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from sreops.agent.context import Tools
+from sreops.agent.context import NO_ENGINE, Tools
 from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
@@ -82,7 +82,7 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_i
             facts.append(await elsewhere(tools, step))
             continue
         if tools.containers is None:
-            trouble = "no container engine is configured (SREOPS_DOCKER__HOST)"
+            trouble = NO_ENGINE
         choice: tuple[str, ...] = ()
         protected, last_well, busy, refused = "", False, "", ""
         try:

@@ -19,7 +19,6 @@ from sreops.ports import WebhookAnswer, WebhookFacts
 
 ERRAND_TIMER = "errand"
 """The timer of an errand that was looked after already."""
-_SHARE_OF_A_RUN = 0.8
 _AGAIN_S = 2.0
 _EXCERPT_CHARS = 200
 
@@ -75,7 +74,7 @@ class WebhookCall:
         latest = effect.intent_at + timedelta(seconds=visit.tools.settings.policy.max_event_age_s)
         if now >= until and (repeated or now >= latest):  # one that comes back late from a crash repeats it once
             return Settled.unknown("it may have been called, and too long ago for a repeat: look at its receiver")
-        if (await visit.tools.store.pause_state())["paused"] or await _paused_by_file(visit.tools):
+        if (await visit.tools.store.pause_state())["paused"] or await visit.tools.paused_by_file() is not None:
             return Settled.unknown("it may have been called, and automation is paused: it is not called again")
         again = now + timedelta(seconds=_AGAIN_S)
         try:
@@ -86,10 +85,6 @@ class WebhookCall:
         if 200 <= answer.status < 300:
             return Settled.succeeded(f"{told} (called again with the same key)")
         return Settled.later(f"called again: {told}", again)  # which says nothing of the first call
-
-
-async def _paused_by_file(tools: Tools) -> bool:
-    return tools.pause_file is not None and await tools.pause_file.reason() is not None
 
 
 def body_of(step: PlannedStep) -> bytes:
@@ -109,10 +104,8 @@ def _unknown(step: PlannedStep) -> str:
 async def _call(visit: Visit, step: PlannedStep, effect: Effect) -> WebhookAnswer:
     if visit.tools.webhooks is None:
         raise WebhookUnavailable(_unknown(step))
-    longest_s = _SHARE_OF_A_RUN * visit.tools.settings.worker.max_run_s
-    return await visit.tools.webhooks.call(
-        step.target, body_of(step), key=effect.effect_id, timeout_s=min(step.timeout_s, longest_s)
-    )
+    timeout_s = min(step.timeout_s, visit.longest_request_s)
+    return await visit.tools.webhooks.call(step.target, body_of(step), key=effect.effect_id, timeout_s=timeout_s)
 
 
 def _told(visit: Visit, answer: WebhookAnswer) -> str:
