@@ -1,9 +1,9 @@
 """Acting on GitLab: a deployment rolled back, a job played, a pipeline run; followed to their ends by looking."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from sreops.agent.context import Tools
 from sreops.agent.visit import Visit
@@ -21,6 +21,7 @@ from sreops.ports.deployments import Job
 
 _LATE_CLOCK_S = 60.0
 _SAID_CHARS = 300
+_T = TypeVar("_T")
 _ROLLBACKS = frozenset({StepAction.rollback_deployment.value, "rollback_service"})
 
 
@@ -97,12 +98,8 @@ class RollbackDeployment(_OnGitLab):
             and job.id > snapshot["newest_job_id"]
             and job.user_id == snapshot["user_id"]
         ]
-        found = one_of_ours(
-            ours, what="job", now=visit.now(), until=_may_come_until(visit, effect), again_at=_soon(visit)
-        )
-        if isinstance(found, Settled):
-            return found
-        return await _job_settled(visit, gitlab, step, effect, found)
+        found = _ours(visit, effect, ours, "job")
+        return found if isinstance(found, Settled) else await _job_settled(visit, gitlab, step, effect, found)
 
 
 class PlayJob(_OnGitLab):
@@ -137,9 +134,7 @@ class PlayJob(_OnGitLab):
         gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
         job = await gitlab.job(_project(step), snapshot["job_id"], timeout_s=_timeout_s(visit))
         played = [] if job.status == "manual" else [job]
-        found = one_of_ours(
-            played, what="job", now=visit.now(), until=_may_come_until(visit, effect), again_at=_soon(visit)
-        )
+        found = _ours(visit, effect, played, "job")
         if isinstance(found, Settled):
             return found
         if job.user_id != snapshot["user_id"]:
@@ -186,18 +181,10 @@ class RunPipeline(_OnGitLab):
             for one in found
             if one.id > snapshot["newest_pipeline_id"] and (one.created_at is None or one.created_at >= since)
         ]
-        one = one_of_ours(
-            ours, what="pipeline", now=visit.now(), until=_may_come_until(visit, effect), again_at=_soon(visit)
-        )
+        one = _ours(visit, effect, ours, "pipeline")
         if isinstance(one, Settled):
             return one
-        settled = of_status(
-            one.status,
-            f"pipeline {one.id} ({one.url})",
-            now=visit.now(),
-            until=_until(step, effect),
-            poll_s=_poll_s(visit),
-        )
+        settled = _followed(visit, step, effect, one.status, f"pipeline {one.id} ({one.url})")
         if settled.outcome is not EffectOutcome.failed:
             return settled
         jobs = await gitlab.jobs(_project(step), one.id, timeout_s=_timeout_s(visit))
@@ -206,8 +193,7 @@ class RunPipeline(_OnGitLab):
 
 
 async def _job_settled(visit: Visit, gitlab: Pipelines, step: PlannedStep, effect: Effect, job: Job) -> Settled:
-    told = f"job {job.name} ({job.url})"
-    settled = of_status(job.status, told, now=visit.now(), until=_until(step, effect), poll_s=_poll_s(visit))
+    settled = _followed(visit, step, effect, job.status, f"job {job.name} ({job.url})")
     if settled.outcome is not EffectOutcome.failed:
         return settled
     return await _with_last_lines(visit, gitlab, step, settled, job)
@@ -240,11 +226,14 @@ def _soon(visit: Visit) -> datetime:
     return visit.now() + timedelta(seconds=min(2.0, _poll_s(visit)))
 
 
-def _until(step: PlannedStep, effect: Effect) -> datetime:
-    return effect.intent_at + timedelta(seconds=step.timeout_s)
-
-
-def _may_come_until(visit: Visit, effect: Effect) -> datetime:
-    """Until when a request whose answer was lost may still come true."""
+def _ours(visit: Visit, effect: Effect, found: Sequence[_T], what: str) -> _T | Settled:
+    """Return the one that our request has brought about, or what is to be said where there is not exactly one."""
     settings = visit.tools.settings
-    return effect.intent_at + timedelta(seconds=settings.gitlab.timeout_s + settings.docker.settle_margin_s)
+    # until when a request whose answer was lost may still come true
+    until = effect.intent_at + timedelta(seconds=settings.gitlab.timeout_s + settings.docker.settle_margin_s)
+    return one_of_ours(found, what=what, now=visit.now(), until=until, again_at=_soon(visit))
+
+
+def _followed(visit: Visit, step: PlannedStep, effect: Effect, status: str, told: str) -> Settled:
+    until = effect.intent_at + timedelta(seconds=step.timeout_s)
+    return of_status(status, told, now=visit.now(), until=until, poll_s=_poll_s(visit))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import json
 import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -19,7 +17,7 @@ from sreops.sandbox.clock import NS
 from sreops.sandbox.docker.container import Container
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.process import Ran
-from sreops.sandbox.docker.reply import EngineError, reply
+from sreops.sandbox.docker.reply import EngineError, asked_for, reply
 from sreops.sandbox.docker.streams import MULTIPLEXED, RAW
 
 KEPT_S = 600
@@ -64,7 +62,7 @@ class _Execs:
 
     async def create(self, request: Request) -> Response:
         container = self._find(request)
-        asked = await _body(request)
+        asked = await asked_for(request)
         words = asked.get("Cmd")
         if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
             raise EngineError(400, "No exec command specified")
@@ -72,8 +70,7 @@ class _Execs:
             raise EngineError(409, f"container {container.id} is not running")
         made = hashlib.sha256(f"{container.id}{next(self._numbers)}".encode()).hexdigest()
         self._records[made] = Exec(made, container, tuple(words), container.started_ns)
-        body = json.dumps({"Id": made}).encode() + b"\n"
-        return Response(body, 201, media_type="application/json")
+        return reply({"Id": made}, 201)
 
     def _record(self, request: Request) -> Exec:
         record = self._records.get(request.path_params["id"])
@@ -85,7 +82,7 @@ class _Execs:
 
     async def start(self, request: Request) -> Response:
         """Start it; where somebody is attached, what goes wrong stands in the stream, whose 200 went out before."""
-        asked = await _body(request)
+        asked = await asked_for(request)
         record = self._record(request)
         kind = MULTIPLEXED if request.state.version >= (1, 42) else RAW
         try:
@@ -158,13 +155,3 @@ async def _output(record: Exec) -> AsyncIterator[bytes]:
 def _framed(line: str) -> bytes:
     payload = f"{line}\n".encode("utf-8", "surrogateescape")
     return struct.pack(">BxxxL", 1, len(payload)) + payload
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        asked = json.loads(await request.body() or b"{}")
-    except ValueError as exc:
-        raise EngineError(400, f"invalid JSON: {exc}") from exc
-    if not isinstance(asked, dict):
-        raise EngineError(400, "invalid JSON: not an object")
-    return asked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from starlette.routing import Route
 from sreops.sandbox.docker.container import Container
 from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.process import Idle
-from sreops.sandbox.docker.reply import EngineError, flag
+from sreops.sandbox.docker.reply import EngineError, asked_for, flag, reply
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 Find = Callable[[Request], Container]
@@ -37,7 +36,7 @@ class _Making:
 
     async def create(self, request: Request) -> Response:
         name = request.query_params.get("name") or ""
-        body = await _body(request)
+        body = await asked_for(request)
         if not _NAME.fullmatch(name):
             raise EngineError(400, f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
         image = body.get("Image")
@@ -70,11 +69,10 @@ class _Making:
             stop_timeout_s=body.get("StopTimeout"),
             **({"commands": pattern.commands} if pattern is not None else {}),
         )
-        answer = json.dumps({"Id": made.id, "Warnings": []}).encode() + b"\n"
-        return Response(answer, 201, media_type="application/json")
+        return reply({"Id": made.id, "Warnings": []}, 201)
 
     async def connect(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await asked_for(request)
         container = self._engine.find(str(body.get("Container") or ""))
         if container is None:
             raise EngineError(404, f"No such container: {body.get('Container')}")
@@ -95,13 +93,3 @@ class _Making:
 def _mapping(holder: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = holder.get(name)
     return value if isinstance(value, dict) else {}
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        asked = json.loads(await request.body() or b"{}")
-    except ValueError as exc:
-        raise EngineError(400, f"invalid JSON: {exc}") from exc
-    if not isinstance(asked, dict):
-        raise EngineError(400, "invalid JSON: not an object")
-    return asked

@@ -22,15 +22,25 @@ def fault_body(status: int) -> tuple[bytes, str]:
     return json.dumps({"message": f"sandbox fault: {status}"}).encode(), "application/json"
 
 
-def reply(body: Any) -> Response:
-    """Answer 200 with JSON."""
-    return Response(json.dumps(body, ensure_ascii=False).encode() + b"\n", media_type="application/json")
+def reply(body: Any, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return Response(json.dumps(body, ensure_ascii=False).encode() + b"\n", status, media_type="application/json")
 
 
 def error(status: int, message: str) -> Response:
     """Answer an error; aiodocker reads its message only under this very content type."""
-    body = json.dumps({"message": message}, ensure_ascii=False).encode() + b"\n"
-    return Response(body, status, media_type="application/json")
+    return reply({"message": message}, status)
+
+
+async def asked_for(request: Request) -> dict[str, Any]:
+    """Read a request's body, a JSON object or nothing; raises EngineError 400 for what is neither."""
+    try:
+        asked = json.loads(await request.body() or b"{}")
+    except ValueError as exc:
+        raise EngineError(400, f"invalid JSON: {exc}") from exc
+    if not isinstance(asked, dict):
+        raise EngineError(400, "invalid JSON: not an object")
+    return asked
 
 
 def flag(request: Request, name: str, *, default: bool = False) -> bool:
