@@ -14,7 +14,9 @@ def runs(*told: str, service: str = "payments") -> list[Run]:
     made = [
         Run(
             runbook_id="restart", service=service, ended_at=T0 + timedelta(hours=number),
-            fixed=word in ("approved", "alone"), handed_over=word == "failed", approved=word == "approved",
+            fixed=word in ("approved", "alone", "fixed and handed over"),
+            handed_over=word in ("failed", "fixed and handed over"),
+            approved=word in ("approved", "fixed and handed over"),
         )
         for number, word in enumerate(told)
     ]  # fmt: skip
@@ -33,6 +35,7 @@ def runs(*told: str, service: str = "payments") -> list[Run]:
         (("failed", "failed"), 0, None),
         (("approved", "failed", "failed"), 0, 1),
         (("approved", "failed", "approved", "failed"), 0, 3),
+        (("approved", "fixed and handed over"), 2, None),  # what was fixed is not lost by what came after it
     ],
 )
 def test_fixes_under_approval_count_in_a_row_and_are_lost_at_the_first_that_failed(

@@ -8,15 +8,14 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, false, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, false, or_, select
 
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.columns import EPOCH, PlainText
 from sreops.adapters.store.prepared import Prepared
-from sreops.adapters.store.tables import approvals, effects, endings
+from sreops.adapters.store.tables import effects, endings
 from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 
-_RECORD_BACK = 500  # endings that are looked through for what a runbook has earned
 _FAR_BACK = 50  # the breaker opens at three; more than this makes no difference
 
 
@@ -58,41 +57,6 @@ _OF_RUNBOOK = _endings(effects.c.runbook_id == bindparam("of_name"))
 @cache
 def _of_target(names: int) -> Prepared:
     return _endings(touched(names, 1))
-
-
-_DONE_BY = (
-    select(effects.c.incident_id, effects.c.episode)
-    .where(effects.c.service == bindparam("of_service"), effects.c.runbook_id == bindparam("of_runbook"))
-    .distinct()
-    .subquery()
-)
-_RECORD = Prepared(
-    select(
-        endings.c.status,
-        endings.c.verification,
-        exists()
-        .where(
-            approvals.c.incident_id == endings.c.incident_id,
-            approvals.c.episode == endings.c.episode,
-            approvals.c.decision == "approved",
-        )
-        .label("approved"),
-    )
-    .join(_DONE_BY, and_(_DONE_BY.c.incident_id == endings.c.incident_id, _DONE_BY.c.episode == endings.c.episode))
-    .order_by(endings.c.ended_at.desc(), endings.c.incident_id.desc(), endings.c.episode.desc())
-    .limit(_RECORD_BACK)
-)
-
-
-def fixes_in_a_row(connection: Connection, service: str, runbook_id: str) -> int:
-    """Return the verified fixes under approval of a runbook on a service since the last that failed or is unknown."""
-    fixes = 0
-    for row in _RECORD.all(connection, of_service=service, of_runbook=runbook_id):
-        if row.verification == VerificationResult.fixed.value:
-            fixes += bool(row.approved)
-        elif row.status == IncidentStatus.escalated.value:
-            break
-    return fixes
 
 
 def failures_in_a_row(

@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
 
 from sreops.adapters.store.automation import pause_state_of
-from sreops.adapters.store.breaker import failures_in_a_row, fixes_in_a_row, touched
+from sreops.adapters.store.breaker import failures_in_a_row, touched
 from sreops.adapters.store.columns import micros, moment
 from sreops.adapters.store.leases import Part, held, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import effect_of
 from sreops.adapters.store.tables import effects, incidents
+from sreops.adapters.store.track_record import fixes_in_a_row
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.records.record import Action
 from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits

@@ -1,5 +1,6 @@
 """What a runbook has done on a service, what it has earned there, and what it has lost. Pure."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -42,34 +43,29 @@ def track_records(newest_first: Iterable[Run]) -> list[TrackRecord]:
     return [_record(runs) for runs in by.values()]
 
 
+def in_a_row(newest_first: Iterable[Run]) -> int:
+    """Return the verified fixes under approval since the last run that failed or is unknown."""
+    return sum(run.fixed and run.approved for run in _streak(newest_first))
+
+
 def _record(newest_first: Sequence[Run]) -> TrackRecord:
-    in_a_row, lost_at, pending = 0, None, True
-    for place, run in enumerate(newest_first):
-        if pending and run.handed_over:
-            pending = False
-        if pending:
-            in_a_row += run.fixed and run.approved
-        if (
-            lost_at is None
-            and run.handed_over
-            and any(one.fixed and one.approved for one in _streak(newest_first[place + 1 :]))
-        ):
-            lost_at = run.ended_at
     first = newest_first[0]
+    lost = (run for place, run in enumerate(newest_first) if _fails(run) and in_a_row(newest_first[place + 1 :]))
     return TrackRecord(
         runbook_id=first.runbook_id,
         service=first.service,
         runs=len(newest_first),
         fixed=sum(run.fixed for run in newest_first),
         handed_over=sum(run.handed_over for run in newest_first),
-        in_a_row=in_a_row,
-        lost_at=lost_at,
+        in_a_row=in_a_row(newest_first),
+        lost_at=next((run.ended_at for run in lost), None),
         last_at=first.ended_at,
     )
 
 
-def _streak(newest_first: Sequence[Run]) -> Iterable[Run]:
-    for run in newest_first:
-        if run.handed_over:
-            return
-        yield run
+def _fails(run: Run) -> bool:
+    return run.handed_over and not run.fixed
+
+
+def _streak(newest_first: Iterable[Run]) -> Iterable[Run]:
+    return itertools.takewhile(lambda run: not _fails(run), newest_first)
