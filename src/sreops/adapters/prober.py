@@ -3,11 +3,10 @@
 import asyncio
 import ssl
 import time
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from sreops.adapters.trust import DIRECT
+from sreops.adapters.forgetful_client import forgetful_client
 from sreops.errors import QueryRefused
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
@@ -20,15 +19,7 @@ class HttpProber:
     def __init__(
         self, *, trust: ssl.SSLContext | None = None, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": "sreops", "Accept-Encoding": "identity", "Connection": "close"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            verify=trust or True,
-            transport=transport,
-            mounts=dict.fromkeys(DIRECT),
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=0),
-        )
+        self._client = forgetful_client(trust, transport)
 
     async def aclose(self) -> None:
         """Close the connections."""

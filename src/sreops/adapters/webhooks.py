@@ -7,12 +7,12 @@ import hmac
 import ssl
 import time
 from collections.abc import Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
-from sreops.adapters.answers import ENCODING_ASKED, encoding_fault
-from sreops.adapters.trust import DIRECT, handshake_cure
+from sreops.adapters.answers import encoding_fault
+from sreops.adapters.forgetful_client import forgetful_client
+from sreops.adapters.trust import handshake_cure
 from sreops.domain.text.unicode import whole
 from sreops.errors import OutcomeUnknown, WebhookUnavailable
 from sreops.ports.webhooks import WebhookAnswer, WebhookFacts
@@ -39,15 +39,7 @@ class HttpWebhooks:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._webhooks = {one.name: one for one in webhooks}
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": "sreops", "Accept-Encoding": ENCODING_ASKED, "Connection": "close"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            verify=trust or True,
-            transport=transport,
-            mounts=dict.fromkeys(DIRECT),
-            limits=httpx.Limits(max_connections=16, max_keepalive_connections=0),
-        )
+        self._client = forgetful_client(trust, transport)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -22,7 +22,9 @@ from sreops.ports import Health
 from sreops.settings import AlertmanagerSettings
 
 _GRAFANA = "/api/alertmanager/grafana/api/v2"
-Get = Callable[[str, float], Awaitable[Any]]
+_SILENCED_ONLY = (("active", "false"), ("inhibited", "false"))
+Params = Sequence[tuple[str, str]]
+Get = Callable[[str, Params, float], Awaitable[Any]]
 
 
 class _Status(BaseModel):
@@ -85,8 +87,8 @@ def read_silenced_by(listed: object, where: str) -> Mapping[str, Sequence[str]]:
 async def _ask(
     get: Get, base: str, where: str, events: Sequence[AlertEvent], now: datetime, timeout_s: float
 ) -> Sequence[Silenced]:
-    silences = read_silences(await get(f"{base}/silences", timeout_s), where)
-    by_id = read_silenced_by(await get(f"{base}/alerts?active=false&inhibited=false", timeout_s), where)
+    silences = read_silences(await get(f"{base}/silences", (), timeout_s), where)
+    by_id = read_silenced_by(await get(f"{base}/alerts", _SILENCED_ONLY, timeout_s), where)
     return silenced(events, silences, by_id, now)
 
 
@@ -121,11 +123,9 @@ class Alertmanager:
         """Close the connections."""
         await self._room.aclose()
 
-    async def _get(self, path: str, timeout_s: float) -> Any:
-        path, _, query = path.partition("?")
-        params = [(name, value) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
+    async def _get(self, path: str, params: Params, timeout_s: float) -> Any:
         allowed_s = min(timeout_s, self._settings.timeout_s)
-        answer = await self._room.request("GET", path, params=params, timeout_s=allowed_s)
+        answer = await self._room.request("GET", path, params=list(params), timeout_s=allowed_s)
         if answer.status >= 500 or answer.status in (408, 429):
             raise self._room.unavailable(path, answer, "Alertmanager cannot answer now")
         if not answer.ok:
@@ -147,7 +147,7 @@ class Alertmanager:
 
         That it holds none may only say that nobody has refreshed it: None.
         """
-        listed = await self._get("/api/v2/alerts", timeout_s)
+        listed = await self._get("/api/v2/alerts", (), timeout_s)
         if not isinstance(listed, list):
             raise SilencesUnavailable("alertmanager: /api/v2/alerts did not answer with a list")
         known = {str(item.get("fingerprint")) for item in listed if isinstance(item, dict)}
@@ -157,7 +157,7 @@ class Alertmanager:
         """List the silences: proves address and credentials."""
         where = self._room.shown_url
         try:
-            found = read_silences(await self._get("/api/v2/silences", self._settings.timeout_s), self.name)
+            found = read_silences(await self._get("/api/v2/silences", (), self._settings.timeout_s), self.name)
         except QueryRefused as exc:
             return Health("down", str(exc), "check SREOPS_ALERTMANAGER__URL and its credentials")
         except SreopsError as exc:
@@ -179,10 +179,8 @@ class GrafanaSilences:
     def __init__(self, grafana: Grafana) -> None:
         self._grafana = grafana
 
-    async def _get(self, path: str, timeout_s: float) -> Any:
-        path, _, query = path.partition("?")
-        params = [(name, value) for name, _, value in (part.partition("=") for part in query.split("&") if part)]
-        return await self._grafana.get(path, params, timeout_s=timeout_s)
+    async def _get(self, path: str, params: Params, timeout_s: float) -> Any:
+        return await self._grafana.get(path, list(params), timeout_s=timeout_s)
 
     async def silenced(self, events: Sequence[AlertEvent], *, now: datetime, timeout_s: float) -> Sequence[Silenced]:
         """Return which of these alerts are silenced there now; none where Grafana has no alertmanager of its own."""
