@@ -16,22 +16,8 @@ import httpx
 from pydantic import SecretStr
 
 from sreops.adapters.gitlab.api import GitLabApi
-from sreops.adapters.gitlab.shapes import (
-    deployment_of,
-    job_of,
-    list_in,
-    number_in,
-    object_in,
-    pipeline_of,
-    text_in,
-)
-from sreops.domain.evidence.deployments import (
-    Brought,
-    BroughtCommit,
-    BroughtRequest,
-    DeclaredPlace,
-    Deployment,
-)  # fmt: skip
+from sreops.adapters.gitlab.shapes import deployment_of, job_of, list_in, number_in, object_in, pipeline_of, text_in
+from sreops.domain.evidence.deployments import Brought, BroughtCommit, BroughtRequest, DeclaredPlace, Deployment
 from sreops.domain.text.patterns import glob_matches
 from sreops.errors import IssuesRefused, IssuesUnavailable, OutcomeUnknown
 from sreops.ports.deployments import Job, Pipeline, Rules
