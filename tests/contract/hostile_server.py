@@ -163,6 +163,16 @@ async def fewer_small_values(write: Write) -> None:
 
 
 @behaviour
+async def few_small_values(write: Write) -> None:
+    await whole(write, b'{"jsonrpc":"2.0","id":0,"result":[' + b"{}," * (340_000) + b"{}]}")
+
+
+@behaviour
+async def many_numbers(write: Write) -> None:
+    await whole(write, b'{"jsonrpc":"2.0","id":0,"result":[' + b"1," * (500_000) + b"1]}")
+
+
+@behaviour
 async def half_characters(write: Write) -> None:
     await whole(write, b'{"status":"success","data":["\\ud800\\u0000' + b"\\ud83d" * 500_000 + b'"]}')
 

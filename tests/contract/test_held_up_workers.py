@@ -205,7 +205,7 @@ async def test_an_effect_is_not_sent_once_another_may_have_settled_it(
         restarted.append(container_id)
 
     context = context_of(store, lease, clock, Settings(_env_file=None))
-    context.tools.containers = SimpleNamespace(restart=restart)
+    context.tools.containers = context.tools.engine = SimpleNamespace(restart=restart)
     incident = await store.incident(lease.incident_id)
     visit = Visit(node="n", state=State(), tools=context.tools, lease=lease, incident=incident, control=context.control)
     step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)
@@ -240,7 +240,9 @@ async def test_an_effect_that_stands_in_the_ledger_is_not_done_again_whatever_th
         return ContainerEvents(query="", events=())
 
     context = context_of(store, lease, clock, Settings(_env_file=None))
-    context.tools.containers = SimpleNamespace(restart=restart, find=look, inspect=look, events=events)
+    context.tools.containers = context.tools.engine = SimpleNamespace(
+        restart=restart, find=look, inspect=look, events=events
+    )
     context.tools.tickets = desk(store, SlowIssues(), clock)
     visit = Visit("n", State(), context.tools, lease, seen_before, context.control)
     step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)

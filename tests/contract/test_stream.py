@@ -68,9 +68,9 @@ async def reading(url: str, after: int | str | None = None, **params: Any) -> As
         yield opened
 
 
-async def take(events: AsyncIterator[dict], count: int) -> list[dict]:
+async def take(events: AsyncIterator[dict], count: int, *, within_s: float = 10) -> list[dict]:
     taken: list[dict] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(within_s):
         while len(taken) < count:
             event = await anext(events)
             if "data" in event:
@@ -174,11 +174,11 @@ async def test_nothing_is_lost_or_doubled_while_others_write_and_readers_come_ag
         seen: list[int] = []
         while len(seen) < total:
             async with reading(url, after=seen[-1] if seen else begin) as events:
-                for event in await take(events, min(step, total - len(seen))):
+                for event in await take(events, min(step, total - len(seen)), within_s=120):
                     seen.append(int(event["id"]))
         return seen
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):  # 300 transactions on a disk that others use too
         *readers, _ = await asyncio.gather(read(7), read(41), read(total), write())
     for seen in readers:
         assert seen == list(range(begin + 1, begin + total + 1))

@@ -23,8 +23,13 @@ class AnswerTooLong(httpx2.StreamError):
     """A body, or one event of a stream, is longer than is read."""
 
 
-def hooks(max_bytes: int, *, max_plain_bytes: int | None = None) -> Hooks:
-    """Return ``event_hooks``: at most ``max_bytes`` of a stream of events, and of another body ``max_plain_bytes``."""
+def hooks(max_bytes: int, *, max_plain_bytes: int | None = None, max_values: int | None = None) -> Hooks:
+    """Return ``event_hooks``: at most ``max_bytes`` of a stream of events, and of another body ``max_plain_bytes``.
+
+    With ``max_values``, a body or an event with more JSON values than that is refused (what opens or parts values is
+    counted, in texts too): a reader that checks them one by one holds up the loop, and no thread helps, for it keeps
+    the interpreter's lock meanwhile.
+    """
 
     async def bound(response: httpx2.Response) -> None:
         fault = encoding_fault(response.headers)
@@ -37,24 +42,31 @@ def hooks(max_bytes: int, *, max_plain_bytes: int | None = None) -> Hooks:
         body = response.stream
         if not isinstance(body, httpx2.AsyncByteStream):
             raise httpx2.DecodingError("the answer has no body to read", request=response.request)
-        response.stream = _Counted(body, most, of_events=streams)
+        response.stream = _Counted(body, most, of_events=streams, max_values=max_values)
 
     return {"response": [bound]}
 
 
 class _Counted(httpx2.AsyncByteStream):
-    def __init__(self, body: httpx2.AsyncByteStream, max_bytes: int, *, of_events: bool) -> None:
+    def __init__(
+        self, body: httpx2.AsyncByteStream, max_bytes: int, *, of_events: bool, max_values: int | None
+    ) -> None:
         self._body = body
         self._max_bytes = max_bytes
         self._of_events = of_events
+        self._max_values = max_values
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        read = 0
+        read = values = 0
         event, turns = _EventSize(), Turns()
         async for chunk in self._body:
             read += len(chunk)
             if read > self._max_bytes:
                 raise AnswerTooLong(f"the answer is longer than {self._max_bytes} bytes")
+            if self._max_values is not None:
+                values += sum(chunk.count(mark) for mark in (b",", b"{", b"["))
+                if values > self._max_values:
+                    raise AnswerTooLong(f"the answer has more than {self._max_values} values")
             if self._of_events:
                 event.grow(chunk)
             yield chunk

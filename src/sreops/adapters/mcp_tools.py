@@ -37,8 +37,10 @@ MAX_DESCRIPTION = 1_000
 MAX_ARGUMENT_CHARS = 10_000
 MAX_SCHEMA_CHARS = 8_000
 MAX_RESULT_CHARS = 200_000
-MAX_ANSWER_BYTES = 4 * 1024 * 1024
-"""Of one answer over HTTP, and of one line of a server that is a child process."""
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Of one answer over HTTP, five times what is kept of it; the SDK makes 150 bytes and more of each byte."""
+MAX_VALUES = 100_000
+"""Of one answer; the SDK takes a microsecond and more for each, and the loop stands still meanwhile."""
 KEPT_S = 300.0
 _MAX_NAME = 64
 _PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
@@ -153,7 +155,7 @@ async def _client(server: McpServer, trust: ssl.SSLContext | None) -> AsyncItera
 
 def _http(headers: dict[str, str], timeout_s: float, trust: ssl.SSLContext | None) -> httpx2.AsyncClient:
     """Build the client; in a thread, because it reads the CA certificates from disk."""
-    bounded = hooks(MAX_ANSWER_BYTES)
+    bounded = hooks(MAX_ANSWER_BYTES, max_values=MAX_VALUES)
     return httpx2.AsyncClient(
         headers=HEADERS | headers,
         timeout=timeout_s,

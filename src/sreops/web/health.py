@@ -23,6 +23,8 @@ CHECK_CRASHED: Final = "health.check_crashed"
 CHECK_TIMEOUT_S: Final = 3.0
 FRESH_S: Final = 2.0
 """For so long an answer is given again, so that many askers cost a dependency one check."""
+PAGE_WAITS_S: Final = 0.25
+"""For so long a page waits for a new report; the last one may be hours old, where nobody looked meanwhile."""
 LATE_READY_S: Final = 120.0
 """Work that has been ready for longer without being started means that sreops does not keep up."""
 FULL_INBOX: Final = 1000
@@ -106,11 +108,12 @@ class Checks:
         return self._last
 
     async def at_hand(self) -> HealthReport:
-        """Return the last report at once and renew it behind: a page must not wait for what hangs."""
+        """Return a new report, or the last one where that takes longer than a page waits for what hangs."""
         if self._last is None:
             return await self.report()
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self.report(), name="health for the page")
+        await asyncio.wait({self._refreshing}, timeout=PAGE_WAITS_S)
         return self._last
 
     async def accepts(self) -> Health:

@@ -102,6 +102,8 @@ class KafkaSubscription:
             partition = TopicPartition(record.topic, record.partition)
             if record.offset <= self._delivered.get(partition, -1):
                 ends[partition] = max(ends.get(partition, 0), record.offset + 1)
+        if not ends:
+            return
         consumer = self._consumer
         if consumer is None:
             raise EventLogUnavailable(f"offsets of group {self._group} can't be committed: {self._health.detail}")
