@@ -130,6 +130,8 @@ class PolicyDecision(BaseModel):
 TIER_LABEL = "sreops.tier"
 """The label with which a target says how far sreops may go on its own with it, whoever's alert asks for it."""
 _TIERS = (Tier.autonomous, Tier.supervised)  # any other is left to people
+DRY_RUN = "dry run: sreops only says what it would do"
+SHADOW = "the runbook is a shadow: sreops only says what it would do, whoever approves"
 MAX_CLOCK_SKEW_S = 60.0
 """How far a time from another process may lie in the future before it is not believed."""
 
@@ -223,7 +225,7 @@ def _closed(given: PolicyInput) -> list[str]:
     """What closes automation as a whole, or for this service or runbook."""
     reasons = []
     if given.limits.dry_run:
-        reasons.append("dry run: sreops only says what it would do")
+        reasons.append(DRY_RUN)
     if given.facts.paused:
         reasons.append("automation is paused" + (f": {given.facts.paused_why}" if given.facts.paused_why else ""))
     if given.facts.failures_in_a_row >= given.limits.breaker_failures:
@@ -241,7 +243,7 @@ def _forbidden(given: PolicyInput) -> list[str]:
     if tier not in _TIERS:
         reasons.append(f"tier {tier.value}{whose} is left to people")
     if given.shadow:
-        reasons.append("the runbook is a shadow: sreops only says what it would do, whoever approves")
+        reasons.append(SHADOW)
     if given.autonomy not in (Autonomy.autonomous, Autonomy.earned, Autonomy.supervised):
         reasons.append(f"the runbook's autonomy is {given.autonomy.value}")
     if _wish(given) == "observe":
