@@ -249,9 +249,7 @@ def _incidents(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from sreops.commands import report
 
-    return report.shadow(
-        days=arguments.days, runbook=arguments.runbook, limit=arguments.limit, as_json=arguments.json
-    )
+    return report.shadow(days=arguments.days, runbook=arguments.runbook, limit=arguments.limit, as_json=arguments.json)
 
 
 def _audit(arguments: argparse.Namespace) -> int:

@@ -82,9 +82,7 @@ def shadow(*, days: float, runbook: str, limit: int, as_json: bool) -> int:
     return 0
 
 
-async def _rows(
-    settings: Settings, now: datetime, since: datetime, runbook: str, limit: int
-) -> tuple[int, list[Row]]:
+async def _rows(settings: Settings, now: datetime, since: datetime, runbook: str, limit: int) -> tuple[int, list[Row]]:
     """Return how many incidents were looked at, and the plans that were only told, the newest first."""
     opened: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     rows: list[Row] = []

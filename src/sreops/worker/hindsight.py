@@ -1,4 +1,4 @@
-"""Following incidents whose plan was only told: what do people do about them? The engine forgets; the store does not."""
+"""Following incidents whose plan was only told: what do people do about them? The engine forgets it soon."""
 
 import asyncio
 import uuid

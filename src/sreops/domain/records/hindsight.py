@@ -58,7 +58,7 @@ class Told(BaseModel):
 
 
 class Afterwards(BaseModel):
-    """What the engine tells of other people's deeds since the plan; ``whole``: it was followed to the incident's end."""
+    """What the engine tells of others' deeds since the plan; ``whole``: it was followed to the incident's end."""
 
     model_config = ConfigDict(frozen=True)
     deeds: tuple[Deed, ...] = ()
@@ -142,7 +142,9 @@ def compare(told: Told, after: Afterwards, course: Course, now: datetime) -> Hin
         found = {True: Comparison.confirmed, False: Comparison.in_vain, None: Comparison.unknown}[helped]
         return _said(found, helped, f"{did}: {how}")
     if same:
-        before = f"somebody {_words(same[-1])}, {_span(same[-1].at - told.at)} after the plan, and it did not end by that"
+        before = (
+            f"somebody {_words(same[-1])}, {_span(same[-1].at - told.at)} after the plan, and it did not end by that"
+        )
         return _said(Comparison.in_vain, helped, f"{before}; then {did}: {how}")
     return _said(Comparison.otherwise if helped else Comparison.unknown, helped, f"{did}: {how}")
 

@@ -1,4 +1,4 @@
-"""What would be chosen and decided otherwise: of a recorded incident by these runbooks, of a plan that is only told. Pure."""
+"""What would be chosen and decided otherwise, of a recorded incident and of a plan that is only told. Pure."""
 
 from collections.abc import Sequence
 
