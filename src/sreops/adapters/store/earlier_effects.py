@@ -65,17 +65,20 @@ def earlier_effects(
     For a namesake of another scope, or whose target the engine knows as another, nothing was done for this one.
     """
     own = {"of_incident": incident.id, "of_episode": episode}
-    mine = patient_of(incident)
+    mine, since = patient_of(incident), moment(micros(now) - _HOUR_US)
     named = _FOR_A_NAME.all(connection, of_service=service, **own)
     found = {row.effect_id: row.intent_at for row in named if may_be_one(mine, patient_of(row))}
     if not found and len(named) == _MOST:  # what was done before those is not known
         found = {named[-1].effect_id: named[-1].intent_at}
-    to_names = {f"name_{number}": name for number, name in enumerate(sorted(names))}
-    to_standings = {f"standing_{number}": one for number, one in enumerate(sorted(standings))}
-    done = _done_to(len(to_names), len(to_standings)).all(connection, **own, **to_names, **to_standings)
-    found |= {row.effect_id: row.intent_at for row in done}
-    since = moment(micros(now) - _HOUR_US)
-    return Earlier(max(found.values(), default=None), sum(at > since for at in found.values()))
+    to = {f"name_{number}": name for number, name in enumerate(sorted(names))}
+    to |= {f"standing_{number}": one for number, one in enumerate(sorted(standings))}
+    newest, lately = _done_to(len(names), len(standings))
+    [to_target] = newest.all(connection, **own, **to)
+    times = [at for at in (to_target.newest, *found.values()) if at is not None]
+    # what was done both for the subject and to the target is counted once
+    counted = {row.effect_id for row in lately.all(connection, since=since, **own, **to)}
+    counted |= {effect_id for effect_id, at in found.items() if at > since}
+    return Earlier(max(times, default=None), len(counted))
 
 
 def acts_in(connection: Connection, places: Iterable[str], now: datetime, *, but: tuple[str, int]) -> dict[str, int]:
@@ -89,11 +92,9 @@ def acts_in(connection: Connection, places: Iterable[str], now: datetime, *, but
 
 
 @cache
-def _done_to(names: int, standings: int) -> Prepared:
-    """Return the query of what was done to so many names and standing identities; ``concerns`` in SQL."""
-    return Prepared(
-        select(effects.c.effect_id, effects.c.intent_at)
-        .where(touched(names, standings), _NOT_OF_EPISODE)
-        .order_by(effects.c.intent_at.desc())
-        .limit(_MOST)
-    )
+def _done_to(names: int, standings: int) -> tuple[Prepared, Prepared]:
+    """Return the queries of what was done to so many names and standing identities: its newest, and those lately."""
+    done = and_(touched(names, standings), _NOT_OF_EPISODE)
+    newest = select(func.max(effects.c.intent_at).label("newest")).where(done)
+    lately = select(effects.c.effect_id).where(done, effects.c.intent_at > bindparam("since"))
+    return Prepared(newest), Prepared(lately)
