@@ -5,7 +5,7 @@ import pytest
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.places import places_of, too_many
 from sreops.domain.remediation.standing import (
-    Patient,
+    Namesake,
     Touched,
     concerns,
     deployment_identity,
@@ -112,16 +112,16 @@ SHOP, MONITORING = {"compose_project": "shop"}, {"compose_project": "monitoring"
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        (Patient("docker/compose/shop/db", {}), Patient("docker/compose/monitoring/db", {}), False),
-        (Patient("docker/compose/shop/db", {}), Patient("docker%3Aeu/compose/shop/db", {}), False),
-        (Patient("docker/compose/shop/db", {}), Patient("docker/compose/shop/db", {"host": "a"}), True),
-        (Patient("", SHOP), Patient("", MONITORING), False),
-        (Patient("docker/compose/shop/db", SHOP), Patient("", MONITORING), False),
-        (Patient("", SHOP), Patient("", {"environment": "prod"}), True),  # nothing that both say differs
-        (Patient("docker/compose/shop/db", {}), Patient("", {}), True),  # not known: none the less
-        (Patient("docker/compose/shop/db", {}), Patient("docker/container/db", {}), True),  # taken over by Compose
-        (Patient("", {}), Patient("", {}), True),
+        (Namesake("docker/compose/shop/db", {}), Namesake("docker/compose/monitoring/db", {}), False),
+        (Namesake("docker/compose/shop/db", {}), Namesake("docker%3Aeu/compose/shop/db", {}), False),
+        (Namesake("docker/compose/shop/db", {}), Namesake("docker/compose/shop/db", {"host": "a"}), True),
+        (Namesake("", SHOP), Namesake("", MONITORING), False),
+        (Namesake("docker/compose/shop/db", SHOP), Namesake("", MONITORING), False),
+        (Namesake("", SHOP), Namesake("", {"environment": "prod"}), True),  # nothing that both say differs
+        (Namesake("docker/compose/shop/db", {}), Namesake("", {}), True),  # not known: none the less
+        (Namesake("docker/compose/shop/db", {}), Namesake("docker/container/db", {}), True),  # taken over by Compose
+        (Namesake("", {}), Namesake("", {}), True),
     ],
 )
-def test_namesakes_are_told_apart_where_that_is_known(one: Patient, other: Patient, same: bool) -> None:
+def test_namesakes_are_told_apart_where_that_is_known(one: Namesake, other: Namesake, same: bool) -> None:
     assert may_be_one(one, other) is may_be_one(other, one) is same

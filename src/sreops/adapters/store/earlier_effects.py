@@ -11,7 +11,7 @@ from sreops.adapters.store.breaker import touched
 from sreops.adapters.store.columns import PlainText, micros, moment
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import effects, incidents
-from sreops.domain.remediation.standing import Patient, may_be_one
+from sreops.domain.remediation.standing import Namesake, may_be_one
 
 _HOUR_US = 3600 * 1_000_000
 _MOST = 200
@@ -44,11 +44,11 @@ class Earlier(NamedTuple):
     lately: int
 
 
-def patient_of(incident: Row[Any]) -> Patient:
+def namesake_of(incident: Row[Any]) -> Namesake:
     """Return what tells an incident's subject from its namesakes; nothing of one that 0.1 has opened."""
     scope: Mapping[str, str] = (incident.subject or {}).get("scope") or {}
     seen: Mapping[str, str] = (incident.target or {}).get("scope") or {}
-    return Patient(incident.standing or "", {**seen, **scope})
+    return Namesake(incident.standing or "", {**seen, **scope})
 
 
 def earlier_effects(
@@ -65,9 +65,9 @@ def earlier_effects(
     For a namesake of another scope, or whose target the engine knows as another, nothing was done for this one.
     """
     own = {"of_incident": incident.id, "of_episode": episode}
-    mine, since = patient_of(incident), moment(micros(now) - _HOUR_US)
+    mine, since = namesake_of(incident), moment(micros(now) - _HOUR_US)
     named = _FOR_A_NAME.all(connection, of_service=service, **own)
-    found = {row.effect_id: row.intent_at for row in named if may_be_one(mine, patient_of(row))}
+    found = {row.effect_id: row.intent_at for row in named if may_be_one(mine, namesake_of(row))}
     if not found and len(named) == _MOST:  # what was done before those is not known
         found = {named[-1].effect_id: named[-1].intent_at}
     to = {f"name_{number}": name for number, name in enumerate(sorted(names))}

@@ -56,14 +56,14 @@ def same_project(one: str, other: str) -> bool:
     return head == "gitlab" and bool(parts) and other.split("/")[:2] == [head, parts[0]]
 
 
-class Patient(NamedTuple):
+class Namesake(NamedTuple):
     """What tells a subject from its namesakes: its target's standing identity (empty: unknown), and its scope."""
 
     standing: str
     scope: Mapping[str, str]
 
 
-def may_be_one(one: Patient, other: Patient) -> bool:
+def may_be_one(one: Namesake, other: Namesake) -> bool:
     """Whether two subjects of one name may be one: what is not known tells nobody apart.
 
     Identities of two kinds do not either: a container that Compose takes over keeps its name.
