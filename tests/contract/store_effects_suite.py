@@ -315,10 +315,14 @@ class EffectsSuite:
         assert told[5].startswith("3 acts in the last hour on the engine, and 3 are allowed")
         raced = [await at_work(store, f"r{number}", now=at(3601)) for number in range(6)]
         results = await asyncio.gather(
-            *(store.begin_effect(one, effect_of(one, standing=f"docker/container/r{n}"), limits, now=at(3601))
-              for n, one in enumerate(raced)),
+            *(
+                store.begin_effect(
+                    one, effect_of(one, now=at(3601), standing=f"docker/container/r{n}"), limits, now=at(3601)
+                )
+                for n, one in enumerate(raced)
+            ),
             return_exceptions=True,
-        )  # fmt: skip
+        )
         assert sum(isinstance(one, EffectBlocked) for one in results) == 3
 
     async def test_failures_are_counted_on_a_target_whatever_it_was_called(self, store: SqlIncidentStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,6 @@ async def test_a_shadow_that_people_then_did_is_confirmed(tmp_path: Path, monkey
         assert incident.reason is Reason.policy_denied
         assert it.starts() == 1, "a shadow does nothing"
 
-        [told] = await items(capsys)
-        assert (told["id"], told["runbook_id"], told["mode"]) == (incident.id, "restart-on-memory", "shadow")
-        assert told["steps"] == [{"action": "restart_container", "target": "payments"}]
-        assert (told["would"], told["comparison"], told["people_did"]) == ("allow", "unknown", [])
-
         follower = Hindsight(it.app.parts.tools, shared=False)
         await restarted_by_somebody(it)
         await follower.look()
@@ -74,6 +70,9 @@ async def test_a_shadow_that_people_then_did_is_confirmed(tmp_path: Path, monkey
         assert any("payments was started at" in text for text in await it.thoughts(incident))
 
     [item] = await items(capsys)
+    assert (item["id"], item["runbook_id"], item["mode"]) == (incident.id, "restart-on-memory", "shadow")
+    assert item["steps"] == [{"action": "restart_container", "target": "payments"}]
+    assert item["would"] == "allow", item["would_why"]
     assert [(deed["target"], deed["what"]) for deed in item["people_did"]] == [("payments", "started")]
     assert (item["comparison"], item["helped"]) == ("confirmed", True)
     assert {"what": "close", "text": "restarted it by hand", "was": "fixed", "cause": "a leak"}.items() <= {
@@ -82,7 +81,7 @@ async def test_a_shadow_that_people_then_did_is_confirmed(tmp_path: Path, monkey
     status, table = await reported(capsys)
     assert status == 0
     assert "restart-on-memory: 1 told, 1 confirmed" in table
-    assert "restarted it by hand" in table.replace("\n", "")
+    assert {"restarted", "hand", "confirmed"} <= set(re.findall(r"\w+", table))
     assert await items(capsys, "--runbook", "another") == []
 
 
@@ -94,13 +93,12 @@ async def test_what_went_over_while_nobody_touched_it_was_needless(
         incident = await it.ended()
         await it.resolve(alert)
         await eventually(lambda: cleared(it), 20, what="the alert to be over")
-        [unseen] = await items(capsys)
-        assert (unseen["mode"], unseen["would"]) == ("dry_run", "needs_approval")
         await Hindsight(it.app.parts.tools, shared=False).look()
-        [item] = await items(capsys)
-        assert item["comparison"] == "needless", item
         assert any("nobody has touched its target" in text for text in await it.thoughts(incident))
         assert it.starts() == 1
+    [item] = await items(capsys)
+    assert (item["mode"], item["would"]) == ("dry_run", "needs_approval")
+    assert item["comparison"] == "needless", item
 
 
 async def test_an_empty_store_says_so(tmp_path: Path, monkeypatch: Patch, capsys: Captured) -> None:
