@@ -65,9 +65,11 @@ class Hindsight:
         if self._shared and not await store.take_turn(TURN, self._owner, now=now, lease_s=TURN_S):
             return
         since = now - timedelta(seconds=self._tools.settings.correlation.escalated_window_s)
-        search = Search(since=since, words=(Reason.policy_denied.value,))
-        handed_over, _ = await store.incidents(status=IncidentStatus.escalated.value, search=search, limit=_MOST)
-        fresh = {one.id for one in handed_over if (one.id, one.episode) not in self._done}
+        handed_over, _ = await store.incidents(
+            status=IncidentStatus.escalated.value, search=Search(since=since), limit=_MOST
+        )
+        denied = [one for one in handed_over if one.reason is Reason.policy_denied]
+        fresh = {one.id for one in denied if (one.id, one.episode) not in self._done}
         for incident_id in self._open | fresh:  # what a person has closed meanwhile is looked at a last time
             await self._follow(incident_id, now)
 
