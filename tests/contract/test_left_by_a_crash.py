@@ -267,7 +267,7 @@ async def test_another_process_gives_no_placeholder_that_stands_in_what_an_earli
     lease = await claimed(store, now=at(61), owner="w2")
     tools = SimpleNamespace(
         store=store, clock=SetClock(61), settings=Settings(_env_file=None), redactors=Redactors(),
-        containers=None, logs=None, metrics=None, changes=None, deployments=None, alert_states=None,
+        containers=None, logs=None, metrics=None, changes=None, deployments=None, alert_states=None, missing=None,
     )  # fmt: skip
     runtime: Any = SimpleNamespace(context=AgentContext(tools=cast(Tools, tools), lease=lease))
     given = State(incident_id=lease.incident_id, event=again.model_dump(mode="json"))
