@@ -24,6 +24,7 @@ from sreops.sandbox.gitlab.token import shown_by
 from sreops.sandbox.told import Told
 
 DEVELOPER, MAINTAINER = 30, 40
+_OWN_TOKEN = "/api/v4/personal_access_tokens/self"
 _STATUSES = ("created", "running", "success", "failed", "canceled", "blocked")
 _DEPLOYMENTS: dict[str, Coercion] = {
     **search.PAGES,
@@ -76,11 +77,12 @@ class PipelinesRest:
         found = re.match(r"/api/v4/projects/([^/]+)", raw.decode("ascii", "replace"))
         return found is not None and self._of(unquote(found[1])) is not None
 
-    def asks_who(self, request: Request) -> bool:
-        """Whether a project's own token asks who it is."""
+    def asks_who(self, request: Request) -> Project | None:
+        """Return the project whose own token asks who or what it is."""
+        if request.url.path not in ("/api/v4/user", _OWN_TOKEN):
+            return None
         shown = shown_by(request)
-        known = (one.token.value for one in self._projects.values())
-        return request.url.path == "/api/v4/user" and shown is not None and shown in known
+        return next((one for one in self._projects.values() if one.token.value == shown), None)
 
     def _of(self, named: str) -> Project | None:
         return next(
@@ -96,9 +98,10 @@ class PipelinesRest:
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
         raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
-        if self.asks_who(request):
-            [user] = [one.user for one in self._projects.values() if one.token.value == shown_by(request)]
-            return JSONResponse(user_json(user, server_of(request)) | {"bot": True})
+        if asking := self.asks_who(request):
+            if request.url.path == _OWN_TOKEN:
+                return JSONResponse(asking.token.shown(asking.user.id, asking.clock.now()))
+            return JSONResponse(user_json(asking.user, server_of(request)) | {"bot": True})
         try:
             params = await read(request)
             match, handlers = self._route(raw.decode("ascii", "replace"))
