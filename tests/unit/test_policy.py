@@ -35,6 +35,10 @@ def started(ago_s: float) -> TargetFacts:
     return ENABLED.model_copy(update={"started_at": NOW - timedelta(seconds=ago_s)})
 
 
+def in_shop(name: str) -> TargetFacts:
+    return ENABLED.model_copy(update={"name": name, "standing": f"docker/compose/shop/{name}"})
+
+
 def given_input(**changes: Any) -> PolicyInput:
     facts = {name: changes.pop(name) for name in list(changes) if name in PolicyFacts.model_fields}
     limits = {
@@ -86,6 +90,18 @@ def test_an_autonomous_tier_with_an_autonomous_runbook_on_an_allowed_target_may_
         ({"last_effect_at": NOW - timedelta(seconds=599)}, "599 s ago, and the cooldown is 600 s"),
         ({"last_effect_at": NOW + timedelta(seconds=30)}, "0 s ago, and the cooldown is 600 s"),
         ({"effects_last_hour": 3}, "3 remediations in the last hour, and 3 are allowed"),
+        (
+            {"targets": (in_shop("db"),), "acts_lately": {"docker": 100}},
+            "100 acts in the last hour on the engine, and 100 are allowed, with 1 of this plan "
+            "(SREOPS_POLICY__HOST_ACTS_PER_HOUR)",
+        ),
+        (
+            {"targets": (in_shop("db"), in_shop("web")), "acts_lately": {"docker/compose/shop": 49}},
+            "49 acts in the last hour on Compose project 'shop', and 50 are allowed, with 2 of this plan",
+        ),
+        ({"targets": (in_shop("db"),), "host_acts_per_hour": 0}, "0 acts in the last hour on the engine, and 0"),
+        ({"acts_lately": {"docker": -1}}, "acts_lately of docker is -1"),
+        ({"project_acts_per_hour": -1}, "project_acts_per_hour is -1"),
         ({"attempts_per_hour": 0}, "0 remediations in the last hour, and 0 are allowed"),
         ({"event_received_at": NOW + timedelta(minutes=5)}, "in the future"),
         ({"cooldown_s": float("nan")}, "cooldown_s is nan"),
@@ -142,6 +158,8 @@ def test_what_needs_a_person_is_allowed_once_a_person_approved(changes: dict[str
         ({"agent_action": "REMEDIATE"}, Verdict.allow),
         ({"last_effect_at": NOW - timedelta(seconds=600)}, Verdict.allow),
         ({"effects_last_hour": 2}, Verdict.allow),
+        ({"targets": (in_shop("db"),), "acts_lately": {"docker": 99, "docker/compose/shop": 49}}, Verdict.allow),
+        ({"targets": (in_shop("db"),), "acts_lately": {"docker/compose/monitoring": 99}}, Verdict.allow),
         ({"failures_in_a_row": 2}, Verdict.allow),
         ({"event_received_at": NOW - timedelta(seconds=900)}, Verdict.allow),
         ({"event_received_at": NOW + timedelta(seconds=30)}, Verdict.allow),
@@ -212,6 +230,7 @@ WORSE: list[dict[str, Any]] = [
     {"agent_action": "other"}, {"targets": ()}, {"targets": (ENABLED, TargetFacts(name="x", found=False))},
     {"dry_run": True}, {"paused": True}, {"failures_in_a_row": 9}, {"last_effect_at": NOW}, {"effects_last_hour": 9},
     {"event_received_at": NOW - timedelta(days=1)}, {"event_received_at": NOW + timedelta(days=1)},
+    {"targets": (in_shop("db"),), "acts_lately": {"docker": 100}},
     {"running_now": -3}, {"service_busy": True}, {"running_now": 99},
 ]  # fmt: skip
 
