@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sreops.agent.evidence.logs import select_own
 from sreops.agent.evidence.metrics import select_series
-from sreops.agent.patient import subject_of_incident, subjects_patient
+from sreops.agent.patient import subject_of, subjects_patient
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import ContainerState, Evidence, Window
@@ -106,7 +106,7 @@ async def _state(visit: Visit) -> ContainerState | None:
     name = engine_name(visit.event)
     if visit.tools.containers is None or not name:
         return None
-    subject = subject_of_incident(visit).model_copy(update={"name": name})
+    subject = subject_of(visit.event, visit.incident).model_copy(update={"name": name})
     patient = await _or_none(subjects_patient(visit.tools, subject, visit.now()))
     return (patient.one or patient.states[0]) if patient is not None and len(patient.targets) == 1 else None
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sreops.agent.inquiry.inquiry import IncidentInquiry, open_inquiry
-from sreops.agent.remediation.recovery import ended_meanwhile
+from sreops.agent.resolve import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated
 from sreops.domain.causes.analysis import Brief
@@ -105,7 +105,7 @@ async def _believe(
         opinion = await _second_opinion(visit, whole, answer)
     analysis = opinion.analysis
     if name == RULES:
-        analysis = advised(visit.tools.runbooks, await visit.alerts(), analysis, brief.evidence)
+        analysis = advised(visit.tools.runbooks, (await visit.alerts()).standing, analysis, brief.evidence)
     if failures:
         why = f"{name} answered because " + "; ".join(failures)
     elif name == RULES:

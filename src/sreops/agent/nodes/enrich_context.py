@@ -17,8 +17,8 @@ from sreops.agent.evidence.metrics import own_metrics
 from sreops.agent.evidence.neighbours import Neighbourhood, neighbourhood
 from sreops.agent.evidence.question import Measured, Question, history_of, question_of
 from sreops.agent.evidence.suspects import suspects_of
-from sreops.agent.patient import known_target, subject_of_incident
-from sreops.agent.remediation.recovery import ended_meanwhile
+from sreops.agent.patient import known_target, subject_of
+from sreops.agent.resolve import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -46,7 +46,7 @@ class Answer(Generic[T]):
 
 async def enrich_context(visit: Visit) -> State:
     """Gather evidence; none of it missing fails the run."""
-    question = question_of(visit)
+    question = question_of(visit.tools, visit.incident, visit.event)
     own = await _within(question, "docker", own_containers(question), OwnContainers())
     if own.gap is None:  # else it is told as a gap, and the next episode asks again
         await _meet(visit, own.found)
@@ -61,7 +61,7 @@ async def enrich_context(visit: Visit) -> State:
 async def _meet(visit: Visit, own: OwnContainers) -> None:
     """Keep what the engine says the target is; where an older incident has the same, this one ends in it."""
     try:
-        target = await known_target(visit.tools, subject_of_incident(visit), own.patient)
+        target = await known_target(visit.tools, subject_of(visit.event, visit.incident), own.patient)
     except (EngineRefused, EngineUnavailable):
         return
     if target is None or visit.incident.storm_id is not None or visit.incident.storm_name is not None:

@@ -4,26 +4,29 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sreops.agent.context import NO_ENGINE, Tools
-from sreops.agent.patient import subject_of_incident, subjects_patient
+from sreops.agent.patient import subject_of, subjects_patient
+from sreops.agent.remediation.request import Request
 from sreops.agent.remediation.targets import find_target
-from sreops.agent.visit import Visit
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.evidence.changes import lately
 from sreops.domain.evidence.engine_events import MOST_EVENTS
 from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, EvidenceKind, ServiceState
+from sreops.domain.incidents.incident import Incident
 from sreops.domain.remediation.life import Pulse, as_stopped, gone, pulse_of, unseen
-from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
+from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
 
-async def pulses(visit: Visit, plan: Plan) -> tuple[Pulse, ...]:
+async def pulses(request: Request) -> tuple[Pulse, ...]:
     """Take the pulses of the plan's targets, and of the alerted service where it is none of them."""
-    steps = {step.target: step for step in plan.steps if step.action.on_engine}
-    found = [await target_pulse(visit.tools, step) for step in steps.values()]
+    steps = {step.target: step for step in request.plan.steps if step.action.on_engine}
+    found = [await target_pulse(request.tools, step) for step in steps.values()]
     known = {pulse.id for pulse in found if pulse.id}
     # one that is there under two names is one target, with the stricter demand
-    found += [pulse for pulse in await subject_pulses(visit) if pulse.id not in known and pulse.target not in steps]
+    others = await subject_pulses(request.tools, request.incident, request.event)
+    found += [pulse for pulse in others if pulse.id not in known and pulse.target not in steps]
     return tuple(found)
 
 
@@ -42,14 +45,14 @@ async def target_pulse(tools: Tools, step: PlannedStep) -> Pulse:
     return found or gone(step.target)
 
 
-async def subject_pulses(visit: Visit) -> Sequence[Pulse]:
+async def subject_pulses(tools: Tools, incident: Incident, event: AlertEvent) -> Sequence[Pulse]:
     """Take the pulses of the alerted service's containers; none where no configured engine holds or held it."""
-    tools, subject = visit.tools, subject_of_incident(visit)
+    subject = subject_of(event, incident)
     if tools.containers is None:
         return ()
     try:
-        seen_as = await _names_seen(visit)
-        there = await _found(tools, subject, seen_as, visit.now())
+        seen_as = await _names_seen(tools, incident)
+        there = await _found(tools, subject, seen_as, tools.clock.now())
         found = [pulse_of(seen.name, seen, await _events(tools, seen)) for seen in there]
         if found:
             return [pulse for pulse in found if pulse is not None]
@@ -74,9 +77,9 @@ async def _found(
     return [swarm] if swarm is not None else []
 
 
-async def _names_seen(visit: Visit) -> Sequence[str]:
+async def _names_seen(tools: Tools, incident: Incident) -> Sequence[str]:
     """Return the names under which this incident's evidence has found the service's own container."""
-    evidence = await visit.tools.store.evidence(visit.incident.id)
+    evidence = await tools.store.evidence(incident.id)
     return [item.query for item in evidence if item.kind is EvidenceKind.container and item.query]
 
 

@@ -5,10 +5,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sreops.agent.visit import Visit
+from sreops.agent.alerts import Alerts
+from sreops.agent.remediation.request import Request
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.remediation.policy import TargetFacts
-from sreops.domain.runbooks.runbook import Plan
 from sreops.domain.runbooks.windows import held_by_label, holding
 from sreops.errors import SreopsError
 from sreops.ports import Silences
@@ -28,18 +28,20 @@ class QuietTimes(NamedTuple):
     unasked: tuple[str, ...] = ()
 
 
-async def quiet_times(visit: Visit, plan: Plan, targets: Sequence[TargetFacts], names: Collection[str]) -> QuietTimes:
+async def quiet_times(
+    request: Request, alerts: Alerts, targets: Sequence[TargetFacts], names: Collection[str]
+) -> QuietTimes:
     """Ask for all that may forbid an act now; ``names`` are the subject's and the targets'."""
-    policy, now = visit.tools.settings.policy, visit.now()
-    events = tuple(await visit.alerts())
-    asked = await asyncio.gather(*(_ask(one, events, now) for one in visit.tools.silences))
+    policy, now = request.tools.settings.policy, request.now()
+    events = tuple(alerts.standing)
+    asked = await asyncio.gather(*(_ask(one, events, now) for one in request.tools.silences))
     labelled = [*_by_alerts(events, now), *_by_targets(targets, now)]
     return QuietTimes(
         holds=(
             *(why for one in asked for why in one.holds),
             *(f"maintenance: {told}" for told in holding(policy.maintenance, names, now)),
             *(f"change freeze: {told}" for told in holding(policy.freezes, names, now)),
-            *(f"the runbook's not_during: {told}" for told in holding(plan.not_during, names, now)),
+            *(f"the runbook's not_during: {told}" for told in holding(request.plan.not_during, names, now)),
             *labelled,
         ),
         unasked=tuple(why for one in asked for why in one.unasked),
