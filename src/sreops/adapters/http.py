@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import stamina
@@ -27,7 +27,7 @@ from sreops.errors import Unavailable
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-ANSWER_REFUSED = "adapter.request_failed"
+ANSWER_REFUSED: Final = "adapter.request_failed"
 _SHOWN_CHARS = 300
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from sreops.agent.context import Tools
 from sreops.domain.alerts.alert import AlertEvent
@@ -16,6 +17,8 @@ from sreops.domain.incidents.target import KnownTarget
 from sreops.domain.remediation.standing import full_names, names_of, scope_of, standing_identity
 from sreops.errors import EngineRefused, EngineUnavailable
 from sreops.telemetry import log
+
+EVENTS_UNSEEN: Final = "agent.events_unseen"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ async def _lately(tools: Tools, states: Sequence[ContainerState], now: datetime)
                 names, window, limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
             )
         except (EngineRefused, EngineUnavailable) as exc:  # a proxy may not show events: states tell a part of it
-            log.warning("agent.events_unseen", error=str(exc))
+            log.warning(EVENTS_UNSEEN, error=str(exc))
         else:
             found += told.events
     return found

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from langgraph.runtime import RunControl, Runtime
@@ -21,7 +21,7 @@ from sreops.errors import LeaseLost
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import NODE_SECONDS, log
 
-THOUGHTS_TOLD = "agent.thoughts_told"
+THOUGHTS_TOLD: Final = "agent.thoughts_told"
 Node = Callable[["Visit"], Awaitable[State]]
 
 

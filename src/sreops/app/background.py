@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import Final
 
 from sreops.adapters.database.data_size import used_bytes
 from sreops.adapters.database.opening import ProcessDatabase
@@ -32,6 +33,9 @@ from sreops.worker.runbooks_file import RunbooksFile
 from sreops.worker.showing import Showing
 from sreops.worker.telling import People
 from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
+
+MODEL_NOT_UP: Final = "model.not_up"
+TASK_FAILED: Final = "sreops.task_failed"
 
 FIRST_LOOK_BACK_S = 3600.0
 """So far back a topic that was never read before is read: an upgrade must not tell of last week's information."""
@@ -192,7 +196,7 @@ async def _look_at_model(check: Check) -> None:
     """Ask about the model once at the start: one that retires soon, or is not there, is told before it is needed."""
     found = await check()
     if found.status != "up":
-        log.warning("model.not_up", detail=found.detail, cure=found.cure)
+        log.warning(MODEL_NOT_UP, detail=found.detail, cure=found.cure)
 
 
 async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> None:
@@ -201,6 +205,6 @@ async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> N
     except asyncio.CancelledError:
         raise
     except BaseException:
-        log.critical("sreops.task_failed", task=name, exc_info=True)
+        log.critical(TASK_FAILED, task=name, exc_info=True)
         broken.set()
         raise

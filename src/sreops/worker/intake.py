@@ -7,6 +7,7 @@ batch that comes again is known by its event ids.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from sreops.backoff import Backoff
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity
@@ -16,10 +17,12 @@ from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import ALERTS_RECORDED, INTAKE, log
 from sreops.worker import dead_letter
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import DEAD_LETTER_FAILED, Correlating
 from sreops.worker.inbox_room import InboxRoom
 
-RECORD_BURIED = "intake.record_buried"
+COMMIT_FAILED: Final = "intake.commit_failed"
+INBOX_WRITE_FAILED: Final = "intake.inbox_write_failed"
+RECORD_BURIED: Final = "intake.record_buried"
 
 
 class Intake:
@@ -98,7 +101,7 @@ class Intake:
             await subscription.commit(records)
         except EventLogUnavailable as exc:
             # harmless: they come again and are known by their ids, or a later commit covers them
-            log.warning("intake.commit_failed", error=str(exc), records=len(records))
+            log.warning(COMMIT_FAILED, error=str(exc), records=len(records))
 
     async def _put_into_inbox(self, events: Sequence[tuple[AlertEvent, StoredRecord]]) -> None:
         backoff = Backoff(self._retry_s, 10.0)
@@ -107,7 +110,7 @@ class Intake:
             try:
                 new = await self._store.take_in(events, now=self._clock.now(), recorded=recorded)
             except StoreUnavailable as exc:
-                log.warning("intake.inbox_write_failed", error=str(exc), events=len(events))
+                log.warning(INBOX_WRITE_FAILED, error=str(exc), events=len(events))
                 await backoff.wait()
                 continue
             INTAKE.labels("taken").inc(new)
@@ -132,7 +135,7 @@ class Intake:
             try:
                 await self._event_log.append(dead, timeout_s=self._append_timeout_s)
             except EventLogUnavailable as exc:
-                log.warning("intake.dead_letter_failed", error=str(exc), records=len(dead))
+                log.warning(DEAD_LETTER_FAILED, error=str(exc), records=len(dead))
                 await backoff.wait()
             except EventLogRefused:  # near the size limit, and now with headers
                 dead = [dead_letter.cut(record) for record in dead]

@@ -12,6 +12,7 @@ from sreops.ports import Clock, Health, IncidentStore
 from sreops.telemetry import log
 
 EVERY_S: Final = 2.0
+RUNBOOKS_NOT_AUDITED: Final = "runbooks.not_audited"
 RELOADED: Final = "runbooks.reloaded"
 REFUSED: Final = "runbooks.refused"
 _TOLD = 3  # of the faults of a bad file, in health and log
@@ -87,7 +88,7 @@ class RunbooksFile:
         try:
             await self._store.note_rules(action, now=self._clock.now())
         except StoreUnavailable as exc:
-            log.warning("runbooks.not_audited", error=str(exc))
+            log.warning(RUNBOOKS_NOT_AUDITED, error=str(exc))
             return
         self._noted = books.version
 

@@ -38,6 +38,10 @@ LONGEST_PAUSE_S: Final = 20.0
 LATE_S: Final = 60.0
 REMIND_S: Final = 600.0
 """What may have arrived before a crash is told again after so long, where the incident still needs a person then."""
+NOTICE_PLANNED: Final = "notify.planned"
+NOBODY_TOLD: Final = "notify.nobody_told"
+NOTICE_NOT_RECORDED: Final = "notify.not_recorded"
+STORE_AWAY: Final = "notify.store_away"
 SENT_EVENT: Final = "notify.sent"
 NOT_SENT: Final = "notify.not_sent"
 _EVENTS = 50  # of an incident, the newest, to word what is wrong
@@ -85,7 +89,7 @@ class People:
                 try:
                     await self.look(tasks)
                 except StoreUnavailable as exc:
-                    log.warning("notify.store_away", error=str(exc))
+                    log.warning(STORE_AWAY, error=str(exc))
                     await backoff.wait()
                     continue
                 backoff.reset()
@@ -191,12 +195,12 @@ class People:
         words = message.model_dump(mode="json")
         if await self._store.plan_notice(notice.seq, message=words, quiet=None, channels=channels, now=now):
             NOTICES.labels(notice.kind.value, "planned").inc()
-            log.info("notify.planned", incident_id=incident.id, kind=notice.kind.value, channels=len(channels))
+            log.info(NOTICE_PLANNED, incident_id=incident.id, kind=notice.kind.value, channels=len(channels))
 
     async def _quiet(self, notice: Notice, why: str, now: datetime) -> None:
         if await self._store.plan_notice(notice.seq, message=None, quiet=why, channels=(), now=now):
             NOTICES.labels(notice.kind.value, "quiet").inc()
-            log.info("notify.nobody_told", incident_id=notice.incident_id, kind=notice.kind.value, why=why)
+            log.info(NOBODY_TOLD, incident_id=notice.incident_id, kind=notice.kind.value, why=why)
 
     def _route(self, notice: Notice, told: Mapping[str, bool], now: datetime) -> list[tuple[str, bool, datetime]]:
         """Return channel, whether as a part of its digest, and when; ``told``: who knows of it, and by digest only."""
@@ -277,7 +281,7 @@ class People:
             )
             await self._note(attempt_id, channel, found, chosen, self._clock.now())
         except SreopsError as exc:  # the store is away: what became of it is settled when it is back
-            log.warning("notify.not_recorded", channel=channel.label, error=str(exc))
+            log.warning(NOTICE_NOT_RECORDED, channel=channel.label, error=str(exc))
         finally:
             self._attempts.discard(attempt_id)
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -39,7 +39,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 """Of lists, logs and events."""
 MAX_INSPECT_BYTES = 1024 * 1024
 """Of the answer about one thing: dozens of them are asked for at the same time."""
-ENGINE_FAILED = "engine.request_failed"
+ENGINE_FAILED: Final = "engine.request_failed"
 _CONNECT_S = 5.0
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
 _NO_SWARM = ("not a swarm manager", "not part of a swarm")

@@ -8,9 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from sreops.domain.remediation.protection import OwnAddress
 from sreops.telemetry import log
+
+OWN_ADDRESS_UNRESOLVED: Final = "docker.own_address_unresolved"
 
 _RESOLVED_FOR_S = 60.0
 _RESOLVE_WITHIN_S = 2.0
@@ -31,7 +34,7 @@ async def look_up(host: str) -> frozenset[str]:
         async with asyncio.timeout(_RESOLVE_WITHIN_S):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError) as exc:
-        log.info("docker.own_address_unresolved", host=host, error=str(exc))
+        log.info(OWN_ADDRESS_UNRESOLVED, host=host, error=str(exc))
         return frozenset()
     return frozenset(str(entry[4][0]).partition("%")[0] for entry in found)
 

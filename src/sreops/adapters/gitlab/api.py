@@ -9,7 +9,7 @@
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
@@ -20,7 +20,7 @@ from sreops.errors import IssuesRefused, IssuesUnavailable, SettingsInvalid, Una
 from sreops.settings import GitLabSettings
 from sreops.telemetry import ADAPTER_ERRORS, log
 
-GRAPHQL_FAILED = "gitlab.graphql_failed"
+GRAPHQL_FAILED: Final = "gitlab.graphql_failed"
 _LATER = frozenset({408, 425, 429})
 _CURES = {
     401: "check SREOPS_GITLAB__TOKEN: it is wrong, expired or revoked",

@@ -23,7 +23,6 @@ from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import GrafanaSettings, LokiSettings, PrometheusSettings
 
-STATE_UNKNOWN = "alert_state.source_failed"
 _MAX_NOTES = 200
 _MAX_NOTE_CHARS = 2000
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from sreops.agent.analysis_thread import aside
 from sreops.agent.evidence.question import Question
@@ -24,7 +25,7 @@ from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import Logs
 from sreops.telemetry import log
 
-LABELS_UNKNOWN = "evidence.labels_unknown"
+LABELS_UNKNOWN: Final = "evidence.labels_unknown"
 NOTHING = LogLines(query="", lines=())
 
 

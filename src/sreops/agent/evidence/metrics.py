@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sreops.agent.evidence.question import Measured, Question, measure
 from sreops.domain.alerts.subject import SubjectKind
@@ -23,7 +24,7 @@ from sreops.ports import Metrics
 from sreops.ports.metrics import MOST_SERIES
 from sreops.telemetry import log
 
-LABELS_UNKNOWN = "evidence.metric_labels_unknown"
+LABELS_UNKNOWN: Final = "evidence.metric_labels_unknown"
 
 
 @dataclass(frozen=True)

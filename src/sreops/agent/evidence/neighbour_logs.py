@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from sreops.agent.analysis_thread import aside
 from sreops.agent.evidence.logs import OwnLogs
@@ -17,7 +18,7 @@ LINES = 2_000
 """Of each service: with six neighbours that is what one thread compares in a fraction of a second."""
 BEFORE_S = 300.0
 """How long before the alert the comparison begins (seconds): older lines would push out those that tell."""
-LINES_UNKNOWN = "evidence.neighbour_lines_unknown"
+LINES_UNKNOWN: Final = "evidence.neighbour_lines_unknown"
 
 
 async def comparable_lines(question: Question, own: OwnLogs, near: Sequence[Neighbour]) -> list[Line]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sreops.agent.evidence.metrics import select_series, signals_of
 from sreops.agent.evidence.question import Measured, Question, measure
@@ -16,7 +17,7 @@ from sreops.telemetry import log
 
 _SIGNALS = 3
 _TELLING = ("error_ratio", "latency_p95", "memory", "cpu", "disk")
-NEIGHBOURS_UNKNOWN = "evidence.neighbours_unknown"
+NEIGHBOURS_UNKNOWN: Final = "evidence.neighbours_unknown"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ nothing of the subject.
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sreops.agent.evidence.logs import select_own
 from sreops.agent.evidence.metrics import select_series
@@ -24,7 +24,7 @@ from sreops.telemetry import log
 
 _SCOPES = 4
 _OF_A_NEIGHBOUR = 2
-SCOPE_UNKNOWN = "inquiry.scope_unknown"
+SCOPE_UNKNOWN: Final = "inquiry.scope_unknown"
 T = TypeVar("T")
 
 

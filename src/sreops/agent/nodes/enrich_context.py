@@ -8,7 +8,7 @@ what compares all of these.
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sreops.agent.evidence.deployments import deployments_of
 from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, images_of, own_containers
@@ -27,7 +27,7 @@ from sreops.domain.evidence.evidence import ContainerState, Evidence
 from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost, SreopsError
 from sreops.telemetry import log
 
-SOURCE_FAILED = "evidence.source_failed"
+SOURCE_FAILED: Final = "evidence.source_failed"
 T = TypeVar("T")
 
 

@@ -5,6 +5,7 @@ an effect: its intent into the ledger ──▶ sent, or looked for ──▶ it
 """
 
 from datetime import timedelta
+from typing import Final
 
 from sreops.agent.remediation.before_effect import before_effect, others_up
 from sreops.agent.remediation.checks import check_step
@@ -30,6 +31,8 @@ from sreops.domain.remediation.effects import Settled
 from sreops.domain.runbooks.runbook import OnFailure, Plan
 from sreops.errors import EffectBlocked
 from sreops.telemetry import EFFECTS, log
+
+EFFECT_ENDED: Final = "effect.ended"
 
 
 async def execute_remediation(visit: Visit) -> State:
@@ -120,7 +123,7 @@ async def _settle(visit: Visit, request: Request, effect: Effect, found: Settled
         visit.lease, effect.effect_id, found.outcome, found.why, now=visit.now()
     )
     EFFECTS.labels(effect.action, found.outcome.value).inc()
-    log.info("effect.ended", action=effect.action, target=effect.target, outcome=found.outcome.value, detail=found.why)
+    log.info(EFFECT_ENDED, action=effect.action, target=effect.target, outcome=found.outcome.value, detail=found.why)
     return await _after(visit, request, effect)
 
 

@@ -4,6 +4,7 @@ Nothing is written here: the node writes the intent that ``intended`` returns, s
 """
 
 from datetime import timedelta
+from typing import Final
 
 from sreops.agent.remediation import engine_commands
 from sreops.agent.remediation.decision import Escalate, Wait
@@ -15,6 +16,8 @@ from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.life import Pulse
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, Refused, SreopsError, Unavailable
 from sreops.telemetry import log
+
+ANSWER_LOST: Final = "effect.answer_lost"
 
 _SETTLING = "settling"
 _MORE_PATIENCE_S = 60.0
@@ -47,7 +50,7 @@ async def send(request: Request, effect: Effect) -> Settled | Wait:
     except (Unavailable, Refused) as exc:
         return Settled.failed(str(exc))
     except OutcomeUnknown as exc:
-        log.warning("effect.answer_lost", target=effect.target, error=str(exc))
+        log.warning(ANSWER_LOST, target=effect.target, error=str(exc))
         whose = "The engine's answer" if step.action.on_engine else "The answer"
         return Wait(
             until=request.now() + timedelta(seconds=1),

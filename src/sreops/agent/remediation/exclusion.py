@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sreops.agent.alerts import Alerts
 from sreops.agent.analysis_thread import aside
@@ -20,6 +20,8 @@ from sreops.domain.runbooks.runbook import When
 from sreops.domain.text.patterns import pattern_matches
 from sreops.errors import QueryRefused, SreopsError
 from sreops.telemetry import log
+
+NOT_WHEN_UNKNOWN: Final = "agent.not_when_unknown"
 
 _LINES = 200  # of one pattern: one is enough, the rest shows when it began
 _MOST_REPLICAS = 10
@@ -43,7 +45,7 @@ async def ask_not_when(request: Request, alerts: Alerts, analysis: Analysis) -> 
             return await _ask(request, alerts, analysis, no)
     except (SreopsError, TimeoutError) as exc:
         why = str(exc) or f"no answer within {deadline_s:g} s"
-        log.warning("agent.not_when_unknown", error=why)
+        log.warning(NOT_WHEN_UNKNOWN, error=why)
         return Exclusion(unknown=_unknown(no, why))
 
 

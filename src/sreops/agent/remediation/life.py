@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sreops.agent.context import NO_ENGINE, Tools
 from sreops.agent.patient import subject_of, subjects_patient
@@ -17,6 +18,9 @@ from sreops.domain.remediation.life import Pulse, as_stopped, gone, pulse_of, un
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
+
+TARGET_UNSEEN: Final = "agent.target_unseen"
+ENGINE_EVENTS_UNKNOWN: Final = "agent.engine_events_unknown"
 
 
 async def pulses(request: Request) -> tuple[Pulse, ...]:
@@ -38,7 +42,7 @@ async def target_pulse(tools: Tools, step: PlannedStep) -> Pulse:
         seen = await find_target(tools, step)
         found = pulse_of(step.target, seen, await _events(tools, seen))
     except SreopsError as exc:
-        log.warning("agent.target_unseen", target=step.target, error=str(exc))
+        log.warning(TARGET_UNSEEN, target=step.target, error=str(exc))
         return unseen(step.target, str(exc))
     if found is not None and step.action is StepAction.stop_container:
         return as_stopped(found)
@@ -58,7 +62,7 @@ async def subject_pulses(tools: Tools, incident: Incident, event: AlertEvent) ->
             return [pulse for pulse in found if pulse is not None]
         was_there = bool(seen_as) or bool(await events_of(tools, subject.name))
     except SreopsError as exc:
-        log.warning("agent.target_unseen", target=subject.name, error=str(exc))
+        log.warning(TARGET_UNSEEN, target=subject.name, error=str(exc))
         return [unseen(subject.name, str(exc))]
     return [gone(subject.name)] if was_there else ()
 
@@ -96,6 +100,6 @@ async def events_of(tools: Tools, name: str, *, engine: str | None = None) -> Se
             [name], lately(now, now), limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
         )
     except SreopsError as exc:
-        log.warning("agent.engine_events_unknown", target=name, error=str(exc))
+        log.warning(ENGINE_EVENTS_UNKNOWN, target=name, error=str(exc))
         return ()
     return told.events

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from sreops.agent.alerts import Alerts
 from sreops.agent.context import Tools
@@ -14,6 +15,8 @@ from sreops.domain.remediation.verification import Look, OtherAlert, Reading, re
 from sreops.domain.runbooks.runbook import Condition, Plan
 from sreops.errors import SreopsError
 from sreops.telemetry import log
+
+ALERT_STATE_UNKNOWN: Final = "agent.alert_state_unknown"
 
 _ASKED_AT_MOST = 20  # alerts of one incident: a look must not become a flood of queries
 
@@ -89,5 +92,5 @@ async def _fires(tools: Tools, event: AlertEvent) -> bool | None:
     try:
         return await tools.alert_states.firing(event, timeout_s=tools.settings.prometheus.timeout_s)
     except SreopsError as exc:
-        log.warning("agent.alert_state_unknown", error=str(exc))
+        log.warning(ALERT_STATE_UNKNOWN, error=str(exc))
         return None

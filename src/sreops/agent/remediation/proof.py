@@ -1,6 +1,7 @@
 """Looking for the second kind of proof: the targets of a plan as the engine has them now, and the incident's series."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sreops.agent.patient import subject_of, subjects_patient
 from sreops.agent.remediation.life import events_of
@@ -15,6 +16,8 @@ from sreops.domain.remediation.standing import names_of
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
+
+PROOF_UNKNOWN: Final = "agent.proof_unknown"
 
 _ROLLBACKS = frozenset({StepAction.rollback_deployment, StepAction.rollback_service})
 
@@ -31,7 +34,7 @@ async def second_proof(request: Request, cause: Category) -> tuple[str, ...]:
         try:
             target = await _suspected(request, step)
         except SreopsError as exc:
-            log.warning("agent.proof_unknown", target=step.target, error=str(exc))
+            log.warning(PROOF_UNKNOWN, target=step.target, error=str(exc))
             return ()
         found = proofs(cause, target, evidence, now=request.now(), max_age_s=max_age_s) if target else ()
         if not found:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sreops.agent.alerts import Alerts
 from sreops.agent.remediation.request import Request
@@ -13,6 +13,8 @@ from sreops.domain.runbooks.windows import held_by_label, holding
 from sreops.errors import SreopsError
 from sreops.ports import Silences
 from sreops.telemetry import log
+
+SILENCES_UNKNOWN: Final = "agent.silences_unknown"
 
 MAINTENANCE_LABEL = "sreops.maintenance"
 """On an alert or a target: ``true``, or the time until which nothing is done."""
@@ -52,7 +54,7 @@ async def _ask(silences: Silences, events: Sequence[AlertEvent], now: datetime) 
     try:
         found = await silences.silenced(events, now=now, timeout_s=_TIMEOUT_S)
     except SreopsError as exc:
-        log.warning("agent.silences_unknown", where=silences.name, error=str(exc))
+        log.warning(SILENCES_UNKNOWN, where=silences.name, error=str(exc))
         return QuietTimes(unasked=(f"whether {silences.name} silences the alert can't be asked: {exc}",))
     return QuietTimes(
         holds=tuple(dict.fromkeys(one.why for one in found if one.sure)),

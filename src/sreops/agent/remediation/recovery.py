@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sreops.agent.alerts import Alerts
 from sreops.agent.context import Tools
@@ -13,6 +14,8 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.incidents.incident import Incident, Reason
 from sreops.domain.remediation.life import LifeVerdict, Prospect, since_resolve
 from sreops.telemetry import log
+
+RESOLVE_DISBELIEVED: Final = "agent.resolve_disbelieved"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ async def judge_resolve(tools: Tools, incident: Incident, alerts: Alerts) -> Rec
         why = "the alerts ended because their rule was edited, paused or deleted"
         return Escalate(reason=Reason.resolved_without_proof, why=why)
     if firing := [alert.alertname for alert in await alerts_now(tools, alerts) if alert.firing]:
-        log.warning("agent.resolve_disbelieved", alerts=firing)
+        log.warning(RESOLVE_DISBELIEVED, alerts=firing)
         return Disbelieved(firing)
     return Recovered(why="every alert of the incident was resolved before anything was done")
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnsupportedCodecError
@@ -15,6 +15,8 @@ from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, StoredRecord
 from sreops.settings import KafkaSettings
 from sreops.telemetry import log
+
+PARTITION_LOST: Final = "event_log.partition_lost"
 
 SESSION_S = 6.0  # the shortest that brokers allow by default: so long a crashed member holds its partitions
 REBALANCE_S = 10.0
@@ -114,7 +116,7 @@ class KafkaSubscription:
             async with asyncio.timeout(self._settings.request_timeout_s):  # the library repeats for ever
                 await consumer.commit(ends)
         except (CommitFailedError, IllegalStateError) as exc:
-            log.info("event_log.partition_lost", group=self._group, error=reason(exc))
+            log.info(PARTITION_LOST, group=self._group, error=reason(exc))
         except FOREIGN_ERRORS as exc:
             raise EventLogUnavailable(f"offsets of group {self._group} can't be committed: {reason(exc)}") from exc
 
