@@ -24,9 +24,9 @@ from sreops.domain.incidents.incident import Incident
 from sreops.ports import Health, LogRecord, StoredRecord
 from sreops.settings import Settings
 from sreops.worker.copies import Copies
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import Correlator
 from sreops.worker.dead_letter import Letter, letters
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.dispatch import Dispatcher
 from sreops.worker.intake import Intake
 
 CRITICAL, DEAD_LETTER = "sre-critical", "sre-dead-letter"
@@ -103,8 +103,8 @@ class Worker:
     def __init__(self, tools: Tools, store: SqlIncidentStore, log: EmbeddedEventLog, runner: Runner) -> None:
         self.tools, self.store, self.log = tools, store, log
         self.wake = asyncio.Event()
-        self.dispatch = Dispatch(runner, tools, owner="w1", wake=self.wake)
-        correlating = Correlating(
+        self.dispatch = Dispatcher(runner, tools, owner="w1", wake=self.wake)
+        correlating = Correlator(
             store=tools.store,
             event_log=log,
             clock=tools.clock,

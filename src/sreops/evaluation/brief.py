@@ -10,7 +10,7 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.causes.analysis import Brief, OfferedRunbook
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, LogLine, LogLines
-from sreops.domain.evidence.suspected_change import Change, Suspicion, onset_of, suspect
+from sreops.domain.evidence.suspected_change import SuspectedChange, Suspicion, onset_of, suspect
 from sreops.domain.suspects.ranking import Metric, Ranking, Scene, rank
 from sreops.domain.text.redaction import Redactor, clean, one_line
 from sreops.evaluation.case import Baseline, Case
@@ -68,7 +68,7 @@ def suspected(case: Case, services: Sequence[str]) -> Suspicion | None:
     """Return the change that came right before the onset in one of these services, the first that has one."""
     for service in dict.fromkeys(services):
         changes = [
-            Change(at=datetime.fromtimestamp(one.at, UTC), service=one.service, text=one.text, flag=one.flag)
+            SuspectedChange(at=datetime.fromtimestamp(one.at, UTC), service=one.service, text=one.text, flag=one.flag)
             for one in case.changes
             if one.service == service
         ]

@@ -46,7 +46,7 @@ class _Failure:
     error: str
 
 
-class Correlating:
+class Correlator:
     """Correlates what waits in the inbox; ``on_due`` is called when incidents may have become due."""
 
     def __init__(

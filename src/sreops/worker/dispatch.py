@@ -46,7 +46,7 @@ class _Hung(Exception):
     """A run of a graph did not come to a wait or an end in time."""
 
 
-class Dispatch:
+class Dispatcher:
     """Claims and advances until told to drain; ``wake`` is set by whoever makes an incident due."""
 
     def __init__(self, runner: Runner, tools: Tools, *, owner: str, wake: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import ALERTS_RECORDED, INTAKE, log
 from sreops.worker import dead_letter
-from sreops.worker.correlation import DEAD_LETTER_FAILED, Correlating
+from sreops.worker.correlation import DEAD_LETTER_FAILED, Correlator
 from sreops.worker.inbox_room import InboxRoom
 
 COMMIT_FAILED: Final = "intake.commit_failed"
@@ -35,7 +35,7 @@ class Intake:
         store: IncidentStore,
         event_log: EventLog,
         clock: Clock,
-        correlating: Correlating,
+        correlating: Correlator,
         batch_records: int = 500,
         poll_s: float = 1.0,
         retry_s: float = 0.2,

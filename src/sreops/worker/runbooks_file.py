@@ -18,7 +18,7 @@ REFUSED: Final = "runbooks.refused"
 _TOLD = 3  # of the faults of a bad file, in health and log
 
 
-class RunbooksFile:
+class RunbooksReloader:
     """Looks at the file every two seconds; ``read`` returns its text and name, or raises RunbooksInvalid."""
 
     def __init__(

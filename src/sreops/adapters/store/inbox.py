@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
@@ -172,7 +172,7 @@ def _requeue(connection: Connection, event: AlertEvent, record: StoredRecord, no
     return True
 
 
-class Inbox(Part):
+class Inbox(SqlPart):
     """Taking events in."""
 
     async def take_in(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from sreops.adapters.store.episodes import begin_rejoin, joins_of
 from sreops.adapters.store.held_alerts import HeldAlert, HeldAlerts
-from sreops.adapters.store.known_incidents import Known
+from sreops.adapters.store.known_incidents import KnownIncidents
 from sreops.adapters.store.notices import put_out_worse
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell
@@ -27,7 +27,7 @@ _HAS_BEGUN = Prepared(select(work.c.lease_owner, work.c.woken_by).where(work.c.i
 class Joining:
     """Those who joined in one transaction, by incident; heard together at its end."""
 
-    def __init__(self, connection: Connection, known: Known, alerts: HeldAlerts, now: datetime) -> None:
+    def __init__(self, connection: Connection, known: KnownIncidents, alerts: HeldAlerts, now: datetime) -> None:
         self._connection = connection
         self._known = known
         self._alerts = alerts

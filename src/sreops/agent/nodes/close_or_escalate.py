@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from sreops.agent.end import end_incident
-from sreops.agent.remediation.decision import Escalate, Wait
+from sreops.agent.remediation.decision import Escalate, WaitUntil
 from sreops.agent.remediation.measure import alerts_now
 from sreops.agent.remediation.recovery import target_lives
 from sreops.agent.state import Outcome, State
@@ -49,7 +49,7 @@ async def _confirm(visit: Visit, outcome: Outcome) -> State:
     found = await target_lives(visit.tools, visit.incident, visit.event, since, outcome["why"])
     if isinstance(found, Escalate):
         return State(outcome=escalated(found.reason, found.why), wait_until=None)
-    if not isinstance(found, Wait):
+    if not isinstance(found, WaitUntil):
         return State(outcome={**outcome, "why": found.why}, wait_until=None)
     if not told_at:
         visit.think(found.thought)

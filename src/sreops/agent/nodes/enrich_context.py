@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
+class SourceAnswer(Generic[T]):
     """What a source found, or with ``gap`` why it did not."""
 
     found: T
@@ -70,7 +70,7 @@ async def _meet(visit: Visit, own: OwnContainers) -> None:
         raise LeaseLost(f"incident {visit.incident.id} has the same target as {older}, and has joined it")
 
 
-async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evidence]:
+async def gather(question: Question, own: SourceAnswer[OwnContainers]) -> Sequence[Evidence]:
     """Return all that was found, the alert itself first, in the order in which people read it."""
     nothing: Sequence[Evidence] = []
     state = own.found.state
@@ -104,17 +104,17 @@ async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evi
     ]
 
 
-async def _within(question: Question, name: str, source: Awaitable[T], nothing: T) -> Answer[T]:
+async def _within(question: Question, name: str, source: Awaitable[T], nothing: T) -> SourceAnswer[T]:
     deadline_s = question.tools.settings.evidence.deadline_s
     try:
         async with asyncio.timeout(deadline_s):
-            return Answer(await source)
+            return SourceAnswer(await source)
     except TimeoutError:
         why, cure = f"no answer within {deadline_s:g} s", "see its own health; SREOPS_EVIDENCE__DEADLINE_S is the limit"
     except SreopsError as exc:
         why, cure = str(exc), "python -m sreops check names the cause"
     log.warning(SOURCE_FAILED, source=name, error=why)
-    return Answer(nothing, findings.gap(name, why, cure))
+    return SourceAnswer(nothing, findings.gap(name, why, cure))
 
 
 async def _noted(question: Question) -> Sequence[Evidence]:

@@ -9,7 +9,17 @@ from typing import Final
 
 from sreops.agent.remediation.before_effect import before_effect, others_up
 from sreops.agent.remediation.checks import check_step
-from sreops.agent.remediation.decision import Act, Ask, Decision, Escalate, GiveUp, Next, Prove, Recovered, Wait
+from sreops.agent.remediation.decision import (
+    Ask,
+    Decision,
+    Escalate,
+    GiveUp,
+    Next,
+    Proceed,
+    Prove,
+    Recovered,
+    WaitUntil,
+)
 from sreops.agent.remediation.effects import follow, in_words, intended, left_behind, send
 from sreops.agent.remediation.limits import limits_of
 from sreops.agent.remediation.request import Request, request_of
@@ -54,7 +64,7 @@ async def execute_remediation(visit: Visit) -> State:
         return await _write(visit, request, await check_step(request))
     analysis = Analysis.model_validate(visit.state["analysis"])
     decided = await before_effect(request, await visit.alerts(), analysis)
-    if not isinstance(decided, Act):
+    if not isinstance(decided, Proceed):
         return await _write(visit, request, decided)
     first = await _first(visit, decided)
     if visit.control.drain_requested:
@@ -64,7 +74,7 @@ async def execute_remediation(visit: Visit) -> State:
     return {**first, **await carry_out(visit, request)}
 
 
-async def _first(visit: Visit, decided: Act) -> State:
+async def _first(visit: Visit, decided: Proceed) -> State:
     """Keep what the plan's first effect is compared with afterwards."""
     if decided.baseline is None:
         return State()
@@ -114,9 +124,9 @@ async def _go_on(visit: Visit, request: Request, effect: Effect) -> State:
     return await _settle(visit, request, effect, await follow(request, effect))
 
 
-async def _settle(visit: Visit, request: Request, effect: Effect, found: Settled | Wait) -> State:
+async def _settle(visit: Visit, request: Request, effect: Effect, found: Settled | WaitUntil) -> State:
     """Write what became of an effect, and go on after it; or leave the time of the next look."""
-    if isinstance(found, Wait):
+    if isinstance(found, WaitUntil):
         return await _write(visit, request, found)
     assert found.outcome is not None  # an open one is waited for
     effect = await visit.tools.store.end_effect(
@@ -152,7 +162,7 @@ async def _write(visit: Visit, request: Request, decided: Decision) -> State:
         visit.note(f"step-{request.index}", decided.note)
     await visit.write()
     match decided:
-        case Wait():
+        case WaitUntil():
             return _waits(decided)
         case Ask():
             asked_at = visit.now().isoformat()
@@ -167,11 +177,11 @@ async def _write(visit: Visit, request: Request, decided: Decision) -> State:
             return State(step=request.index + 1, step_began=None, wait_until=None)
         case Prove():
             return State(step=len(request.plan.steps), step_began=None, wait_until=None)
-        case Act():
+        case Proceed():
             return State()
 
 
-def _waits(decided: Wait) -> State:
+def _waits(decided: WaitUntil) -> State:
     state = waiting(decided.until, decided.timer)
     if decided.step_began is not None:
         state["step_began"] = decided.step_began.isoformat()

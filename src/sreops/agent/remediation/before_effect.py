@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from sreops.agent.alerts import Alerts
-from sreops.agent.remediation.decision import Act, Ask, Decision, Escalate, GiveUp, Prove, Recovered, Wait
+from sreops.agent.remediation.decision import Ask, Decision, Escalate, GiveUp, Proceed, Prove, Recovered, WaitUntil
 from sreops.agent.remediation.measure import look, nothing_fires
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.request import Request
@@ -37,10 +37,10 @@ async def before_effect(request: Request, alerts: Alerts, analysis: Analysis) ->
     if not first:
         if await nothing_fires(request.tools, alerts):
             return Prove(thought="No alert of the incident fires any more: no further step is taken")
-        return Act()
+        return Proceed()
     due_at, now = request.incident.rejoin_at, request.now()
     if due_at is not None and due_at <= now and not request.approved:
-        return Wait(
+        return WaitUntil(
             until=now + timedelta(seconds=_FOR_A_NEW_ANALYSIS_S),
             timer=REJOIN_TIMER,
             thought="Somebody has joined since the analysis: it is made again before anything is done",
@@ -51,13 +51,13 @@ async def before_effect(request: Request, alerts: Alerts, analysis: Analysis) ->
     if already_met(baseline):
         why = "the runbook's conditions hold already, so its effect could prove nothing"
         return Escalate(reason=Reason.already_healthy, why=why)
-    return Act(baseline=baseline, proof=proof)
+    return Proceed(baseline=baseline, proof=proof)
 
 
-def _held(request: Request, why: str, timer: str) -> Wait:
+def _held(request: Request, why: str, timer: str) -> WaitUntil:
     until = request.now() + timedelta(seconds=request.tools.settings.policy.slot_retry_s)
     # told once, not at every look
-    return Wait(until=until, timer=timer, thought="" if request.waited_for == timer else why)
+    return WaitUntil(until=until, timer=timer, thought="" if request.waited_for == timer else why)
 
 
 async def others_up(request: Request) -> Decision | None:
@@ -74,7 +74,7 @@ async def others_up(request: Request) -> Decision | None:
     now = request.now()
     since = request.step_began or now
     if now < since + timedelta(seconds=step.timeout_s):
-        return Wait(until=now + timedelta(seconds=_LOOK_EVERY_S), timer="replicas", step_began=since)
+        return WaitUntil(until=now + timedelta(seconds=_LOOK_EVERY_S), timer="replicas", step_began=since)
     told = f"{step.action.value} {step.target} was not begun, since {why}"
     if not request.acted:
         return Escalate(reason=Reason.step_failed, why=told)

@@ -3,7 +3,7 @@
 import sys
 from datetime import timedelta
 
-from sreops.agent.remediation.decision import Decision, Escalate, GiveUp, Next, Wait
+from sreops.agent.remediation.decision import Decision, Escalate, GiveUp, Next, WaitUntil
 from sreops.agent.remediation.measure import container_word
 from sreops.agent.remediation.request import Request
 from sreops.agent.remediation.targets import find_target
@@ -23,7 +23,7 @@ async def check_step(request: Request) -> Decision:
     since = request.step_began or now
     if step.action is StepAction.wait:
         until = since + timedelta(seconds=float(step.params["seconds"]))
-        return Next() if now >= until else Wait(until=until, timer="wait", step_began=since)
+        return Next() if now >= until else WaitUntil(until=until, timer="wait", step_began=since)
     if step.action is StepAction.notify:
         asked = str(step.params.get("message", f"Runbook {request.plan.runbook_id} asks to notify."))
         return Next(thought="A notice was left on the issue", note=asked)
@@ -31,7 +31,7 @@ async def check_step(request: Request) -> Decision:
     if passed:
         return Next(thought=f"{step.action.value} {step.target}: {why}")
     if now < since + timedelta(seconds=step.timeout_s):
-        return Wait(until=now + timedelta(seconds=_LOOK_EVERY_S), timer=step.action.value, step_began=since)
+        return WaitUntil(until=now + timedelta(seconds=_LOOK_EVERY_S), timer=step.action.value, step_began=since)
     failed = f"{step.action.value} {step.target} failed: {why}"
     if step.may_fail:
         return Next(thought=failed, note=failed)

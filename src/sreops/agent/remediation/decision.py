@@ -16,7 +16,7 @@ class _Told:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wait(_Told):
+class WaitUntil(_Told):
     """Come back at a time: ``timer`` says what for."""
 
     until: datetime
@@ -63,11 +63,11 @@ class Prove(_Told):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Act(_Told):
+class Proceed(_Told):
     """Carry the step out; ``baseline`` and ``proof`` are kept where it is the first of its plan."""
 
     baseline: Look | None = None
     proof: tuple[str, ...] = ()
 
 
-Decision = Wait | Ask | Escalate | Recovered | Next | Prove | Act
+Decision = WaitUntil | Ask | Escalate | Recovered | Next | Prove | Proceed

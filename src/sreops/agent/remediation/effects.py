@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from sreops.agent.remediation import engine_commands
-from sreops.agent.remediation.decision import Escalate, Wait
+from sreops.agent.remediation.decision import Escalate, WaitUntil
 from sreops.agent.remediation.errands import ERRAND_TIMER, ERRANDS
 from sreops.agent.remediation.life import target_pulse
 from sreops.agent.remediation.request import Request
@@ -38,7 +38,7 @@ async def intended(request: Request) -> Effect | Escalate:
     return request.intent(request.index, step, snapshot, standing)
 
 
-async def send(request: Request, effect: Effect) -> Settled | Wait:
+async def send(request: Request, effect: Effect) -> Settled | WaitUntil:
     """Ask for it, once; raises LeaseLost where that is no longer ours to do."""
     step = request.step
     try:
@@ -52,7 +52,7 @@ async def send(request: Request, effect: Effect) -> Settled | Wait:
     except OutcomeUnknown as exc:
         log.warning(ANSWER_LOST, target=effect.target, error=str(exc))
         whose = "The engine's answer" if step.action.on_engine else "The answer"
-        return Wait(
+        return WaitUntil(
             until=request.now() + timedelta(seconds=1),
             timer=_SETTLING,
             thought=f"{whose} was lost ({exc}): looking instead of repeating",
@@ -61,7 +61,7 @@ async def send(request: Request, effect: Effect) -> Settled | Wait:
     return _open(request, settled) if settled.outcome is None else settled
 
 
-async def follow(request: Request, effect: Effect) -> Settled | Wait:
+async def follow(request: Request, effect: Effect) -> Settled | WaitUntil:
     """Say by looking what became of an effect that an earlier visit has begun, or when to look again."""
     step, now, on_engine = request.step, request.now(), request.step.action.on_engine
     try:
@@ -69,7 +69,7 @@ async def follow(request: Request, effect: Effect) -> Settled | Wait:
         settled = await looks(request, effect)
     except (Unavailable, Refused) as exc:
         if now < effect.intent_at + timedelta(seconds=_patience_s(request, effect)):
-            return Wait(until=now + timedelta(seconds=2), timer=_SETTLING)
+            return WaitUntil(until=now + timedelta(seconds=2), timer=_SETTLING)
         who = "the engine does not answer, so " if on_engine else ""
         settled = Settled.unknown(f"{who}what became of it can't be known: {exc}")
         return settled if on_engine else _with_the_lost(request, settled)
@@ -89,13 +89,13 @@ def _patience_s(request: Request, effect: Effect) -> float:
     return longest_s + docker.settle_margin_s + _MORE_PATIENCE_S
 
 
-def _open(request: Request, settled: Settled) -> Wait:
+def _open(request: Request, settled: Settled) -> WaitUntil:
     """Wait for an effect that may still come true."""
     if request.step.action.on_engine:
-        return Wait(until=settled.look_again_at or request.now() + timedelta(seconds=1), timer=_SETTLING)
+        return WaitUntil(until=settled.look_again_at or request.now() + timedelta(seconds=1), timer=_SETTLING)
     told = "" if request.waited_for == ERRAND_TIMER else settled.why  # told once, not at every look
     until = settled.look_again_at or request.now() + timedelta(seconds=2)
-    return Wait(until=until, timer=ERRAND_TIMER, thought=told)
+    return WaitUntil(until=until, timer=ERRAND_TIMER, thought=told)
 
 
 def _with_the_lost(request: Request, settled: Settled) -> Settled:

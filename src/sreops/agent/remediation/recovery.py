@@ -7,7 +7,7 @@ from typing import Final
 
 from sreops.agent.alerts import Alerts
 from sreops.agent.context import Tools
-from sreops.agent.remediation.decision import Escalate, Recovered, Wait
+from sreops.agent.remediation.decision import Escalate, Recovered, WaitUntil
 from sreops.agent.remediation.life import subject_pulses
 from sreops.agent.remediation.measure import alerts_now
 from sreops.domain.alerts.alert import AlertEvent
@@ -42,7 +42,7 @@ async def judge_resolve(tools: Tools, incident: Incident, alerts: Alerts) -> Rec
 
 async def target_lives(
     tools: Tools, incident: Incident, event: AlertEvent, since: datetime, why: str
-) -> Recovered | Escalate | Wait:
+) -> Recovered | Escalate | WaitUntil:
     """Say whether the target has lived for long enough since a time for the incident to be closed, and ``why``."""
     settings, now = tools.settings.verify, tools.clock.now()
     pulses = await subject_pulses(tools, incident, event)
@@ -59,7 +59,7 @@ async def target_lives(
         return Escalate(reason=Reason.resolved_without_proof, why=told)
     again = worst.again_at or now + timedelta(seconds=settings.poll_s)
     thought = f"Resolved, and not closed before its target has lived for {settings.settle_s:g} s: {worst.why}"
-    return Wait(until=min(again, deadline), timer="settle", thought=thought)
+    return WaitUntil(until=min(again, deadline), timer="settle", thought=thought)
 
 
 def _badness(verdict: LifeVerdict) -> int:

@@ -6,7 +6,7 @@ from typing import Protocol
 from sreops.domain.records.record import Record
 
 
-class Records(Protocol):
+class RecordStore(Protocol):
     """The journal of all incidents."""
 
     async def records(
