@@ -31,7 +31,7 @@ from sreops.worker.retention import RetentionLoop
 from sreops.worker.rules_noted import note_policy
 from sreops.worker.runbooks_file import RunbooksReloader
 from sreops.worker.showing import Showing
-from sreops.worker.telling import Notifier
+from sreops.worker.telling import NoticeLoop
 from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
 
 MODEL_NOT_UP: Final = "model.not_up"
@@ -164,9 +164,9 @@ def _hearing(app: Running, database: ProcessDatabase, issues: Issues, wake: asyn
     )
 
 
-def _people(app: Running, database: ProcessDatabase) -> Notifier:
+def _people(app: Running, database: ProcessDatabase) -> NoticeLoop:
     settings = app.settings
-    return Notifier(
+    return NoticeLoop(
         store=app.parts.store,
         notifier=app.parts.notifier,
         clock=app.parts.tools.clock,

@@ -49,7 +49,7 @@ _LEASE_MARGIN_S = 30.0
 _PLANNED_AT_ONCE = 100
 
 
-class Notifier:
+class NoticeLoop:
     """Plans, sends, and settles what a crash left behind; ``shared``: other replicas may be at the same store."""
 
     def __init__(
