@@ -18,7 +18,7 @@ from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app import build_parts
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.alerts.webhook import event_json
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.incidents.correlation import Windows
 from sreops.domain.incidents.incident import Incident
 from sreops.ports import Health, LogRecord, StoredRecord

@@ -11,8 +11,8 @@ from contract.event_log_suite import started
 from servers.waiting import eventually
 from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import INFO, WARNING, NotWorkedOn
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition, Windows
 from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogUnavailable, StoreUnavailable

@@ -25,9 +25,9 @@ from pydantic_settings import (
 )
 
 from sreops.domain.alerts.alert import Severity, Tier
+from sreops.domain.alerts.payload import ReadingRules
 from sreops.domain.alerts.routing import WORK_ON, tier_of
 from sreops.domain.alerts.severity import severity_of
-from sreops.domain.alerts.webhook import ReadingRules
 from sreops.errors import SettingsInvalid
 from sreops.setting_names import NamesRead, put_there_by_kubernetes, read_names
 from sreops.setting_values import (

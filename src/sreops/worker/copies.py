@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sreops.backoff import Backoff
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import ACTIONS, THOUGHTS, route
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, IncidentStore, LogRecord

@@ -13,8 +13,8 @@ from typing import Final
 
 from sreops.backoff import Backoff, delay_s
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import route
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, UnreadableEvent

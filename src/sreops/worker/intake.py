@@ -11,8 +11,8 @@ from typing import Final
 
 from sreops.backoff import Backoff
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity
+from sreops.domain.alerts.event_record import read_event
 from sreops.domain.alerts.routing import WORK_ON, NotWorkedOn, not_worked_on
-from sreops.domain.alerts.webhook import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import ALERTS_RECORDED, INTAKE, log

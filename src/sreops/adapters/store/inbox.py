@@ -29,8 +29,8 @@ from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import CRITICAL, REQUEUED_HEADER, NotWorkedOn
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition
 from sreops.ports import StoredRecord, UnreadableEvent
 
