@@ -5,8 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sreops.adapters.docker.answer import expect
 from sreops.adapters.docker.compose_copy import copy_of, number_of, why_not_copied
-from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, expect
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine
 from sreops.adapters.docker.states import container_state
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
