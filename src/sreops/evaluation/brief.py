@@ -11,7 +11,7 @@ from sreops.domain.causes.analysis import Brief, OfferedRunbook
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, LogLine, LogLines
 from sreops.domain.evidence.suspected_change import SuspectedChange, Suspicion, onset_of, suspect
-from sreops.domain.suspects.ranking import Metric, Ranking, Scene, rank
+from sreops.domain.suspects.ranking import Metric, Observations, Ranking, rank
 from sreops.domain.text.redaction import Redactor, clean, one_line
 from sreops.evaluation.case import Baseline, Case
 
@@ -89,7 +89,7 @@ def change_evidence(found: Suspicion, redactor: Redactor) -> Evidence:
     )  # fmt: skip
 
 
-def scene(case: Case, baseline: Baseline, since: float) -> Scene:
+def scene(case: Case, baseline: Baseline, since: float) -> Observations:
     """Return what the ranking of suspects works on; the services are the candidates where these own series or logs."""
     owners: dict[str, tuple[str, str]] = {}
     parts = case.candidates if components(case) else heads(case.metrics)
@@ -99,7 +99,7 @@ def scene(case: Case, baseline: Baseline, since: float) -> Scene:
         sorted({owner for owner, _ in owners.values() if owner} | {e.service for e in case.logs if e.service})
     )
     end = case.window.get("fault_end_hint")
-    return Scene(
+    return Observations(
         services=services,
         since=since,
         until=float("inf") if end is None else end + 60.0,

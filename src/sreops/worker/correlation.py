@@ -1,4 +1,4 @@
-"""Correlating: inbox → incidents, many events a transaction; it never waits for a graph.
+"""Correlation: inbox → incidents, many events a transaction; it never waits for a graph.
 
 Correlation is applied once per event by the store, so nothing is lost or doubled on a crash or cancellation. One
 event that fails holds back only its own service, and one that fails for good goes to the dead letter.

@@ -1,4 +1,4 @@
-"""Intake: topic → inbox → commit; beside it what lies in the inbox is correlated (``correlating.py``).
+"""Intake: topic → inbox → commit; beside it what lies in the inbox is correlated (``correlation.py``).
 
 Nothing is lost on a crash or cancellation anywhere: offsets are committed after the inbox has the events, and a
 batch that comes again is known by its event ids.

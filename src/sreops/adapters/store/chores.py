@@ -1,4 +1,4 @@
-"""Chores: chores that one replica at a time does for all of them."""
+"""Chores that one replica at a time does for all of them."""
 
 from datetime import datetime, timedelta
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.evidence.question import Question
 from sreops.domain.alerts.subject import SubjectKind
 from sreops.domain.evidence import findings
@@ -129,7 +129,7 @@ async def _of_the_engine(question: Question, state: ContainerState | None) -> Ow
 
 async def _mined(question: Question, found: LogLines, source: str, asked: Sequence[TriedSelector]) -> Evidence:
     # counting templates over thousands of lines is work for a thread, not for the loop; redaction is not
-    chosen = await aside(excerpt, found.lines, question.alert_at, question.excerpt_chars)
+    chosen = await in_analysis_thread(excerpt, found.lines, question.alert_at, question.excerpt_chars)
     return findings.logs_told(found, chosen, question.event.service, question.redactor, source=source, asked=asked)
 
 

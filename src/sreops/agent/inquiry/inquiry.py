@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.inquiry.scopes import find_scopes
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -145,7 +145,7 @@ class IncidentInquiry:
             contains=question.contains,
             excludes=question.excludes,
         )
-        return await aside(
+        return await in_analysis_thread(
             findings.logs,
             found,
             self._scopes.owner(question.scope) or self._visit.event.service,

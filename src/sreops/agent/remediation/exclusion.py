@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from sreops.agent.alerts import Alerts
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, own_containers
 from sreops.agent.evidence.logs import select_own
 from sreops.agent.evidence.question import Question, question_of
@@ -72,7 +72,7 @@ async def _ask(request: Request, alerts: Alerts, analysis: Analysis, no: When) -
     if not may_match(no, events, analysis, evidence):
         return Exclusion()
     found, gaps = await _lines(question, own, no.logs)
-    matched = await aside(_matched, no.logs, found)
+    matched = await in_analysis_thread(_matched, no.logs, found)
     if matched is not None:
         line = Evidence(id="", kind=EvidenceKind.logs, source="", finding="", text=matched.text)
         if matches(no, events, analysis, (*evidence, line)):
