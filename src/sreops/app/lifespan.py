@@ -60,7 +60,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 version=__version__,
                 spool=spooled.state if spooled else None,
                 identity=parts.identity,
-                channels={one.name: one.label for one in parts.notifier.channels} if parts.notifier else {},
+                channels={channel.name: channel.label for channel in parts.notifier.channels} if parts.notifier else {},
                 ask=partial(answer_question, parts.tools),
             )
         )

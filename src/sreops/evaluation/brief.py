@@ -68,9 +68,11 @@ def suspected(case: Case, services: Sequence[str]) -> Suspicion | None:
     """Return the change that came right before the onset in one of these services, the first that has one."""
     for service in dict.fromkeys(services):
         changes = [
-            SuspectedChange(at=datetime.fromtimestamp(one.at, UTC), service=one.service, text=one.text, flag=one.flag)
-            for one in case.changes
-            if one.service == service
+            SuspectedChange(
+                at=datetime.fromtimestamp(change.at, UTC), service=change.service, text=change.text, flag=change.flag
+            )
+            for change in case.changes
+            if change.service == service
         ]
         own = [(e.ts, e.line) for e in case.logs if e.service == service and e.ts is not None]
         onset = onset_of((datetime.fromtimestamp(ts, UTC), line) for ts, line in own)

@@ -80,8 +80,8 @@ class _Lists:
     async def runbooks(self, request: Request) -> Response:
         """Show the runbooks in force, and what each has done, earned and lost."""
         records: dict[str, list[TrackRecord]] = {}
-        for one in await self._context.store.track_records():
-            records.setdefault(one.runbook_id, []).append(one)
+        for record in await self._context.store.track_records():
+            records.setdefault(record.runbook_id, []).append(record)
         needed = self._context.settings.policy.earned_fixes
         return await self._pages.show("runbooks.html", found=self._context.runbooks, records=records, needed=needed)
 

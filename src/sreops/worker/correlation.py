@@ -81,7 +81,7 @@ class Correlator:
         """Say what keeps events from being correlated, if anything."""
         if self._unread:
             return Health("down", f"events wait to be correlated: {self._unread}", INBOX_CURE)
-        if stuck := [one for one in self._failures.items() if one[1].count >= POISON_TRIES]:
+        if stuck := [item for item in self._failures.items() if item[1].count >= POISON_TRIES]:
             event_id, failure = stuck[0]
             return Health("down", f"event {event_id} waits to be correlated: {failure.error}", INBOX_CURE)
         return None

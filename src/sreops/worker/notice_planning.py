@@ -124,11 +124,11 @@ class NoticePlanner:
 def _since_it_was_over(tellings: Sequence[Telling], notice: Notice) -> dict[str, bool]:
     """Return the channels that know of the trouble since it was last over, and whether by digest only."""
     told: dict[str, bool] = {}
-    for one in tellings:
-        if one.notice.seq >= notice.seq:
+    for telling in tellings:
+        if telling.notice.seq >= notice.seq:
             break
-        if one.notice.kind is NoticeKind.resolved:
+        if telling.notice.kind is NoticeKind.resolved:
             told = {}
-        elif one.notice.kind.asks and one.channel is not None and one.reached:
-            told[one.channel] = told.get(one.channel, True) and one.digest
+        elif telling.notice.kind.asks and telling.channel is not None and telling.reached:
+            told[telling.channel] = told.get(telling.channel, True) and telling.digest
     return told

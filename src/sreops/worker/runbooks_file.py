@@ -83,7 +83,7 @@ class RunbooksReloader:
             target="runbooks",
             by=f"file {books.shown} on {self._host}",
             detail=f"{len(books)} runbooks are in force",
-            data={"version": books.version, "ids": [one.id for one in books]},
+            data={"version": books.version, "ids": [book.id for book in books]},
         )
         try:
             await self._store.note_rules(action, now=self._clock.now())

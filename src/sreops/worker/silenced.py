@@ -49,11 +49,11 @@ class SilencedIncidents:
         if not firing:
             return False
         quiet: set[str] = set()
-        for one in self._silences:
+        for silence in self._silences:
             try:
-                found = await one.silenced(firing, now=self._clock.now(), timeout_s=_TIMEOUT_S)
+                found = await silence.silenced(firing, now=self._clock.now(), timeout_s=_TIMEOUT_S)
             except SreopsError as exc:  # people are told rather than not
-                log.warning(SILENCES_UNKNOWN, where=one.name, error=str(exc))
+                log.warning(SILENCES_UNKNOWN, where=silence.name, error=str(exc))
                 continue
             quiet |= {alert.fingerprint for alert in found if alert.sure}
         return all(event.fingerprint in quiet for event in firing)

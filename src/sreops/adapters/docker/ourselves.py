@@ -75,9 +75,9 @@ class OwnPlace:
 
     async def resolved(self) -> tuple[OwnAddress, ...]:
         """Return the addresses with what their names mean now."""
-        hosts = sorted({one.host for one in self.addresses})
+        hosts = sorted({address.host for address in self.addresses})
         found = dict(zip(hosts, await asyncio.gather(*map(self.ips_of, hosts)), strict=True))
-        return tuple(one.model_copy(update={"ips": found[one.host]}) for one in self.addresses)
+        return tuple(address.model_copy(update={"ips": found[address.host]}) for address in self.addresses)
 
     async def container_ids(self) -> frozenset[str]:
         """Return the id of the container that this process runs in, if it runs in one."""

@@ -31,7 +31,7 @@ class Neighbourhood:
     @property
     def on_call_path(self) -> tuple[Neighbour, ...]:
         """Those of which it is known who calls whom: peers may be ill for reasons of their own."""
-        return tuple(one for one in self.neighbours if one.role is not NeighbourRole.peer)
+        return tuple(neighbour for neighbour in self.neighbours if neighbour.role is not NeighbourRole.peer)
 
 
 async def neighbourhood(question: Question, own: ContainerState | None) -> Neighbourhood:

@@ -44,8 +44,8 @@ async def find_scopes(visit: Visit, evidence: Sequence[Evidence]) -> Scopes:
     return Scopes(
         logs=tuple(selector for selector, _ in logs),
         owners=tuple(owner for _, owner in logs),
-        metrics=tuple(one.selector for one in metrics),
-        names=tuple(one.names for one in metrics),
+        metrics=tuple(metric.selector for metric in metrics),
+        names=tuple(metric.names for metric in metrics),
         containers=tuple(containers),
         services=(visit.incident.service, *(one.service for one in near)),
         neighbours=tuple((one.service, one.relation) for one in near),

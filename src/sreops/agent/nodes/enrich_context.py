@@ -132,7 +132,7 @@ async def _noted(question: Question) -> Sequence[Evidence]:
 def _replaced(question: Question, state: ContainerState | None, near: Neighbourhood) -> Sequence[Evidence]:
     """Tell which containers are new, of those that were looked at."""
     own = [(question.event.service, state)] if state is not None else []
-    around = [(one.service, one.state) for one in near.neighbours if one.state is not None]
+    around = [(neighbour.service, neighbour.state) for neighbour in near.neighbours if neighbour.state is not None]
     looked = [*own, *around]
     return [container_changes(looked, question.alert_at, question.redactor)] if looked else []
 

@@ -89,7 +89,7 @@ async def _not_up(request: Request) -> str:
         replicas = await containers.standing(step.standing, timeout_s=request.tools.settings.docker.timeout_s)
     except (EngineRefused, EngineUnavailable) as exc:
         return f"it can't be known whether the others are up: {exc}"
-    others = [one for one in replicas if one.name != step.target]
+    others = [replica for replica in replicas if replica.name != step.target]
     if len(others) < step.of - 1:
         return f"of {step.of} replicas only {len(replicas)} are there"
     down = [f"{one.name}: {ails(one) or 'it is starting'}" for one in others if ails(one) or one.health == "starting"]

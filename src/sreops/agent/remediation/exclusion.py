@@ -53,7 +53,7 @@ def _not_when(request: Request) -> When | None:
     plan = request.plan
     if plan.not_when is not None:
         return plan.not_when
-    return next((one.not_when for one in request.tools.runbooks if one.id == plan.runbook_id), None)
+    return next((runbook.not_when for runbook in request.tools.runbooks if runbook.id == plan.runbook_id), None)
 
 
 def _unknown(no: When, why: str) -> str:
@@ -81,7 +81,9 @@ async def _ask(request: Request, alerts: Alerts, analysis: Analysis, no: When) -
 
 
 def _matched(patterns: Sequence[str], lines: Sequence[LogLine]) -> LogLine | None:
-    return next((line for line in reversed(lines) if any(pattern_matches(one, line.text) for one in patterns)), None)
+    return next(
+        (line for line in reversed(lines) if any(pattern_matches(pattern, line.text) for pattern in patterns)), None
+    )
 
 
 def _clock(at: datetime) -> str:
@@ -104,8 +106,8 @@ async def _lines(
     since, limit = question.window.start, settings.max_lines
     timeout_s = question.tools.settings.docker.timeout_s
     read = [
-        await question.tools.containers.logs(one.id, since=since, limit=limit, timeout_s=timeout_s)
-        for one in own.states[:_MOST_REPLICAS]
+        await question.tools.containers.logs(state.id, since=since, limit=limit, timeout_s=timeout_s)
+        for state in own.states[:_MOST_REPLICAS]
     ]
     return _joined(read)
 

@@ -64,7 +64,8 @@ class RollbackDeployment(_OnGitLab):
         step = request.step
         project, environment = _project(step), str(step.params["environment"])
         if any(
-            one.action in _ROLLBACKS and one.outcome is not EffectOutcome.failed for one in request.incident.effects
+            effect.action in _ROLLBACKS and effect.outcome is not EffectOutcome.failed
+            for effect in request.incident.effects
         ):
             raise IssuesRefused("this incident was rolled back once already: a person decides")
         if against := (await gitlab.rules(project, timeout_s=timeout_s)).against_rollback:

@@ -36,7 +36,7 @@ async def quiet_times(
     """Ask for all that may forbid an act now; ``names`` are the subject's and the targets'."""
     policy, now = request.tools.settings.policy, request.now()
     events = tuple(alerts.standing)
-    asked = await asyncio.gather(*(_ask(one, events, now) for one in request.tools.silences))
+    asked = await asyncio.gather(*(_ask(silence, events, now) for silence in request.tools.silences))
     labelled = [*_by_alerts(events, now), *_by_targets(targets, now)]
     return QuietTimes(
         holds=(

@@ -43,7 +43,7 @@ async def _settled(tools: Tools, subject: Subject, step: PlannedStep) -> Sequenc
         project = patient.states[0].labels.get(SERVICE_LABEL)
         return [_named(scoped, project, standing, number)] if project else [scoped]
     if step.all:
-        return [_named(scoped, one.name, standing, number) for one in patient.states]
+        return [_named(scoped, state.name, standing, number) for state in patient.states]
     single = scoped.model_copy(update={"all": False})
     return [_named(single, patient.one.name, standing, number)] if patient.one is not None else [single]
 

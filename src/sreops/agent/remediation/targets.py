@@ -52,7 +52,7 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
     if tools.containers is None or not isinstance(seen, ContainerState) or step.of == 1 or ails(seen):
         return False
     replicas = await tools.containers.standing(step.standing, timeout_s=tools.settings.docker.timeout_s)
-    return all(ails(one) for one in replicas if one.id != seen.id)
+    return all(ails(replica) for replica in replicas if replica.id != seen.id)
 
 
 class Targets(NamedTuple):

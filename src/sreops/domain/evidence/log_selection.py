@@ -80,9 +80,9 @@ def selectors(identity: Identity, said: Mapping[str, str], names: Collection[str
     None: which exist is not known, and all are tried.
     """
     found: dict[str, LogSelector] = {}
-    for one in _candidates(identity, said):
-        if all(names is None or name in names for name in (*one.labels, *one.patterns)):
-            found.setdefault(one.streams, one)
+    for candidate in _candidates(identity, said):
+        if all(names is None or name in names for name in (*candidate.labels, *candidate.patterns)):
+            found.setdefault(candidate.streams, candidate)
     return tuple(found.values())[:MAX_SELECTORS]
 
 
@@ -174,13 +174,13 @@ def _unknown(selector: LogSelector, streams: Sequence[Mapping[str, str]], identi
 def _of_the_host(selector: LogSelector, streams: Sequence[Mapping[str, str]]) -> SelectorVerdict:
     """Take of a host what is no container's: its journal, its system log."""
     inside = [*CONTAINER_LABELS[:3], *SWARM_LABELS, *(service for _, service in COMPOSE_LABELS[:-1]), "pod"]
-    own = [one for one in streams if not any(one.get(name) for name in inside)]
+    own = [stream for stream in streams if not any(stream.get(name) for name in inside)]
     if not own:
         return SelectorVerdict(None, f"{_count(streams)}, all of containers on that host: none of the host itself")
     if len(own) == len(streams):
         return SelectorVerdict(selector, f"{_count(own)} of the host itself")
     narrowed = _common(own)
-    if narrowed and not any(narrowed.items() <= one.items() for one in streams if one not in own):
+    if narrowed and not any(narrowed.items() <= stream.items() for stream in streams if stream not in own):
         return SelectorVerdict(
             LogSelector(narrowed), f"{_count(own)} of the host itself, narrowed from {_count(streams)}"
         )
@@ -257,7 +257,7 @@ def _common(streams: Sequence[Mapping[str, str]]) -> dict[str, str]:
 def _common_words(streams: Sequence[Mapping[str, str]]) -> str:
     names = (*CONTAINER_LABELS, "compose_service", "swarm_service", "pod", "service_name", "job")
     nameless = "streams without a name"
-    told = {next((f"{name}={one[name]}" for name in names if one.get(name)), nameless) for one in streams}
+    told = {next((f"{name}={stream[name]}" for name in names if stream.get(name)), nameless) for stream in streams}
     return ", ".join(sorted(told)[:3]) + (" …" if len(told) > 3 else "")
 
 

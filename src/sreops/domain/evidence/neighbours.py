@@ -119,7 +119,7 @@ def neighbours_of(
         if name and name not in names and len(found) < MAX_CALLS:
             found.setdefault(name, Neighbour(name, role, states.get(name), by))
     known = {name for name, _, _ in ordered} | names
-    peers = [one for one in _peers(own, states, peer_labels) if one.service not in known]
+    peers = [peer for peer in _peers(own, states, peer_labels) if peer.service not in known]
     return (*found.values(), *peers)[:MAX_NEIGHBOURS]
 
 

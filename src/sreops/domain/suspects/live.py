@@ -74,7 +74,7 @@ def over_at(incidents: Sequence[Incident], alert_at: datetime, window: Window) -
     What its series still show then is that trouble, and no reason to suspect it of this one. One that is still open,
     or that ended without a proof of recovery, may well be why.
     """
-    recent = [one for one in incidents if one.ended_at is None or one.ended_at >= window.start]
+    recent = [incident for incident in incidents if incident.ended_at is None or incident.ended_at >= window.start]
     mended = [
         one.ended_at
         for one in recent

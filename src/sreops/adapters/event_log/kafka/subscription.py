@@ -136,7 +136,9 @@ class KafkaSubscription:
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 ends = await consumer.end_offsets(partitions)
-                return sum([max(0, int(ends[one] - await consumer.position(one))) for one in partitions])
+                return sum(
+                    [max(0, int(ends[partition] - await consumer.position(partition))) for partition in partitions]
+                )
         except FOREIGN_ERRORS:
             return None
 
