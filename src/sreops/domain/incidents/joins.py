@@ -156,11 +156,11 @@ def _with_analysis(standing: Standing, joined: Sequence[Joined], joins: Joins, w
     """Add the analysis that is due: at once, or ``APART_S`` after the last one of its kind."""
     rank = RANK[standing.severity]
     news = [one for one in joined if one.new_name or RANK[one.severity] < rank]
-    news = [joined for joined in news if joined.alertname not in joins.names]
+    news = [newcomer for newcomer in news if newcomer.alertname not in joins.names]
     if not news or not _is_analysed_again(standing, joins):
         return joins
     worst = min(news, key=lambda one: RANK[one.severity])
-    names = tuple(dict.fromkeys(joined.alertname for joined in news))
+    names = tuple(dict.fromkeys(newcomer.alertname for newcomer in news))
     if (before := joins.pending) is not None:
         instead = {"event_id": worst.event_id, "severity": worst.severity}
         keep = RANK[before.severity] <= RANK[worst.severity]
