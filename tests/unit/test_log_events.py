@@ -20,6 +20,16 @@ def logged(tree: ast.Module) -> Iterator[ast.expr]:
             continue
         if isinstance(call.func.value, ast.Name) and call.func.value.id == "log" and call.func.attr in _METHODS:
             yield call.args[0]
+    aliases = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and any(isinstance(x, ast.Name) and x.id == "log" for x in ast.walk(node.value))
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in ast.walk(tree) if aliases else ():  # `level = log.info if … else log.warning`, then `level(EVENT)`
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in aliases and call.args:
+            yield call.args[0]
 
 
 def constants(tree: ast.Module) -> dict[str, str]:
@@ -38,6 +48,8 @@ def faults(sources: dict[str, str]) -> list[str]:
     told: list[str] = []
     homes: dict[str, list[str]] = defaultdict(list)
     for path, text in sources.items():
+        if "log" not in text:
+            continue
         tree = ast.parse(text)
         events = list(logged(tree))
         names = {one.id for one in events if isinstance(one, ast.Name) and one.id.isupper()}
@@ -60,6 +72,7 @@ def test_every_log_event_is_a_constant_with_one_home() -> None:
         ({"a.py": 'log.info("a.began")'}, "a.py:1 logs no constant"),
         ({"a.py": 'log.warning(f"a.{x}")'}, "a.py:1 logs no constant"),
         ({"a.py": "log.error(event)"}, "a.py:1 logs no constant"),
+        ({"a.py": 'level = log.info\nlevel("a.began")'}, "a.py:2 logs no constant"),
         ({"a.py": 'A = "a.b"\nB: Final = "a.b"\nlog.info(A)\nlog.info(B)'}, "a.b is defined in a.py (A), a.py (B)"),
         ({"a.py": 'A = "a.b"\nlog.info(A)', "b.py": 'C = "a.b"\nlog.info(C)'}, "a.b is defined in a.py (A), b.py (C)"),
     ],

@@ -33,6 +33,7 @@ INBOX_CURE = "See that the store works; what it can't read or take is named here
 CORRELATION_FAILED: Final = "intake.correlation_failed"
 BATCH_TAKEN_APART: Final = "intake.batch_taken_apart"
 DEAD_LETTER_FAILED: Final = "intake.dead_letter_failed"
+EVENT_CORRELATED: Final = "intake.event_correlated"
 EVENT_SET_ASIDE: Final = "intake.event_set_aside"
 
 _CORRELATED = {disposition: CORRELATED.labels(disposition.value) for disposition in Disposition}
@@ -186,7 +187,7 @@ class Correlator:
         # a line for each repeat would say the same thousands of times an hour, and take longer than the repeat
         level = log.debug if correlation.disposition in _SAYS_NOTHING_NEW else log.info
         level(
-            "intake.event_correlated",
+            EVENT_CORRELATED,
             event_id=event.event_id,
             service=event.service,
             disposition=correlation.disposition.value,

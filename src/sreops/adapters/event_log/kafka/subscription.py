@@ -17,6 +17,9 @@ from sreops.settings import KafkaSettings
 from sreops.telemetry import log
 
 PARTITION_LOST: Final = "event_log.partition_lost"
+READING_BEGAN: Final = "event_log.reading_began"
+READING_STOPPED: Final = "event_log.reading_stopped"
+CONSUMER_CLOSE_FAILED: Final = "event_log.consumer_close_failed"
 
 SESSION_S = 6.0  # the shortest that brokers allow by default: so long a crashed member holds its partitions
 REBALANCE_S = 10.0
@@ -288,8 +291,10 @@ class KafkaSubscription:
 
     def _note_health(self, health: Health) -> None:
         if health.status != self._health.status:
-            event = "event_log.reading_began" if health.status == "up" else "event_log.reading_stopped"
-            log.warning(event, group=self._group, detail=health.detail)
+            if health.status == "up":
+                log.warning(READING_BEGAN, group=self._group, detail=health.detail)
+            else:
+                log.warning(READING_STOPPED, group=self._group, detail=health.detail)
         self._health = health
 
 
@@ -304,7 +309,7 @@ def _retrieve(task: "asyncio.Task[None]") -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         level = log.info if isinstance(error, KafkaError) else log.warning
-        level("event_log.consumer_close_failed", error=reason(error))
+        level(CONSUMER_CLOSE_FAILED, error=reason(error))
 
 
 def _stored(record: ConsumerRecord) -> StoredRecord:
