@@ -284,7 +284,7 @@ async def agent(directory: Path, *, concurrency: int, model_latency_s: float = 0
         data_dir=directory,
         concurrency=concurrency,
         verify=VerifySettings(settle_s=0, poll_s=0.2),
-        policy=PolicySettings(max_concurrent_effects=concurrency, attempts_per_hour=1000),
+        policy=PolicySettings(max_concurrent_effects=concurrency, attempts_per_hour=1000, host_acts_per_hour=100_000),
         worker=WorkerSettings(),
     )
     store = SqlIncidentStore(directory / "sreops.db")

@@ -56,7 +56,7 @@ async def execute_remediation(visit: Visit) -> State:
 async def _look_again(visit: Visit, plan: Plan, *, first: bool) -> State:
     """Look again right before an effect: policy, age, and whether it is needed at all."""
     approved = visit.state.get("approval") == "approved"
-    verdict, trouble, proof = await ask_policy(visit, plan, approved=approved, begun=not first)
+    verdict, trouble, proof, _ = await ask_policy(visit, plan, approved=approved, begun=not first)
     if verdict.verdict is Verdict.deny and verdict.wait:
         return await _held(visit, "Approved, and automation is paused: it is done once that is lifted", "paused")
     if verdict.verdict is Verdict.deny:

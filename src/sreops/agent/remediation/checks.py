@@ -86,7 +86,8 @@ async def _query(visit: Visit, step: PlannedStep) -> tuple[bool, str]:
     if visit.tools.metrics is None:
         return False, "Prometheus is not configured"
     promql, wanted = str(step.params["promql"]), step.params.get("condition")
-    series = await visit.tools.metrics.instant(promql, at=None, timeout_s=visit.tools.settings.prometheus.timeout_s)
+    timeout_s = min(step.timeout_s, visit.tools.settings.prometheus.timeout_s)
+    series = await visit.tools.metrics.instant(promql, at=None, timeout_s=timeout_s)
     # without a condition it asks for data, whatever they say
     reading = read_condition(Condition(promql=promql, condition=str(wanted or _ANY)), series, "")
     values = ", ".join(f"{value:g}" for value in reading.values) or "no data"

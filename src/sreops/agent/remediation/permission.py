@@ -20,15 +20,20 @@ from sreops.domain.remediation.policy import (
 )
 from sreops.domain.remediation.proof import points_elsewhere
 from sreops.domain.remediation.stopping import stops_on_purpose
+from sreops.domain.remediation.what_if import decide_otherwise
 from sreops.domain.runbooks.runbook import Plan
 
 
 class Permission(NamedTuple):
-    """Policy's decision; why a target could not be known, if so; and the second proof that it was decided by."""
+    """Policy's decision; why a target could not be known, if so; and the second proof that it was decided by.
+
+    ``would`` is the decision were it no shadow and no dry run; None where it is neither.
+    """
 
     decision: PolicyDecision
     trouble: str
     proof: tuple[str, ...]
+    would: PolicyDecision | None = None
 
 
 async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = False) -> Permission:
@@ -54,29 +59,27 @@ async def ask_policy(visit: Visit, plan: Plan, *, approved: bool, begun: bool = 
     quiet = await quiet_times(visit, plan, targets, {*own, *(target.name for target in targets)})
     unasked = (*quiet.unasked, *([exclusion.unknown] if exclusion.unknown else []))
     asked_at = visit.state.get("asked_at")
-    decision = decide(
-        PolicyInput(
-            now=visit.now(),
-            tier=wishes.tier,
-            agent_action=wishes.agent_action,
-            autonomy=plan.autonomy,
-            shadow=plan.shadow,
-            cooldown_s=plan.cooldown_s,
-            targets=with_their_starts(visit, found, facts.last_effect_at),
-            facts=facts,
-            limits=limits_of(tools.settings),
-            event_received_at=event.received_at,
-            alert_started_at=event.starts_at,
-            approved=approved,
-            second_proof=proof,
-            elsewhere=elsewhere,
-            always_asked=stops_on_purpose(plan),
-            effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
-            asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
-            begun=begun,
-            excluded=exclusion.holds,
-            quiet=quiet.holds,
-            unasked=unasked if not begun else (),
-        )
+    given = PolicyInput(
+        now=visit.now(),
+        tier=wishes.tier,
+        agent_action=wishes.agent_action,
+        autonomy=plan.autonomy,
+        shadow=plan.shadow,
+        cooldown_s=plan.cooldown_s,
+        targets=with_their_starts(visit, found, facts.last_effect_at),
+        facts=facts,
+        limits=limits_of(tools.settings),
+        event_received_at=event.received_at,
+        alert_started_at=event.starts_at,
+        approved=approved,
+        second_proof=proof,
+        elsewhere=elsewhere,
+        always_asked=stops_on_purpose(plan),
+        effects_before=sum(effect.episode < visit.incident.episode for effect in visit.incident.effects),
+        asked_at=datetime.fromisoformat(asked_at) if asked_at else None,
+        begun=begun,
+        excluded=exclusion.holds,
+        quiet=quiet.holds,
+        unasked=unasked if not begun else (),
     )
-    return Permission(decision, found.trouble, proof)
+    return Permission(decide(given), found.trouble, proof, decide_otherwise(given))
