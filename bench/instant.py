@@ -35,9 +35,13 @@ from sreops.domain.evidence.evidence import (
     SeriesSet,
     Window,
 )
+from sreops.domain.evidence.log_selection import LogSelector
+from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.domain.incidents.correlation import Windows, correlate
 from sreops.domain.incidents.incident import Issue
+from sreops.domain.remediation.protection import Ourselves
 from sreops.domain.runbooks.file import load_runbooks
+from sreops.domain.runbooks.in_force import RunbooksInForce, version_of
 from sreops.errors import EngineRefused
 from sreops.ports import AnalystAnswer, Health
 from sreops.settings import PolicySettings, Settings, VerifySettings, WorkerSettings
@@ -56,6 +60,7 @@ runbooks:
       - {promql: 'error_rate{service="{{ service }}"}', condition: "< 0.05"}
 """
 UP = Health("up")
+_METRICS = ("http_requests_total", "container_memory_working_set_bytes")
 
 
 class SystemClock:
@@ -77,6 +82,12 @@ class InstantWorld:
 
     # logs
 
+    async def streams(self, selector: LogSelector, window: Window, **_: Any) -> Sequence[Mapping[str, str]]:
+        return [dict(selector.labels)]
+
+    async def select(self, selector: LogSelector, window: Window, **_: Any) -> LogLines:
+        return await self.lines(selector.labels, window)
+
     async def lines(self, labels: Mapping[str, str], window: Window, **_: Any) -> LogLines:
         if self._lines is None:  # making them anew for each incident would take longer than many a node
             said = (
@@ -88,7 +99,7 @@ class InstantWorld:
             self._lines = LogLines(query="{}", lines=tuple(LogLine(at=at, text=said[n % 3]) for n in range(60)))
         return self._lines
 
-    async def label_names(self, window: Window, **_: Any) -> frozenset[str]:
+    async def label_names(self, *_: Any, **__: Any) -> frozenset[str]:  # of logs and of metrics
         return frozenset({"service"})
 
     # metrics
@@ -104,7 +115,10 @@ class InstantWorld:
         return SeriesSet(query=promql, series=(Series(labels={}, points=points),))
 
     async def names(self, matchers: Mapping[str, str], window: Window, **_: Any) -> Sequence[str]:
-        return ["http_requests_total", "container_memory_working_set_bytes"]
+        return _METRICS
+
+    async def series(self, selector: MetricSelector, window: Window, **_: Any) -> Sequence[Mapping[str, str]]:
+        return [{"__name__": name, **selector.labels} for name in _METRICS]
 
     # containers
 
@@ -149,6 +163,9 @@ class InstantWorld:
 
     async def events(self, names: Sequence[str], window: Window, **_: Any) -> ContainerEvents:
         return ContainerEvents(query="events", events=())
+
+    async def ourselves(self, **_: Any) -> Ourselves:
+        return Ourselves()
 
     async def image(self, reference: str, **_: Any) -> ImageState | None:
         return None
@@ -267,7 +284,7 @@ async def agent(directory: Path, *, concurrency: int, model_latency_s: float = 0
         data_dir=directory,
         concurrency=concurrency,
         verify=VerifySettings(settle_s=0, poll_s=0.2),
-        policy=PolicySettings(max_concurrent_effects=concurrency, attempts_per_hour=1000),
+        policy=PolicySettings(max_concurrent_effects=concurrency, attempts_per_hour=1000, host_acts_per_hour=100_000),
         worker=WorkerSettings(),
     )
     store = SqlIncidentStore(directory / "sreops.db")
@@ -279,7 +296,9 @@ async def agent(directory: Path, *, concurrency: int, model_latency_s: float = 0
                 store=store,
                 clock=clock,
                 settings=settings,
-                runbooks=load_runbooks(RUNBOOKS, path="bench"),
+                runbooks=RunbooksInForce(
+                    load_runbooks(RUNBOOKS, path="bench"), shown="bench", version=version_of(RUNBOOKS)
+                ),
                 analysts=[PacedAnalyst(model_latency_s)],
                 tickets=TicketDesk(store, InstantIssues(), clock, oncall_user="oncall", timeout_s=5),
                 prober=None,  # type: ignore[arg-type]  # the runbook has no http_check

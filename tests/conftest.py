@@ -17,6 +17,7 @@ import structlog
 
 from servers.installed import require, required
 from servers.process import Server
+from servers.sreops import Sreops
 
 if TYPE_CHECKING:
     from blockbuster import BlockBuster
@@ -28,6 +29,7 @@ EXAMPLES = int(os.environ.get("SREOPS_EXAMPLES") or 100)  # of each property; sc
 hypothesis.settings.register_profile("sreops", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("sreops")
 
+Sreops.prepared = True
 WITHOUT_BLOCKING_CALLS = ("unit", "contract")
 SHOWN_LOG_LINES = 40
 _MISSING = re.compile(r"(\w+) (?:is not installed: `scripts/servers|must be started by root)")

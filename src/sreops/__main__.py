@@ -83,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     export = closed.add_parser("export", help="write an ended incident as a case that eval reads")
     export.add_argument("incident_id", metavar="ID")
     export.add_argument("--out", type=Path, default=Path("cases"), metavar="DIR", help="default: cases")
+    told = commands.add_parser("report", help="look back over what was decided").add_subparsers(
+        dest="what", metavar="WHAT", required=True
+    )
+    only_told = told.add_parser("shadow", help="compare plans that were only told with what people then did")
+    only_told.add_argument("--days", type=float, default=30.0, help="how far back (default 30)")
+    only_told.add_argument("--runbook", default="", metavar="ID", help="of this runbook only")
+    only_told.add_argument("--limit", type=int, default=500, help="so many plans at most, the newest (default 500)")
+    only_told.add_argument("--json", action="store_true", help="JSON instead of a table")
     tell = commands.add_parser("notify", help="work on the channels where people are told").add_subparsers(
         dest="what", metavar="WHAT", required=True
     )
@@ -238,6 +246,12 @@ def _incidents(arguments: argparse.Namespace) -> int:
     return incidents.export(arguments.incident_id, out=arguments.out)
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from sreops.commands import report
+
+    return report.shadow(days=arguments.days, runbook=arguments.runbook, limit=arguments.limit, as_json=arguments.json)
+
+
 def _audit(arguments: argparse.Namespace) -> int:
     from sreops.commands import audit
 
@@ -282,6 +296,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "eval": _eval,
     "incidents": _incidents,
+    "report": _report,
     "audit": _audit,
     "notify": _notify,
     "dead-letter": _dead_letter,

@@ -100,6 +100,14 @@ class IssuesContract:
             await issues.update(issue, state=state, timeout_s=T)  # type: ignore[arg-type]  # mypy widens the tuple
             assert desk.issues()[0].state == seen
 
+    async def test_a_severity_that_changed_is_the_issues_own_too(self, issues: Issues, desk: Desk) -> None:
+        issue = await created(issues, severity="warning")
+        before = desk.issues()[0].severity
+        await issues.update(issue, add_labels=["severity-critical"], severity="critical", timeout_s=T)
+        assert (before, desk.issues()[0].severity) == ("MEDIUM", "CRITICAL")
+        await issues.update(issue, severity="warning", timeout_s=T)
+        assert desk.issues()[0].severity == "MEDIUM"
+
     async def test_labels_are_added_and_removed_beside_others(self, issues: Issues, desk: Desk) -> None:
         issue = await created(issues)
         before = set(desk.issues()[0].labels)

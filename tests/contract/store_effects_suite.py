@@ -1,12 +1,14 @@
 """The store's promises about effects, what policy asks, and approvals."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 from store_scene import T0, alert, always, at, at_work, claimed, cleared, effect_of, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.incidents.incident import EffectOutcome
+from sreops.domain.incidents.target import KnownTarget
 from sreops.domain.records.audit import verify_chain
 from sreops.domain.remediation.policy import PolicyLimits
 from sreops.errors import DecisionConflict, EffectBlocked, NotFound
@@ -224,6 +226,104 @@ class EffectsSuite:
         assert await effects_of(["db"], theirs) == 1
         assert await effects_of(["cache", "shop-cache-1"], "docker/compose/shop/cache") == 1
         assert await effects_of(["shop-cache-1"], "docker/compose/shop/cache") == 0
+
+    async def test_namesakes_of_two_projects_do_not_share_a_cooldown(self, store: SqlIncidentStore) -> None:
+        """Shop's ``db`` and monitoring's: known by their targets, or by their alerts' scope; else they may be one."""
+
+        async def lease_of(project: str, seconds: float, *, known: bool = True, scope: bool = False) -> Lease:
+            labels = {"alertname": "Down", "service": "db", **({"compose_project": project} if scope else {})}
+            incident_id = await opened(store, "db", now=at(seconds), fingerprint=f"fp-{seconds}", labels=labels)
+            leases = await store.claim("w1", now=at(seconds), lease_s=900, limit=100)
+            lease = next(one for one in leases if one.incident_id == incident_id)
+            if known:
+                await store.know_target(lease, KnownTarget(standing=f"docker/compose/{project}/db"), now=at(seconds))
+            return lease
+
+        async def lately(lease: Lease, project: str, seconds: float) -> tuple[int, datetime | None]:
+            facts = await store.policy_facts(
+                lease.incident_id,
+                "db",
+                "r",
+                now=at(seconds),
+                targets=["db"],
+                standings=[f"docker/compose/{project}/db"],
+            )
+            return facts.effects_last_hour, facts.last_effect_at
+
+        shop = await lease_of("shop", 0)
+        effect = effect_of(shop, now=at(1), target="shop-db-1", standing="docker/compose/shop/db")
+        await store.begin_effect(shop, effect, LIMITS, now=at(1))
+        await ended(store, shop, now=at(2))
+        again = await lease_of("shop", 10)
+        assert await lately(again, "shop", 11) == (1, at(1))
+        await ended(store, again, now=at(12), resolution="recovered", verification=None)
+
+        other = await lease_of("monitoring", 20)
+        assert await lately(other, "monitoring", 21) == (0, None)
+        theirs = effect_of(other, now=at(22), target="monitoring-db-1", standing="docker/compose/monitoring/db")
+        await store.begin_effect(other, theirs, LIMITS, now=at(22), cooldown_s=600)
+        await ended(store, other, now=at(23))
+
+        unknown = await lease_of("", 30, known=False)
+        assert await lately(unknown, "another", 31) == (2, at(22)), "whose it is is not known: all of them count"
+        await ended(store, unknown, now=at(32), resolution="recovered", verification=None)
+
+        scoped = await lease_of("third", 40, known=False, scope=True)
+        assert (await store.incident(scoped.incident_id)).subject.scope == {"compose_project": "third"}
+        assert await lately(scoped, "third", 41) == (2, at(22)), "those said no scope of their own"
+
+    async def test_acts_are_counted_by_host_and_by_project(self, store: SqlIncidentStore) -> None:
+        done = ["docker/compose/shop/db", "docker/compose/shop/web", "docker/compose/shop_2/db", "docker/container/x"]
+        done += ["docker%3Aeu/compose/shop/db", "gitlab/grp%2Fshop/prod", "gitlab/grp%2Fshop", ""]
+        for number, standing in enumerate(done):
+            lease = await at_work(store, f"s{number}", now=at(number))
+            effect = effect_of(lease, now=at(number), standing=standing)
+            await store.begin_effect(lease, effect, LIMITS, now=at(number))
+            await ended(store, lease, now=at(number))
+        asking = await at_work(store, "asking", now=at(100))
+
+        async def counted(*standings: str, seconds: float = 100) -> dict[str, int]:
+            facts = await store.policy_facts(
+                asking.incident_id, "asking", "r", now=at(seconds), standings=list(standings)
+            )
+            return facts.acts_lately
+
+        assert await counted("docker/compose/shop/new") == {"docker": 4, "docker/compose/shop": 2}
+        assert await counted("docker%3Aeu/container/y") == {"docker%3Aeu": 1}
+        assert await counted("gitlab/grp%2Fshop/stage") == {"gitlab/grp%2Fshop": 2}
+        assert await counted("url/x") == {}
+        assert await counted("docker/compose/shop/new", seconds=3601) == {"docker": 2, "docker/compose/shop": 0}
+
+    async def test_the_last_guard_lets_no_more_acts_land_on_a_host_or_in_a_project_than_is_allowed(
+        self, store: SqlIncidentStore
+    ) -> None:
+        limits = PolicyLimits(host_acts_per_hour=3, project_acts_per_hour=2, max_concurrent_effects=20)
+        wanted = [f"docker/compose/shop/s{number}" for number in range(4)]
+        wanted += [f"docker/container/c{number}" for number in range(4)]
+        leases = [await at_work(store, f"s{number}") for number in range(len(wanted))]
+
+        async def begin(lease: Lease, standing: str) -> str:
+            try:
+                await store.begin_effect(lease, effect_of(lease, standing=standing), limits, now=T0)
+            except EffectBlocked as blocked:
+                return ("waits: " if blocked.wait else "") + "; ".join(blocked.reasons)
+            return ""
+
+        told = [await begin(lease, standing) for lease, standing in zip(leases, wanted, strict=True)]
+        assert [not why for why in told] == [True, True, False, False, True, False, False, False]
+        assert told[2].startswith("2 acts in the last hour on Compose project 'shop', and 2 are allowed")
+        assert told[5].startswith("3 acts in the last hour on the engine, and 3 are allowed")
+        raced = [await at_work(store, f"r{number}", now=at(3601)) for number in range(6)]
+        results = await asyncio.gather(
+            *(
+                store.begin_effect(
+                    one, effect_of(one, now=at(3601), standing=f"docker/container/r{n}"), limits, now=at(3601)
+                )
+                for n, one in enumerate(raced)
+            ),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(one, EffectBlocked) for one in results) == 3
 
     async def test_failures_are_counted_on_a_target_whatever_it_was_called(self, store: SqlIncidentStore) -> None:
         what = "docker/compose/shop/payments"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from store_scene import alert, always, at, at_work, ended, opened
+from store_scene import alert, always, at, at_work, ended, from_topic, opened
 
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.alerts.alert import Severity
@@ -58,6 +58,18 @@ class SearchSuite:
         joining = alert("cart", fingerprint="f2", labels={"alertname": "DiskFull", "service": "cart"})
         await store.correlate(joining, always("attach", first.incident_id), now=at(3))
         assert await found(store, words=("diskfull",)) == ["cart"]
+
+    async def test_by_words_of_the_alerts_own_text(self, store: SqlIncidentStore) -> None:
+        first = await at_work(store, "cart", now=at(0))
+        await opened(store, "ledger", now=at(1))
+        said = {"summary": 'The "heap" of Überweisung is 100 % full'}
+        joining = alert("cart", fingerprint="f2", annotations=said)
+        await store.take_in([from_topic(joining, offset=7)], now=at(2))
+        await store.correlate(joining, always("attach", first.incident_id), now=at(3))
+        assert await found(store, words=("HEAP", "full")) == ["cart"]
+        assert await found(store, words=('"heap"', "Überweisung")) == ["cart"]
+        assert await found(store, words=("heap_of",)) == []
+        assert await found(store, words=("f2",)) == [], "what stands before the annotations is not text for people"
 
     async def test_all_that_is_given_must_hold_and_pages_go_on(self, store: SqlIncidentStore) -> None:
         for number in range(7):

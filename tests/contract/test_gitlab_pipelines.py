@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -241,3 +242,32 @@ async def test_the_sandbox_refuses_what_gitlab_refuses(scene: Scene) -> None:
         assert (await client.get(f"{at}/nothing")).status_code == 404
     async with httpx.AsyncClient() as nobody:
         assert (await nobody.get(f"{at}/deployments")).status_code == 404
+
+
+async def test_check_says_what_each_projects_token_may_do(scene: Scene, pipelines: GitLabPipelines) -> None:
+    now = WallClock().now()
+    well = await pipelines.health(now, timeout_s=T)
+    assert (well.status, well.cure) == ("up", "")
+    assert f"project {PROJECT}: rollback_deployment, play_job, run_pipeline" in well.detail
+    scene.project.rollback_allowed = False
+    scene.project.variables_role = "no_one_allowed"
+    held = await pipelines.health(now, timeout_s=T)
+    assert held.status == "up"
+    assert "allows no rollback" in held.detail
+    assert "set pipeline variables" in held.detail
+    scene.project.token = replace(scene.project.token, access_level=20)
+    low = await pipelines.health(now, timeout_s=T)
+    assert (low.status, low.cure) == ("down", "give it the role Developer")
+    assert "level 20" in low.detail
+    scene.project.token = replace(scene.project.token, access_level=30, scopes=("read_api",))
+    narrow = await pipelines.health(now, timeout_s=T)
+    assert (narrow.status, "scope api" in narrow.cure) == ("down", True)
+
+
+async def test_check_tells_a_token_that_does_not_reach_its_project(scene: Scene) -> None:
+    for changed in ({"token": "glpat-of-another"}, {"project": "shop/nowhere"}):
+        pipelines = GitLabPipelines(scene.settings(**changed))
+        found = await pipelines.health(WallClock().now(), timeout_s=T)
+        await pipelines.aclose()
+        assert found.status == "down", changed
+        assert found.cure, changed

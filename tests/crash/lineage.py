@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -277,14 +275,5 @@ class Lineage:
     async def audit(self) -> str:
         """Return what is wrong with the audit trail, or nothing."""
         await asyncio.to_thread(self.sreops.stop)
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "sreops", "audit", "verify"],
-            env=self.sreops.environment(),
-            cwd=self.sreops.directory,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = await self.sreops.run("audit", "verify", timeout_s=60)
         return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}"

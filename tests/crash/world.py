@@ -62,6 +62,8 @@ QUICK = {
     "SREOPS_DOCKER__STOP_TIMEOUT_S": "1",
     "SREOPS_DOCKER__SETTLE_MARGIN_S": "2",
     "SREOPS_POLICY__ATTEMPTS_PER_HOUR": "1000",
+    "SREOPS_POLICY__HOST_ACTS_PER_HOUR": "100000",
+    "SREOPS_POLICY__PROJECT_ACTS_PER_HOUR": "100000",
     # three unknown outcomes in a row, as neighbouring points have them, would close automation
     "SREOPS_POLICY__BREAKER_FAILURES": "1000",
     "SREOPS_POLICY__SLOT_RETRY_S": "0.3",

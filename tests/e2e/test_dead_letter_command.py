@@ -32,14 +32,14 @@ async def write(sreops: Sreops, *records: LogRecord) -> None:
 
 async def dead(sreops: Sreops, count: int) -> str:
     async def listed() -> str:
-        shown = (await sreops.dead_letter("list", timeout_s=60)).stdout
+        shown = (await sreops.run("dead-letter", "list", timeout_s=60)).stdout
         return shown if f"{count} dead letters" in shown else ""
 
     return await eventually(listed, 30, every_s=0.2, what=f"{count} dead letters")
 
 
 async def test_what_can_not_be_read_is_listed_and_goes_back_and_dies_again_under_its_id(sreops: Sreops) -> None:
-    assert "0 dead letters" in (await sreops.dead_letter("list", timeout_s=60)).stdout
+    assert "0 dead letters" in (await sreops.run("dead-letter", "list", timeout_s=60)).stdout
     await write(sreops, LogRecord("sre-critical", HOSTILE, b"\xff\x00 not json"))
     shown = await dead(sreops, 1)
     [letter_id] = [line.split()[0] for line in shown.splitlines() if line.startswith("sre-critical:")]
@@ -47,11 +47,11 @@ async def test_what_can_not_be_read_is_listed_and_goes_back_and_dies_again_under
     assert "\x1b" not in shown
     assert "1 not put back" in shown
 
-    back = await sreops.dead_letter("requeue", letter_id, timeout_s=60)
+    back = await sreops.run("dead-letter", "requeue", letter_id, timeout_s=60)
     assert (back.returncode, "1 put back" in back.stdout) == (0, True), back.stderr
 
     async def died_again() -> bool:
-        shown = (await sreops.dead_letter("list", timeout_s=60)).stdout
+        shown = (await sreops.run("dead-letter", "list", timeout_s=60)).stdout
         return "1 dead letters, 1 not put back" in shown and letter_id in shown
 
     await eventually(died_again, 20, every_s=0.2)
@@ -71,19 +71,19 @@ async def test_a_record_that_a_newer_version_could_read_is_handled_once_it_was_p
     )  # fmt: skip
     await write(sreops, letter)
     assert "a bug of yesterday" in await dead(sreops, 1)
-    back = await sreops.dead_letter("requeue", "--all", timeout_s=60)
+    back = await sreops.run("dead-letter", "requeue", "--all", timeout_s=60)
     assert back.returncode == 0, back.stdout + back.stderr
     incident = await eventually(lambda: asyncio.to_thread(sreops.ended_incident_of, "checkout"), 30)
     assert incident["status"] == "escalated"
-    shown = (await sreops.dead_letter("list", timeout_s=60)).stdout
+    shown = (await sreops.run("dead-letter", "list", timeout_s=60)).stdout
     assert "1 dead letters, 0 not put back" in shown
     assert "put back 20" in shown
-    again = await sreops.dead_letter("requeue", "--all", timeout_s=60)
+    again = await sreops.run("dead-letter", "requeue", "--all", timeout_s=60)
     assert "0 put back" in again.stdout, "what was put back is not put back twice by --all"
 
 
 async def test_an_unknown_id_is_told_and_so_is_no_id(sreops: Sreops) -> None:
-    unknown = await sreops.dead_letter("requeue", "nothing", timeout_s=60)
+    unknown = await sreops.run("dead-letter", "requeue", "nothing", timeout_s=60)
     assert (unknown.returncode, "no such dead letter" in unknown.stdout) == (1, True)
-    none = await sreops.dead_letter("requeue", timeout_s=60)
+    none = await sreops.run("dead-letter", "requeue", timeout_s=60)
     assert (none.returncode, "--all" in none.stderr) == (2, True)

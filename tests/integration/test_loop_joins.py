@@ -35,6 +35,7 @@ async def test_a_critical_one_that_joins_what_was_handed_over_is_analysed_and_re
         assert any("Analysed again because of who joined" in text for text in await it.thoughts(again))
         await eventually(lambda: "severity-critical" in it.issues[0].labels, 15)
         assert "severity-warning" not in it.issues[0].labels
+        await eventually(lambda: it.issues[0].severity == "CRITICAL", 15)
         assert it.issues[0].state == "opened"
         assert len(it.issues) == 1
         await eventually(lambda: "Down** of payments (critical) at web-1:9100" in str(_notes(it)), 15)

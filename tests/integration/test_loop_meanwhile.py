@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,11 @@ from loop_scene import Scene, loop_scene
 
 from servers.waiting import eventually
 from sreops.domain.incidents.incident import Incident, Reason, Resolution
+from sreops.sandbox.claude import Say
+from sreops.sandbox.docker.engine import DockerEngine
 from sreops.sandbox.docker.process import Idle
+from sreops.sandbox.docker.swarm import Service
+from sreops.sandbox.shop.shop import Shop
 from sreops.sandbox.world import World
 
 Patch = pytest.MonkeyPatch
@@ -161,3 +166,84 @@ async def test_what_our_restart_left_down_is_said_first_and_the_issue_holds_the_
             return f"has the hash `{heads[0]}`" in str([note.body for note in it.issues[0].notes])
 
         await eventually(noted, 20, what="the issue to hold the last hash")
+
+
+SERVICE_RUNBOOK = """
+version: 1
+runbooks:
+  - id: restart
+    when: {}
+    autonomy: autonomous
+    cooldown_s: 0
+    steps: [{action: restart_container, timeout_s: 20}]
+    verify: [{promql: 'errors{service="{{ service }}"}', condition: "< 1"}]
+"""
+STUCK = {
+    "root_cause": "its threads wait for each other", "category": "deadlock", "confidence": 0.95,
+    "recommended_action": "restart", "runbook_id": None, "reasoning": "nothing moves", "evidence": ["E1"],
+}  # fmt: skip
+
+
+def swarm_world() -> tuple[World, Service]:
+    world = World(past_s=60, scrape_interval_s=0.5, window="5s")
+    world.engine = DockerEngine(world.clock, swarm=True)
+    world.shop = Shop(world.clock, world.loki, world.prometheus, world.engine, window="5s")
+    service = world.engine.add_service("web", 1, labels={"sreops.enable": "true"})
+    assert world.claude is not None
+    world.claude.script(*[Say(STUCK)] * 9)
+    return world, service
+
+
+def force(world: World, service: Service) -> None:
+    """Do as ``docker service update --force`` does."""
+    spec = copy.deepcopy(service.spec)
+    spec["TaskTemplate"]["ForceUpdate"] += 1
+    assert world.engine.swarm is not None
+    world.engine.swarm.update(service, service.index, spec, world.clock.time_ns())
+
+
+def label(world: World, service: Service) -> None:
+    """Change what replaces no task, as a scale does too."""
+    spec = copy.deepcopy(service.spec)
+    spec["Labels"]["team"] = "shop"
+    assert world.engine.swarm is not None
+    world.engine.swarm.update(service, service.index, spec, world.clock.time_ns())
+
+
+async def test_a_swarm_service_that_somebody_restarted_while_the_plan_waited_is_not_restarted_again(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    world, service = swarm_world()
+    path = tmp_path / "service.yaml"
+    path.write_text(SERVICE_RUNBOOK)
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=str(path)) as it:
+        world.prometheus.record("errors", {"service": "web"}, 9.0)
+        alert = await it.fire("web", runbook_id="restart", tier="supervised", escalate_threshold="0")
+        waiting = await it.reaches("awaiting_approval", "web")
+        assert "somebody else started" not in str(waiting.decision)
+        force(world, service)
+        assert world.grafana is not None
+        world.grafana.fire(alert.labels, {}, fingerprint=alert.fingerprint)
+        assert (await it.decide(waiting, "approve")).status_code == 200
+        incident = await it.ended("web")
+        assert incident.reason is Reason.policy_denied, incident.decision
+        assert "somebody else started 'web'" in str(incident.decision)
+        assert not incident.effects
+        assert service.spec["TaskTemplate"]["ForceUpdate"] == 1, "theirs"
+
+
+async def test_a_swarm_service_whose_tasks_nobody_replaced_meanwhile_is_restarted_once_approved(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    world, service = swarm_world()
+    path = tmp_path / "service.yaml"
+    path.write_text(SERVICE_RUNBOOK)
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=str(path), SREOPS_VERIFY__TIMEOUT_S="1") as it:
+        world.prometheus.record("errors", {"service": "web"}, 9.0)
+        await it.fire("web", runbook_id="restart", tier="supervised", escalate_threshold="0")
+        waiting = await it.reaches("awaiting_approval", "web")
+        label(world, service)
+        assert (await it.decide(waiting, "approve")).status_code == 200
+        incident = await it.ended("web")
+        assert [effect.action for effect in incident.effects] == ["restart_container"], incident.decision
+        assert service.spec["TaskTemplate"]["ForceUpdate"] == 1, "ours"

@@ -199,13 +199,13 @@ async def test_what_can_not_be_read_is_listed_goes_back_and_dies_again_as_the_sa
     await eventually(lambda: ended(sreops, [healthy]), 60, what="the alert beside it to be handled")
 
     async def listed() -> str:
-        shown = (await sreops.dead_letter("list", timeout_s=90)).stdout
+        shown = (await sreops.run("dead-letter", "list", timeout_s=90)).stdout
         return shown if poisonous in shown else ""
 
     shown = await eventually(listed, 60, every_s=0.5, what="the dead letter to be listed")
     [letter_id] = [line.split()[0] for line in shown.splitlines() if f"  {poisonous}  " in line]
     assert "not an event of schema 1" in shown
-    back = await sreops.dead_letter("requeue", letter_id, timeout_s=90)
+    back = await sreops.run("dead-letter", "requeue", letter_id, timeout_s=90)
     assert (back.returncode, "1 put back" in back.stdout) == (0, True), back.stdout + back.stderr
 
     async def died_twice() -> bool:
@@ -235,14 +235,14 @@ async def test_an_event_that_was_handled_before_is_worked_on_again_once_where_a_
     )  # fmt: skip
 
     async def listed() -> str:
-        shown = (await sreops.dead_letter("list", timeout_s=90)).stdout
+        shown = (await sreops.run("dead-letter", "list", timeout_s=90)).stdout
         return shown if event_id in shown else ""
 
     assert "a bug of yesterday" in await eventually(listed, 60, every_s=0.5)
     sreops.stop()  # put back while nobody reads: it waits in the broker
-    back = await sreops.dead_letter("requeue", event_id, timeout_s=90)
+    back = await sreops.run("dead-letter", "requeue", event_id, timeout_s=90)
     assert back.returncode == 0, back.stdout + back.stderr
-    again = await sreops.dead_letter("requeue", "--all", timeout_s=90)
+    again = await sreops.run("dead-letter", "requeue", "--all", timeout_s=90)
     assert f"{event_id}: put back" not in again.stdout, "what was put back is not put back twice by --all"
     await asyncio.to_thread(sreops.start)
 

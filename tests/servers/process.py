@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
+from servers.prepared import Forked
 from servers.waiting import poll
 
 LOG_TAIL_LINES = 40
@@ -41,7 +42,7 @@ class Server(ABC):
         self.directory = Path(tempfile.mkdtemp(prefix=f"sreops-{self.name}-"))
         self.log = self.directory / f"{self.name}.log"
         self.log.touch()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._warden: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         self._paused = False
@@ -97,10 +98,19 @@ class Server(ABC):
         return self
 
     def _spawn(self) -> None:
+        self._process = self._launched()
+        self._warden = subprocess.Popen(
+            ["/bin/sh", "-c", WARDEN, str(self._process.pid), str(self.outlives_us_s)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _launched(self) -> subprocess.Popen[bytes] | Forked:
         user = self.user()
         account = pwd.getpwnam(user) if user else None
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self.command(),
                 cwd=self.directory,
                 env=self.environment(),
@@ -112,12 +122,6 @@ class Server(ABC):
                 group=account.pw_gid if account else None,
                 extra_groups=[] if account else None,
             )
-        self._warden = subprocess.Popen(
-            ["/bin/sh", "-c", WARDEN, str(self._process.pid), str(self.outlives_us_s)],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
 
     def environment(self) -> dict[str, str]:
         """Return the server's environment: enough to run, nothing of ours (proxies, credentials)."""

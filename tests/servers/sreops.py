@@ -7,13 +7,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
 from servers.ports import free_port
+from servers.prepared import PREPARED, Forked
 from servers.process import Server
 
+COMMAND = [sys.executable, "-m", "sreops"]
 ENDED = ("resolved", "escalated")
 
 
@@ -22,6 +24,7 @@ class Sreops(Server):
 
     name = "sreops"
     start_timeout_s = 90.0  # its imports take seconds, and much longer where everything else starts too
+    prepared: ClassVar[bool] = False  # forked with its imports done; so for tests, not for benches
 
     def __init__(self, settings: Mapping[str, str] | None = None, *, ready_path: str = "/livez") -> None:
         super().__init__()
@@ -38,20 +41,17 @@ class Sreops(Server):
         }
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "sreops"]
+        return list(COMMAND)
 
-    async def dead_letter(self, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-        """Run `dead-letter` with this process's settings, beside it or while it is stopped."""
-        return await asyncio.to_thread(
-            subprocess.run,
-            [*self.command(), "dead-letter", *arguments],
-            env=self.environment() | {"COLUMNS": "300"},
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+    def _launched(self) -> subprocess.Popen[bytes] | Forked:
+        if not self.prepared or self.command() != COMMAND:
+            return super()._launched()
+        return PREPARED.start([], cwd=self.directory, env=self.environment(), stdout=self.log, stderr=self.log)
+
+    async def run(self, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """Run a command with this process's settings, beside it or while it is stopped."""
+        env = self.environment() | {"COLUMNS": "300"}
+        return await asyncio.to_thread(PREPARED.run, arguments, cwd=self.directory, env=env, timeout_s=timeout_s)
 
     def environment(self) -> dict[str, str]:
         return super().environment() | {"HOME": str(self.directory)} | self.settings

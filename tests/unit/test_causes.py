@@ -129,6 +129,12 @@ def test_what_the_engine_says(data: dict[str, Any], category: Category, least: f
         ([metric("pool", before=4, max=20, last=20, limit_ratio=1.0)], C.connection_pool_exhausted, 0.5, 0.69),
         ([metric("health", before=1, max=1, last=0)], C.unhealthy, 0.5, 0.69),
         ([metric("up", before=1, max=1, last=0)], C.unhealthy, 0.4, 0.69),
+        ([metric("probe", last=0.0)], Category.error_rate, 0.6, 0.69),
+        ([metric("http_status", last=503.0), metric("probe", last=0.0)], Category.error_rate, 0.69, 0.9),
+        ([metric("http_status", last=301.0), metric("probe", last=1.0)], Category.unknown, 0.0, 0.3),
+        ([metric("ping_loss", last=0.6)], Category.error_rate, 0.5, 0.69),
+        ([metric("certificate", last=-3 * 86400.0)], Category.certificate_expired, 0.8, 0.92),
+        ([metric("certificate", last=9 * 86400.0)], Category.unknown, 0.0, 0.3),
     ],
 )  # fmt: skip
 def test_what_the_metrics_say(pieces: list[dict[str, Any]], category: Category, least: float, most: float) -> None:

@@ -205,6 +205,7 @@ class TicketDesk:
             remove_labels=op.body.get("remove_labels", ()),
             assignee=self._oncall_user if op.kind == "escalate" else None,
             state=states.get(op.kind),  # type: ignore[arg-type]  # a Literal from a closed table
+            severity=op.body.get("severity"),
             timeout_s=self._timeout_s,
         )
 

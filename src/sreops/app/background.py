@@ -25,6 +25,7 @@ from sreops.worker.correlation import Correlator
 from sreops.worker.dispatch import Dispatcher
 from sreops.worker.forwarding import Forwarding
 from sreops.worker.hearing import Hearing
+from sreops.worker.hindsight import Hindsight
 from sreops.worker.intake import Intake
 from sreops.worker.pause_file import PauseFileWatch
 from sreops.worker.retention import RetentionLoop
@@ -121,6 +122,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             own(once_ready(_hearing(app, database, parts.issues, wake).run), "hearing")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")
+        own(once_ready(Hindsight(parts.tools, shared=database.shared).run), "hindsight")
         if "model" in parts.checks:
             own(once_ready(partial(_look_at_model, parts.checks["model"])), "model")
     try:

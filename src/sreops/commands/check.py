@@ -53,12 +53,14 @@ async def _look(settings: Settings) -> dict[str, Health]:
             names = list(checks)
             answers = await asyncio.gather(*(_bounded(check()) for check in checks.values()))
             allowed = await _bounded(_allowed(parts.tools))
+            acting = await _bounded(_acting(parts.tools))
         finally:
             for close in (*parts.closers, event_log.stop):
                 await close()
     return {
         **dict(zip(names, answers, strict=True)),
         **({"actions": allowed} if parts.tools.containers is not None else {}),
+        **({"gitlab actions": acting} if settings.gitlab.actions else {}),
         **parts.missing,
     }
 
@@ -77,6 +79,16 @@ async def _allowed(tools: Tools) -> Health:
         return Health("up", f"nothing before the engine refuses {', '.join(actions) or 'anything'}")
     cure = "switch on what your runbooks need in the proxy (deploy/docker-proxy/haproxy.cfg says what each means)"
     return Health("not_configured", f"the proxy before the engine refuses {', '.join(refused)}", cure)
+
+
+async def _acting(tools: Tools) -> Health:
+    """Say whether GitLab lets the tokens of SREOPS_GITLAB__ACTIONS do what the settings allow."""
+    if tools.pipelines is None:
+        return Health("not_configured", "SREOPS_GITLAB__ACTIONS has no address to act on", "set SREOPS_GITLAB__URL")
+    try:
+        return await tools.pipelines.health(tools.clock.now(), timeout_s=_DEADLINE_S / 3)
+    except SreopsError as exc:
+        return Health("down", str(exc), exc.cure)
 
 
 async def _bounded(check: Awaitable[Health]) -> Health:

@@ -1,11 +1,13 @@
 """Deployments, jobs and pipelines of GitLab's projects: read, and within the settings acted upon."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.deployments import Brought, DeclaredPlace, Deployment
+from sreops.ports.health import Health
 
 
 class Deployments(Protocol):
@@ -67,6 +69,10 @@ class Pipelines(Protocol):
 
     def refusal(self, action: str, project: str, **of: str) -> str:
         """Say why the settings do not allow it (``ref``, ``environment``, ``job``), or nothing."""
+        ...
+
+    async def health(self, now: datetime, *, timeout_s: float) -> Health:
+        """Say whether each project of the settings lets its token act, and what its own rules forbid."""
         ...
 
     async def me(self, project: str, *, timeout_s: float) -> tuple[int, str]:

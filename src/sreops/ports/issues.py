@@ -99,9 +99,10 @@ class Issues(Protocol):
         remove_labels: Sequence[str] = (),
         assignee: str | None = None,
         state: Literal["close", "reopen"] | None = None,
+        severity: str | None = None,
         timeout_s: float,
     ) -> None:
-        """Change labels, assignee (a username; an unknown one is no error, it is told in a note) or state."""
+        """Change labels, assignee (a username; an unknown one is no error, it is told in a note), state or severity."""
         ...
 
     async def health(self) -> Health:

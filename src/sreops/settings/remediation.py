@@ -22,6 +22,8 @@ class PolicySettings(BaseModel):
     targets: Names = ()  # globs of container names that may be touched, besides the label sreops.enable=true
     approval_ttl_s: float = Field(4 * 3600.0, gt=0)  # how long a plan waits for a person
     attempts_per_hour: int = Field(3, ge=0)  # on one target
+    host_acts_per_hour: int = Field(100, ge=0)  # on one engine, whatever its targets
+    project_acts_per_hour: int = Field(50, ge=0)  # in one Compose or GitLab project
     max_concurrent_effects: int = Field(4, ge=1)  # remediations at once; more of them wait
     breaker_failures: int = Field(3, ge=1)  # in a row on a service or runbook, until a person resumes
     earned_fixes: int = Field(5, ge=1)  # verified in a row under approval, until `autonomy: earned` acts alone

@@ -41,10 +41,9 @@ class AlertBodies:
 
     async def read(self, request: Request, *, proven: bool) -> bytes:
         """Return the body; raises PayloadRejected (413, 400, or 503 where it came late or had to make room)."""
-        too_large = PayloadRejected(413, f"the body is over {self._limit} bytes (SREOPS_WEBHOOK__MAX_BODY_BYTES)")
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > self._limit):
-            raise too_large
+            raise self._too_large()
         chunks: list[bytes] = []
         reading: _Reading | None = None
         try:
@@ -59,7 +58,7 @@ class AlertBodies:
                         self._bytes += len(chunk)
                         self._make_room()
                     if reading.size > self._limit:
-                        raise too_large
+                        raise self._too_large()
                     chunks.append(chunk)
         except TimeoutError as exc:
             if reading is not None and reading.pushed_out:
@@ -72,6 +71,9 @@ class AlertBodies:
             if reading is not None and reading in self._readings:
                 self._forget(reading)
         return b"".join(chunks)
+
+    def _too_large(self) -> PayloadRejected:
+        return PayloadRejected(413, f"the body is over {self._limit} bytes (SREOPS_WEBHOOK__MAX_BODY_BYTES)")
 
     def _make_room(self) -> None:
         while len(self._readings) > STRANGERS or self._bytes > self._strangers_bytes:

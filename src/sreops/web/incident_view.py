@@ -34,6 +34,8 @@ STAGES: Mapping[str, str] = {
 """The agent's nodes in their order, in a reader's words."""
 
 SHOWN_EVENTS = 30
+SHOWN_RECORDS = 1000
+"""Entries of the timeline: the newest."""
 _EXCERPT_CHARS = 20_000
 
 
@@ -106,6 +108,7 @@ class IncidentView:
     evidence: Sequence[Piece]
     alerts: Sequence[tuple[AlertEvent, str, str | None]]
     alerts_left_out: int
+    lines_cut: bool  # older ones are left out
     issue_link: str | None
     reasoning: str
     recommended: str
@@ -174,6 +177,7 @@ def view_incident(
         evidence=[_piece(piece, piece.id in cited) for piece in evidence],
         alerts=[(event, how, safe_link(event.generator_url)) for event, how in events[-SHOWN_EVENTS:]],
         alerts_left_out=max(0, max(incident.event_count, len(events)) - SHOWN_EVENTS),
+        lines_cut=len(records) >= SHOWN_RECORDS,
         issue_link=safe_link(incident.issue.url) if incident.issue else None,
         reasoning=text_in(analysis, "reasoning"),
         recommended=text_in(analysis, "recommended_action"),

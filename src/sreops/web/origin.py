@@ -1,6 +1,7 @@
 """Where a request comes from: by which name we were asked, and whether a page of another site asks."""
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ def asked_name(request: Request) -> str:
     return name_in(request.headers.get("host", ""))
 
 
+@lru_cache(maxsize=256)  # senders ask by the same name each time
 def name_in(netloc: str) -> str:
     """Return the name in ``name:port``; "?", which is nobody's name, where it can't be read."""
     try:

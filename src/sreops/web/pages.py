@@ -21,7 +21,7 @@ from sreops.web.answers import Refusal, read_form, validated
 from sreops.web.api import DecisionBody, SwitchBody, decide, switch, whole_number
 from sreops.web.context import WebContext
 from sreops.web.health import Checks
-from sreops.web.incident_view import SHOWN_EVENTS, IncidentView, view_incident
+from sreops.web.incident_view import SHOWN_EVENTS, SHOWN_RECORDS, IncidentView, view_incident
 from sreops.web.origin import name_of_url
 from sreops.web.people import take_said
 from sreops.web.rendering import Assets, Templates
@@ -29,7 +29,6 @@ from sreops.web.rendering import Assets, Templates
 SHOWN_OPEN: Final = 100
 SHOWN_ENDED: Final = 25
 SHOWN_RECORDED: Final = 10
-SHOWN_RECORDS: Final = 1000
 
 _MAX_SEQ = 2**63 - 1
 

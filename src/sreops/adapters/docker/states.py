@@ -123,6 +123,7 @@ def service_state(shown: Mapping[str, Any], tasks: Sequence[Any], engine: str = 
         image=_text(_container_spec(template).get("Image")),
         previous_image=_text(_container_spec(previous).get("Image")),
         update=_text(_part(shown, "UpdateStatus").get("State")),
+        replaced_at=moment(_part(shown, "UpdateStatus").get("StartedAt")),
     )
 
 

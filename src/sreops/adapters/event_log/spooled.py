@@ -166,7 +166,7 @@ class SpooledEventLog:
     async def forwarded(self, records: Sequence[StoredRecord]) -> None:
         """Remove what the log has acknowledged; where the disk does not take that, it is not forwarded again now."""
         lane = self._lanes[records[0].topic]
-        lane.removed_to = (self._spool.openings, records[-1].offset + 1)
+        lane.removed_to = (lane.read_of, records[-1].offset + 1)
         await self._remove(lane)
         lane.flowing = True
         lane.subtract(records)
@@ -250,12 +250,7 @@ class SpooledEventLog:
 
     async def _read(self, lane: Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
         try:
-            if self._measured_opening != self._spool.openings:
-                await self._measure()
-            starts = {}
-            if lane.removed_to is not None and lane.removed_to[0] == self._spool.openings:
-                starts[lane.topic] = lane.removed_to[1]
-            records = await self._spool.read(GROUP, starts, [lane.topic], max_records, max_bytes)
+            records = await self._read_of_one_file(lane, max_records, max_bytes)
         except EventLogUnavailable:
             # An outbox that can't be read holds nobody up: new records go to the log, before those that it holds.
             self._readable = False
@@ -263,6 +258,19 @@ class SpooledEventLog:
             raise
         self._readable = True
         return records
+
+    async def _read_of_one_file(self, lane: Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
+        """Read the lane, and note which opening of the file it was: an offset means nothing in any other."""
+        while True:
+            if self._measured_opening != self._spool.openings:
+                await self._measure()
+            lane.read_of = self._spool.openings
+            starts = {}
+            if lane.removed_to is not None and lane.removed_to[0] == lane.read_of:
+                starts[lane.topic] = lane.removed_to[1]
+            records = await self._spool.read(GROUP, starts, [lane.topic], max_records, max_bytes)
+            if lane.read_of == self._spool.openings:
+                return records
 
     async def _remove(self, lane: Lane) -> None:
         if lane.removed_to is None:

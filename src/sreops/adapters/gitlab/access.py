@@ -30,6 +30,23 @@ async def access_health(api: GitLabApi, now: datetime, deadline: float) -> Healt
     return Health("up", detail)
 
 
+async def acting_health(api: GitLabApi, now: datetime, deadline: float) -> Health:
+    """Check that a token may run jobs and pipelines of its project: it needs the scope api and the role Developer."""
+    try:
+        token = await _token(api, deadline)
+        project = await api.get(api.at_project, deadline)
+    except (IssuesRefused, IssuesUnavailable) as exc:
+        return Health("down", str(exc), exc.cure or "correct the entry of SREOPS_GITLAB__ACTIONS, or wait for GitLab")
+    level = _level(project)
+    if level is not None and level < DEVELOPER:
+        told = f"project {api.project}: the token's role has level {level}, and starting a job needs {DEVELOPER}"
+        return Health("down", told, "give it the role Developer")
+    if (fault := _token_fault(token, now)) is not None:
+        status, what, cure = fault
+        return Health(status, f"project {api.project}: {what}", cure)
+    return Health("up", f"project {api.project}")
+
+
 async def _token(api: GitLabApi, deadline: float) -> dict[str, Any]:
     try:
         shown = await api.get("/api/v4/personal_access_tokens/self", deadline)
@@ -62,15 +79,22 @@ def _token_fault(token: dict[str, Any], now: datetime) -> Fault | None:
 
 
 def _role_fault(project: Any) -> Fault | None:
-    shown = project.get("permissions") if isinstance(project, dict) else None
-    if not isinstance(shown, dict):
-        return None  # administrators see none
-    grants = [shown.get(kind) for kind in ("project_access", "group_access")]
-    levels = [grant.get("access_level") for grant in grants if isinstance(grant, dict)]
-    level = max((level for level in levels if isinstance(level, int)), default=0)
+    level = _level(project)
+    if level is None:
+        return None
     if level < REPORTER:
         return "down", f"the token's role has level {level}", "give it the role Developer: incidents need Reporter"
     if level < DEVELOPER:
         cure = "give it the role Developer"
         return "up", f"the token's role has level {level}, which can't set the escalation status", cure
     return None
+
+
+def _level(project: Any) -> int | None:
+    """Return the token's access level in the project; None for administrators, who are shown none."""
+    shown = project.get("permissions") if isinstance(project, dict) else None
+    if not isinstance(shown, dict):
+        return None
+    grants = [shown.get(kind) for kind in ("project_access", "group_access")]
+    levels = [grant.get("access_level") for grant in grants if isinstance(grant, dict)]
+    return max((level for level in levels if isinstance(level, int)), default=0)

@@ -158,15 +158,18 @@ class GitLabIssues:
         remove_labels: Sequence[str] = (),
         assignee: str | None = None,
         state: Literal["close", "reopen"] | None = None,
+        severity: str | None = None,
         timeout_s: float,
     ) -> None:
-        """Change labels, assignee (a username; an unknown one is no error, it is told in a note) or state.
+        """Change labels, assignee (a username; an unknown one is no error, it is told in a note), state or severity.
 
         Who is assigned already stays: a person has seen to that.
         """
         deadline = time.monotonic() + timeout_s
         async with self._of(issue, deadline):
-            await self._update(issue, add_labels, remove_labels, assignee, state, deadline)
+            shown = await self._update(issue, add_labels, remove_labels, assignee, state, deadline)
+            if severity is not None:
+                await self._set_severity(issue, shown or await self._read(issue, deadline), severity, deadline)
 
     async def _update(
         self,
@@ -176,7 +179,9 @@ class GitLabIssues:
         assignee: str | None,
         state: Literal["close", "reopen"] | None,
         deadline: float,
-    ) -> None:
+    ) -> dict[str, Any] | None:
+        """Return the issue as it is then; None where nothing had to be changed."""
+        shown: dict[str, Any] | None = None
         changes: dict[str, Any] = {}
         if added := clean_labels(add_labels):
             changes["add_labels"] = ",".join(added)
@@ -201,6 +206,7 @@ class GitLabIssues:
                 f"`{assignee.replace('`', '')[:100]}` could not be assigned: no such user, or no member of the project."
             )
             await self.note(issue, f"unassignable:{assignee}", told, timeout_s=deadline - time.monotonic())
+        return shown
 
     async def health(self) -> Health:
         """Say whether it answers, the token is good, and what it may do."""

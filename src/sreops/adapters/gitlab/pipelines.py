@@ -5,21 +5,25 @@ oldest first unless told; neither a job nor a deployment says that it was run ag
 what comes back is looked at again.
 """
 
+import asyncio
 import re
 import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
+from sreops.adapters.gitlab.access import acting_health
 from sreops.adapters.gitlab.api import GitLabApi
 from sreops.adapters.gitlab.shapes import deployment_of, job_of, list_in, number_in, object_in, pipeline_of, text_in
 from sreops.domain.evidence.deployments import Brought, BroughtCommit, BroughtRequest, DeclaredPlace, Deployment
 from sreops.domain.text.patterns import glob_matches
 from sreops.errors import IssuesRefused, IssuesUnavailable, OutcomeUnknown
+from sreops.ports import Health
 from sreops.ports.deployments import Job, Pipeline, Rules
 from sreops.settings import GitLabActions, GitLabDeployments, GitLabSettings
 
@@ -170,6 +174,30 @@ class GitLabPipelines:
             told = ", ".join(f"{name} {value!r}" for name, value in of.items())
             return f"SREOPS_GITLAB__ACTIONS does not list {told} for {action} of project {project!r}"
         return ""
+
+    async def health(self, now: datetime, *, timeout_s: float) -> Health:
+        """Say whether each project that may be acted upon lets its token do that, and what its own rules forbid."""
+        found = await asyncio.gather(*(self._acting(one, now, timeout_s) for one in self._settings.actions))
+        down = [one for one in found if one.status == "down"]
+        told = down or [one for one in found if one.cure] or found
+        cures = dict.fromkeys(one.cure for one in told if one.cure)
+        return Health("down" if down else "up", "; ".join(one.detail for one in told), "; ".join(cures))
+
+    async def _acting(self, entry: GitLabActions, now: datetime, timeout_s: float) -> Health:
+        health = await acting_health(self._api(entry.project), now, time.monotonic() + timeout_s)
+        if health.status == "down" or health.cure:
+            return health
+        rules = await self.rules(entry.project, timeout_s=timeout_s)
+        forbidden = [
+            rule
+            for action, rule in (
+                ("rollback_deployment", rules.against_rollback), ("run_pipeline", rules.against_variables)
+            )
+            if rule and action in entry.actions
+        ]  # fmt: skip
+        if forbidden:
+            return Health("up", f"{health.detail}: {'; '.join(forbidden)}", "change the project's CI/CD settings")
+        return Health("up", f"{health.detail}: {', '.join(entry.actions) or 'no action is listed'}")
 
     async def me(self, project: str, *, timeout_s: float) -> tuple[int, str]:
         """Return our own user's id and name."""

@@ -131,7 +131,11 @@ class Joining:
 def _labels(before: Severity, severity: Severity) -> dict[str, Any]:
     if before is severity:
         return {}
-    return {"add_labels": [f"severity-{severity.value}"], "remove_labels": [f"severity-{before.value}"]}
+    return {
+        "add_labels": [f"severity-{severity.value}"],
+        "remove_labels": [f"severity-{before.value}"],
+        "severity": severity.value,
+    }
 
 
 def _what_follows(joins: Joins, row: Row[Any], now: datetime) -> str:

@@ -1,15 +1,14 @@
 """The effects ledger: the intent before, the outcome after, and the last guards between them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from sreops.adapters.store.automation import pause_state_of
-from sreops.adapters.store.breaker import failures_in_a_row, touched
-from sreops.adapters.store.columns import micros, moment
+from sreops.adapters.store.breaker import failures_in_a_row
+from sreops.adapters.store.earlier_effects import acts_in, earlier_effects
 from sreops.adapters.store.leases import SqlPart, held, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
@@ -18,12 +17,13 @@ from sreops.adapters.store.tables import effects, incidents
 from sreops.adapters.store.track_record import fixes_in_a_row
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.records.record import Action
+from sreops.domain.remediation.places import places_of, too_many
 from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
 from sreops.domain.remediation.standing import Touched, concerns, same_project
 from sreops.errors import EffectBlocked, NotFound
 from sreops.ports import Lease
 
-_HOUR_US = 3600 * 1_000_000
+_NONE = ("", 0)  # no episode: its own earlier steps count as well
 _OF_STEP = Prepared(
     select(effects).where(
         effects.c.incident_id == bindparam("of_incident"),
@@ -136,14 +136,16 @@ class Ledger(SqlPart):
 
         def facts(connection: Connection) -> PolicyFacts:
             pause = pause_state_of(connection)
-            episode = incident_row(connection, incident_id).episode
-            others = _others(connection, incident_id, episode, service, names, standings, now)
+            incident = incident_row(connection, incident_id)
+            earlier = earlier_effects(connection, incident, incident.episode, service, names, standings, now)
+            places = {place.identity for standing in standings for place in places_of(standing)}
             acting = _acting(connection, incident_id)
             return PolicyFacts(
                 paused=pause["paused"],
                 paused_why=_why_paused(pause) if pause["paused"] else "",
-                last_effect_at=others.newest,
-                effects_last_hour=others.lately,
+                last_effect_at=earlier.newest,
+                effects_last_hour=earlier.lately,
+                acts_lately=acts_in(connection, places, now, but=(incident.id, incident.episode)),
                 running_now=len({other for other, _ in acting}),
                 service_busy=any(concerns({service}, names, standings, one) for _, one in acting),
                 failures_in_a_row=failures_in_a_row(connection, service, runbook_id, names, standings),
@@ -151,42 +153,6 @@ class Ledger(SqlPart):
             )
 
         return await self._db.read(facts)
-
-
-def _others(
-    connection: Connection,
-    incident_id: str,
-    episode: int,
-    service: str,
-    names: Collection[str],
-    standings: Collection[str],
-    now: datetime,
-) -> Row[Any]:
-    """Return when the newest effect for or to these was, and how many there were lately, but by this episode."""
-    named = {f"name_{number}": name for number, name in enumerate(sorted(names))}
-    standing = {f"standing_{number}": one for number, one in enumerate(sorted(standings))}
-    [found] = _done_to(len(named), len(standing)).all(
-        connection,
-        of_incident=incident_id,
-        of_episode=episode,
-        of_service=service,
-        since=moment(micros(now) - _HOUR_US),
-        **named,
-        **standing,
-    )
-    return found
-
-
-@cache
-def _done_to(names: int, standings: int) -> Prepared:
-    """Return the query of what was done for or to so many names and standing identities; ``concerns`` in SQL."""
-    of_episode = and_(effects.c.incident_id == bindparam("of_incident"), effects.c.episode == bindparam("of_episode"))
-    lately = case((effects.c.intent_at > bindparam("since"), 1))
-    return Prepared(
-        select(func.max(effects.c.intent_at).label("newest"), func.count(lately).label("lately")).where(
-            or_(effects.c.service == bindparam("of_service"), touched(names, standings)), ~of_episode
-        )
-    )
 
 
 def _effect_of_step(connection: Connection, effect: Effect) -> Row[Any] | None:
@@ -229,9 +195,12 @@ def _guard(
         other, one = min(busy)
         raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)
     for subject in subjects:
-        others = _others(connection, effect.incident_id, effect.episode, subject, names, standings, now)
-        if others.newest is not None and (now - others.newest).total_seconds() < cooldown_s:
-            raise EffectBlocked([f"{effect.target} was remediated at {others.newest.isoformat()}: it cools down"])
+        earlier = earlier_effects(connection, incident, effect.episode, subject, names, standings, now)
+        if earlier.newest is not None and (now - earlier.newest).total_seconds() < cooldown_s:
+            raise EffectBlocked([f"{effect.target} was remediated at {earlier.newest.isoformat()}: it cools down"])
+    places = [place.identity for place in places_of(effect.standing)]
+    if crowded := too_many([effect.standing], acts_in(connection, places, now, but=_NONE), limits.acts_in):
+        raise EffectBlocked(crowded)
     running = len({other for other, _ in acting})
     if running >= limits.max_concurrent_effects:
         raise EffectBlocked(

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from sreops.adapters.store.leases import SqlPart
+from sreops.adapters.store.columns import plain
+from sreops.adapters.store.leases import SqlPart, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, record_of
 from sreops.adapters.store.tables import records
@@ -115,6 +116,14 @@ class SqlRecords(SqlPart):
             return rows[::-1] if newest else rows
 
         return await self._db.read(work)
+
+    async def note_thought(self, incident_id: str, thought: Thought, *, now: datetime) -> None:
+        """Append a thought to an incident's account, whoever works on it; raises NotFound."""
+
+        def note(connection: Connection) -> None:
+            tell(connection, incident_row(connection, plain(incident_id)).id, thought, now)
+
+        await self._db.write(note)
 
     async def unpublished(self, limit: int) -> Sequence[Record]:
         """Return records whose copy on the topics is still due, in order."""

@@ -156,8 +156,14 @@ def _to_14(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX ix_incidents_severity ON incidents (severity, opened_at, id)")
 
 
+def _to_15(connection: Connection) -> None:
+    """Effects of the last hour are counted by host and by project."""
+    connection.exec_driver_sql("CREATE INDEX ix_effects_at ON effects (intent_at)")
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
     _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12, _to_13, _to_14,
+    _to_15,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, Text, and_, cast, exists, not_, or_
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.tables import incident_alerts, incidents, target_names
+from sreops.adapters.store.tables import inbox, incident_alerts, incidents, target_names
 from sreops.domain.incidents.incident import Reason
 from sreops.domain.incidents.search import Search
 
 IS_STORM = and_(incidents.c.reason == Reason.storm.value, incidents.c.storm_id.is_(None))
 _READ_FOR_WORDS = ("service", "alertname", "root_cause", "category", "reason", "runbook_id")
 _SCOPE = '"scope":{%'  # of the stored subject: its keys stand in the order of its fields
+_ANNOTATIONS = '"annotations":{%'  # of a stored event, likewise
 
 
 def conditions_of(search: Search) -> Iterator[ColumnElement[bool]]:
@@ -35,7 +36,7 @@ def conditions_of(search: Search) -> Iterator[ColumnElement[bool]]:
             incident_alerts.c.incident_id == incidents.c.id, _holds(incident_alerts.c.alertname, word)
         )
         named = [_holds(incidents.c[name], word) for name in _READ_FOR_WORDS]
-        yield or_(incidents.c.id == word, *named, _scope(word), joined)
+        yield or_(incidents.c.id == word, *named, _scope(word), joined, _annotated(word))
 
 
 def _scope(told: str) -> ColumnElement[bool]:
@@ -43,6 +44,14 @@ def _scope(told: str) -> ColumnElement[bool]:
     found = f"{json.dumps(key)}:{json.dumps(value)}" if equals else f":{json.dumps(told)}"
     stored = cast(incidents.c.subject, Text)  # compared as JSON, what is looked for would be encoded once more
     return stored.ilike(f"%{_SCOPE}{_escaped(found)}%", escape="\\")
+
+
+def _annotated(word: str) -> ColumnElement[bool]:
+    """Say whether an alert of it has the word in its annotations: its summary is what people remember."""
+    stored = cast(inbox.c.payload, Text)
+    spellings = dict.fromkeys(json.dumps(plain(word), ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))
+    said = (stored.ilike(f"%{_ANNOTATIONS}{_escaped(part)}%", escape="\\") for part in spellings)
+    return exists().where(inbox.c.incident_id == incidents.c.id, or_(*said))
 
 
 def _holds(column: ColumnElement[str], part: str) -> ColumnElement[bool]:

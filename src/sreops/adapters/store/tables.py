@@ -263,6 +263,7 @@ effects = Table(
     Index("ix_effects_target", "target", "intent_at"),
     Index("ix_effects_standing", "standing", "intent_at"),
     Index("ix_effects_runbook", "runbook_id"),
+    Index("ix_effects_at", "intent_at"),
 )
 
 approvals = Table(

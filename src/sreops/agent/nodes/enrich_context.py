@@ -46,6 +46,10 @@ class SourceAnswer(Generic[T]):
 
 async def enrich_context(visit: Visit) -> State:
     """Gather evidence; none of it missing fails the run."""
+    if visit.incident.episode > 1:  # what is left of an earlier one may have been masked by a process that is gone
+        earlier = await visit.tools.store.evidence(visit.incident.id)
+        redactor = visit.tools.redactors.of(visit.incident.id)
+        redactor.skip(text for item in earlier for text in (item.finding, item.text))
     question = question_of(visit.tools, visit.incident, visit.event)
     own = await _within(question, "docker", own_containers(question), OwnContainers())
     if own.gap is None:  # else it is told as a gap, and the next episode asks again

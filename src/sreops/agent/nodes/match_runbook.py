@@ -46,19 +46,32 @@ async def match_runbook(visit: Visit) -> State:
             outcome=escalated(Reason.policy_denied, f"runbook {selection.runbook.id} can't be made concrete: {exc}")
         )
     request = replace(request_of(visit.tools, visit.incident, visit.event, plan, visit.state), approved=False)
-    verdict, trouble, _ = await ask_policy(request, await visit.alerts(), analysis)
+    verdict, trouble, _, would = await ask_policy(request, await visit.alerts(), analysis)
     reasons = [*verdict.reasons, *([trouble] if trouble else [])]
     decision.pop("standing", None)
     decision |= {
         "plan": plan.model_dump(mode="json"),
         "plan_hash": plan.plan_hash,
-        "policy": {"verdict": verdict.verdict.value, "reasons": reasons},
+        "policy": {
+            "verdict": verdict.verdict.value,
+            "reasons": reasons,
+            **({"would": _would(visit, would)} if would is not None else {}),
+        },
     }
     visit.think(
         f"Runbook {plan.runbook_id} ({selection.how}: {selection.why}); policy: {verdict.verdict.value}"
         + (f" ({'; '.join(reasons)})" if reasons else ""),
     )
     return await _act_on(visit, plan, verdict, reasons, decision)
+
+
+def _would(visit: Visit, otherwise: PolicyDecision) -> dict[str, Any]:
+    """Return what would be done were it no shadow and no dry run, for `report shadow`."""
+    return {
+        "verdict": otherwise.verdict.value,
+        "reasons": list(otherwise.reasons),
+        "at": visit.now().isoformat(),
+    }
 
 
 async def _without_a_plan(

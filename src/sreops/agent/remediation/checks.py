@@ -70,7 +70,8 @@ async def _query(request: Request) -> tuple[bool, str]:
     if metrics is None:
         return False, "Prometheus is not configured"
     promql, wanted = str(params["promql"]), params.get("condition")
-    series = await metrics.instant(promql, at=None, timeout_s=request.tools.settings.prometheus.timeout_s)
+    timeout_s = min(request.step.timeout_s, request.tools.settings.prometheus.timeout_s)
+    series = await metrics.instant(promql, at=None, timeout_s=timeout_s)
     # without a condition it asks for data, whatever they say
     reading = read_condition(Condition(promql=promql, condition=str(wanted or _ANY)), series, "")
     values = ", ".join(f"{value:g}" for value in reading.values) or "no data"

@@ -1,7 +1,7 @@
 """Commands to the container engine: what a step's effect asks of it, and how its target is looked at afterwards."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sreops.agent.remediation import run_command
@@ -20,14 +20,14 @@ _SHORTEST_HOLD_UP_S = 5.0
 _WANTED = "wanted"
 
 
-def refuse_when_late(request: Request, effect: Effect) -> None:
+def refuse_when_late(request: Request, effect: Effect, looked_at: datetime | None = None) -> None:
     """Raise LeaseLost where this process was held up since the intent: another may have settled it as not done.
 
     Whoever takes over looks until the stop timeout and the margin have passed since the intent; what is sent
-    in half the margin is seen.
+    in half the margin is seen. Of what may be sent twice the time counts from ``looked_at``.
     """
     late_s = max(_SHORTEST_HOLD_UP_S, request.tools.settings.docker.settle_margin_s / 2)
-    if request.now() > effect.intent_at + timedelta(seconds=late_s):
+    if request.now() > (looked_at or effect.intent_at) + timedelta(seconds=late_s):
         raise LeaseLost(
             f"{effect.action} {effect.target}: held up for more than {late_s:g} s since its intent; not sent"
         )
@@ -72,9 +72,9 @@ def patience_s(step: PlannedStep) -> float:
     return step.timeout_s if step.action is StepAction.exec_in_container else 0.0
 
 
-async def send(request: Request, step: PlannedStep, effect: Effect) -> Settled:
+async def send(request: Request, step: PlannedStep, effect: Effect, *, looked_at: datetime | None = None) -> Settled:
     """Ask the engine for it; raises EngineUnavailable, EngineRefused, OutcomeUnknown as its port says."""
-    refuse_when_late(request, effect)
+    refuse_when_late(request, effect, looked_at)
     if step.action is StepAction.exec_in_container:
         return await run_command.start(request, effect)
     await _ask(request, step, effect)

@@ -16,4 +16,6 @@ def limits_of(settings: Settings) -> PolicyLimits:
         max_tier=policy.max_tier,
         dry_run=settings.dry_run,
         earned_fixes=policy.earned_fixes,
+        host_acts_per_hour=policy.host_acts_per_hour,
+        project_acts_per_hour=policy.project_acts_per_hour,
     )

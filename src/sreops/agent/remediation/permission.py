@@ -23,14 +23,19 @@ from sreops.domain.remediation.policy import (
 )
 from sreops.domain.remediation.proof import points_elsewhere
 from sreops.domain.remediation.stopping import stops_on_purpose
+from sreops.domain.remediation.what_if import decide_otherwise
 
 
 class Permission(NamedTuple):
-    """Policy's decision; why a target could not be known, if so; and the second proof that it was decided by."""
+    """Policy's decision; why a target could not be known, if so; and the second proof that it was decided by.
+
+    ``would`` is the decision were it no shadow and no dry run; None where it is neither.
+    """
 
     decision: PolicyDecision
     trouble: str
     proof: tuple[str, ...]
+    would: PolicyDecision | None = None
 
 
 async def ask_policy(request: Request, alerts: Alerts, analysis: Analysis, *, begun: bool = False) -> Permission:
@@ -55,32 +60,30 @@ async def ask_policy(request: Request, alerts: Alerts, analysis: Analysis, *, be
     exclusion = await ask_not_when(request, alerts, analysis)
     quiet = await quiet_times(request, alerts, targets, {*own, *(target.name for target in targets)})
     unasked = (*quiet.unasked, *([exclusion.unknown] if exclusion.unknown else []))
-    decision = decide(
-        PolicyInput(
-            now=request.now(),
-            tier=wishes.tier,
-            agent_action=wishes.agent_action,
-            autonomy=plan.autonomy,
-            shadow=plan.shadow,
-            cooldown_s=plan.cooldown_s,
-            targets=_with_their_starts(request, found, facts.last_effect_at),
-            facts=facts,
-            limits=limits_of(tools.settings),
-            event_received_at=event.received_at,
-            alert_started_at=event.starts_at,
-            approved=request.approved,
-            second_proof=proof,
-            elsewhere=elsewhere,
-            always_asked=stops_on_purpose(plan),
-            effects_before=sum(effect.episode < incident.episode for effect in incident.effects),
-            asked_at=request.asked_at,
-            begun=begun,
-            excluded=exclusion.holds,
-            quiet=quiet.holds,
-            unasked=unasked if not begun else (),
-        )
+    given = PolicyInput(
+        now=request.now(),
+        tier=wishes.tier,
+        agent_action=wishes.agent_action,
+        autonomy=plan.autonomy,
+        shadow=plan.shadow,
+        cooldown_s=plan.cooldown_s,
+        targets=_with_their_starts(request, found, facts.last_effect_at),
+        facts=facts,
+        limits=limits_of(tools.settings),
+        event_received_at=event.received_at,
+        alert_started_at=event.starts_at,
+        approved=request.approved,
+        second_proof=proof,
+        elsewhere=elsewhere,
+        always_asked=stops_on_purpose(plan),
+        effects_before=sum(effect.episode < incident.episode for effect in incident.effects),
+        asked_at=request.asked_at,
+        begun=begun,
+        excluded=exclusion.holds,
+        quiet=quiet.holds,
+        unasked=unasked if not begun else (),
     )
-    return Permission(decision, found.trouble, proof)
+    return Permission(decide(given), found.trouble, proof, decide_otherwise(given))
 
 
 def _with_their_starts(request: Request, found: Targets, last_effect_at: datetime | None) -> tuple[TargetFacts, ...]:

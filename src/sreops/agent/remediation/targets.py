@@ -97,8 +97,8 @@ async def target_facts(tools: Tools, plan: Plan, *, incident_id: str, begun: boo
             trouble, seen = str(exc), None
         if problem := unfit(step, seen):
             trouble, seen = problem, None
-        if isinstance(seen, ContainerState) and seen.running and seen.started_at is not None:
-            lives[step.target] = Life(started_at=seen.started_at, restart_count=seen.restart_count)
+        if (life := _life(seen)) is not None:
+            lives[step.target] = life
         facts.append(
             TargetFacts(
                 name=step.target,
@@ -115,6 +115,15 @@ async def target_facts(tools: Tools, plan: Plan, *, incident_id: str, begun: boo
             )
         )
     return Targets(tuple(facts), trouble, lives)
+
+
+def _life(seen: Target | None) -> Life | None:
+    """Return a target's present life; of a Swarm service since somebody last had its tasks replaced."""
+    if isinstance(seen, ContainerState) and seen.running and seen.started_at is not None:
+        return Life(started_at=seen.started_at, restart_count=seen.restart_count)
+    if isinstance(seen, ServiceState) and seen.replaced_at is not None:
+        return Life(started_at=seen.replaced_at)
+    return None
 
 
 async def why_refused(tools: Tools, step: PlannedStep, seen: Target, incident_id: str) -> str:

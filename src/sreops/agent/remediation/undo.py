@@ -15,6 +15,7 @@ from sreops.ports import Lease
 
 UNDO_STEPS = 1000
 """Ledger step numbers from here on are undo steps: 1000 + the step that is undone."""
+TargetIs = Callable[[Target | None], bool]
 
 
 async def undo(request: Request, lease: Lease) -> str:
@@ -38,11 +39,13 @@ async def _scaled_back(request: Request, lease: Lease, effect: Effect) -> str:
     asked = {name: value for name, value in step.params.items() if name not in ("by", "min", "max")}
     params: dict[str, Any] = {**asked, "replicas": before}
 
-    def as_left(target: Target | None, begun: bool) -> bool:
-        wanted = {wanted_of(step, effect), before} if begun else {wanted_of(step, effect)}
-        return isinstance(target, ServiceState) and target.replicas in wanted
+    def as_left(target: Target | None) -> bool:
+        return isinstance(target, ServiceState) and target.replicas == wanted_of(step, effect)
 
-    failed = await _undone(request, lease, effect, step.model_copy(update={"params": params}), as_left)
+    def is_back(target: Target | None) -> bool:
+        return isinstance(target, ServiceState) and target.replicas == before
+
+    failed = await _undone(request, lease, effect, step.model_copy(update={"params": params}), as_left, is_back)
     if failed is None:
         return f"{effect.target} was scaled back to {before}"
     return f"{effect.target} was not scaled back to {before}: {failed}"
@@ -51,29 +54,39 @@ async def _scaled_back(request: Request, lease: Lease, effect: Effect) -> str:
 async def _started_again(request: Request, lease: Lease, effect: Effect) -> str:
     step = request.plan.steps[effect.step].model_copy(update={"action": StepAction.start_container})
 
-    def as_left(target: Target | None, begun: bool) -> bool:
-        same = isinstance(target, ContainerState) and target.id == effect.snapshot["id"]
-        return same and isinstance(target, ContainerState) and (begun or not target.running)
+    def as_left(target: Target | None) -> bool:
+        return isinstance(target, ContainerState) and target.id == effect.snapshot["id"] and not target.running
 
-    failed = await _undone(request, lease, effect, step, as_left)
+    def is_back(target: Target | None) -> bool:
+        return isinstance(target, ContainerState) and target.id == effect.snapshot["id"] and target.running
+
+    failed = await _undone(request, lease, effect, step, as_left, is_back)
     return f"{effect.target} was started again" if failed is None else f"{effect.target} stays stopped: {failed}"
 
 
 async def _undone(
-    request: Request, lease: Lease, effect: Effect, back: PlannedStep, as_left: Callable[[Target | None, bool], bool]
+    request: Request, lease: Lease, effect: Effect, back: PlannedStep, as_left: TargetIs, is_back: TargetIs
 ) -> str | None:
-    """Carry out the step that takes an effect back, where its target is ``as_left``; why it is not undone, if so."""
+    """Carry out the step that takes an effect back, where its target is ``as_left``; why it is not undone, if so.
+
+    One that a crash cut short is taken up again: it was done where the target ``is_back``, and else it is asked for
+    once more, since each of these twice is the same as once.
+    """
     store, number = request.tools.store, UNDO_STEPS + effect.step
-    # one that a crash cut short is taken up again: each of these twice is the same as once
     intent = next((one for one in await _ledger(request) if one.step == number), None)
+    if intent is not None and intent.outcome is not None:
+        return None if intent.outcome is EffectOutcome.succeeded else intent.detail
+    looked_at = request.now()
     try:
         target = await find_target(request.tools, back)
-        if target is None or not as_left(target, intent is not None):
+        if intent is not None and is_back(target):
+            outcome, why = EffectOutcome.succeeded, "undone"
+        elif target is None or not as_left(target):
             outcome, why = EffectOutcome.failed, f"{effect.target} was changed by somebody else meanwhile"
         else:
             wanted, limits = intent_of(request, number, back, target), limits_of(request.tools.settings)
             intent = await store.begin_effect(lease, wanted, limits, now=request.now())
-            await send(request, back, intent)
+            await send(request, back, intent, looked_at=looked_at)
             outcome, why = EffectOutcome.succeeded, "undone"
     except OutcomeUnknown as exc:
         outcome, why = EffectOutcome.unknown, str(exc)

@@ -42,24 +42,21 @@ def tier_of(text: str) -> Tier | None:
     return _TIER_OF.get(word)
 
 
+WORK_ON: Final = (Severity.critical, Severity.warning)
+"""What is worked on where ``SREOPS_WORK_ON`` says nothing else."""
+_AUTOMATED: Final = (Tier.supervised, Tier.autonomous)
+_TOPIC_OF: Final = {Severity.critical: CRITICAL, Severity.warning: WARNING, Severity.info: INFO}
+
+
 def route(tier: Tier, severity: Severity) -> str:
     """Return the topic for an event.
 
     Critical goes to ``sre-critical`` only where automation may enter (autonomous or supervised), warning to
     ``sre-warning``, the rest to ``sre-info``; a tier that stays unknown is for people, so ``sre-info``.
     """
-    if tier is Tier.unknown:
-        return INFO
-    if severity is Severity.critical and tier in (Tier.autonomous, Tier.supervised):
-        return CRITICAL
-    if severity is Severity.warning:
-        return WARNING
-    return INFO
-
-
-WORK_ON: Final = (Severity.critical, Severity.warning)
-"""What is worked on where ``SREOPS_WORK_ON`` says nothing else."""
-_TOPIC_OF: Final = {Severity.critical: CRITICAL, Severity.warning: WARNING, Severity.info: INFO}
+    if tier in _AUTOMATED:
+        return _TOPIC_OF[severity]
+    return WARNING if severity is Severity.warning and tier is not Tier.unknown else INFO
 
 
 class NotWorkedOn(StrEnum):
@@ -79,6 +76,8 @@ class NotWorkedOn(StrEnum):
 
 def not_worked_on(tier: Tier, severity: Severity, work_on: Collection[Severity]) -> NotWorkedOn | None:
     """Return why an alert is recorded and not worked on, or None where it is; ``work_on`` chooses the topics."""
+    if severity in work_on and tier in _AUTOMATED:  # of nearly all
+        return None
     topic = route(tier, severity)
     if any(_TOPIC_OF[wanted] == topic for wanted in work_on):
         return None

@@ -53,6 +53,8 @@ _SCRAPED: Final = frozenset({"namespace", "pod", "container", "service", "job", 
 """What a scraper says of whom it scrapes; where the series has one of its own, that becomes ``exported_…``."""
 _MAX_NAME_CHARS: Final = 256
 _MAX_SCOPE: Final = 32
+_KEPT_LABELS: Final = 32
+_KEPT_CHARS: Final = 1024  # of a label set's values, so that what is kept stays within a few megabytes
 # a pod of a Deployment or CronJob (…-7d9c5b8f4-x2kqz), and one of a DaemonSet or Job, whose alphabet has no vowels
 _POD_HASH: Final = re.compile(r"-(?:(?=[a-z]*[0-9])[a-z0-9]{6,10}-[a-z0-9]{5}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
 _SWARM_TASK: Final = re.compile(r"(?P<service>.+)\.(?:[0-9]+|[a-z0-9]{25})\.[a-z0-9]{25}\Z")
@@ -84,9 +86,17 @@ def subject_of(labels: Mapping[str, str], alertname: str, order: Sequence[str] =
     """Return who is unwell by these labels; ``order`` replaces SERVICE_LABELS (``SREOPS_SERVICE_LABELS``).
 
     Where nobody is named it is the alert's rule, with all its labels as scope, so that a repeat finds itself and
-    strangers don't meet. ``alertname`` is used then, and may come from the group.
+    strangers don't meet. ``alertname`` is used then, and may come from the group. The same alert comes again every
+    few minutes: what small label sets said is kept.
     """
-    return _Reading(labels).subject(alertname, order)
+    if len("".join(labels.values())) > _KEPT_CHARS or len(labels) > _KEPT_LABELS:
+        return _Reading(labels).subject(alertname, order)
+    return _kept(tuple(labels.items()), alertname, None if order is SERVICE_LABELS else tuple(order))
+
+
+@lru_cache(maxsize=4096)
+def _kept(labels: tuple[tuple[str, str], ...], alertname: str, order: tuple[str, ...] | None) -> Subject:
+    return _Reading(dict(labels)).subject(alertname, SERVICE_LABELS if order is None else order)
 
 
 def in_words(subject: Subject) -> str:

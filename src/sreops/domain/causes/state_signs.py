@@ -18,6 +18,8 @@ RISEN = 2.0
 """Times its baseline: what counts as a rise of rate, errors or latency."""
 SETTLED = 1.25
 """Times its baseline: what still counts as normal."""
+LOSSY = 0.2
+"""Of pings: a network that loses a fifth of them is no use."""
 LEAST_ERRORS = 0.01
 """An error ratio or rate below this is no fault, however many times its baseline it is."""
 
@@ -196,7 +198,39 @@ def _of_pool(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, 
         yield Category.connection_pool_exhausted, f"the pool is {ratio:.0%} in use", 0.65
 
 
+def _of_probe(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    if _number(item, "last") == 0:
+        yield Category.error_rate, "the probe of it fails", 0.65
+
+
+def _of_http_status(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    status = _number(item, "last")
+    if status is not None and status >= 400:
+        yield Category.error_rate, f"the probe of it gets HTTP status {status:.0f}", 0.7
+
+
+def _of_certificate(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    left_s = _number(item, "last")
+    if left_s is not None and left_s <= 0:
+        yield Category.certificate_expired, f"its certificate expired {_since(-left_s)} ago", 0.85
+
+
+def _of_ping_loss(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+    lost = _number(item, "last")
+    if lost is not None and lost >= LOSSY:
+        yield Category.error_rate, f"{lost:.0%} of the pings to it are lost", 0.6
+
+
+def _since(seconds: float) -> str:
+    days, hours = divmod(seconds / 3600, 24)
+    return f"{days:.0f} days" if days >= 2 else f"{24 * days + hours:.0f} hours"
+
+
 _READERS = {
+    "probe": _of_probe,
+    "http_status": _of_http_status,
+    "certificate": _of_certificate,
+    "ping_loss": _of_ping_loss,
     "memory": _of_memory,
     "cpu": _of_cpu,
     "disk": _of_disk,

@@ -184,8 +184,8 @@ class ServiceState(BaseModel):
     ``failed_at`` is when tasks of it failed, of those of its present kind that the engine still remembers (five a
     replica), ascending. ``spec`` and ``previous_spec`` are digests of what its tasks are and were before the last
     update (empty: none), ``image`` and ``previous_image`` their images; ``update`` is how far that update is, in
-    Swarm's words. Of a Compose service ``project`` is set, ``members`` are its containers' names, and there is none
-    of these.
+    Swarm's words, and ``replaced_at`` when it began to replace tasks (None: never, or it was only scaled since). Of a
+    Compose service ``project`` is set, ``members`` are its containers' names, and there is none of these.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -205,6 +205,7 @@ class ServiceState(BaseModel):
     image: str = ""
     previous_image: str = ""
     update: str = ""
+    replaced_at: datetime | None = None
     project: str = ""
     members: tuple[str, ...] = ()
 

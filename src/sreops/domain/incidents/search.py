@@ -10,8 +10,8 @@ class Search(BaseModel):
 
     ``severities``: one of these. ``subject``: part of the subject's name, or of another that its target has.
     ``scope``: ``key=value``, or a value whatever its key, each in the subject's scope. ``words``: each in its names,
-    cause, category, reason, runbook or a joined alert's name, or the whole id. ``since`` and ``until``: when it was
-    opened, the first inside, the second not. ``storms``: only storms, or none. Letters' case does not count.
+    cause, category, reason or runbook, in an alert's name or annotations, or the whole id. ``since`` and ``until``:
+    when it was opened, the first inside, the second not. ``storms``: only storms, or none. Case does not count.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, Tier
 from sreops.domain.alerts.routing import tier_of
+from sreops.domain.remediation.places import Kind, too_many
 from sreops.domain.remediation.stopping import stop_too_long
 from sreops.domain.runbooks.runbook import Autonomy
 from sreops.domain.text.patterns import PatternInvalid, glob_matches
@@ -56,6 +57,8 @@ class PolicyFacts(BaseModel):
     on the service or the runbook, whichever is more. ``fixes_in_a_row`` counts verified fixes that a person had
     approved, of this runbook on this service, since the last that failed or is unknown. ``running_now``
     counts incidents between their first intent and their verification, over all replicas, this one not counted.
+    ``acts_lately`` counts the effects of the last hour on each host and in each project of the targets
+    (``places.places_of``), this episode's not.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +70,7 @@ class PolicyFacts(BaseModel):
     service_busy: bool = False
     failures_in_a_row: int = 0
     fixes_in_a_row: int = 0
+    acts_lately: dict[str, int] = {}
 
 
 class PolicyLimits(BaseModel):
@@ -81,6 +85,12 @@ class PolicyLimits(BaseModel):
     max_tier: Tier = Tier.autonomous  # the server's ceiling, whatever a sender says
     dry_run: bool = False
     earned_fixes: int = 5
+    host_acts_per_hour: int = 100  # on one engine
+    project_acts_per_hour: int = 50  # in one Compose or GitLab project
+
+    def acts_in(self, kind: Kind) -> int:
+        """Return how many acts an hour may land on a host, or in a project."""
+        return self.host_acts_per_hour if kind == "host" else self.project_acts_per_hour
 
 
 class PolicyInput(BaseModel):
@@ -130,6 +140,8 @@ class PolicyDecision(BaseModel):
 TIER_LABEL = "sreops.tier"
 """The label with which a target says how far sreops may go on its own with it, whoever's alert asks for it."""
 _TIERS = (Tier.autonomous, Tier.supervised)  # any other is left to people
+DRY_RUN = "dry run: sreops only says what it would do"
+SHADOW = "the runbook is a shadow: sreops only says what it would do, whoever approves"
 MAX_CLOCK_SKEW_S = 60.0
 """How far a time from another process may lie in the future before it is not believed."""
 
@@ -174,6 +186,8 @@ def decide(given: PolicyInput) -> PolicyDecision:
     ``approved`` answers what needed a person, nothing else.
     """
     denied = [*_implausible(given), *_closed(given), *_forbidden(given), *_recent(given), *_targets(given)]
+    standings = [target.standing for target in given.targets]
+    denied += too_many(standings, given.facts.acts_lately, given.limits.acts_in)
     denied += _overtaken(given)
     if denied:
         only_paused = given.facts.paused and len(denied) == 1
@@ -212,6 +226,9 @@ def _implausible(given: PolicyInput) -> list[str]:
         "failures_in_a_row": facts.failures_in_a_row,
         "fixes_in_a_row": facts.fixes_in_a_row,
         "earned_fixes": limits.earned_fixes,
+        "host_acts_per_hour": limits.host_acts_per_hour,
+        "project_acts_per_hour": limits.project_acts_per_hour,
+        **{f"acts_lately of {place}": acts for place, acts in facts.acts_lately.items()},
     }
     wrong = [f"{name} is {value}" for name, value in numbers.items() if not math.isfinite(value) or value < 0]
     if (given.event_received_at - given.now).total_seconds() > MAX_CLOCK_SKEW_S:
@@ -223,7 +240,7 @@ def _closed(given: PolicyInput) -> list[str]:
     """What closes automation as a whole, or for this service or runbook."""
     reasons = []
     if given.limits.dry_run:
-        reasons.append("dry run: sreops only says what it would do")
+        reasons.append(DRY_RUN)
     if given.facts.paused:
         reasons.append("automation is paused" + (f": {given.facts.paused_why}" if given.facts.paused_why else ""))
     if given.facts.failures_in_a_row >= given.limits.breaker_failures:
@@ -241,7 +258,7 @@ def _forbidden(given: PolicyInput) -> list[str]:
     if tier not in _TIERS:
         reasons.append(f"tier {tier.value}{whose} is left to people")
     if given.shadow:
-        reasons.append("the runbook is a shadow: sreops only says what it would do, whoever approves")
+        reasons.append(SHADOW)
     if given.autonomy not in (Autonomy.autonomous, Autonomy.earned, Autonomy.supervised):
         reasons.append(f"the runbook's autonomy is {given.autonomy.value}")
     if _wish(given) == "observe":

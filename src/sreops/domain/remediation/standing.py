@@ -5,7 +5,7 @@ An alert may say ``payments``, a runbook ``shop-payments-1``: the engine knows t
 container be restarted twice within a second. A container's id is none: it changes at every recreate.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -54,6 +54,24 @@ def same_project(one: str, other: str) -> bool:
     """Whether two standing identities are of one GitLab project, in which one effect is done at a time."""
     head, *parts = one.split("/")
     return head == "gitlab" and bool(parts) and other.split("/")[:2] == [head, parts[0]]
+
+
+class Namesake(NamedTuple):
+    """What tells a subject from its namesakes: its target's standing identity (empty: unknown), and its scope."""
+
+    standing: str
+    scope: Mapping[str, str]
+
+
+def may_be_one(one: Namesake, other: Namesake) -> bool:
+    """Whether two subjects of one name may be one: what is not known tells nobody apart.
+
+    Identities of two kinds do not either: a container that Compose takes over keeps its name.
+    """
+    if any(other.scope.get(key, value) != value for key, value in one.scope.items()):
+        return False
+    mine, theirs = read_identity(one.standing), read_identity(other.standing)
+    return mine is None or theirs is None or mine.kind != theirs.kind or mine == theirs
 
 
 class Where(NamedTuple):

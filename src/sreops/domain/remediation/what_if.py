@@ -1,4 +1,4 @@
-"""What would be chosen and decided for a recorded incident, by these runbooks: by the same rules as at work. Pure."""
+"""What would be chosen and decided otherwise, of a recorded incident and of a plan that is only told. Pure."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from sreops.domain.alerts.alert import AlertEvent, Tier
 from sreops.domain.causes.analysis import Analysis, Category
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.remediation.policy import (
+    PolicyDecision,
     PolicyFacts,
     PolicyInput,
     PolicyLimits,
@@ -80,3 +81,11 @@ def verdict_on(autonomy: Autonomy, shadow: bool, events: Sequence[AlertEvent], m
         )
     )
     return decision.verdict, "; ".join(decision.reasons) if decision.verdict is not Verdict.allow else ""
+
+
+def decide_otherwise(given: PolicyInput) -> PolicyDecision | None:
+    """Decide what would be done were it no shadow and no dry run; None where it is neither."""
+    if not given.shadow and not given.limits.dry_run:
+        return None
+    limits = given.limits.model_copy(update={"dry_run": False})
+    return decide(given.model_copy(update={"shadow": False, "limits": limits}))

@@ -1,9 +1,10 @@
 """Thoughts and actions in one sequence, and their copies on the topics."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.records.record import Record
+from sreops.domain.records.record import Record, Thought
 
 
 class RecordStore(Protocol):
@@ -19,6 +20,10 @@ class RecordStore(Protocol):
         newest: bool = False,
     ) -> Sequence[Record]:
         """Return records by sequence; ``newest`` gives the last ``limit`` of them, still ascending."""
+        ...
+
+    async def note_thought(self, incident_id: str, thought: Thought, *, now: datetime) -> None:
+        """Append a thought to an incident's account, whoever works on it; raises NotFound."""
         ...
 
     async def unpublished(self, limit: int) -> Sequence[Record]:

@@ -95,7 +95,7 @@ class GitLab:
         return self._person(username)
 
     async def _answer(self, request: Request) -> Response:
-        if self._pipelines.has(request) or self._pipelines.asks_who(request):
+        if self._pipelines.has(request) or self._pipelines.asks_who(request) is not None:
             return await self._pipelines.answer(request)
         return await self._rest.answer(request)
 

@@ -24,6 +24,7 @@ from sreops.sandbox.gitlab.token import shown_by
 from sreops.sandbox.told import Told
 
 DEVELOPER, MAINTAINER = 30, 40
+_OWN_TOKEN = "/api/v4/personal_access_tokens/self"
 _STATUSES = ("created", "running", "success", "failed", "canceled", "blocked")
 _DEPLOYMENTS: dict[str, Coercion] = {
     **search.PAGES,
@@ -76,20 +77,16 @@ class PipelinesRest:
         found = re.match(r"/api/v4/projects/([^/]+)", raw.decode("ascii", "replace"))
         return found is not None and self._of(unquote(found[1])) is not None
 
-    def asks_who(self, request: Request) -> bool:
-        """Whether a project's own token asks who it is."""
+    def asks_who(self, request: Request) -> Project | None:
+        """Return the project whose own token asks who or what it is."""
+        if request.url.path not in ("/api/v4/user", _OWN_TOKEN):
+            return None
         shown = shown_by(request)
-        known = (project.token.value for project in self._projects.values())
-        return request.url.path == "/api/v4/user" and shown is not None and shown in known
+        return next((one for one in self._projects.values() if one.token.value == shown), None)
 
     def _of(self, named: str) -> Project | None:
         return next(
-            (
-                project
-                for project in self._projects.values()
-                if named.lower() in (project.path.lower(), str(project.number))
-            ),
-            None,
+            (one for one in self._projects.values() if named.lower() in (one.path.lower(), str(one.number))), None
         )
 
     def _route(self, path: str) -> tuple["re.Match[str]", dict[str, Handler]]:
@@ -101,9 +98,10 @@ class PipelinesRest:
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
         raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
-        if self.asks_who(request):
-            [user] = [one.user for one in self._projects.values() if one.token.value == shown_by(request)]
-            return JSONResponse(user_json(user, server_of(request)) | {"bot": True})
+        if asking := self.asks_who(request):
+            if request.url.path == _OWN_TOKEN:
+                return JSONResponse(asking.token.shown(asking.user.id, asking.clock.now()))
+            return JSONResponse(user_json(asking.user, server_of(request)) | {"bot": True})
         try:
             params = await read(request)
             match, handlers = self._route(raw.decode("ascii", "replace"))
@@ -162,11 +160,7 @@ def _environment(project: Project, request: Request, match: "re.Match[str]", par
     name = next((name for name, number in project.environments.items() if number == int(match["id"])), None)
     if name is None:
         raise Told(404, {"message": "404 Environment Not Found"})
-    done = [
-        deployment
-        for deployment in project.deployments
-        if deployment.environment == name and deployment.status == "success"
-    ]
+    done = [one for one in project.deployments if one.environment == name and one.status == "success"]
     last = deployment_json(project, done[-1], request) if done else None
     return JSONResponse({"id": int(match["id"]), "name": name, "state": "available", "last_deployment": last})
 
@@ -179,10 +173,10 @@ def _deployments(project: Project, request: Request, match: "re.Match[str]", par
     if finished and {"updated_after", "updated_before"} & set(asked):
         raise Told(400, {"message": "400 Bad request - `updated_at` and `finished_at` filters exclude each other"})
     found = [
-        deployment
-        for deployment in project.deployments
-        if asked.get("environment", deployment.environment) == deployment.environment
-        and asked.get("status", deployment.status) == deployment.status
+        one
+        for one in project.deployments
+        if asked.get("environment", one.environment) == one.environment
+        and asked.get("status", one.status) == one.status
     ]
     found.sort(key=lambda one: one.id, reverse=asked.get("sort", "asc") == "desc")  # oldest first, unless told
     shown, headers = search.page_of(found, asked, request)
@@ -190,7 +184,7 @@ def _deployments(project: Project, request: Request, match: "re.Match[str]", par
 
 
 def _find_deployment(project: Project, match: "re.Match[str]") -> Deployment:
-    found = next((deployment for deployment in project.deployments if deployment.id == int(match["id"])), None)
+    found = next((one for one in project.deployments if one.id == int(match["id"])), None)
     if found is None:
         raise Told(404, {"message": "404 Deployment Not Found"})
     return found
@@ -202,17 +196,13 @@ def _deployment(project: Project, request: Request, match: "re.Match[str]", para
 
 def _deployed_requests(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
     this = _find_deployment(project, match)
-    before = [
-        deployment
-        for deployment in project.deployments
-        if deployment.environment == this.environment and deployment.id < this.id
-    ]
+    before = [one for one in project.deployments if one.environment == this.environment and one.id < this.id]
     between = _between(project, before[-1].sha if before else "", this.sha)
     return JSONResponse([request_json(project, one.merge_request, request) for one in between if one.merge_request])
 
 
 def _commit_requests(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
-    found = next((commit for commit in project.commits if commit.sha == match["sha"]), None)
+    found = next((one for one in project.commits if one.sha == match["sha"]), None)
     if found is None:
         raise Told(404, {"message": "404 Commit Not Found"})
     shown = [request_json(project, found.merge_request, request)] if found.merge_request else []
@@ -220,7 +210,7 @@ def _commit_requests(project: Project, request: Request, match: "re.Match[str]",
 
 
 def _between(project: Project, old: str, new: str) -> list[Any]:
-    order = [commit.sha for commit in project.commits]
+    order = [one.sha for one in project.commits]
     if new not in order:
         return []
     start = order.index(old) + 1 if old in order else 0
@@ -231,17 +221,17 @@ def _compare(project: Project, request: Request, match: "re.Match[str]", params:
     asked = coerce(params, {"from": TEXT, "to": TEXT, "straight": FLAG})
     if missing := [name for name in ("from", "to") if name not in asked]:
         raise ParameterRefused(", ".join(f"{name} is missing" for name in missing))
-    known = {commit.sha for commit in project.commits}
+    known = {one.sha for one in project.commits}
     if asked["from"] not in known or asked["to"] not in known:
         raise Told(404, {"message": "404 Ref Not Found"})
     commits = _between(project, asked["from"], asked["to"])
-    files = dict.fromkeys(path for commit in commits for path in commit.files)
+    files = dict.fromkeys(path for one in commits for path in one.files)
     return JSONResponse(
         {
             "commits": [
-                {"id": commit.sha, "short_id": commit.sha[:8], "title": commit.title, "author_name": commit.author_name,
-                 "created_at": stamp(commit.created_at)}
-                for commit in commits
+                {"id": one.sha, "short_id": one.sha[:8], "title": one.title, "author_name": one.author_name,
+                 "created_at": stamp(one.created_at)}
+                for one in commits
             ],
             "diffs": [
                 {"old_path": path, "new_path": path, "new_file": False, "deleted_file": False, "diff": ""}
@@ -269,7 +259,7 @@ def _releases(project: Project, request: Request, match: "re.Match[str]", params
 
 
 def _find_job(project: Project, match: "re.Match[str]") -> Job:
-    found = next((job for job in project.jobs if job.id == int(match["id"])), None)
+    found = next((one for one in project.jobs if one.id == int(match["id"])), None)
     if found is None:
         raise Told(404, {"message": "404 Not found"})
     return found
@@ -303,8 +293,8 @@ def _create_pipeline(project: Project, request: Request, match: "re.Match[str]",
         raise ParameterRefused("ref is missing")
     variables = params.get("variables") or []
     if not isinstance(variables, list) or not all(
-        isinstance(variable, dict) and isinstance(variable.get("key"), str) and isinstance(variable.get("value"), str)
-        for variable in variables
+        isinstance(one, dict) and isinstance(one.get("key"), str) and isinstance(one.get("value"), str)
+        for one in variables
     ):
         raise ParameterRefused("variables is invalid")
     if variables:
@@ -326,13 +316,13 @@ def _is_variable(one: object) -> bool:
 def _pipelines(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
     asked = coerce(params, _PIPELINES)
     found = [
-        pipeline
-        for pipeline in project.pipelines
-        if asked.get("ref", pipeline.ref) == pipeline.ref
-        and asked.get("source", pipeline.source) == pipeline.source
-        and asked.get("sha", pipeline.sha) == pipeline.sha
-        and asked.get("username", pipeline.user.username) == pipeline.user.username
-        and asked.get("status", project.status_of(pipeline)) == project.status_of(pipeline)
+        one
+        for one in project.pipelines
+        if asked.get("ref", one.ref) == one.ref
+        and asked.get("source", one.source) == one.source
+        and asked.get("sha", one.sha) == one.sha
+        and asked.get("username", one.user.username) == one.user.username
+        and asked.get("status", project.status_of(one)) == project.status_of(one)
     ]
     found.sort(key=lambda one: one.id, reverse=asked.get("sort", "desc") == "desc")
     shown, headers = search.page_of(found, asked, request)
@@ -340,7 +330,7 @@ def _pipelines(project: Project, request: Request, match: "re.Match[str]", param
 
 
 def _find_pipeline(project: Project, match: "re.Match[str]") -> Pipeline:
-    found = next((pipeline for pipeline in project.pipelines if pipeline.id == int(match["id"])), None)
+    found = next((one for one in project.pipelines if one.id == int(match["id"])), None)
     if found is None:
         raise Told(404, {"message": "404 Not found"})
     return found
@@ -354,7 +344,7 @@ def _pipeline_jobs(project: Project, request: Request, match: "re.Match[str]", p
     asked = coerce(params, {**search.PAGES, "include_retried": FLAG})
     pipeline = _find_pipeline(project, match)
     found = [
-        job for job in project.jobs if job.pipeline is pipeline and (asked.get("include_retried") or not job.retried)
+        one for one in project.jobs if one.pipeline is pipeline and (asked.get("include_retried") or not one.retried)
     ]
     found.sort(key=lambda one: one.id, reverse=True)
     shown, headers = search.page_of(found, asked, request)
@@ -365,4 +355,4 @@ def _pipeline_variables(project: Project, request: Request, match: "re.Match[str
     pipeline = _find_pipeline(project, match)
     if project.token.access_level < MAINTAINER and pipeline.user is not project.user:
         raise Told(403, {"message": "403 Forbidden"})
-    return JSONResponse([{"variable_type": "env_var", **variable} for variable in pipeline.variables])
+    return JSONResponse([{"variable_type": "env_var", **one} for one in pipeline.variables])

@@ -30,7 +30,6 @@ from sreops.sandbox.gitlab.records import (
     label_json,
     member_json,
     note_json,
-    stamp,
     user_json,
 )
 from sreops.sandbox.gitlab.token import Token
@@ -221,21 +220,7 @@ class Rest:
         return JSONResponse({**shown, "link_type": "relates_to"}, 201)
 
     def _show_token(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
-        token = self._token()
-        return JSONResponse(
-            {
-                "id": 92,
-                "name": "sreops",
-                "revoked": False,
-                "created_at": "2026-10-01T08:00:00.000Z",
-                "description": None,
-                "scopes": list(token.scopes),
-                "user_id": self._tracker.bot.id,
-                "last_used_at": stamp(self._tracker.clock.now()),
-                "active": True,
-                "expires_at": token.expires_at.isoformat() if token.expires_at else None,
-            }
-        )
+        return JSONResponse(self._token().shown(self._tracker.bot.id, self._tracker.clock.now()))
 
     def _show_project(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
         namespace, _, name = self._project.rpartition("/")

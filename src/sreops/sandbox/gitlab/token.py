@@ -1,10 +1,12 @@
 """The one access token of the sandbox's GitLab, and what REST lets its bearer do."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
 from starlette.requests import Request
 
+from sreops.sandbox.gitlab.records import stamp
 from sreops.sandbox.told import Told
 
 
@@ -49,3 +51,18 @@ class Token:
                     "scope": "api",
                 },
             )
+
+    def shown(self, user_id: int, now: datetime) -> dict[str, Any]:
+        """Return what its bearer is told of it."""
+        return {
+            "id": 92,
+            "name": "sreops",
+            "revoked": False,
+            "created_at": "2026-10-01T08:00:00.000Z",
+            "description": None,
+            "scopes": list(self.scopes),
+            "user_id": user_id,
+            "last_used_at": stamp(now),
+            "active": True,
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+        }

@@ -1,0 +1,76 @@
+"""What other people did to a target: told from the engine's events and the target's present life."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sreops.domain.evidence.evidence import ContainerEvent, ContainerState
+from sreops.domain.remediation.deeds import DeedKind, deeds_of
+from sreops.domain.remediation.meanwhile import Hand
+
+PLANNED = datetime(2026, 5, 4, 3, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return PLANNED + timedelta(seconds=seconds)
+
+
+def events(*told: tuple[float, str, str]) -> list[ContainerEvent]:
+    return [ContainerEvent(at=at(s), action=action, name="web", container_id=one) for s, action, one in told]
+
+
+def running(started_s: float, *, made_s: float = -3600, restarts: int = 0) -> ContainerState:
+    return ContainerState(
+        id="a", name="web", image="web:1", status="running", running=True, created_at=at(made_s),
+        started_at=at(started_s), restart_count=restarts,
+    )  # fmt: skip
+
+
+RESTART = [(30.0, "kill", "a"), (31.0, "die", "a"), (31.0, "stop", "a"), (32.0, "start", "a"), (32.0, "restart", "a")]
+CRASH = [(30.0, "die", "a"), (31.0, "start", "a")]
+STOP = [(30.0, "kill", "a"), (31.0, "die", "a"), (31.0, "stop", "a")]
+MADE_ANEW = [
+    (30.0, "kill", "a"), (31.0, "die", "a"), (31.5, "destroy", "a"), (32.0, "start", "b"),
+]  # fmt: skip  # Compose creates the new one under another name
+RUN_ANEW = [(30.0, "destroy", "a"), (31.0, "create", "b"), (32.0, "start", "b")]
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (RESTART, [(32.0, DeedKind.started)]),
+        (CRASH, []),
+        (STOP, [(31.0, DeedKind.stopped)]),
+        ([*STOP, (40.0, "start", "a")], [(40.0, DeedKind.started)]),
+        (MADE_ANEW, [(32.0, DeedKind.replaced)]),
+        (RUN_ANEW, [(32.0, DeedKind.replaced)]),
+        ([*STOP, (33.0, "destroy", "a")], [(33.0, DeedKind.removed)]),
+        ([(30.0, "kill", "a")], []),  # a signal that ended nothing
+        ([(-30.0, "kill", "a"), (-29.0, "die", "a"), (-28.0, "start", "a")], []),
+        ([], []),
+    ],
+)
+def test_the_engines_events_tell_what_was_asked_for_from_what_happened_by_itself(
+    told: list[tuple[float, str, str]], found: list[tuple[float, DeedKind]]
+) -> None:
+    deeds = deeds_of("web", events(*told), None, PLANNED)
+    assert [(deed.at, deed.what) for deed in deeds] == [(at(seconds), what) for seconds, what in found]
+
+
+def test_what_the_engine_has_forgotten_its_present_life_tells() -> None:
+    [deed] = deeds_of("web", [], running(32), PLANNED)
+    assert (deed.what, deed.at) == (DeedKind.started, at(32))
+    [made] = deeds_of("web", [], running(41, made_s=40), PLANNED)
+    assert (made.what, made.at) == (DeedKind.replaced, at(41))
+    assert deeds_of("web", [], running(32, restarts=1), PLANNED) == (), "its own restart policy"
+    assert deeds_of("web", [], running(-600), PLANNED) == ()
+
+
+def test_one_restart_that_both_tell_of_is_one_deed() -> None:
+    assert len(deeds_of("web", events(*RESTART), running(32.2), PLANNED)) == 1
+
+
+def test_what_we_did_ourselves_is_no_deed_of_others() -> None:
+    ours = [Hand(since=at(29), until=at(34))]
+    assert deeds_of("web", events(*RESTART), running(32), PLANNED, ours) == ()
+    assert len(deeds_of("web", events(*RESTART, *[(s + 60, a, c) for s, a, c in RESTART]), None, PLANNED, ours)) == 1
