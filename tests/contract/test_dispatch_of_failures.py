@@ -19,7 +19,7 @@ from sreops.agent.runner import Drained, Runner, Step, Waits
 from sreops.errors import StoreUnavailable
 from sreops.ports import Lease
 from sreops.settings import Settings
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.dispatch import Dispatcher
 
 store = pytest.fixture(fresh_store)
 
@@ -82,14 +82,14 @@ async def waits(control: RunControl) -> Step:
     return Waits(at(9999), "poll")
 
 
-def dispatch_of(graph: Graph, store: Noting, clock: SetClock, **worker: float) -> Dispatch:
+def dispatch_of(graph: Graph, store: Noting, clock: SetClock, **worker: float) -> Dispatcher:
     settings = Settings(_env_file=None, worker={"idle_poll_s": 0.01, **worker})
     tools = SimpleNamespace(store=store, clock=clock, settings=settings, analysts=())
-    return Dispatch(cast(Runner, graph), cast(Tools, tools), owner="w1", wake=asyncio.Event())
+    return Dispatcher(cast(Runner, graph), cast(Tools, tools), owner="w1", wake=asyncio.Event())
 
 
 @asynccontextmanager
-async def running(dispatch: Dispatch) -> AsyncIterator[asyncio.Task[None]]:
+async def running(dispatch: Dispatcher) -> AsyncIterator[asyncio.Task[None]]:
     with capture_logs():  # rendering a traceback for a terminal takes seconds
         task = asyncio.create_task(dispatch.run())
         try:

@@ -11,8 +11,8 @@ from contract.event_log_suite import started
 from servers.waiting import eventually
 from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import INFO, WARNING, NotWorkedOn
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition, Windows
 from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogUnavailable, StoreUnavailable
@@ -20,7 +20,7 @@ from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord, UnreadableEvent
 from sreops.telemetry import REGISTRY
 from sreops.worker import dead_letter
 from sreops.worker.copies import Copies
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import Correlator
 from sreops.worker.inbox_room import InboxRoom
 from sreops.worker.intake import Intake
 
@@ -171,7 +171,7 @@ def intake_of(log, store, woken, *, event_log=None, **options):
 
 
 def correlating_of(event_log, store, woken, **options):
-    return Correlating(
+    return Correlator(
         store=store,
         event_log=event_log,
         clock=At(),
