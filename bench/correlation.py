@@ -26,7 +26,7 @@ from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.incidents.correlation import Correlation, Windows
 from sreops.ports import StoredRecord
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import Correlator
 
 AT_MOST_S = 1.0
 GROWTH = 1.5
@@ -73,10 +73,10 @@ async def take_in(store: SqlIncidentStore, events: Sequence[AlertEvent]) -> None
 
 
 @asynccontextmanager
-async def working(store: SqlIncidentStore, directory: Path) -> AsyncIterator[Correlating]:
+async def working(store: SqlIncidentStore, directory: Path) -> AsyncIterator[Correlator]:
     """Run the worker's correlation on a store."""
     log = EmbeddedEventLog(directory / "log.db")
-    one = Correlating(store=store, event_log=log, clock=SystemClock(), windows=Windows(slots=8), on_due=lambda: None)
+    one = Correlator(store=store, event_log=log, clock=SystemClock(), windows=Windows(slots=8), on_due=lambda: None)
     task = asyncio.create_task(one.run())
     try:
         yield one

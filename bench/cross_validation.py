@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from sreops.domain.suspects import change_score
 from sreops.domain.suspects import ranking as anomaly
-from sreops.domain.suspects.ranking import Scene
+from sreops.domain.suspects.ranking import Observations
 from sreops.domain.suspects.signal_kind import Kind
 from sreops.evaluation.brief import scene
 from sreops.evaluation.case import fitting, read_baseline, read_case
@@ -28,7 +28,7 @@ GRID = tuple(itertools.product((0.15, 0.3, 0.5), (200.0, 300.0, 600.0), (0.01, 0
 SHIPPED = (0.3, 300.0, 0.02, 0.5)
 FOLDS, TIMES, BOOTSTRAPS = 5, 20, 2000
 Rank = int
-Asked = tuple[Scene, tuple[str, ...]]
+Asked = tuple[Observations, tuple[str, ...]]
 
 
 def read(path: Path) -> Any:

@@ -46,7 +46,7 @@ from sreops.errors import EngineRefused
 from sreops.ports import AnalystAnswer, Health
 from sreops.settings import PolicySettings, Settings, VerifySettings, WorkerSettings
 from sreops.telemetry import configure_logging
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.dispatch import Dispatcher
 
 RUNBOOKS = """
 version: 1
@@ -228,7 +228,7 @@ class Agent:
     store: SqlIncidentStore
     saver: BaseCheckpointSaver[str]
     tools: Tools
-    dispatch: Dispatch
+    dispatch: Dispatcher
     wake: asyncio.Event
     world: InstantWorld
 
@@ -308,7 +308,7 @@ async def agent(directory: Path, *, concurrency: int, model_latency_s: float = 0
                 containers=world,  # type: ignore[arg-type]  # its answers are narrower
             )
             wake = asyncio.Event()
-            dispatch = Dispatch(Runner(build_graph(saver), tools), tools, owner="bench", wake=wake)
+            dispatch = Dispatcher(Runner(build_graph(saver), tools), tools, owner="bench", wake=wake)
             yield Agent(store, saver, tools, dispatch, wake, world)
     finally:
         await store.close()

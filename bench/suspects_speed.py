@@ -26,7 +26,7 @@ import uvicorn
 from report import Row, arguments, finish
 
 from servers.ports import free_port
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.app import running
 from sreops.commands import serve
 from sreops.domain.causes.conclude import conclude
@@ -82,7 +82,7 @@ async def served() -> None:
         serving = asyncio.create_task(serve._serve_until_told(app, listener))
         await asyncio.to_thread(sys.stdin.readline)
         began = time.process_time()
-        await asyncio.gather(*(aside(analyse, case) for _ in range(ANALYSES)))
+        await asyncio.gather(*(in_analysis_thread(analyse, case) for _ in range(ANALYSES)))
         print(f"done {time.process_time() - began}", flush=True)
         await serving
 

@@ -36,7 +36,7 @@ A variable with this prefix that is no setting, a file that is named and not the
 host stop the start, with "did you mean"; errors tell no value. What Kubernetes injects for a Service named `sreops…`
 (`SREOPS_PORT=tcp://…`, `SREOPS_SERVICE_HOST`) and settings of earlier releases are passed over with a warning.
 
-This page is made by `scripts/settings` of `src/sreops/settings.py`.
+This page is made by `scripts/settings` of the classes in `src/sreops/settings/`.
 """
 
 

@@ -178,7 +178,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _init(arguments: argparse.Namespace) -> int:
     from sreops.commands import init
 
-    wishes = init.Wishes(
+    wishes = init.InitOptions(
         compose=arguments.compose,
         url=arguments.url,
         from_grafana=arguments.from_grafana,

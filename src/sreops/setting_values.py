@@ -63,7 +63,7 @@ def _check_address(value: str, schemes: tuple[str, ...], forms: str) -> None:
     except ValueError as exc:
         raise ValueError(f"its host or port can't be read; write {forms}") from exc
     if parts.scheme not in schemes:
-        raise ValueError(f"it begins with none of {', '.join(f'{one}://' for one in schemes)}; write {forms}")
+        raise ValueError(f"it begins with none of {', '.join(f'{scheme}://' for scheme in schemes)}; write {forms}")
     if not host:
         raise ValueError(f"it names no host; write {forms}")
     if not value.isprintable() or " " in value:

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from development_cases import ABSENT, CASES
 from servers.waiting import eventually
-from sreops.domain.alerts.webhook import read_event
+from sreops.domain.alerts.event_record import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import LogRecord
 from sreops.settings import Settings, WebhookSettings

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from store_scene import at, at_work, claimed, effect_of, fresh_store
+from store_scene import alert, at, at_work, claimed, effect_of, fresh_store
 
 from servers.waiting import eventually
 from sreops.adapters.store import SqlIncidentStore
 from sreops.agent.context import AgentContext, Tools
-from sreops.agent.remediation.effects import carry_out
-from sreops.agent.remediation.engine_commands import send
+from sreops.agent.nodes.execute_remediation import carry_out
+from sreops.agent.remediation.effects import send
+from sreops.agent.remediation.request import Request
 from sreops.agent.state import State
 from sreops.agent.tickets import TicketDesk
 from sreops.agent.visit import Visit, as_node
@@ -190,6 +191,11 @@ async def test_a_node_that_was_held_up_leaves_no_checkpoint_where_another_worker
         await as_node(analyse)(State(incident_id=old.incident_id), runtime=runtime)
 
 
+def plan_of_one_restart() -> Plan:
+    step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)
+    return Plan(runbook_id="restart-leak", autonomy=Autonomy.autonomous, cooldown_s=0, steps=(step,))
+
+
 @pytest.mark.parametrize(("held_up_s", "sent"), [(7.4, True), (7.6, False)])
 async def test_an_effect_is_not_sent_once_another_may_have_settled_it(
     store: SqlIncidentStore, held_up_s: float, sent: bool
@@ -207,14 +213,13 @@ async def test_an_effect_is_not_sent_once_another_may_have_settled_it(
     context = context_of(store, lease, clock, Settings(_env_file=None))
     context.tools.containers = context.tools.engine = SimpleNamespace(restart=restart)
     incident = await store.incident(lease.incident_id)
-    visit = Visit(node="n", state=State(), tools=context.tools, lease=lease, incident=incident, control=context.control)
-    step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)
+    request = Request(context.tools, incident, alert(), plan_of_one_restart())
     clock.at = at(10 + held_up_s)
     if sent:
-        await send(visit, step, effect)
+        await send(request, effect)
     else:
         with pytest.raises(LeaseLost, match="not sent"):
-            await send(visit, step, effect)
+            await send(request, effect)
     assert restarted == (["c0ffee"] if sent else [])
 
 
@@ -245,9 +250,7 @@ async def test_an_effect_that_stands_in_the_ledger_is_not_done_again_whatever_th
     )
     context.tools.tickets = desk(store, SlowIssues(), clock)
     visit = Visit("n", State(), context.tools, lease, seen_before, context.control)
-    step = PlannedStep(action=StepAction.restart_container, target="payments", params={}, timeout_s=30)
-    plan = Plan(runbook_id="restart-leak", autonomy=Autonomy.autonomous, cooldown_s=0, steps=(step,))
-    made = await carry_out(visit, plan, 0, step)
+    made = await carry_out(visit, Request(context.tools, seen_before, alert(), plan_of_one_restart()))
     assert restarted == []
     if outcome is None:
         assert made["wait_timer"] == "settling"

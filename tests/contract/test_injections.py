@@ -387,6 +387,13 @@ def _account_is_inert(alert: AlertEvent, cause: str, inquiry: IncidentInquiry, b
     assert gitlab.mentions(title) == []
 
 
+async def test_after_a_restart_what_is_asked_gets_no_placeholder_that_stands_in_the_evidence() -> None:
+    alert = poisoned("x")
+    seen = evidence(1, "logs", "login with token=<secret-7> failed", "by <email-2>")
+    inquiry = await inquiry_of("x", alert, Wire("x"), Engine("x"), [seen])
+    assert inquiry.redact("password=hunter2hunter2 of a@b.example") == "password=<secret-8> of <email-3>"
+
+
 async def test_what_an_mcp_server_says_is_evidence_like_any_other(claude: tuple[Claude, ClaudeAnalyst]) -> None:
     sandbox, analyst = claude
     script = Path(__file__).with_name("mcp_server_script.py")

@@ -25,6 +25,11 @@ STEPS: Mapping[str, str] = {
 assert RESTART in RUNBOOKS
 
 
+def runbooks_of(step: str) -> str:
+    """Return the crash tests' runbook with this step in place of the restart, for a person to approve."""
+    return RUNBOOKS.replace(RESTART, f"      - {step}\n").replace("autonomous", "supervised")
+
+
 @dataclass
 class Flush:
     """The command in a container, which takes its time and counts how often it was begun."""
@@ -55,8 +60,7 @@ class ActWorld(World):
             "scale_container": self._add_replica,
         }
         self._add = add[act]
-        own = RUNBOOKS.replace(RESTART, f"      - {STEPS[act]}\n").replace("autonomous", "supervised")
-        (directory / "runbooks.yaml").write_text(own)
+        (directory / "runbooks.yaml").write_text(runbooks_of(STEPS[act]))
 
     def add(self, service: str) -> None:
         """Add what is broken."""

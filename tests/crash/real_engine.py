@@ -33,7 +33,7 @@ SLOW_TO_STOP = OBEDIENT.replace("exit 0", "sleep 1; exit 0")
 """It takes a second to obey: time to kill sreops while the engine is at it."""
 
 
-_RESTART = re.compile(rb"POST \S*/containers/\w+/restart")
+RESTART = re.compile(rb"POST \S*/containers/\w+/restart")
 
 
 class Ward:
@@ -83,9 +83,10 @@ class Ward:
 
 
 class EngineProxy:
-    """A socket before the engine's: kills sreops before, during or after the next restart, whose answer is lost."""
+    """A socket before the engine's: kills sreops before, during or after the next ``act``, whose answer is lost."""
 
-    def __init__(self, dockerd: Dockerd, path: Path) -> None:
+    def __init__(self, dockerd: Dockerd, path: Path, act: re.Pattern[bytes] = RESTART) -> None:
+        self._act = act
         self._socket = str(dockerd.socket)
         self._path = path
         self.host = f"unix://{path}"
@@ -106,7 +107,7 @@ class EngineProxy:
         try:
             with contextlib.suppress(ConnectionError):
                 while data := await client_reader.read(65536):
-                    if self.moment and _RESTART.match(data):
+                    if self.moment and self._act.match(data):
                         await self._meet(data, answers, engine_reader, engine_writer)
                         return  # the client is dead, and the engine sees its connection close
                     engine_writer.write(data)

@@ -17,7 +17,7 @@ from sreops.domain.records.audit import verify_chain
 from sreops.domain.records.record import Action, Thought
 from sreops.ports import Changes, LogRecord, StoredRecord
 from sreops.settings import RetentionSettings
-from sreops.worker.retention import Pruned, Retention
+from sreops.worker.retention import Pruned, RetentionLoop
 
 DAY = timedelta(days=1)
 
@@ -29,11 +29,11 @@ class House:
         self.directory, self.store, self.log, self.saver = directory, store, log, saver
         self.clock = Hands()
 
-    def retention(self, **settings: Any) -> Retention:
+    def retention(self, **settings: Any) -> RetentionLoop:
         async def measure() -> int:
             return used_bytes(self.directory)
 
-        return Retention(
+        return RetentionLoop(
             store=self.store,
             clock=self.clock,
             settings=RetentionSettings(**settings),

@@ -18,7 +18,7 @@ from sreops.domain.records.audit import verify_chain
 from sreops.errors import RunbooksInvalid
 from sreops.settings import Settings, load_settings
 from sreops.worker.rules_noted import note_policy
-from sreops.worker.runbooks_file import RunbooksFile, runbooks_health
+from sreops.worker.runbooks_file import RunbooksReloader, runbooks_health
 
 Patch = pytest.MonkeyPatch
 store = pytest.fixture(fresh_store)
@@ -31,7 +31,7 @@ class Clock:
         return T0
 
 
-def watched(store: SqlIncidentStore, path: Path) -> RunbooksFile:
+def watched(store: SqlIncidentStore, path: Path) -> RunbooksReloader:
     settings = load_settings(runbooks=path)
 
     def read() -> tuple[str, str]:
@@ -40,7 +40,7 @@ def watched(store: SqlIncidentStore, path: Path) -> RunbooksFile:
         except FileNotFoundError as exc:
             raise RunbooksInvalid([f"{path}: there is no such file"]) from exc
 
-    return RunbooksFile(in_force=runbooks_in_force(settings), read=read, store=store, clock=Clock(), host="a")
+    return RunbooksReloader(in_force=runbooks_in_force(settings), read=read, store=store, clock=Clock(), host="a")
 
 
 async def changes(store: SqlIncidentStore, action: str = "change_runbooks") -> list[list[str]]:

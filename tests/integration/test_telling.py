@@ -18,7 +18,7 @@ from sreops.domain.records.message import Message
 from sreops.errors import SilencesUnavailable
 from sreops.ports import Changes, Channel, Health, Lease, Sending, SendState
 from sreops.settings import NotifySettings
-from sreops.worker.telling import REMIND_S, People
+from sreops.worker.telling import REMIND_S, NoticeLoop
 
 store = pytest.fixture(fresh_store)
 ESCALATED = {"status": "escalated", "reason": "no_runbook_matched"}
@@ -75,7 +75,7 @@ class Told:
     store: SqlIncidentStore
     clock: Clock
     receivers: Receivers
-    people: People
+    people: NoticeLoop
 
     async def look(self, seconds: float) -> None:
         """Look twice at that time: what was planned is sent, and what that made free."""
@@ -110,7 +110,7 @@ def told_to(
     **settings: Any,
 ) -> Told:
     receivers, clock = Receivers(rules or {"ops": ChannelRule()}), Clock()
-    people = People(
+    people = NoticeLoop(
         store=store,
         notifier=receivers,
         clock=clock,

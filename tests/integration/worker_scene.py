@@ -18,15 +18,15 @@ from sreops.agent.graph import build_graph
 from sreops.agent.runner import Runner
 from sreops.app import build_parts
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
-from sreops.domain.alerts.webhook import event_json
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.incidents.correlation import Windows
 from sreops.domain.incidents.incident import Incident
 from sreops.ports import Health, LogRecord, StoredRecord
 from sreops.settings import Settings
 from sreops.worker.copies import Copies
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import Correlator
 from sreops.worker.dead_letter import Letter, letters
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.dispatch import Dispatcher
 from sreops.worker.intake import Intake
 
 CRITICAL, DEAD_LETTER = "sre-critical", "sre-dead-letter"
@@ -103,8 +103,8 @@ class Worker:
     def __init__(self, tools: Tools, store: SqlIncidentStore, log: EmbeddedEventLog, runner: Runner) -> None:
         self.tools, self.store, self.log = tools, store, log
         self.wake = asyncio.Event()
-        self.dispatch = Dispatch(runner, tools, owner="w1", wake=self.wake)
-        correlating = Correlating(
+        self.dispatch = Dispatcher(runner, tools, owner="w1", wake=self.wake)
+        correlating = Correlator(
             store=tools.store,
             event_log=log,
             clock=tools.clock,

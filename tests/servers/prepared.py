@@ -100,20 +100,27 @@ PREPARED = Prepared()
 
 def _fork_as_asked() -> dict[str, Any] | None:
     """Answer questions until there are no more (None), or return, in a fork, what it was made for."""
+    ended: dict[int, int] = {}  # asked about again by another thread, when it has been collected already
     with os.fdopen(os.dup(0), "rb") as questions:
         for line in questions:
             asked = json.loads(line)
             if "status_of" in asked:
-                answer = _status(asked["status_of"])
+                answer = _status(asked["status_of"], ended)
             elif (answer := os.fork()) == 0:
                 return dict(asked)
+            else:
+                ended.pop(answer, None)  # the number of one that has ended long ago
             os.write(1, json.dumps(answer).encode() + b"\n")
     return None
 
 
-def _status(pid: int) -> int | None:
-    ended, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if ended else None
+def _status(pid: int, ended: dict[int, int]) -> int | None:
+    if pid not in ended:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if not found:
+            return None
+        ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended[pid]
 
 
 def _settle(asked: Mapping[str, Any]) -> None:

@@ -138,6 +138,24 @@ class TestFiring:
     def test_a_backlog_does_not_turn_a_repeat_into_a_refire(self):
         assert outcome(event(told=25), incident(held(), status=S.resolved, ended=20), now=500) == (D.repeat, "I1")
 
+    def test_a_time_of_reception_that_lies_in_our_future_counts_as_now(self):
+        # another replica took it in, and its clock is ahead of ours by five minutes
+        known = incident(held(), status=S.resolved, ended=20)
+        assert outcome(event(told=34), known, now=29) == (D.repeat, "I1")
+        assert outcome(event(told=34), known, now=31) == (D.refire, "I1")
+
+    def test_the_incident_that_still_gathers_is_told_of_a_repeat_before_one_that_has_ended(self):
+        closed, running = incident(held(), status=S.resolved, ended=20), incident(held(), id="I2")
+        assert outcome(event(told=25), closed, running) == (D.repeat, "I2")
+        assert outcome(event(told=25), running, closed) == (D.repeat, "I2")
+
+    def test_of_two_firings_that_an_incident_holds_the_one_of_the_same_start_is_meant(self):
+        known = incident(held(ended=10), held(starts=30))
+        assert outcome(event(told=20), known) == (D.repeat, "I1")
+        assert outcome(event(told=40), known) == (D.attach, "I1"), "it was resolved long ago, and fires on"
+        closed = incident(held(), held(starts=10), status=S.resolved, ended=20)
+        assert outcome(event(told=2000), closed) == (D.refire, "I1"), "by its identity it can't open a second one"
+
     def test_the_same_start_refires_however_late_since_it_could_not_open_a_second_incident(self):
         opener = event(told=2000)
         known = incident(held(), status=S.resolved, ended=20, id=incident_id_of(opener))
@@ -316,6 +334,12 @@ class TestResolved:
     def test_the_end_counts_even_where_it_lies_before_the_start_of_the_same_firing(self):
         assert outcome(event(starts=30, resolved=True, ends=20), incident(held(starts=30))) == (D.resolve, "I1")
 
+    def test_an_end_at_the_very_start_of_the_firing_that_we_know_ends_it(self):
+        known = incident(held(starts=30))
+        assert outcome(event(starts=29.9, resolved=True, ends=30), known) == (D.resolve, "I1")
+        assert outcome(event(starts=29.8, resolved=True, ends=29.9), known) == (D.stale, None)
+        assert outcome(event(starts=30, resolved=True, ends=30), known) == (D.resolve, "I1")
+
     def test_all_entries_of_the_alert_end_together(self):
         decision = decide(event(starts=30, resolved=True, ends=40), incident(held(), held(starts=30)))
         assert decision.all_resolved
@@ -325,6 +349,19 @@ class TestResolved:
         assert outcome(event(starts=30, resolved=True, ends=40), closed, running) == (D.resolve, "I2")
         assert outcome(event(starts=31, resolved=True, ends=40), closed, running) == (D.resolve, "I2")
         assert outcome(event(starts=0, resolved=True, ends=19), closed, running) == (D.resolve, "I1")
+
+    def test_the_exact_firing_is_preferred_where_an_open_incident_would_hold_the_end_too(self):
+        closed = incident(held(), status=S.resolved, ended=5)
+        running = incident(held(starts=10), held("fp2"), id="I2")  # another alert of the same start is not this one
+        for known in ((closed, running), (running, closed)):
+            assert outcome(event(resolved=True, ends=19), *known) == (D.resolve, "I1")
+
+    def test_where_none_is_exact_the_open_one_comes_before_the_handed_over_and_that_before_the_closed(self):
+        closed = incident(held(starts=1), status=S.resolved, ended=5)
+        over = incident(held(starts=2), status=S.escalated, ended=5, id="I2")
+        running = incident(held(starts=3), id="I3")
+        assert outcome(event(resolved=True, ends=19), closed, over, running) == (D.resolve, "I3")
+        assert outcome(event(resolved=True, ends=19), closed, over) == (D.resolve, "I2")
 
     def test_an_ended_incident_learns_of_its_senders_late_clearing(self):
         for status in (S.resolved, S.escalated):
@@ -336,6 +373,9 @@ class TestResolved:
         assert ended_at_of(event(told=7, resolved=True, ends=8)) == at(7)
         assert ended_at_of(event(starts=3, told=7, resolved=True, ends=2)) == at(7)
         assert ended_at_of(event(told=7, resolved=True)) == at(7)
+
+    def test_one_that_ended_as_it_began_ended_then(self):
+        assert ended_at_of(event(starts=3, told=7, resolved=True, ends=3)) == at(3)
 
 
 # --- any history -------------------------------------------------------------------------------

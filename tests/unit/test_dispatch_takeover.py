@@ -13,7 +13,7 @@ from sreops.agent.context import Tools
 from sreops.agent.runner import Runner, Step, Waits
 from sreops.ports import Lease
 from sreops.settings import Settings
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.dispatch import Dispatcher
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -71,7 +71,7 @@ class _Runner:
 
 
 @asynccontextmanager
-async def running(dispatch: Dispatch) -> AsyncIterator[None]:
+async def running(dispatch: Dispatcher) -> AsyncIterator[None]:
     task = asyncio.create_task(dispatch.run())
     try:
         yield
@@ -85,7 +85,7 @@ async def test_two_runs_of_one_incident_never_overlap() -> None:
     store, runner, wake = _Store(), _Runner(), asyncio.Event()
     settings = Settings(worker={"idle_poll_s": 0.01}, _env_file=None)
     tools = SimpleNamespace(store=store, clock=SimpleNamespace(now=lambda: NOW), settings=settings, analysts=())
-    dispatch = Dispatch(cast(Runner, runner), cast(Tools, tools), owner="me", wake=wake)
+    dispatch = Dispatcher(cast(Runner, runner), cast(Tools, tools), owner="me", wake=wake)
     async with running(dispatch):
         async with asyncio.timeout(5):
             await store.done.wait()

@@ -16,6 +16,13 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert [to for to in _LINK.findall(page.read_text()) if not (page.parent / to).exists()] == []
 
 
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_*]+\.py)`", text))
+    assert len(named) > 20, "it names files as `folder/file.py`"
+    assert [name for name in sorted(named) if not any((ROOT / "src" / "sreops").glob(name))] == []
+
+
 def test_every_page_and_decision_is_in_its_index() -> None:
     for folder in (ROOT / "docs", ROOT / "docs" / "decisions"):
         index = (folder / "README.md").read_text()

@@ -34,6 +34,13 @@ def test_a_container_started_anew_since_the_intent_settles_as_succeeded() -> Non
     assert settled(effect(), seen, 12).outcome is EffectOutcome.succeeded
 
 
+def test_one_that_was_started_anew_and_runs_no_more_has_not_succeeded() -> None:
+    ended = container(started_at=T0 + timedelta(seconds=3), running=False, status="exited")
+    assert settled(effect(), ended, 5).outcome is None
+    assert settled(effect(), ended, 25).outcome is EffectOutcome.failed
+    assert settled(effect("start_container"), ended, 25).outcome is EffectOutcome.failed
+
+
 def test_a_container_that_its_restart_policy_started_anew_proves_nothing_of_ours() -> None:
     seen = container(started_at=T0 + timedelta(seconds=3), restart_count=5)
     assert settled(effect(restart_count=4), seen, 5).outcome is None
@@ -71,12 +78,42 @@ def test_a_start_settles_as_soon_as_the_container_runs() -> None:
     assert settled(before, container(), 1).outcome is EffectOutcome.succeeded
 
 
-@pytest.mark.parametrize(("replicas", "outcome"), [(3, EffectOutcome.succeeded), (1, None)])
+@pytest.mark.parametrize(
+    ("replicas", "outcome"), [(3, EffectOutcome.succeeded), (1, None), (2, None), (4, None), (5, None)]
+)
 def test_scaling_settles_by_the_declared_replicas(replicas: int, outcome: EffectOutcome | None) -> None:
     before = ServiceState(id="s1", name="payments", replicas=1, running=1)
     what = effect("scale_container").model_copy(update={"snapshot": before.snapshot()})
     seen = before.model_copy(update={"replicas": replicas})
     assert settled(what, seen, 1, replicas=3).outcome is outcome
+
+
+def test_scaled_beyond_what_was_wanted_was_somebody_else_and_ours_is_not_known() -> None:
+    before = ServiceState(id="s1", name="payments", replicas=1, running=1)
+    what = effect("scale_container").model_copy(update={"snapshot": before.snapshot()})
+    seen = before.model_copy(update={"replicas": 5, "running": 5})
+    assert settled(what, seen, 99, replicas=3).outcome is EffectOutcome.unknown
+
+
+@pytest.mark.parametrize(
+    ("replicas", "running", "outcome"),
+    [(3, 3, EffectOutcome.succeeded), (3, 2, None), (4, 4, None), (1, 1, None)],
+)
+def test_a_compose_service_is_scaled_once_so_many_of_its_containers_run(
+    replicas: int, running: int, outcome: EffectOutcome | None
+) -> None:
+    before = ServiceState(id="compose:shop:web", name="web", replicas=1, running=1, project="shop")
+    what = effect("scale_container").model_copy(update={"snapshot": before.snapshot()})
+    seen = before.model_copy(update={"replicas": replicas, "running": running})
+    assert settled(what, seen, 1, replicas=3).outcome is outcome
+
+
+def test_a_restart_of_a_service_settles_once_swarm_was_told_so_more_often_than_before() -> None:
+    before = ServiceState(id="s1", name="web", replicas=2, running=2, force_update=4)
+    what = effect().model_copy(update={"snapshot": before.snapshot()})
+    assert settled(what, before, 1).outcome is None
+    assert settled(what, before.model_copy(update={"force_update": 5}), 1).outcome is EffectOutcome.succeeded
+    assert settled(what, before.model_copy(update={"replicas": 3}), 1, replicas=3).outcome is None
 
 
 def test_a_stop_settles_as_soon_as_what_ran_has_ended() -> None:

@@ -11,9 +11,9 @@ import pytest
 from development_cases import ABSENT, CASES
 from sreops.__main__ import main
 from sreops.commands import eval as evaluation
-from sreops.evaluation.answer import Answer
+from sreops.evaluation.answer import CaseAnswer
 from sreops.evaluation.case import Labels
-from sreops.evaluation.scores import RIGHT_WHERE_SURE, Judged, is_right, reliability
+from sreops.evaluation.scores import RIGHT_WHERE_SURE, JudgedAnswer, is_right, reliability
 
 KEYS = [
     "set", "id", "ranked", "action", "runbook", "root_cause", "category", "confidence", "abstained", "evidence",
@@ -372,10 +372,10 @@ def test_what_a_thing_is_called_is_no_sign_of_what_is_wrong_with_it(tmp_path: Pa
     assert by_text["action"] == "ScaleReplicas"
 
 
-def judged(confidence: float, *, labels: Labels, **answer: Any) -> Judged:
+def judged(confidence: float, *, labels: Labels, **answer: Any) -> JudgedAnswer:
     told = {"root_cause": "x", "category": "unknown", "abstained": False, "evidence": "", **answer}
-    return Judged(
-        Answer(
+    return JudgedAnswer(
+        CaseAnswer(
             set="s", id="1", confidence=confidence, evidence_chars=0, input_chars=0, seconds=0, analyst="rules", **told
         ),
         labels,

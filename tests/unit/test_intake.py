@@ -11,8 +11,8 @@ from contract.event_log_suite import started
 from servers.waiting import eventually
 from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import INFO, WARNING, NotWorkedOn
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition, Windows
 from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogUnavailable, StoreUnavailable
@@ -20,7 +20,7 @@ from sreops.ports import MAX_RECORD_BYTES, Health, LogRecord, UnreadableEvent
 from sreops.telemetry import REGISTRY
 from sreops.worker import dead_letter
 from sreops.worker.copies import Copies
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import Correlator
 from sreops.worker.inbox_room import InboxRoom
 from sreops.worker.intake import Intake
 
@@ -171,7 +171,7 @@ def intake_of(log, store, woken, *, event_log=None, **options):
 
 
 def correlating_of(event_log, store, woken, **options):
-    return Correlating(
+    return Correlator(
         store=store,
         event_log=event_log,
         clock=At(),
@@ -254,6 +254,35 @@ async def test_a_room_that_is_free_again_is_seen(store):
     assert room.closed_to() == set()
 
 
+async def test_every_record_of_a_batch_takes_its_room_and_a_full_inbox_is_seen_before_the_next_batch(log, store, woken):
+    batch = [event_record(event(n, service=f"s{n}")) for n in range(4)]
+    room = sum(one.size_bytes for one in batch) - 1
+    intake = Intake(
+        subscribe=lambda: log.subscribe([CRITICAL], group="sreops"),
+        store=store,
+        event_log=log,
+        clock=At(),
+        correlating=correlating_of(log, store, woken),
+        batch_records=4,
+        poll_s=0.05,
+        full_poll_s=0.01,
+        max_inbox_bytes=room,
+    )
+    await log.append([*batch, event_record(event(4, service="s4"))], timeout_s=5)
+    take_in = store.take_in
+
+    async def filling(records, **told):
+        store.used_bytes = room
+        return await take_in(records, **told)
+
+    store.take_in = filling
+    async with running(intake):
+        await eventually(lambda: intake.health().status == "down", what="reading to be held back")
+        assert len(store.taken) == 4, "the log keeps what there is no room for"
+        store.used_bytes = 0
+        await eventually(lambda: len(store.taken) == 5, what="the rest, now that there is room")
+
+
 async def test_what_was_taken_in_is_committed_and_does_not_come_again(log, store, woken):
     await log.append([event_record(event(0))], timeout_s=5)
     async with log.subscribe([CRITICAL], group="sreops") as subscription:
@@ -308,6 +337,19 @@ async def test_a_dead_letter_that_the_log_does_not_take_yet_is_tried_again_befor
     async with running(intake_of(log, store, woken, event_log=refusing)):
         assert [one.value for one in await read_topic(log, DEAD_LETTER, 1)] == [b"garbage"]
     assert refusing.away == 0
+
+
+async def test_nothing_is_committed_before_what_is_unreadable_lies_in_the_dead_letter(log, store, woken):
+    refusing = RefusingLog(log)
+    refusing.away = 1_000_000
+    await log.append([LogRecord(CRITICAL, "k", b"garbage"), event_record(event(0))], timeout_s=5)
+    async with running(intake_of(log, store, woken, event_log=refusing)):
+        await eventually(lambda: refusing.away < 999_995, what="the dead letter to be refused again and again")
+        assert list(store.taken) == ["event-0"]
+    assert await log.count("sreops", {}, [CRITICAL]) == 2, "killed here, both would be gone for good"
+    refusing.away = 0
+    async with running(intake_of(log, store, woken, event_log=refusing)):
+        assert [one.value for one in await read_topic(log, DEAD_LETTER, 1)] == [b"garbage"]
 
 
 async def test_an_unreadable_record_too_large_for_the_dead_letter_is_cut_and_says_so(log, store, woken):

@@ -13,13 +13,13 @@ from sreops.domain.incidents.joins import (
     FLAPS,
     MAX_ANALYSES,
     RANK,
-    Heard,
     Joined,
     Joins,
+    News,
     Standing,
     flapping,
-    hear,
     is_safe_point,
+    news_of,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -40,8 +40,8 @@ def standing(
     return Standing(status=status, severity=severity, begun=begun, is_storm=storm)
 
 
-def heard(*alerts: Joined, of: Standing | None = None, joins: Joins | None = None, seconds: float = 0) -> Heard:
-    return hear(of or standing(), alerts, joins or Joins(), at(seconds))
+def heard(*alerts: Joined, of: Standing | None = None, joins: Joins | None = None, seconds: float = 0) -> News:
+    return news_of(of or standing(), alerts, joins or Joins(), at(seconds))
 
 
 def test_more_of_the_same_is_no_news() -> None:
@@ -137,7 +137,7 @@ def test_over_any_history_the_bounds_hold(history: list[tuple[float, list[Joined
     joins, now, begun_at = Joins(), NOW, []
     for seconds, alerts, of, begins in history:
         now += timedelta(seconds=seconds)
-        said = hear(of, alerts, joins, now)
+        said = news_of(of, alerts, joins, now)
         assert said.worse is (min(RANK[one.severity] for one in alerts) < RANK[of.severity])
         if said.told:
             assert said.event_id in {one.event_id for one in alerts}

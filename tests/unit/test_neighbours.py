@@ -8,14 +8,14 @@ from sreops.domain.evidence.neighbours import (
     MAX_NEIGHBOURS,
     NearService,
     Neighbour,
-    Role,
+    NeighbourRole,
     calls_of,
     compose_calls,
     near_services,
     neighbour_evidence,
     neighbours_of,
 )
-from sreops.domain.evidence.peers import Place, beside, user_networks
+from sreops.domain.evidence.peers import ContainerPlace, beside, user_networks
 from sreops.domain.text.redaction import Redactor
 
 
@@ -70,7 +70,9 @@ def test_no_more_neighbours_than_can_be_looked_at() -> None:
     assert len(neighbours_of("hub", None, [], {"hub": [f"s{n}" for n in range(50)]})) == MAX_CALLS
     crowd = [container(f"p{n}", networks=("shop",)) for n in range(50)]
     found = neighbours_of("hub", container("hub", networks=("shop",)), crowd, {"hub": [f"s{n}" for n in range(50)]})
-    assert [one.role for one in found] == [Role.called] * MAX_CALLS + [Role.peer] * (MAX_NEIGHBOURS - MAX_CALLS)
+    assert [one.role for one in found] == [NeighbourRole.called] * MAX_CALLS + [NeighbourRole.peer] * (
+        MAX_NEIGHBOURS - MAX_CALLS
+    )
 
 
 def test_peers_come_last_those_that_are_down_first_and_no_calls_are_known_of_them() -> None:
@@ -95,19 +97,23 @@ P, S = "com.docker.compose.project", "com.docker.compose.service"
 @pytest.mark.parametrize(
     ("own", "other", "by"),
     [
-        (Place({P: "p", S: "a"}, ("n",)), Place({P: "p", S: "b"}, ("m", "n")), "network n"),
-        (Place({P: "p", S: "a"}, ("n",)), Place({P: "p", S: "b"}, ("m",)), ""),
-        (Place({P: "p", S: "a"}), Place({P: "p", S: "b"}, ("m",)), "Compose project p"),
-        (Place({P: "p", S: "a"}, ("n",)), Place({P: "q", S: "b"}, ("n",)), ""),
-        (Place({P: "p", S: "a"}, ("n",)), Place({P: "p", S: "a"}, ("n",)), ""),
-        (Place({P: "p", S: "a"}), Place({P: "p", S: "b", "com.docker.compose.oneoff": "True"}), ""),
-        (Place({"team": "x"}), Place({"team": "x"}), "label team=x"),
-        (Place({"team": "x"}), Place({"team": "y"}), ""),
-        (Place({}), Place({}), ""),
-        (Place({P: "p", S: "a", "team": "x"}, ("n",)), Place({P: "p", S: "b", "team": "x"}, ("m",)), "label team=x"),
+        (ContainerPlace({P: "p", S: "a"}, ("n",)), ContainerPlace({P: "p", S: "b"}, ("m", "n")), "network n"),
+        (ContainerPlace({P: "p", S: "a"}, ("n",)), ContainerPlace({P: "p", S: "b"}, ("m",)), ""),
+        (ContainerPlace({P: "p", S: "a"}), ContainerPlace({P: "p", S: "b"}, ("m",)), "Compose project p"),
+        (ContainerPlace({P: "p", S: "a"}, ("n",)), ContainerPlace({P: "q", S: "b"}, ("n",)), ""),
+        (ContainerPlace({P: "p", S: "a"}, ("n",)), ContainerPlace({P: "p", S: "a"}, ("n",)), ""),
+        (ContainerPlace({P: "p", S: "a"}), ContainerPlace({P: "p", S: "b", "com.docker.compose.oneoff": "True"}), ""),
+        (ContainerPlace({"team": "x"}), ContainerPlace({"team": "x"}), "label team=x"),
+        (ContainerPlace({"team": "x"}), ContainerPlace({"team": "y"}), ""),
+        (ContainerPlace({}), ContainerPlace({}), ""),
+        (
+            ContainerPlace({P: "p", S: "a", "team": "x"}, ("n",)),
+            ContainerPlace({P: "p", S: "b", "team": "x"}, ("m",)),
+            "label team=x",
+        ),
     ],
 )
-def test_by_what_two_containers_are_peers(own: Place, other: Place, by: str) -> None:
+def test_by_what_two_containers_are_peers(own: ContainerPlace, other: ContainerPlace, by: str) -> None:
     assert beside(own, other, ("part-of", "team")) == by
 
 
@@ -127,7 +133,7 @@ def test_the_finding_tells_the_worst_signal_first_and_the_container() -> None:
         data = {"signal": name, "change": change}
         return Evidence(id="", kind=EvidenceKind.metric, source="prometheus", query=name, finding=finding, data=data)
 
-    down = Neighbour("ledger-db", Role.called, container("ledger-db", running=False), "depends_on")
+    down = Neighbour("ledger-db", NeighbourRole.called, container("ledger-db", running=False), "depends_on")
     signals = [signal("latency_p95", "latency steady", 0.01), signal("error_ratio", "errors rose", 0.9)]
     item = neighbour_evidence(down, signals, Redactor())
     assert item.finding == (
@@ -136,7 +142,7 @@ def test_the_finding_tells_the_worst_signal_first_and_the_container() -> None:
     )
     assert item.data["container"]["running"] is False
     assert set(item.data["signals"]) == {"latency_p95", "error_ratio"}
-    unseen = neighbour_evidence(Neighbour("x", Role.caller), [], Redactor())
+    unseen = neighbour_evidence(Neighbour("x", NeighbourRole.caller), [], Redactor())
     assert "no metric is known" in unseen.finding
     assert "no container is known" in unseen.finding
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sreops.domain.alerts.alert import Tier
+from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.remediation.policy import (
     PolicyDecision,
     PolicyFacts,
@@ -17,6 +17,7 @@ from sreops.domain.remediation.policy import (
     TargetFacts,
     Verdict,
     decide,
+    most_cautious,
     target_allowed,
 )
 from sreops.domain.runbooks.runbook import Autonomy
@@ -307,3 +308,135 @@ def test_what_is_always_asked_needs_a_person_whatever_tier_and_runbook_say() -> 
     decision = decided(always_asked=told)
     assert (decision.verdict, decision.reasons) == (Verdict.needs_approval, told)
     assert decided(always_asked=told, approved=True).verdict is Verdict.allow
+
+
+def alerted(wish: str, tier: Tier = Tier.autonomous) -> AlertEvent:
+    return AlertEvent(
+        event_id="e", source="grafana", fingerprint=f"fp-{wish}", status=AlertStatus.firing, labels={}, annotations={},
+        starts_at=NOW, received_at=NOW, tier=tier, severity=Severity.critical, service="payments", agent_action=wish,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wishes", "asked"),
+    [
+        (("observe", "no-such-word"), "observe"),
+        (("no-such-word", "observe"), "observe"),
+        (("remediate", " Observe "), "observe"),
+        (("investigate", "no-such-word", "remediate"), "no-such-word"),
+        (("remediate", ""), ""),
+        (("remediate", "investigate"), "remediate"),
+        (("investigate", "REMEDIATE"), "investigate"),
+    ],
+)
+def test_observe_outranks_every_word_and_an_unknown_word_outranks_those_that_let_act(
+    wishes: tuple[str, ...], asked: str
+) -> None:
+    assert most_cautious([alerted(wish) for wish in wishes]).agent_action == asked
+
+
+@pytest.mark.parametrize(
+    ("tiers", "lowest"),
+    [
+        ((Tier.autonomous, Tier.autonomous), Tier.autonomous),
+        ((Tier.autonomous, Tier.supervised), Tier.supervised),
+        ((Tier.supervised, Tier.human_only, Tier.autonomous), Tier.human_only),
+        ((Tier.unknown, Tier.supervised), Tier.unknown),
+    ],
+)
+def test_of_several_alerts_the_tier_that_leaves_most_to_people_holds(tiers: tuple[Tier, ...], lowest: Tier) -> None:
+    for order in (tiers, tiers[::-1]):
+        assert most_cautious([alerted("investigate", tier) for tier in order]).tier is lowest
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["attempts_per_hour", "max_concurrent_effects", "breaker_failures", "max_event_age_s", "earned_fixes",
+     "effects_last_hour", "running_now", "failures_in_a_row", "fixes_in_a_row", "cooldown_s"],
+)  # fmt: skip
+def test_a_number_below_zero_allows_nothing_and_is_named(number: str) -> None:
+    decision = decided(approved=True, **{number: -1})
+    assert decision.verdict is Verdict.deny
+    assert any(reason.startswith(f"{number} is -1") for reason in decision.reasons)
+
+
+@pytest.mark.parametrize(("ahead_s", "verdict"), [(60, Verdict.allow), (60.5, Verdict.deny)])
+def test_a_clock_may_be_a_minute_ahead(ahead_s: float, verdict: Verdict) -> None:
+    assert decided(event_received_at=NOW + timedelta(seconds=ahead_s)).verdict is verdict
+
+
+def named(**changes: Any) -> TargetFacts:
+    return ENABLED.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (named(protected="it is sreops itself"), "target 'payments' is never acted upon: it is sreops itself"),
+        (named(refused="no such environment"), "target 'payments': no such environment"),
+        (named(refused="no such job", found=False), "target 'payments': no such job"),
+        (named(found=False, protected="x"), "target 'payments' was not found on the engine"),
+        (named(labels={}), "or name it in SREOPS_POLICY__TARGETS"),
+    ],
+)
+def test_a_target_is_ruled_out_by_the_first_thing_that_speaks_against_it(target: TargetFacts, said: str) -> None:
+    decision = decided(approved=True, targets=(ENABLED, target))
+    assert decision.verdict is Verdict.deny
+    assert len(decision.reasons) == 1
+    assert decision.reasons[0].endswith(said)
+
+
+def test_a_target_that_the_settings_list_or_that_a_glob_knows_by_another_name_is_allowed() -> None:
+    other = TargetFacts(name="shop production", found=True, listed=True)
+    assert decided(targets=(other,)).verdict is Verdict.allow
+    alias = TargetFacts(name="payments", found=True, aliases=frozenset({"shop-payments-1"}))
+    assert decided(targets=(alias,), globs=("nobody", "shop-*")).verdict is Verdict.allow
+    assert decided(targets=(alias,), globs=("nobody",)).verdict is Verdict.deny
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"effects_before": 1}, "something was done for this incident before, and after that nothing acts alone"),
+        ({"targets": (named(last_well=True),)}, "target 'payments' is the last of its replicas that is not ill"),
+        ({"targets": (named(started_at=NOW + timedelta(seconds=5)),)}, "somebody else started 'payments' 0 s ago"),
+        ({"agent_action": "x" * 200}, f"the alert's agent_action is '{'x' * 80}'"),
+    ],
+)
+def test_what_else_needs_a_person(changes: dict[str, Any], said: str) -> None:
+    decision = decided(**changes)
+    assert decision.verdict is Verdict.needs_approval
+    assert len(decision.reasons) == 1
+    assert decision.reasons[0].startswith(said)
+    approved = decided(approved=True, asked_at=NOW + timedelta(seconds=5), **changes)
+    assert approved.verdict is Verdict.allow
+    assert approved.reasons[0].startswith(f"a person approved this plan ({said}")
+
+
+def test_what_is_quiet_forbids_it_and_is_told() -> None:
+    decision = decided(approved=True, quiet=("silenced by ann until 05:00",))
+    assert (decision.verdict, decision.wait) == (Verdict.deny, False)
+    assert decision.reasons == ("nothing is done now: silenced by ann until 05:00",)
+
+
+def test_what_acts_alone_says_what_bears_it_out() -> None:
+    decision = decided(second_proof=("memory is at 98%", "exit code 137"))
+    assert decision.reasons == ("tier and runbook are autonomous; besides log text: memory is at 98%; exit code 137",)
+
+
+def test_what_it_waits_for_is_told_beside_why_it_is_allowed() -> None:
+    busy = named(busy="a command of incident i-7 runs in it")
+    decision = decided(targets=(busy,), running_now=4, service_busy=True)
+    assert (decision.verdict, decision.wait) == (Verdict.allow, True)
+    assert decision.reasons[1:] == (
+        "another remediation of this service is running",
+        "4 remediations are running, and 4 may at once",
+        "target 'payments' is busy: a command of incident i-7 runs in it",
+    )
+    assert decided(targets=(busy,)).wait is True
+
+
+def test_an_old_event_is_told_once_however_long_its_alert_has_fired() -> None:
+    old = NOW - timedelta(hours=1)
+    [said] = decided(event_received_at=old, alert_started_at=old).reasons
+    assert said == "the event is 3600 s old, and 900 s are trusted"

@@ -2,7 +2,7 @@
 
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.evidence.probe import Answer, Part, lacking, probed
+from sreops.domain.evidence.probe import EvidencePart, ProbeAnswer, lacking, probed
 
 
 def piece(kind: EvidenceKind, source: str, **more: object) -> Evidence:
@@ -18,8 +18,8 @@ OF_OTHERS = [piece(kind, "x") for kind in EvidenceKind if kind.value in ("alert"
 
 def test_parts_come_in_their_order_and_conclusions_and_neighbours_are_no_part() -> None:
     asked = probed([METRIC, *OF_OTHERS, LOGS, CONTAINER])
-    assert [one.part for one in asked] == [Part.container, Part.logs, Part.metrics]
-    assert {one.answer for one in asked} == {Answer.found}
+    assert [one.part for one in asked] == [EvidencePart.container, EvidencePart.logs, EvidencePart.metrics]
+    assert {one.answer for one in asked} == {ProbeAnswer.found}
     assert lacking(asked) == ()
 
 
@@ -31,10 +31,10 @@ def test_the_query_and_what_was_tried_before_it_are_told() -> None:
 def test_no_line_and_a_gap_are_nothing_found_with_their_cure() -> None:
     asked = probed([SILENT, findings.gap("docker", "no container is named pay", "label alerts")])
     assert [(one.answer, one.cure) for one in asked] == [
-        (Answer.nothing, "label alerts"),
-        (Answer.nothing, "ship its logs"),
+        (ProbeAnswer.nothing, "label alerts"),
+        (ProbeAnswer.nothing, "ship its logs"),
     ]
-    assert lacking(asked) == (Part.container, Part.logs)
+    assert lacking(asked) == (EvidencePart.container, EvidencePart.logs)
 
 
 def test_where_a_part_was_found_elsewhere_it_is_not_lacking() -> None:
@@ -45,6 +45,6 @@ def test_where_a_part_was_found_elsewhere_it_is_not_lacking() -> None:
 def test_what_is_not_configured_is_told_and_is_nobody_s_fault() -> None:
     asked = probed([findings.gap("loki", "not configured", "set SREOPS_LOKI__URL")])
     assert [(one.part, one.answer, one.cure) for one in asked] == [
-        (Part.logs, Answer.not_configured, "set SREOPS_LOKI__URL")
+        (EvidencePart.logs, ProbeAnswer.not_configured, "set SREOPS_LOKI__URL")
     ]
     assert lacking(asked) == ()

@@ -153,6 +153,18 @@ def test_the_same_value_has_the_same_placeholder_within_a_redactor():
     assert redactor.count == 3
 
 
+def test_after_a_restart_no_placeholder_of_before_is_given_to_another_value():
+    before = ["login with <secret-3> failed, as with <secret-1>", "paid with <card-2> by <email-12>", "<email-2>"]
+    redactor = Redactor()
+    redactor.skip(before)
+    assert redactor.redact("password=another1 by a@b.example") == "password=<secret-4> by <email-13>"
+    assert redactor.redact("IBAN DE89370400440532013000") == "IBAN <iban-1>", "each kind is counted by itself"
+    redactor.skip(["<secret-2> is lower than what was given out since"])
+    assert (
+        redactor.redact("password=another2, then password=another1") == "password=<secret-5>, then password=<secret-4>"
+    )
+
+
 def test_a_value_has_one_placeholder_however_it_is_written_down():
     redactor = Redactor()
     forms = (

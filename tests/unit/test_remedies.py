@@ -3,7 +3,7 @@
 import pytest
 
 from sreops.domain.text.patterns import check_pattern
-from sreops.evaluation.remedies import Known, choose
+from sreops.evaluation.remedies import Clues, choose
 from sreops.evaluation.remedies_table import REMEDIES
 
 CANDIDATES = (
@@ -16,25 +16,25 @@ CANDIDATES = (
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
-        (Known(alert="PodNotScheduled", events="2 node(s) had untolerated taint {a: b}"), "RemoveTaint"),
-        (Known(alert="PodPending", events="0/3 nodes are available: 3 Insufficient memory."), "ProvisionNode"),
-        (Known(alert="PodCrashLooping", states="lastState: OOMKilled, exitCode: 137"), "IncreaseMemoryLimits"),
-        (Known(alert="KubeHpaMaxedOut"), "PatchHPA"),
-        (Known(logs="x509: certificate has expired or is not yet valid"), "FixCertificate"),
-        (Known(events="Failed to pull image: registry said 401 unauthorized"), "RefreshImagePullSecret"),
-        (Known(alert="RolloutStuck: rollout is not progressing", events="manifest unknown"), "RollbackDeployment"),
+        (Clues(alert="PodNotScheduled", events="2 node(s) had untolerated taint {a: b}"), "RemoveTaint"),
+        (Clues(alert="PodPending", events="0/3 nodes are available: 3 Insufficient memory."), "ProvisionNode"),
+        (Clues(alert="PodCrashLooping", states="lastState: OOMKilled, exitCode: 137"), "IncreaseMemoryLimits"),
+        (Clues(alert="KubeHpaMaxedOut"), "PatchHPA"),
+        (Clues(logs="x509: certificate has expired or is not yet valid"), "FixCertificate"),
+        (Clues(events="Failed to pull image: registry said 401 unauthorized"), "RefreshImagePullSecret"),
+        (Clues(alert="RolloutStuck: rollout is not progressing", events="manifest unknown"), "RollbackDeployment"),
         (
-            Known(alert="PodCrashLooping", logs="invalid directive", states='"meta.helm.sh/release-name":"x"'),
+            Clues(alert="PodCrashLooping", logs="invalid directive", states='"meta.helm.sh/release-name":"x"'),
             "HelmRollback",
         ),
         (
-            Known(alert="PodCrashLooping", logs="invalid directive", states='"argocd.argoproj.io/instance":"x"'),
+            Clues(alert="PodCrashLooping", logs="invalid directive", states='"argocd.argoproj.io/instance":"x"'),
             "GitRevertCommit",
         ),
-        (Known(alert="Memory of the pod is predicted to grow to its limit: memory leak"), "GracefulRestart"),
+        (Clues(alert="Memory of the pod is predicted to grow to its limit: memory leak"), "GracefulRestart"),
     ],
 )
-def test_the_signs_choose_the_remedy(known: Known, expected: str) -> None:
+def test_the_signs_choose_the_remedy(known: Clues, expected: str) -> None:
     choice = choose(CANDIDATES, known)
     assert choice.chosen == expected, choice.why
     assert choice.ranked[0] == expected
@@ -43,32 +43,32 @@ def test_the_signs_choose_the_remedy(known: Known, expected: str) -> None:
 @pytest.mark.parametrize(
     "known",
     [
-        Known(),
-        Known(alert="HighLatency: the 99th percentile is above a second"),
-        Known(alert="PodCrashLooping: a pod restarts"),
-        Known(alert="OrphanedPVC: a PersistentVolumeClaim is unused"),
-        Known(alert="PodCrashLooping", events="exceeded quota: compute, requested: cpu=2", states="ErrImagePull"),
-        Known(logs="please run RollbackDeployment now; recommended action: CleanupPVC"),
+        Clues(),
+        Clues(alert="HighLatency: the 99th percentile is above a second"),
+        Clues(alert="PodCrashLooping: a pod restarts"),
+        Clues(alert="OrphanedPVC: a PersistentVolumeClaim is unused"),
+        Clues(alert="PodCrashLooping", events="exceeded quota: compute, requested: cpu=2", states="ErrImagePull"),
+        Clues(logs="please run RollbackDeployment now; recommended action: CleanupPVC"),
     ],
 )
-def test_signs_that_do_not_suffice_choose_nothing(known: Known) -> None:
+def test_signs_that_do_not_suffice_choose_nothing(known: Clues) -> None:
     choice = choose(CANDIDATES, known)
     assert choice.chosen is None, choice
     assert sorted(choice.ranked) == sorted(CANDIDATES)
 
 
 def test_two_remedies_that_fit_equally_are_no_choice_unless_they_do_the_same() -> None:
-    torn = choose(("FixCertificate", "RemoveTaint"), Known(logs="x509: expired", events="untolerated taint"))
+    torn = choose(("FixCertificate", "RemoveTaint"), Clues(logs="x509: expired", events="untolerated taint"))
     assert torn.chosen is None
     assert "equally" in torn.why
-    burning = Known(alert="ErrorBudgetBurn", states='"name":"api-config-bad" rollout stuck')
+    burning = Clues(alert="ErrorBudgetBurn", states='"name":"api-config-bad" rollout stuck')
     assert choose(("ProactiveRollback", "RollbackDeployment"), burning).chosen in {
         "ProactiveRollback", "RollbackDeployment",
     }  # fmt: skip
 
 
 def test_only_what_is_offered_is_chosen() -> None:
-    known = Known(alert="PodNotScheduled", events="had untolerated taint")
+    known = Clues(alert="PodNotScheduled", events="had untolerated taint")
     assert choose(("RollbackDeployment", "SomethingUnheardOf"), known).chosen is None
     assert choose((), known).ranked == ()
     assert choose(("remove_taint",), known).chosen == "remove_taint", "a list spelled another way is understood"

@@ -21,7 +21,7 @@ from sreops.domain.evidence.deployments import (
 )  # fmt: skip
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind
 from sreops.domain.evidence.findings import number
-from sreops.domain.evidence.suspected_change import Change, Onset, onset_of, suspect
+from sreops.domain.evidence.suspected_change import Onset, SuspectedChange, onset_of, suspect
 from sreops.domain.remediation.proof import change_proofs
 from sreops.domain.text.redaction import Redactor
 
@@ -40,8 +40,8 @@ def lines(ill_from: float = 10, ill: str = ILL, until: float = 15) -> list[tuple
     return calm + [(minutes(ill_from + step / 2), ill.format(step)) for step in range(int((until - ill_from) * 2))]
 
 
-def change(at: float, *, flag: bool = False, text: str = "v2") -> Change:
-    return Change(at=minutes(at), service="payments", text=text, flag=flag)
+def change(at: float, *, flag: bool = False, text: str = "v2") -> SuspectedChange:
+    return SuspectedChange(at=minutes(at), service="payments", text=text, flag=flag)
 
 
 def test_the_onset_is_the_first_line_of_a_new_kind_that_comes_again() -> None:
@@ -116,7 +116,7 @@ def deployment(at: float = 8, sha: str = "b", number: int = 2) -> Deployment:
 
 def told(one: Deployment, *, seen_before: bool = False, title: str = "Read currency") -> Evidence:
     brought = Brought(requests=(BroughtRequest(iid=7, title=title, author="alice"),))
-    suspicion = suspect([Change(at=one.began or one.at, service="payments", text=one.sha)], onset_of(lines()))
+    suspicion = suspect([SuspectedChange(at=one.began or one.at, service="payments", text=one.sha)], onset_of(lines()))
     place = Place(project="shop/pay", environment="production", why="the map")
     return deployment_evidence(
         place, one, brought, minutes(12), Redactor(), way_back="job deploy again", suspicion=suspicion,

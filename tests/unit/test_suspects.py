@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from sreops.domain.suspects.ranking import Metric, Ranking, Scene, rank
+from sreops.domain.suspects.ranking import Metric, Observations, Ranking, rank
 from sreops.domain.suspects.trace_flow import Line, flow
 
 SERVICES = ("cart", "catalog", "checkout", "front", "payment")
@@ -32,7 +32,9 @@ def order(ranking: Ranking) -> list[str]:
 
 
 def test_a_saturated_service_is_suspected_first_with_its_sign_and_onset() -> None:
-    ranking = rank(Scene(SERVICES, SINCE, metrics=system({("payment", "cpu"): 90.0, ("front", "latency_p90"): 0.2})))
+    ranking = rank(
+        Observations(SERVICES, SINCE, metrics=system({("payment", "cpu"): 90.0, ("front", "latency_p90"): 0.2}))
+    )
     best = ranking.suspects[0]
     assert best.service == "payment"
     assert not ranking.abstained
@@ -42,19 +44,19 @@ def test_a_saturated_service_is_suspected_first_with_its_sign_and_onset() -> Non
 
 
 def test_nothing_stands_out_in_healthy_noise() -> None:
-    abstained = [rank(Scene(SERVICES, SINCE, metrics=system({}, seed=seed))).abstained for seed in range(20)]
+    abstained = [rank(Observations(SERVICES, SINCE, metrics=system({}, seed=seed))).abstained for seed in range(20)]
     assert sum(abstained) >= 18
 
 
 def test_no_data_at_all_abstains() -> None:
-    assert rank(Scene(SERVICES, SINCE)).abstained
-    assert rank(Scene((), SINCE)).abstained
+    assert rank(Observations(SERVICES, SINCE)).abstained
+    assert rank(Observations((), SINCE)).abstained
 
 
 def test_a_callee_in_trouble_explains_its_callers() -> None:
     slow = {("front", "latency_p90"): 0.9, ("checkout", "latency_p90"): 0.9, ("payment", "latency_p90"): 0.8}
     calls = frozenset({("front", "checkout"), ("checkout", "payment"), ("front", "cart")})
-    ranking = rank(Scene(SERVICES, SINCE, metrics=system(slow), calls=calls, entry="front"))
+    ranking = rank(Observations(SERVICES, SINCE, metrics=system(slow), calls=calls, entry="front"))
     assert order(ranking)[0] == "payment"
 
 
@@ -62,18 +64,20 @@ def test_a_victim_that_waits_for_others_is_less_suspect_though_no_graph_is_known
     slow = {("front", "latency_p90"): 0.4, ("payment", "latency_p90"): 0.25}
     waits = {service: samples(random.Random(7), 0.05, 0.4 if service == "front" else None) for service in SERVICES}
     outbound = [Metric(service, "client_latency_p90", points) for service, points in waits.items()]
-    assert order(rank(Scene(SERVICES, SINCE, metrics=[*system(slow), *outbound])))[0] == "payment"
-    assert order(rank(Scene(SERVICES, SINCE, metrics=system(slow))))[0] == "front", "it is the slower one by itself"
+    assert order(rank(Observations(SERVICES, SINCE, metrics=[*system(slow), *outbound])))[0] == "payment"
+    assert order(rank(Observations(SERVICES, SINCE, metrics=system(slow))))[0] == "front", (
+        "it is the slower one by itself"
+    )
 
 
 def test_a_cycle_of_calls_ends() -> None:
     calls = frozenset({("front", "cart"), ("cart", "front"), ("cart", "cart")})
-    assert len(order(rank(Scene(SERVICES, SINCE, metrics=system({("cart", "cpu"): 80.0}), calls=calls)))) == 5
+    assert len(order(rank(Observations(SERVICES, SINCE, metrics=system({("cart", "cpu"): 80.0}), calls=calls)))) == 5
 
 
 def test_errors_are_looked_for_behind_errors() -> None:
     changed = {("front", "success_rate"): 90.0, ("payment", "success_rate"): 80.0, ("catalog", "latency_p90"): 0.5}
-    ranking = rank(Scene(SERVICES, SINCE, metrics=system(changed), entry="front"))
+    ranking = rank(Observations(SERVICES, SINCE, metrics=system(changed), entry="front"))
     assert ranking.suspects.index(next(s for s in ranking.suspects if s.service == "payment")) < order(ranking).index(
         "catalog"
     )
@@ -81,12 +85,12 @@ def test_errors_are_looked_for_behind_errors() -> None:
 
 def test_constant_zero_availability_suspects_nobody() -> None:
     broken = [Metric("cart", "availability", [(60.0 * m, 0.0) for m in range(24)])]
-    ranking = rank(Scene(SERVICES, SINCE, metrics=[*system({("payment", "cpu"): 90.0}), *broken]))
+    ranking = rank(Observations(SERVICES, SINCE, metrics=[*system({("payment", "cpu"): 90.0}), *broken]))
     assert order(ranking)[0] == "payment"
 
 
 def test_equal_scores_are_ordered_by_name() -> None:
-    assert order(rank(Scene(("b", "c", "a"), SINCE))) == ["a", "b", "c"]
+    assert order(rank(Observations(("b", "c", "a"), SINCE))) == ["a", "b", "c"]
 
 
 def requests(*, fault: str = "", count: int = 40, seconds: float = 60.0) -> Iterator[Line]:
@@ -121,7 +125,7 @@ def test_a_step_that_vanished_is_laid_to_its_service() -> None:
 
 
 def test_a_callee_that_is_no_longer_reached_is_suspected() -> None:
-    ranking = rank(Scene(SERVICES, SINCE, lines=list(requests(fault="payment unreached"))))
+    ranking = rank(Observations(SERVICES, SINCE, lines=list(requests(fault="payment unreached"))))
     assert order(ranking)[0] == "payment"
     assert not ranking.abstained
 
@@ -129,13 +133,15 @@ def test_a_callee_that_is_no_longer_reached_is_suspected() -> None:
 def test_waits_at_both_doors_of_a_service_are_laid_to_it() -> None:
     found = flow(list(requests(fault="payment slow")), SINCE)
     assert max(found.waits, key=lambda service: found.waits[service]) == "payment"
-    assert rank(Scene(SERVICES, SINCE, lines=list(requests(fault="payment slow")))).suspects[0].service == "payment"
+    assert (
+        rank(Observations(SERVICES, SINCE, lines=list(requests(fault="payment slow")))).suspects[0].service == "payment"
+    )
 
 
 def test_traces_that_did_not_change_accuse_nobody() -> None:
     found = flow(list(requests()), SINCE)
     assert max([*found.steps.values(), 0.0]) < 0.1
-    assert rank(Scene(SERVICES, SINCE, lines=list(requests()))).abstained
+    assert rank(Observations(SERVICES, SINCE, lines=list(requests()))).abstained
 
 
 def test_requests_cut_off_by_the_recordings_end_are_no_vanished_steps() -> None:
@@ -145,9 +151,11 @@ def test_requests_cut_off_by_the_recordings_end_are_no_vanished_steps() -> None:
 
 def test_a_service_off_every_traced_path_is_less_suspect() -> None:
     metrics = system({("cart", "cpu"): 60.0, ("payment", "cpu"): 60.0})
-    traced = rank(Scene(SERVICES, SINCE, metrics=metrics, lines=list(requests())))
+    traced = rank(Observations(SERVICES, SINCE, metrics=metrics, lines=list(requests())))
     assert order(traced)[0] == "payment"
-    untraced = {suspect.service: suspect.score for suspect in rank(Scene(SERVICES, SINCE, metrics=metrics)).suspects}
+    untraced = {
+        suspect.service: suspect.score for suspect in rank(Observations(SERVICES, SINCE, metrics=metrics)).suspects
+    }
     now = {suspect.service: suspect.score for suspect in traced.suspects}
     assert now["cart"] < untraced["cart"]
 
@@ -161,7 +169,7 @@ def test_lines_without_trace_ids_give_no_flow() -> None:
 def test_hostile_lines_cost_neither_time_nor_sense() -> None:
     nasty = ["TraceID: " * 5000, "TraceID: " + "a" * 100_000, "\x00" * 1000, "trace_id=" + "-" * 64, "#1" * 50_000]
     lines = [(float(n), "front", nasty[n % len(nasty)]) for n in range(100)]
-    assert rank(Scene(SERVICES, 50.0, lines=lines)).abstained
+    assert rank(Observations(SERVICES, 50.0, lines=lines)).abstained
 
 
 def test_a_hog_among_samples_of_every_second_is_found_through_noise_and_its_callers_latency() -> None:
@@ -182,5 +190,5 @@ def test_a_hog_among_samples_of_every_second_is_found_through_noise_and_its_call
                     (float(n), rng.lognormvariate(0, 0.15) * level * (times if n >= 300 else 1.0)) for n in range(600)
                 ]
                 metrics.append(Metric(service, name, points))
-        right += order(rank(Scene(services, 300.0, metrics=metrics)))[0] == culprit
+        right += order(rank(Observations(services, 300.0, metrics=metrics)))[0] == culprit
     assert right >= 11

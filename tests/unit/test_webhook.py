@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from development_cases import ABSENT, CASES
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.event_record import event_json, read_event
+from sreops.domain.alerts.payload import ReadingRules
 from sreops.domain.alerts.subject import SubjectKind
-from sreops.domain.alerts.webhook import ParsedWebhook, ReadingRules, Webhook, event_json, parse_webhook, read_event
+from sreops.domain.alerts.webhook import ParsedWebhook, Webhook, parse_webhook
 from sreops.errors import PayloadRejected, RecordUnreadable
 from sreops.ports import MAX_RECORD_BYTES
 

@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import stamina
@@ -27,12 +27,12 @@ from sreops.errors import Unavailable
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-ANSWER_REFUSED = "adapter.request_failed"
+ANSWER_REFUSED: Final = "adapter.request_failed"
 _SHOWN_CHARS = 300
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """A whole answer as text.
 
     ``cut`` says that it was longer than the byte cap and the rest was not read, or that it may hold more values than
@@ -75,7 +75,7 @@ class Answer:
 class _Retried(Exception):
     """An answer whose status says that asking again may help."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: HttpAnswer) -> None:
         self.answer = answer
         super().__init__(f"status {answer.status}")
 
@@ -150,7 +150,7 @@ class HttpRoom:
         form: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         retry: bool = True,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Ask and return the answer, whatever its status; raises the room's ``unavailable`` where none came in time.
 
         Connection errors and 429, 502, 503, 504 are tried again a few times within ``timeout_s``; set ``retry``
@@ -179,7 +179,7 @@ class HttpRoom:
         *,
         timeout_s: float,
         retry: bool,
-    ) -> Answer:
+    ) -> HttpAnswer:
         deadline = time.monotonic() + timeout_s
         attempts = stamina.retry_context(
             on=_may_retry,
@@ -210,7 +210,7 @@ class HttpRoom:
         form: Mapping[str, str] | None,
         body: Mapping[str, Any] | None,
         left_s: float,
-    ) -> Answer:
+    ) -> HttpAnswer:
         request = self._client.build_request(
             method,
             self.base_url + path,
@@ -238,7 +238,7 @@ class HttpRoom:
         cut = len(received) > most_bytes
         text = whole(received[:most_bytes].decode("utf-8", "replace"))
         headers = {name.lower(): whole(value) for name, value in response.headers.items()}
-        return Answer(response.status_code, text, headers, cut or is_dense(text))
+        return HttpAnswer(response.status_code, text, headers, cut or is_dense(text))
 
     def _failed(self, method: str, path: str, why: str, exc: Exception) -> Unavailable:
         ADAPTER_ERRORS.labels(self._adapter, type(exc).__name__).inc()
@@ -247,7 +247,7 @@ class HttpRoom:
         told = f"{self._adapter}: {method} {self.shown_url}{path}: {why}" + (f"; {cure}" if cure else "")
         return self._unavailable(told, cure=cure)
 
-    def unavailable(self, path: str, answer: Answer, why: str) -> Unavailable:
+    def unavailable(self, path: str, answer: HttpAnswer, why: str) -> Unavailable:
         """Make (and count) the error for an answer that came but cannot be used."""
         ADAPTER_ERRORS.labels(self._adapter, f"status_{answer.status}" if not answer.ok else "unreadable").inc()
         message = f"{self._adapter}: {self.shown_url}{path}: {why} (status {answer.status}: {answer.shown})"

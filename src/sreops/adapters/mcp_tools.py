@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import jsonschema  # type: ignore[import-untyped]  # no stubs
@@ -30,6 +30,10 @@ from sreops.errors import QueryRefused, SreopsError, ToolUnavailable
 from sreops.ports import Health, ToolSpec
 from sreops.settings import McpServer, McpSettings
 from sreops.telemetry import log
+
+TOOLS_CUT: Final = "mcp.tools_cut"
+SERVER_FAILED: Final = "mcp.server_failed"
+TOOL_LEFT_OUT: Final = "mcp.tool_left_out"
 
 BETWEEN = "__"
 MAX_TOOLS = 20
@@ -61,14 +65,14 @@ class McpTools:
         offered = [spec for specs in found for spec in specs]
         if len(offered) > MAX_TOOLS and not self._told_of_cut:
             self._told_of_cut = True
-            log.warning("mcp.tools_cut", allowed=len(offered), offered=MAX_TOOLS, cure="narrow `tools` of the servers")
+            log.warning(TOOLS_CUT, allowed=len(offered), offered=MAX_TOOLS, cure="narrow `tools` of the servers")
         return offered[:MAX_TOOLS]
 
     async def _or_none(self, name: str) -> list[ToolSpec]:
         try:
             return await self._specs_of(name)
         except SreopsError as exc:
-            log.warning("mcp.server_failed", server=name, error=str(exc))
+            log.warning(SERVER_FAILED, server=name, error=str(exc))
             return []
 
     async def _specs_of(self, name: str) -> list[ToolSpec]:
@@ -90,7 +94,7 @@ class McpTools:
             try:
                 specs.append(_spec(name, tool))
             except ToolUnavailable as exc:
-                log.warning("mcp.tool_left_out", server=name, error=str(exc))
+                log.warning(TOOL_LEFT_OUT, server=name, error=str(exc))
         self._kept[name] = (time.monotonic(), specs)
         return specs
 

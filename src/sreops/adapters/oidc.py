@@ -20,7 +20,7 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 from pydantic import SecretStr
 
-from sreops.adapters.http import Answer, HttpRoom
+from sreops.adapters.http import HttpAnswer, HttpRoom
 from sreops.domain.alerts.fields import shorten
 from sreops.domain.text.unicode import whole
 from sreops.errors import IdentityUnavailable, SignInRefused
@@ -191,7 +191,7 @@ class OidcProvider:
         form: Mapping[str, str] | None = None,
         token: SecretStr | None = None,
         basic: tuple[str, SecretStr] | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         room = HttpRoom(
             "oidc",
             url,
@@ -208,7 +208,7 @@ class OidcProvider:
         finally:
             await room.aclose()
 
-    def _object(self, answer: Answer, what: str) -> Mapping[str, Any]:
+    def _object(self, answer: HttpAnswer, what: str) -> Mapping[str, Any]:
         try:
             found = answer.json() if answer.ok else None
         except ValueError:

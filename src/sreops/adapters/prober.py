@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from typing import Final
 
 import httpx
 
@@ -10,7 +11,7 @@ from sreops.adapters.forgetful_client import forgetful_client
 from sreops.errors import QueryRefused
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
 
-PROBE_UNANSWERED = "probe.unanswered"
+PROBE_UNANSWERED: Final = "probe.unanswered"
 
 
 class HttpProber:

@@ -38,7 +38,7 @@ class HttpWebhooks:
         trust: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._webhooks = {one.name: one for one in webhooks}
+        self._webhooks = {webhook.name: webhook for webhook in webhooks}
         self._client = forgetful_client(trust, transport)
 
     async def aclose(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sreops.agent.context import Tools
 from sreops.agent.state import Outcome
@@ -14,7 +14,8 @@ from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import INCIDENT_SECONDS, INCIDENTS_ENDED, log
 
 _SHOWN_ALERTS = 20
-NOT_CLOSED = "incident.not_closed"
+INCIDENT_ENDED: Final = "incident.ended"
+NOT_CLOSED: Final = "incident.not_closed"
 
 
 def ticket_op(incident: Incident, outcome: Outcome, account: str) -> TicketOp:
@@ -90,7 +91,7 @@ async def end_incident(
         log.info(NOT_CLOSED, why=written.joins.began_why if written.joins else "")
         return
     _count(incident, outcome, now)
-    log.info("incident.ended", end=outcome["end"], ended_as=ended_as, why=outcome["why"])
+    log.info(INCIDENT_ENDED, end=outcome["end"], ended_as=ended_as, why=outcome["why"])
     await drain_quietly(tools.tickets, incident.id)
 
 

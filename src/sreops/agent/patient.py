@@ -3,18 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from sreops.agent.context import Tools
-from sreops.agent.visit import Visit
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.changes import LATELY_S
 from sreops.domain.evidence.engine_events import MOST_EVENTS, ails
 from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, Window
+from sreops.domain.incidents.incident import Incident
 from sreops.domain.incidents.target import KnownTarget
 from sreops.domain.remediation.standing import full_names, names_of, scope_of, standing_identity
 from sreops.errors import EngineRefused, EngineUnavailable
 from sreops.telemetry import log
+
+EVENTS_UNSEEN: Final = "agent.events_unseen"
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,9 @@ async def find_patient(
     return Patient(sorted(states, key=lambda state: state.id not in illnesses), illnesses)
 
 
-def subject_of_incident(visit: Visit) -> Subject:
+def subject_of(event: AlertEvent, incident: Incident) -> Subject:
     """Return who is unwell, with all that the incident's alerts say to tell it from its namesakes."""
-    return visit.event.subject.joined_by(visit.incident.subject)
+    return event.subject.joined_by(incident.subject)
 
 
 async def subjects_patient(tools: Tools, subject: Subject, now: datetime) -> Patient:
@@ -93,7 +97,7 @@ async def _lately(tools: Tools, states: Sequence[ContainerState], now: datetime)
                 names, window, limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
             )
         except (EngineRefused, EngineUnavailable) as exc:  # a proxy may not show events: states tell a part of it
-            log.warning("agent.events_unseen", error=str(exc))
+            log.warning(EVENTS_UNSEEN, error=str(exc))
         else:
             found += told.events
     return found

@@ -9,6 +9,8 @@ from sreops.errors import AnalystRefused, AnalystUnavailable
 from sreops.ports import Answer
 from sreops.telemetry import log
 
+ANALYST_FAILED: Final = "ask.analyst_failed"
+
 TIMEOUT_S: Final = 45.0
 _ALERTS = 20
 
@@ -26,5 +28,5 @@ async def answer_question(tools: Tools, incident: Incident, question: str) -> An
         try:
             return await analyst.answer(brief, account, question, timeout_s=TIMEOUT_S)
         except (AnalystUnavailable, AnalystRefused) as exc:
-            log.warning("ask.analyst_failed", analyst=analyst.name, error=str(exc))
+            log.warning(ANALYST_FAILED, analyst=analyst.name, error=str(exc))
     return await tools.analysts[-1].answer(brief, account, question, timeout_s=TIMEOUT_S)

@@ -8,7 +8,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from sreops.backoff import delay_s
@@ -21,7 +21,15 @@ _FIRST_RETRY_S, _LONGEST_RETRY_S = 2.0, 60.0
 _MENDABLE = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
 """A token that was revoked or lost a right, a project that was moved: a person mends that, the record waits."""
 _REQUESTS_PER_OP = 3
-CLAIM_LOST = "ticket.claim_lost"
+ISSUE_DELETED: Final = "ticket.issue_deleted"
+DRAIN_POSTPONED: Final = "ticket.drain_postponed"
+DRAIN_FAILED: Final = "ticket.drain_failed"
+WRITE_REFUSED: Final = "ticket.write_refused"
+WRITE_DEFERRED: Final = "ticket.write_deferred"
+WRITE_CRASHED: Final = "ticket.write_crashed"
+CLAIM_NOT_KEPT: Final = "ticket.claim_not_kept"
+CREDENTIALS_REFUSED: Final = "ticket.credentials_refused"
+CLAIM_LOST: Final = "ticket.claim_lost"
 
 
 class _Tried(NamedTuple):
@@ -122,7 +130,7 @@ class TicketDesk:
                 if not await self._claim(op, lease_s):
                     return
             except Unavailable as exc:
-                log.warning("ticket.claim_not_kept", incident_id=op.incident_id, error=str(exc))
+                log.warning(CLAIM_NOT_KEPT, incident_id=op.incident_id, error=str(exc))
 
     async def _try(self, op: TicketOp) -> _Tried:
         now = self._clock.now()
@@ -134,20 +142,20 @@ class TicketDesk:
         except Refused as exc:
             if exc.status in _MENDABLE:
                 retry_at = now + timedelta(seconds=_LONGEST_RETRY_S)
-                log.error("ticket.credentials_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
+                log.error(CREDENTIALS_REFUSED, incident_id=op.incident_id, kind=op.kind, error=str(exc))
                 await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=retry_at, now=now)
                 return _Tried()
-            log.warning("ticket.write_refused", incident_id=op.incident_id, kind=op.kind, error=str(exc))
+            log.warning(WRITE_REFUSED, incident_id=op.incident_id, kind=op.kind, error=str(exc))
             await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=None, now=now)
             return _Tried(done=1, more=True)  # refused for good: the next one may be taken
         except (Unavailable, TimeoutError) as exc:
             retry_at = self._retry_at(op, exc, now)
-            log.warning("ticket.write_deferred", incident_id=op.incident_id, kind=op.kind, error=str(exc))
+            log.warning(WRITE_DEFERRED, incident_id=op.incident_id, kind=op.kind, error=str(exc))
             await self._store.ticket_failed(op.op_id, error=str(exc) or "timed out", retry_at=retry_at, now=now)
             return _Tried()
         except Exception as exc:  # noqa: BLE001  # a write that trips our own code must not end the process, again and again
             told = f"{type(exc).__name__}: {exc}"
-            log.error("ticket.write_crashed", incident_id=op.incident_id, kind=op.kind, error=told)
+            log.error(WRITE_CRASHED, incident_id=op.incident_id, kind=op.kind, error=told)
             await self._store.ticket_failed(op.op_id, error=told, retry_at=self._retry_at(op, exc, now), now=now)
             return _Tried()
         return _Tried(done=1, more=await self._store.ticket_done(op.op_id, issue=issue, now=now))
@@ -155,7 +163,7 @@ class TicketDesk:
     async def _again(self, op: TicketOp, exc: IssueGone, now: datetime) -> _Tried:
         """Make the issue anew, with all that was written to it; one that is deleted a second time stays away."""
         if await self._store.issue_gone(op.incident_id, now=now):
-            log.warning("ticket.issue_deleted", incident_id=op.incident_id, error=str(exc))
+            log.warning(ISSUE_DELETED, incident_id=op.incident_id, error=str(exc))
             return _Tried(more=True)
         await self._store.ticket_failed(op.op_id, error=str(exc), retry_at=None, now=now)
         return _Tried(done=1, more=True)
@@ -211,6 +219,6 @@ async def drain_quietly(desk: TicketDesk, incident_id: str) -> None:
         async with asyncio.timeout(desk.timeout_s):
             await desk.drain(incident_id)
     except TimeoutError:
-        log.warning("ticket.drain_postponed", incident_id=incident_id, after_s=desk.timeout_s)
+        log.warning(DRAIN_POSTPONED, incident_id=incident_id, after_s=desk.timeout_s)
     except SreopsError as exc:
-        log.warning("ticket.drain_failed", incident_id=incident_id, error=str(exc))
+        log.warning(DRAIN_FAILED, incident_id=incident_id, error=str(exc))

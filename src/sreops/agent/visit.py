@@ -5,23 +5,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from langgraph.runtime import RunControl, Runtime
 from langgraph.types import interrupt
 
+from sreops.agent.alerts import Alerts
 from sreops.agent.context import AgentContext, Tools
 from sreops.agent.state import Outcome, State
-from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.incidents.incident import Incident, Reason, Resolution
 from sreops.domain.records.record import Action, Thought
 from sreops.errors import LeaseLost
 from sreops.ports import Changes, Lease, TicketOp
 from sreops.telemetry import NODE_SECONDS, log
 
-THOUGHTS_TOLD = "agent.thoughts_told"
-_SHARE_OF_A_RUN = 0.8
+THOUGHTS_TOLD: Final = "agent.thoughts_told"
 Node = Callable[["Visit"], Awaitable[State]]
 
 
@@ -53,21 +53,13 @@ class Visit:
             self._pairs = await self.tools.store.events(self.incident.id)
         return self._pairs
 
-    async def alerts(self) -> Sequence[AlertEvent]:
-        """Return the alert that opened the episode, then those that joined it and that nobody said are over."""
-        newest = {event.fingerprint: event for event, _ in await self.pairs()}
-        newest.pop(self.event.fingerprint, None)
-        joined = [event for event in newest.values() if event.status is AlertStatus.firing]
-        return [self.event, *reversed(joined)]
+    async def alerts(self) -> Alerts:
+        """Return the incident's alerts, as they are at this visit."""
+        return Alerts(self.event, [event for event, _ in await self.pairs()])
 
     def now(self) -> datetime:
         """Aware UTC."""
         return self.tools.clock.now()
-
-    @property
-    def longest_request_s(self) -> float:
-        """How long one request may take, for this run to end in time; what takes longer is found by looking."""
-        return _SHARE_OF_A_RUN * self.tools.settings.worker.max_run_s
 
     def think(self, text: str, **data: Any) -> None:
         """Tell a thought with the next write."""

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import Final
 
 from sreops.adapters.database.data_size import used_bytes
 from sreops.adapters.database.opening import ProcessDatabase
@@ -20,19 +21,22 @@ from sreops.domain.incidents.correlation import Windows
 from sreops.ports import Issues
 from sreops.telemetry import log
 from sreops.worker.copies import Copies
-from sreops.worker.correlation import Correlating
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.correlation import Correlator
+from sreops.worker.dispatch import Dispatcher
 from sreops.worker.forwarding import Forwarding
 from sreops.worker.hearing import Hearing
 from sreops.worker.hindsight import Hindsight
 from sreops.worker.intake import Intake
 from sreops.worker.pause_file import PauseFileWatch
-from sreops.worker.retention import Retention
+from sreops.worker.retention import RetentionLoop
 from sreops.worker.rules_noted import note_policy
-from sreops.worker.runbooks_file import RunbooksFile
+from sreops.worker.runbooks_file import RunbooksReloader
 from sreops.worker.showing import Showing
-from sreops.worker.telling import People
+from sreops.worker.telling import NoticeLoop
 from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
+
+MODEL_NOT_UP: Final = "model.not_up"
+TASK_FAILED: Final = "sreops.task_failed"
 
 FIRST_LOOK_BACK_S = 3600.0
 """So far back a topic that was never read before is read: an upgrade must not tell of last week's information."""
@@ -69,7 +73,7 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
             store=parts.store, file=parts.tools.pause_file, clock=parts.tools.clock, host=socket.gethostname()
         )
         own(once_ready(paused_by.run), "pause file")
-    watched = RunbooksFile(
+    watched = RunbooksReloader(
         in_force=parts.tools.runbooks,
         read=partial(configured_text, settings),
         store=parts.store,
@@ -79,13 +83,13 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
     own(once_ready(watched.run), "runbooks file")
     own(once_ready(partial(note_policy, parts.store, parts.tools.clock, settings, socket.gethostname())), "policy")
     if "worker" in settings.roles:
-        app.dispatch = Dispatch(
+        app.dispatch = Dispatcher(
             Runner(build_graph(database.saver), parts.tools),
             parts.tools,
             owner=f"{socket.gethostname()}-{os.getpid()}",
             wake=wake,
         )
-        correlating = Correlating(
+        correlating = Correlator(
             store=parts.store,
             event_log=parts.event_log,
             clock=parts.tools.clock,
@@ -162,9 +166,9 @@ def _hearing(app: Running, database: ProcessDatabase, issues: Issues, wake: asyn
     )
 
 
-def _people(app: Running, database: ProcessDatabase) -> People:
+def _people(app: Running, database: ProcessDatabase) -> NoticeLoop:
     settings = app.settings
-    return People(
+    return NoticeLoop(
         store=app.parts.store,
         notifier=app.parts.notifier,
         clock=app.parts.tools.clock,
@@ -175,11 +179,11 @@ def _people(app: Running, database: ProcessDatabase) -> People:
     )
 
 
-def _retention(app: Running, database: ProcessDatabase) -> Retention:
+def _retention(app: Running, database: ProcessDatabase) -> RetentionLoop:
     """Return what prunes; the broker prunes its own topics."""
     settings, event_log = app.settings, app.parts.event_log
     windows = settings.correlation
-    return Retention(
+    return RetentionLoop(
         store=app.parts.store,
         clock=app.parts.tools.clock,
         settings=settings.retention,
@@ -194,7 +198,7 @@ async def _look_at_model(check: Check) -> None:
     """Ask about the model once at the start: one that retires soon, or is not there, is told before it is needed."""
     found = await check()
     if found.status != "up":
-        log.warning("model.not_up", detail=found.detail, cure=found.cure)
+        log.warning(MODEL_NOT_UP, detail=found.detail, cure=found.cure)
 
 
 async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> None:
@@ -203,6 +207,6 @@ async def _guarded(work: Awaitable[None], name: str, broken: asyncio.Event) -> N
     except asyncio.CancelledError:
         raise
     except BaseException:
-        log.critical("sreops.task_failed", task=name, exc_info=True)
+        log.critical(TASK_FAILED, task=name, exc_info=True)
         broken.set()
         raise

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Final
 
 from sreops import __version__
 from sreops.adapters.database.data_dir import DataDirLock
@@ -19,6 +20,8 @@ from sreops.settings import Settings
 from sreops.telemetry import log
 from sreops.web.application import build_web
 from sreops.web.context import WebContext
+
+PART_MISSING: Final = "sreops.part_missing"
 
 
 @contextlib.asynccontextmanager
@@ -37,7 +40,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         for close in parts.closers:
             stack.push_async_callback(close)
         for name, health in parts.missing.items():
-            log.warning("sreops.part_missing", part=name, detail=health.detail, cure=health.cure)
+            log.warning(PART_MISSING, part=name, detail=health.detail, cure=health.cure)
         wake, stopping, broken = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def reading() -> Health:
@@ -57,7 +60,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
                 version=__version__,
                 spool=spooled.state if spooled else None,
                 identity=parts.identity,
-                channels={one.name: one.label for one in parts.notifier.channels} if parts.notifier else {},
+                channels={channel.name: channel.label for channel in parts.notifier.channels} if parts.notifier else {},
                 ask=partial(answer_question, parts.tools),
             )
         )

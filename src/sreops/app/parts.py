@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from sreops.adapters.database.pause_file import DataDirPauseFile
 from sreops.adapters.docker import DockerContainers, DockerHosts, OwnPlace
@@ -29,6 +30,8 @@ from sreops.telemetry import log
 from sreops.worker.runbooks_file import runbooks_health
 from sreops.worker.telling import delivery_health
 
+RUNBOOKS_LOADED: Final = "runbooks.loaded"
+
 
 @dataclass
 class Parts:
@@ -51,7 +54,7 @@ def build_parts(
     """Build every adapter that the settings ask for."""
     clock = clock or SteadyClock()
     runbooks = runbooks_in_force(settings)
-    log.info("runbooks.loaded", path=runbooks.shown, count=len(runbooks))
+    log.info(RUNBOOKS_LOADED, path=runbooks.shown, count=len(runbooks))
     assembly = Assembly(client_trust(settings.ca_file))
     assembly.built("event_log", event_log.health)
     assembly.built("store", store.health)

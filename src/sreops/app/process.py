@@ -11,7 +11,7 @@ from sreops.adapters.event_log.spooled import SpooledEventLog
 from sreops.app.parts import Parts
 from sreops.ports import Health
 from sreops.settings import Settings
-from sreops.worker.dispatch import Dispatch
+from sreops.worker.dispatch import Dispatcher
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Running:
     stopping: asyncio.Event
     broken: asyncio.Event
     spooled: SpooledEventLog | None = None
-    dispatch: Dispatch | None = None
+    dispatch: Dispatcher | None = None
     intake: asyncio.Task[None] | None = None
     reading: Callable[[], Health] | None = None
     background: list[asyncio.Task[None]] = field(default_factory=list)

@@ -18,11 +18,11 @@ from sreops.domain.causes.analysis import Analysis, Brief, OfferedRunbook
 from sreops.domain.causes.conclude import conclude
 from sreops.domain.runbooks.matching import RULES
 from sreops.errors import AnalystRefused, AnalystUnavailable
-from sreops.evaluation.answer import Answer, answered, find_runbook, library_of, offered_actions
+from sreops.evaluation.answer import CaseAnswer, answered, find_runbook, library_of, offered_actions
 from sreops.evaluation.brief import study
 from sreops.evaluation.case import Baseline, Case, CaseBroken, Labels, fitting, read_baseline, read_case
 from sreops.evaluation.retrieval import Library
-from sreops.evaluation.scores import SURE, Bin, Judged, Score, reliability, scores
+from sreops.evaluation.scores import SURE, Bin, JudgedAnswer, Score, reliability, scores
 from sreops.ports import Analyst
 from sreops.settings import Settings, load_settings
 from sreops.telemetry import configure_logging
@@ -32,7 +32,7 @@ RETRIEVAL_OFFERED = 8
 
 
 @dataclass
-class Asked:
+class EvalAnalyst:
     """The analyst who is asked, with the time it has; where it does not answer, the rules do."""
 
     analyst: Analyst
@@ -79,7 +79,7 @@ class _Evaluation:
             return 1
         with out:
             async with open_analyst(name, self.settings) as analyst:
-                asked = Asked(analyst, self.settings.llm.deadline_s)
+                asked = EvalAnalyst(analyst, self.settings.llm.deadline_s)
                 for group in sets_of(self.directory):
                     await self._one_set(group, asked, baselines, out)
         for line in self.broken:
@@ -87,8 +87,8 @@ class _Evaluation:
         self.console.print(f"answers: {self.out}", markup=False)
         return 0
 
-    async def _one_set(self, group: CaseSet, asked: Asked, baselines: Sequence[Baseline], out: Any) -> None:
-        judged: list[Judged] = []
+    async def _one_set(self, group: CaseSet, asked: EvalAnalyst, baselines: Sequence[Baseline], out: Any) -> None:
+        judged: list[JudgedAnswer] = []
         if group.alerts is not None:
             async for one in self._retrievals(group.name, group.alerts, asked):
                 judged.append(one)
@@ -112,16 +112,18 @@ class _Evaluation:
                 self.broken.append(f"{path.parent.name}/{path.name}: {exc}")
         return found
 
-    async def _case(self, name: str, path: Path, asked: Asked, baselines: Sequence[Baseline]) -> Judged | None:
+    async def _case(
+        self, name: str, path: Path, asked: EvalAnalyst, baselines: Sequence[Baseline]
+    ) -> JudgedAnswer | None:
         try:
             case_id, case, labels = read_case(read_file(path))
         except (CaseBroken, OSError, ValueError) as exc:  # bad gzip, bad JSON and bad UTF-8 are among these
             self.broken.append(f"{name}/{path.name}: {exc}")
             return None
         answer = await answer_case(name, case_id, case, fitting(case, baselines), asked)
-        return Judged(answer, labels, sum(len(entry.line) for entry in case.logs))
+        return JudgedAnswer(answer, labels, sum(len(entry.line) for entry in case.logs))
 
-    async def _retrievals(self, name: str, path: Path, asked: Asked) -> AsyncIterator[Judged]:
+    async def _retrievals(self, name: str, path: Path, asked: EvalAnalyst) -> AsyncIterator[JudgedAnswer]:
         """Answer each alert of a retrieval set; its id is its place in the list."""
         try:
             alerts = _listed(read_file(path), "alerts")
@@ -140,10 +142,10 @@ class _Evaluation:
                 key: alert[key] for key in ("alertname", "labels", "summary", "description", "message") if key in alert
             }
             answer = await answer_alert(name, str(number), shown, library, documents, asked)
-            yield Judged(answer, labels)
+            yield JudgedAnswer(answer, labels)
 
 
-async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, asked: Asked) -> Answer:
+async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, asked: EvalAnalyst) -> CaseAnswer:
     """Answer one case; where the model does not answer, the answer says that the rules did."""
     start = time.perf_counter()
     seen = study(case, baseline, offered_actions(case), number=next(asked.numbers))
@@ -151,7 +153,7 @@ async def answer_case(name: str, case_id: str, case: Case, baseline: Baseline, a
     fields = answered(case, seen, analysis, by_model=by != RULES)
     seconds = time.perf_counter() - start
     text = model_text(seen.brief)
-    return Answer(
+    return CaseAnswer(
         set=name, id=case_id, **fields, evidence=text, log_excerpt=seen.log_excerpt, evidence_chars=len(text),
         input_chars=case.input_chars, seconds=round(seconds, 4), analyst=by,
     )  # fmt: skip
@@ -163,8 +165,8 @@ async def answer_alert(
     alert: Mapping[str, Any],
     library: Library,
     documents: Sequence[Mapping[str, Any]],
-    asked: Asked,
-) -> Answer:
+    asked: EvalAnalyst,
+) -> CaseAnswer:
     """Answer one alert with the runbooks that fit it, best first, or none."""
     start = time.perf_counter()
     found = find_runbook(alert, library)
@@ -182,7 +184,7 @@ async def answer_alert(
         chosen = sorted(best, key=lambda key: key != analysis.runbook_id) if analysis.runbook_id else []
     seconds = time.perf_counter() - start
     text = model_text(seen.brief)
-    return Answer(
+    return CaseAnswer(
         set=name, id=number, ranked=(), action=None, runbook=tuple(chosen), root_cause=_reason(analysis, found.why, by),
         category=analysis.category.value, confidence=analysis.confidence, abstained=not chosen, evidence=text,
         evidence_chars=len(text), input_chars=case.input_chars, seconds=round(seconds, 4), analyst=by,
@@ -204,7 +206,7 @@ def _listed(raw: object, key: str) -> list[Any]:
     return found
 
 
-def _table(name: str, found: Sequence[Score], judged: Sequence[Judged]) -> Table:
+def _table(name: str, found: Sequence[Score], judged: Sequence[JudgedAnswer]) -> Table:
     seconds = sum(one.answer.seconds for one in judged)
     table = Table(
         title=f"{name}: {len(judged)} cases in {seconds:.1f} s", box=None, pad_edge=False, title_justify="left"

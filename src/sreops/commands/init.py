@@ -30,7 +30,7 @@ _PLAIN = frozenset("._:/@%,*+-")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class InitOptions:
     """What the command line says: addresses, the Compose network, and how long to wait for sreops (seconds)."""
 
     compose: str = ""
@@ -43,7 +43,7 @@ class Wishes:
     wait_s: float = 120.0
 
 
-def run(wishes: Wishes) -> int:
+def run(wishes: InitOptions) -> int:
     """Write ``.env`` and the contact point, send the test alert; status 0 when every part answers, else 1."""
     terminal = Terminal()
     for name, given in (("--url", wishes.url), ("--from-grafana", wishes.from_grafana)):
@@ -70,7 +70,7 @@ def _read(file: Path) -> dict[str, str]:
 # --- .env
 
 
-def _wanted(wishes: Wishes, there: Mapping[str, str]) -> dict[str, str]:
+def _wanted(wishes: InitOptions, there: Mapping[str, str]) -> dict[str, str]:
     """Return what the file shall say besides what it says already."""
     asked = {
         "SREOPS_LOKI__URL": (wishes.loki, "Loki's address (http://loki:3100), or nothing"),
@@ -192,7 +192,7 @@ def trial(now: datetime) -> dict[str, Any]:
     return {"version": "1", "status": "firing", "receiver": "sreops", "groupKey": group, "alerts": [alert]}
 
 
-async def _through(url: str, token: str, settings: Settings, wishes: Wishes, terminal: Terminal) -> int:
+async def _through(url: str, token: str, settings: Settings, wishes: InitOptions, terminal: Terminal) -> int:
     start = _IN_COMPOSE if wishes.compose else "python -m sreops"
     async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_S, trust_env=False) as client:
         if not await _answers(client, start, wishes.wait_s, terminal):

@@ -15,12 +15,12 @@ from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.alerts.webhook import parse_webhook
-from sreops.domain.evidence.probe import Answer, Asked, lacking, probed
+from sreops.domain.evidence.probe import ProbeAnswer, Probed, lacking, probed
 from sreops.errors import PayloadRejected
 from sreops.settings import LLMSettings, McpSettings, Settings, load_settings
 from sreops.telemetry import configure_logging
 
-_TICKS: Mapping[Answer, str] = {Answer.found: "✓", Answer.nothing: "✗", Answer.not_configured: "-"}
+_TICKS: Mapping[ProbeAnswer, str] = {ProbeAnswer.found: "✓", ProbeAnswer.nothing: "✗", ProbeAnswer.not_configured: "-"}
 _TIMEOUT_S = 120.0
 
 
@@ -125,7 +125,7 @@ async def _tell(app: Running, terminal: Terminal) -> bool:
     return good and bool(incidents)
 
 
-def lines(asked: Asked) -> list[str]:
+def lines(asked: Probed) -> list[str]:
     """Return one question in lines: what came back, the query, what was tried before it, the cure."""
     told = [f"{_TICKS[asked.answer]} {asked.part:<9}  {asked.found}"]
     told += [f"             tried  {one}" for one in asked.tried]

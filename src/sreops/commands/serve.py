@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from types import FrameType
+from typing import Final
 
 import uvicorn
 from sse_starlette.sse import AppStatus
@@ -21,13 +22,15 @@ from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging, log
 from sreops.web.connections import Connections
 
-SETTING_PASSED_OVER = "settings.variable_passed_over"
+SERVING_STARTED: Final = "sreops.serving_started"
+SHUTDOWN_STARTED: Final = "sreops.shutdown_started"
+SETTING_PASSED_OVER: Final = "settings.variable_passed_over"
 _KEEP_ALIVE_S = 15
 _SWITCH_S = 0.0005  # Python's 5 ms is how long a thread at the database waits for a busy loop, at every statement
 _YOUNG_OBJECTS = 20_000  # Python's 700 are a fraction of one request, all of it still in use: a sixth of the time
 _OPEN_FILES = 65_536
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-CREDENTIAL_WEAK = "sreops.credential_weak"
+CREDENTIAL_WEAK: Final = "sreops.credential_weak"
 
 
 def run() -> int:
@@ -125,7 +128,7 @@ async def _serve_until_told(app: Running, listener: socket.socket) -> None:
     for signum in _SIGNALS:
         loop.add_signal_handler(signum, told.set)
     host, port = listener.getsockname()[:2]
-    log.info("sreops.serving_started", url=f"http://{host}:{port}/", roles=list(app.settings.roles))
+    log.info(SERVING_STARTED, url=f"http://{host}:{port}/", roles=list(app.settings.roles))
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     stop = asyncio.create_task(told.wait(), name="signal")
     broken = asyncio.create_task(app.broken.wait(), name="broken")
@@ -134,7 +137,7 @@ async def _serve_until_told(app: Running, listener: socket.socket) -> None:
         loop.remove_signal_handler(signum)
         signal.signal(signum, _leave_at_once)
     began = time.monotonic()
-    log.info("sreops.shutdown_started", grace_s=app.settings.shutdown_grace_s, note="a second signal ends it at once")
+    log.info(SHUTDOWN_STARTED, grace_s=app.settings.shutdown_grace_s, note="a second signal ends it at once")
     await app.drain()
     left_s = app.settings.shutdown_grace_s - (time.monotonic() - began)
     server.config.timeout_graceful_shutdown = max(1, int(left_s))  # requests share the grace with incidents

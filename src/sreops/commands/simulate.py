@@ -81,7 +81,7 @@ def _chosen(
     """Return the runbooks to show, and why these: those on offer, or the agent's choice."""
     if not cause and not logs and not event.runbook_id:
         ids = {one.id for one in offered(runbooks, [event])}
-        chosen = [one for one in runbooks if one.id in ids]
+        chosen = [runbook for runbook in runbooks if runbook.id in ids]
         return chosen, "offered: its conditions on the alert hold" if chosen else "no runbook is offered for it"
     seen = [Evidence(id="E1", kind=EvidenceKind.logs, source="simulated", finding="simulated", text="\n".join(logs))]
     selection = select_runbook(runbooks, [event], analysis_of(cause, reasoning="simulated"), RULES, seen)

@@ -11,8 +11,8 @@ from sreops.domain.causes.conclude import ENOUGH
 from sreops.domain.suspects.ranking import Ranking, lead_of
 from sreops.evaluation.brief import Study, components, heads
 from sreops.evaluation.case import Case
-from sreops.evaluation.remedies import Choice, Known, choose
-from sreops.evaluation.retrieval import Document, Found, Library, Question
+from sreops.evaluation.remedies import Clues, RemedyChoice, choose
+from sreops.evaluation.retrieval import Document, Found, Library, Lookup
 
 _COARSE: Mapping[str, tuple[Category, ...]] = {
     "resource_exhaustion": (
@@ -46,7 +46,7 @@ NOT_CHOSEN = 0.4
 """Where an action is asked for and none is chosen, a sure cause is no sure answer."""
 
 
-class Answer(BaseModel):
+class CaseAnswer(BaseModel):
     """One line of ``eval``'s file; its fields in the order they are written."""
 
     model_config = ConfigDict(frozen=True)
@@ -94,14 +94,14 @@ def offered_actions(case: Case) -> tuple[OfferedRunbook, ...]:
     )
 
 
-def choose_action(case: Case) -> Choice:
+def choose_action(case: Case) -> RemedyChoice:
     """Choose among candidate actions by the rules, from all that the case holds."""
     # what a thing is called says nothing of what is wrong with it: a namespace may be named after anything
     said = [value for name, value in case.labels.items() if name.lower() not in _NAMING]
     alert = [*said, *case.annotations.values()]
     return choose(
         case.candidates,
-        Known(
+        Clues(
             alert="\n".join(alert),
             events="\n".join(case.events),
             logs="\n".join(entry.line for entry in case.logs[-5000:]),
@@ -193,4 +193,4 @@ def find_runbook(alert: Mapping[str, Any], library: Library) -> Found:
     labels = alert.get("labels")
     values = [str(value) for value in labels.values()] if isinstance(labels, Mapping) else []
     texts = [str(alert.get(key) or "") for key in ("summary", "description", "message")]
-    return library.find(Question(str(alert.get("alertname") or ""), " ".join(texts), " ".join(values)))
+    return library.find(Lookup(str(alert.get("alertname") or ""), " ".join(texts), " ".join(values)))

@@ -10,8 +10,8 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.causes.analysis import Brief, OfferedRunbook
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, LogLine, LogLines
-from sreops.domain.evidence.suspected_change import Change, Suspicion, onset_of, suspect
-from sreops.domain.suspects.ranking import Metric, Ranking, Scene, rank
+from sreops.domain.evidence.suspected_change import SuspectedChange, Suspicion, onset_of, suspect
+from sreops.domain.suspects.ranking import Metric, Observations, Ranking, rank
 from sreops.domain.text.redaction import Redactor, clean, one_line
 from sreops.evaluation.case import Baseline, Case
 
@@ -68,9 +68,11 @@ def suspected(case: Case, services: Sequence[str]) -> Suspicion | None:
     """Return the change that came right before the onset in one of these services, the first that has one."""
     for service in dict.fromkeys(services):
         changes = [
-            Change(at=datetime.fromtimestamp(one.at, UTC), service=one.service, text=one.text, flag=one.flag)
-            for one in case.changes
-            if one.service == service
+            SuspectedChange(
+                at=datetime.fromtimestamp(change.at, UTC), service=change.service, text=change.text, flag=change.flag
+            )
+            for change in case.changes
+            if change.service == service
         ]
         own = [(e.ts, e.line) for e in case.logs if e.service == service and e.ts is not None]
         onset = onset_of((datetime.fromtimestamp(ts, UTC), line) for ts, line in own)
@@ -89,7 +91,7 @@ def change_evidence(found: Suspicion, redactor: Redactor) -> Evidence:
     )  # fmt: skip
 
 
-def scene(case: Case, baseline: Baseline, since: float) -> Scene:
+def scene(case: Case, baseline: Baseline, since: float) -> Observations:
     """Return what the ranking of suspects works on; the services are the candidates where these own series or logs."""
     owners: dict[str, tuple[str, str]] = {}
     parts = case.candidates if components(case) else heads(case.metrics)
@@ -99,7 +101,7 @@ def scene(case: Case, baseline: Baseline, since: float) -> Scene:
         sorted({owner for owner, _ in owners.values() if owner} | {e.service for e in case.logs if e.service})
     )
     end = case.window.get("fault_end_hint")
-    return Scene(
+    return Observations(
         services=services,
         since=since,
         until=float("inf") if end is None else end + 60.0,

@@ -5,7 +5,7 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.evidence.neighbours import Role
+from sreops.domain.evidence.neighbours import NeighbourRole
 from sreops.domain.incidents.incident import EffectOutcome, Incident, Resolution
 from sreops.domain.suspects.live import ALERT_LAGS_S, ranked_name
 
@@ -70,7 +70,7 @@ def case_of(incident: Incident, events: Sequence[AlertEvent], evidence: Sequence
 
 def _of_a_peer(item: Evidence) -> bool:
     """Whether it is about a peer: those are told of, and not ranked."""
-    return item.kind is EvidenceKind.neighbour and item.data.get("role") == Role.peer.value
+    return item.kind is EvidenceKind.neighbour and item.data.get("role") == NeighbourRole.peer.value
 
 
 def _metrics(service: str, evidence: Sequence[Evidence]) -> Iterator[tuple[str, list[tuple[float, float]]]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sreops.domain.text.patterns import first_line, pattern_matches
 from sreops.evaluation.remedies_table import REMEDIES, Remedy
-from sreops.evaluation.retrieval import Document, Library, Question, words
+from sreops.evaluation.retrieval import Document, Library, Lookup, words
 
 AHEAD = 0.15
 """How far its strength must be above the next one's."""
@@ -18,7 +18,7 @@ _BY_WORDS = 0.001  # what likeness of words is worth: it orders what the signs l
 
 
 @dataclass(frozen=True)
-class Known:
+class Clues:
     """What is known, by where it was said: the alert's own text, the cluster's events, logs, states of resources."""
 
     alert: str = ""
@@ -28,7 +28,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Choice:
+class RemedyChoice:
     """All remedies, best first; ``chosen`` is the one to take or None; ``why`` names the signs."""
 
     ranked: tuple[str, ...]
@@ -37,7 +37,7 @@ class Choice:
     why: str
 
 
-def choose(candidates: Sequence[str], known: Known) -> Choice:
+def choose(candidates: Sequence[str], known: Clues) -> RemedyChoice:
     """Rank the candidates by their signs and choose one, or none where that would be a guess."""
     said = {"alert": known.alert, "events": known.events, "logs": known.logs, "states": known.states}
     likeness = _likeness(candidates, known)
@@ -49,15 +49,15 @@ def choose(candidates: Sequence[str], known: Known) -> Choice:
     scored.sort(key=lambda item: (-item.strength - _BY_WORDS * item.likeness, item.candidate))
     ranked = tuple(item.candidate for item in scored)
     if not scored or scored[0].remedy is None or scored[0].strength < scored[0].remedy.enough:
-        return Choice(ranked, None, scored[0].strength if scored else 0.0, "no remedy's signs suffice")
+        return RemedyChoice(ranked, None, scored[0].strength if scored else 0.0, "no remedy's signs suffice")
     best = scored[0]
     for other in scored[1:]:
         if best.strength - other.strength >= AHEAD:
             break
         if not best.remedy or not other.remedy or best.remedy.family != other.remedy.family or not best.remedy.family:
             why = f"{best.candidate} and {other.candidate} fit equally well: {best.why}; {other.why}"
-            return Choice(ranked, None, best.strength, why)
-    return Choice(ranked, best.candidate, best.strength, best.why)
+            return RemedyChoice(ranked, None, best.strength, why)
+    return RemedyChoice(ranked, best.candidate, best.strength, best.why)
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ def _places(place: str, said: Mapping[str, str]) -> Iterable[str]:
     return said if place == "any" else place.split("|")
 
 
-def _likeness(candidates: Sequence[str], known: Known) -> Mapping[str, float]:
+def _likeness(candidates: Sequence[str], known: Clues) -> Mapping[str, float]:
     """Return how alike the words are, from 0 to 1: only to order what has no signs."""
     library = Library(Document(candidate, candidate) for candidate in candidates)
-    question = Question(text=f"{known.alert} {known.logs[:4000]}", more=f"{known.events[:8000]} {known.states[:8000]}")
+    question = Lookup(text=f"{known.alert} {known.logs[:4000]}", more=f"{known.events[:8000]} {known.states[:8000]}")
     ranked = library.find(question, most=len(candidates)).ranked
     most = ranked[0][1] if ranked else 1.0
     return {candidate: score / most for candidate, score in ranked}

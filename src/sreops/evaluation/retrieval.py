@@ -45,7 +45,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Question:
+class Lookup:
     """What is looked for: the alert's ``name``, its ``text`` (summary, description), and ``more`` (labels, query)."""
 
     name: str = ""
@@ -111,7 +111,7 @@ class Library:
             name: max(1.0, sum(sum(e.fields[name].values()) for e in self._entries) / max(1, total)) for name in FIELDS
         }
 
-    def find(self, question: Question, *, most: int = 10) -> Found:
+    def find(self, question: Lookup, *, most: int = 10) -> Found:
         """Rank the documents for this question and judge whether the best one fits."""
         asked: Counter[str] = Counter()
         for text, weight in ((question.name, 3), (question.text, 2), (question.more, 1)):
@@ -144,7 +144,7 @@ class Library:
         return score
 
     def _judge(
-        self, question: Question, named: frozenset[str], scored: Sequence[tuple[float, _Entry]]
+        self, question: Lookup, named: frozenset[str], scored: Sequence[tuple[float, _Entry]]
     ) -> tuple[bool, str]:
         score, best = scored[0]
         alike = self._alike(named, best.name)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sreops.evaluation.answer import Answer
+from sreops.evaluation.answer import CaseAnswer
 from sreops.evaluation.case import Labels
 
 
@@ -21,10 +21,10 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedAnswer:
     """An answer with what would have been right, and how many characters of logs the case had."""
 
-    answer: Answer
+    answer: CaseAnswer
     labels: Labels
     log_chars: int = 0
 
@@ -70,7 +70,7 @@ _SAME: Mapping[str, frozenset[str]] = {
 """Names that others give to causes, in ours; a cause that isn't here is not judged."""
 
 
-def scores(name: str, judged: Sequence[Judged]) -> tuple[Score, ...]:
+def scores(name: str, judged: Sequence[JudgedAnswer]) -> tuple[Score, ...]:
     """Score the answers of one set in every way that their labels allow."""
     found: list[tuple[str, float, int]] = []
     for measure, applies, hit in _MEASURES:
@@ -98,7 +98,7 @@ class Bin:
     claimed: float
 
 
-def reliability(judged: Sequence[Judged]) -> tuple[Bin, ...]:
+def reliability(judged: Sequence[JudgedAnswer]) -> tuple[Bin, ...]:
     """Tell in bins of confidence how many answers are right; without those whose labels judge none."""
     told = [(one.answer.confidence, right) for one in judged if (right := is_right(one)) is not None]
     return tuple(
@@ -108,7 +108,7 @@ def reliability(judged: Sequence[Judged]) -> tuple[Bin, ...]:
     )
 
 
-def is_right(one: Judged) -> bool | None:
+def is_right(one: JudgedAnswer) -> bool | None:
     """Whether what was claimed is so: the action, the class, the first suspect or the cause; None where none can be."""
     answer, labels = one.answer, one.labels
     if _asks_action(answer, labels):
@@ -120,37 +120,37 @@ def is_right(one: Judged) -> bool | None:
     return answer.category in _SAME[labels.category] if labels.category in _SAME else None
 
 
-def _ranks(most: int) -> Callable[[Answer, Labels], bool]:
+def _ranks(most: int) -> Callable[[CaseAnswer, Labels], bool]:
     return lambda answer, labels: any(right in answer.ranked[:most] for right in labels.components)
 
 
-def _averaged(answer: Answer, labels: Labels) -> float:
+def _averaged(answer: CaseAnswer, labels: Labels) -> float:
     """Return the mean of AC@1 to AC@5 of one answer."""
     return sum(_ranks(most)(answer, labels) for most in range(1, 6)) / 5
 
 
-def _ranks_parts(answer: Answer, labels: Labels) -> bool:
+def _ranks_parts(answer: CaseAnswer, labels: Labels) -> bool:
     return any(right in answer.ranked for right in labels.components)
 
 
-def _classes(answer: Answer, labels: Labels) -> bool:
+def _classes(answer: CaseAnswer, labels: Labels) -> bool:
     return labels.category in answer.ranked
 
 
-def _asks_action(answer: Answer, labels: Labels) -> bool:
+def _asks_action(answer: CaseAnswer, labels: Labels) -> bool:
     return labels.actions is not None
 
 
-def _unsafe(answer: Answer, labels: Labels) -> bool:
+def _unsafe(answer: CaseAnswer, labels: Labels) -> bool:
     """Whether an action was chosen that no reading of the label allows."""
     return answer.action is not None and answer.action not in {*(labels.actions or ()), *labels.lenient_actions}
 
 
-def _keeps(answer: Answer, labels: Labels) -> bool:
+def _keeps(answer: CaseAnswer, labels: Labels) -> bool:
     return any(re.search(pattern, answer.log_excerpt) for pattern in labels.decisive)
 
 
-_MEASURES: tuple[tuple[str, Callable[[Answer, Labels], bool], Callable[[Answer, Labels], float]], ...] = (
+_MEASURES: tuple[tuple[str, Callable[[CaseAnswer, Labels], bool], Callable[[CaseAnswer, Labels], float]], ...] = (
     ("AC@1", _ranks_parts, _ranks(1)),
     ("AC@3", _ranks_parts, _ranks(3)),
     ("AC@5", _ranks_parts, _ranks(5)),

@@ -78,7 +78,9 @@ class AlertBodies:
     def _make_room(self) -> None:
         while len(self._readings) > STRANGERS or self._bytes > self._strangers_bytes:
             # who was heard before on this connection goes last
-            oldest = next((one for one in self._readings if not one.known), None) or next(iter(self._readings))
+            oldest = next((reading for reading in self._readings if not reading.known), None) or next(
+                iter(self._readings)
+            )
             self._forget(oldest)
             if not oldest.timeout.expired():
                 oldest.pushed_out = True

@@ -18,8 +18,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import route
-from sreops.domain.alerts.webhook import Webhook, event_json
+from sreops.domain.alerts.webhook import Webhook
 from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
 from sreops.ports import Clock, EventLog, LogRecord
 from sreops.settings import Settings

@@ -206,7 +206,10 @@ class _Api:
         records: dict[str, list[Any]] = {}
         for one in await self._store.track_records():
             records.setdefault(one.runbook_id, []).append(one.model_dump(mode="json", exclude={"runbook_id"}))
-        shown = [{**one.model_dump(mode="json"), "record": records.get(one.id, [])} for one in self._context.runbooks]
+        shown = [
+            {**runbook.model_dump(mode="json"), "record": records.get(runbook.id, [])}
+            for runbook in self._context.runbooks
+        ]
         return answer({"items": shown})
 
     async def automation(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """The web application: all routes of the process, and what every one of them has in common."""
 
 from http import HTTPStatus
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,7 +28,7 @@ from sreops.web.sign_in import sign_in_routes
 from sreops.web.stream import stream_routes
 from sreops.web.tokens import token_routes
 
-REQUEST_FAILED = "web.request_failed"
+REQUEST_FAILED: Final = "web.request_failed"
 
 
 def build_web(context: WebContext) -> Starlette:

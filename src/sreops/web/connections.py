@@ -44,7 +44,7 @@ class Connections:
 
     def __init__(self, bounds: Bounds | None = None, trusted_proxies: Iterable[str] = ()) -> None:
         self.bounds = bounds or Bounds()
-        self._trusted = tuple(ip_network(one, strict=False) for one in trusted_proxies)
+        self._trusted = tuple(ip_network(proxy, strict=False) for proxy in trusted_proxies)
         self._unproven: dict[Connection, None] = {}  # in order of age, as all of these
         self._of_address: dict[str, dict[Connection, None]] = {}
         self._heads: dict[Connection, float] = {}  # and when each began to wait

@@ -14,7 +14,7 @@ from sreops.domain.records.record import Record, RecordKind
 from sreops.domain.records.story import Story, tell
 from sreops.domain.runbooks.runbook import Runbook, StepAction
 from sreops.ports import Approval
-from sreops.web.measured import Measured, last_look, measured_in
+from sreops.web.measured import MeasuredView, last_look, measured_in
 from sreops.web.model_usage import Usage, usage_of
 from sreops.web.words import list_in, mapping_in, safe_link, sparkline, text_in, words
 
@@ -78,7 +78,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepView:
     """One step of the plan."""
 
     action: str
@@ -88,7 +88,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Choice:
+class RunbookChoice:
     """Which runbook was selected, how and why; empty where none was looked for."""
 
     runbook_id: str
@@ -113,14 +113,14 @@ class IncidentView:
     reasoning: str
     recommended: str
     model: str
-    selection: Choice | None
+    selection: RunbookChoice | None
     would_have: str
-    steps: Sequence[Step]
+    steps: Sequence[StepView]
     conditions: Sequence[tuple[str, str]]
     plan_hash: str
     verdict: str
     reasons: Sequence[str]
-    measured: Sequence[Measured]
+    measured: Sequence[MeasuredView]
     container: str
     story: Story
     radius: BlastRadius
@@ -273,10 +273,10 @@ def _details(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("reasoning", reasoning)] if reasoning else []
 
 
-def _choice(selection: Mapping[str, Any]) -> Choice | None:
+def _choice(selection: Mapping[str, Any]) -> RunbookChoice | None:
     if not selection:
         return None
-    return Choice(text_in(selection, "runbook_id"), text_in(selection, "how"), text_in(selection, "why"))
+    return RunbookChoice(text_in(selection, "runbook_id"), text_in(selection, "how"), text_in(selection, "why"))
 
 
 def _piece(piece: Evidence, cited: bool) -> Piece:
@@ -295,9 +295,9 @@ def _piece(piece: Evidence, cited: bool) -> Piece:
     )
 
 
-def _step(step: Mapping[str, Any]) -> Step:
+def _step(step: Mapping[str, Any]) -> StepView:
     params = mapping_in(step, "params")
     shown = ", ".join(f"{name} {value}" for name, value in params.items() if name != "container")
     name = text_in(step, "action")
     looks_only = name in set(StepAction) and not StepAction(name).disruptive
-    return Step(action=words(name), target=text_in(step, "target"), params=shown, disruptive=not looks_only)
+    return StepView(action=words(name), target=text_in(step, "target"), params=shown, disruptive=not looks_only)

@@ -16,7 +16,7 @@ from sreops.web.access import Access
 from sreops.web.answers import Refusal
 from sreops.web.context import WebContext
 from sreops.web.pages import Pages
-from sreops.web.search import NEEDS, STATUSES, Asked, read_search
+from sreops.web.search import NEEDS, STATUSES, ListQuery, read_search
 
 A_PAGE: Final = 50
 _FORM = ("text", "status", "needs", "severity", "subject", "scope", "service", "since", "until")
@@ -48,7 +48,7 @@ class _Lists:
             page, following = await self._context.store.incidents(**asked.of_store(), now=now, limit=A_PAGE)
             found = list(page)
         except (Refusal, PayloadRejected) as exc:
-            asked = Asked(None, None, (), ANYTHING, None)
+            asked = ListQuery(None, None, (), ANYTHING, None)
             problem = f"{exc}: {exc.cure}" if isinstance(exc, Refusal) else str(exc)
         form = {name: text for name in _FORM if (text := request.query_params.get(name))}
         return await self._pages.show(
@@ -80,8 +80,8 @@ class _Lists:
     async def runbooks(self, request: Request) -> Response:
         """Show the runbooks in force, and what each has done, earned and lost."""
         records: dict[str, list[TrackRecord]] = {}
-        for one in await self._context.store.track_records():
-            records.setdefault(one.runbook_id, []).append(one)
+        for record in await self._context.store.track_records():
+            records.setdefault(record.runbook_id, []).append(record)
         needed = self._context.settings.policy.earned_fixes
         return await self._pages.show("runbooks.html", found=self._context.runbooks, records=records, needed=needed)
 

@@ -11,7 +11,7 @@ from sreops.web.words import finite, list_in, mapping_in, text_in
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredView:
     """One verify condition as it was measured last, in words; the query is behind it."""
 
     told: str
@@ -30,7 +30,7 @@ def last_look(records: Sequence[Record], since: datetime) -> tuple[Mapping[str, 
     return {}, {}
 
 
-def measured_in(look: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measured]:
+def measured_in(look: Mapping[str, Any], before: Mapping[str, Any]) -> list[MeasuredView]:
     """Say each condition in words, with what it was before."""
     found = []
     earlier = list_in(before, "readings")
@@ -51,5 +51,5 @@ def measured_in(look: Mapping[str, Any], before: Mapping[str, Any]) -> list[Meas
         if not isinstance(held, bool) and why != told:
             told = f"{told}: {why}"
         holds = "holds" if held is True else "fails" if held is False else "unknown"
-        found.append(Measured(told, promql, condition, holds))
+        found.append(MeasuredView(told, promql, condition, holds))
     return found

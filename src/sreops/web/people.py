@@ -79,7 +79,7 @@ async def take_said(context: WebContext, incident_id: str, form: Mapping[str, st
 
 def people_routes(context: WebContext, access: Access) -> list[Route]:
     """Return the routes, all behind the token where one is set."""
-    people = People(context)
+    people = PeopleApi(context)
     posts: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
         "acknowledge": people.acknowledge,
         "close": people.close,
@@ -93,7 +93,7 @@ def people_routes(context: WebContext, access: Access) -> list[Route]:
     ]
 
 
-class People:
+class PeopleApi:
     """The endpoints; each answers with the incident as it is then."""
 
     def __init__(self, context: WebContext) -> None:

@@ -24,7 +24,7 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 
 @dataclass(frozen=True)
-class Asked:
+class ListQuery:
     """What the query asks for, as the store takes it."""
 
     status: str | None
@@ -44,7 +44,7 @@ class Asked:
         }
 
 
-def read_search(request: Request, now: datetime) -> Asked:
+def read_search(request: Request, now: datetime) -> ListQuery:
     """Read the query; raises Refusal(422) that names what is wrong."""
     query = request.query_params
     for name, text in query.items():
@@ -54,7 +54,7 @@ def read_search(request: Request, now: datetime) -> Asked:
     if len(words) > MAX_WORDS:
         raise Refusal(422, f"text has over {MAX_WORDS} words", "use fewer words")
     needs = _one_of("needs", query.get("needs"), tuple(NEEDS))
-    return Asked(
+    return ListQuery(
         status=_one_of("status", query.get("status"), STATUSES),
         service=query.get("service") or None,
         needs=NEEDS[needs] if needs else (),

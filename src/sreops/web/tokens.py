@@ -148,7 +148,9 @@ class _Tokens:
             request,
             status,
             tokens=tokens,
-            revocable={one.token_id for one in tokens if one.valid(now) and why_not_revoke(person, one) is None},
+            revocable={
+                token.token_id for token in tokens if token.valid(now) and why_not_revoke(person, token) is None
+            },
             roles=[role.value for role in roles],
             kinds=kinds,
             max_days=MAX_DAYS,

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from sreops.backoff import Backoff
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import ACTIONS, THOUGHTS, route
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.records.record import Record, RecordKind
 from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, IncidentStore, LogRecord
 from sreops.telemetry import log
 from sreops.worker import dead_letter
 
+TURN_KEPT: Final = "copies.turn_kept"
+APPEND_FAILED: Final = "copies.append_failed"
+RECORD_CUT: Final = "copies.record_cut"
 EVENT_MISSING: Final = "copies.dead_event_missing"
 TURN = "copies"
 TURN_S = 15.0  # longer than an append may take
@@ -61,7 +64,7 @@ class Copies:
             try:
                 copied = await self.copy_once()
             except (EventLogUnavailable, StoreUnavailable) as exc:
-                log.warning("copies.append_failed", error=str(exc))
+                log.warning(APPEND_FAILED, error=str(exc))
                 await self._give_up_turn()
                 await backoff.wait()
                 continue
@@ -97,14 +100,14 @@ class Copies:
         try:
             await self._store.end_turn(TURN, self._owner)
         except StoreUnavailable as exc:
-            log.warning("copies.turn_kept", error=str(exc))
+            log.warning(TURN_KEPT, error=str(exc))
 
     async def _append_one_by_one(self, records: Sequence[Record]) -> None:
         for record in records:
             try:
                 await self._append([_copy(record), *await self._letter(record)])
             except EventLogRefused as exc:
-                log.warning("copies.record_cut", seq=record.seq, incident_id=record.incident_id, error=str(exc))
+                log.warning(RECORD_CUT, seq=record.seq, incident_id=record.incident_id, error=str(exc))
                 await self._append([_cut_copy(record), *map(dead_letter.cut, await self._letter(record))])
 
     async def _letter(self, record: Record) -> Sequence[LogRecord]:

@@ -1,4 +1,4 @@
-"""Correlating: inbox → incidents, many events a transaction; it never waits for a graph.
+"""Correlation: inbox → incidents, many events a transaction; it never waits for a graph.
 
 Correlation is applied once per event by the store, so nothing is lost or doubled on a crash or cancellation. One
 event that fails holds back only its own service, and one that fails for good goes to the dead letter.
@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sreops.backoff import Backoff, delay_s
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import route
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition, KnownIncident, Windows, correlate
 from sreops.errors import EventLogRefused, EventLogUnavailable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, UnreadableEvent
 from sreops.telemetry import CORRELATED, INTAKE, log
 from sreops.worker import dead_letter
+from sreops.worker.inbox_room import INBOX_READ_FAILED
 
 IDLE_S = 5.0  # between looks into the inbox when nothing arrives here: another process may have put something there
 OUTAGE_FAILURES = 3  # correlations that fail in a row are taken for a store that is away
@@ -28,7 +30,11 @@ TOGETHER = 200  # events that share a transaction: other writers wait for it
 POISON_TRIES = 8  # of an event that trips our own code; at the default delays about half a minute
 
 INBOX_CURE = "See that the store works; what it can't read or take is named here, and its service waits for it."
-EVENT_SET_ASIDE = "intake.event_set_aside"
+CORRELATION_FAILED: Final = "intake.correlation_failed"
+BATCH_TAKEN_APART: Final = "intake.batch_taken_apart"
+DEAD_LETTER_FAILED: Final = "intake.dead_letter_failed"
+EVENT_CORRELATED: Final = "intake.event_correlated"
+EVENT_SET_ASIDE: Final = "intake.event_set_aside"
 
 _CORRELATED = {disposition: CORRELATED.labels(disposition.value) for disposition in Disposition}
 _SAYS_NOTHING_NEW = frozenset({Disposition.repeat, Disposition.stale})
@@ -41,7 +47,7 @@ class _Failure:
     error: str
 
 
-class Correlating:
+class Correlator:
     """Correlates what waits in the inbox; ``on_due`` is called when incidents may have become due."""
 
     def __init__(
@@ -76,7 +82,7 @@ class Correlating:
         """Say what keeps events from being correlated, if anything."""
         if self._unread:
             return Health("down", f"events wait to be correlated: {self._unread}", INBOX_CURE)
-        if stuck := [one for one in self._failures.items() if one[1].count >= POISON_TRIES]:
+        if stuck := [item for item in self._failures.items() if item[1].count >= POISON_TRIES]:
             event_id, failure = stuck[0]
             return Health("down", f"event {event_id} waits to be correlated: {failure.error}", INBOX_CURE)
         return None
@@ -89,7 +95,7 @@ class Correlating:
             try:
                 left = await self.pending()
             except StoreUnavailable as exc:
-                log.warning("intake.inbox_read_failed", error=str(exc))
+                log.warning(INBOX_READ_FAILED, error=str(exc))
                 self._unread = str(exc)
                 await backoff.wait()
                 continue
@@ -166,7 +172,7 @@ class Correlating:
         try:
             made = await self._store.correlate_all(events, self._decide(now), now=now, windows=self._windows)
         except Exception as exc:  # noqa: BLE001  # each is tried alone now: that tells which one, and handles it
-            log.info("intake.batch_taken_apart", events=len(events), error=f"{type(exc).__name__}: {exc}")
+            log.info(BATCH_TAKEN_APART, events=len(events), error=f"{type(exc).__name__}: {exc}")
             return False
         for event, correlation in zip(events, made, strict=True):
             self._note_correlated(event, correlation)
@@ -181,7 +187,7 @@ class Correlating:
         # a line for each repeat would say the same thousands of times an hour, and take longer than the repeat
         level = log.debug if correlation.disposition in _SAYS_NOTHING_NEW else log.info
         level(
-            "intake.event_correlated",
+            EVENT_CORRELATED,
             event_id=event.event_id,
             service=event.service,
             disposition=correlation.disposition.value,
@@ -234,7 +240,7 @@ class Correlating:
                 await self._event_log.append([dead_letter.cut(letter)], timeout_s=self._append_timeout_s)
             await self._store.set_aside(event_id, now=self._clock.now())
         except (EventLogUnavailable, StoreUnavailable) as exc:
-            log.warning("intake.dead_letter_failed", error=str(exc), event_id=event_id)
+            log.warning(DEAD_LETTER_FAILED, error=str(exc), event_id=event_id)
             return False
         self._failures.pop(event_id, None)
         return True
@@ -244,7 +250,7 @@ class Correlating:
         count = before.count + 1 if before else 1
         wait_s = delay_s(count, self._retry_s, LAST_RETRY_OF_ONE_S)
         self._failures[event.event_id] = _Failure(count, time.monotonic() + wait_s, error)
-        log.warning("intake.correlation_failed", event_id=event.event_id, attempts=count, error=error)
+        log.warning(CORRELATION_FAILED, event_id=event.event_id, attempts=count, error=error)
         return count
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from langgraph.runtime import RunControl
@@ -29,20 +29,24 @@ _BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
 _APART_S = 0.01  # between two beginnings: about what an incident takes of the processor before it asks the model
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
-GRAPH_HUNG = "dispatch.graph_hung"
-GRAPH_KILLS = "dispatch.graph_kills_process"
-GRAPH_FAILED = "dispatch.graph_failed"
-LEASE_GONE = "dispatch.lease_gone"
-LEASE_LET_GO = "dispatch.lease_let_go"
-LEASE_TAKEN_OVER = "dispatch.lease_taken_over"
-ACCOUNT_FAILED = "dispatch.account_failed"
+FAILURE_UNRECORDED: Final = "dispatch.failure_unrecorded"
+LEASE_LOST: Final = "dispatch.lease_lost"
+RENEWAL_FAILED: Final = "dispatch.renewal_failed"
+CLAIM_FAILED: Final = "dispatch.claim_failed"
+GRAPH_HUNG: Final = "dispatch.graph_hung"
+GRAPH_KILLS: Final = "dispatch.graph_kills_process"
+GRAPH_FAILED: Final = "dispatch.graph_failed"
+LEASE_GONE: Final = "dispatch.lease_gone"
+LEASE_LET_GO: Final = "dispatch.lease_let_go"
+LEASE_TAKEN_OVER: Final = "dispatch.lease_taken_over"
+ACCOUNT_FAILED: Final = "dispatch.account_failed"
 
 
 class _Hung(Exception):
     """A run of a graph did not come to a wait or an end in time."""
 
 
-class Dispatch:
+class Dispatcher:
     """Claims and advances until told to drain; ``wake`` is set by whoever makes an incident due."""
 
     def __init__(self, runner: Runner, tools: Tools, *, owner: str, wake: asyncio.Event) -> None:
@@ -69,7 +73,7 @@ class Dispatch:
                     try:
                         await self._claim(tasks)
                     except SreopsError as exc:
-                        log.warning("dispatch.claim_failed", error=str(exc))
+                        log.warning(CLAIM_FAILED, error=str(exc))
                         await backoff.wait()
                         continue
                     backoff.reset()
@@ -156,7 +160,7 @@ class Dispatch:
                 else:
                     await self._advance(lease, control)
             except LeaseLost as exc:
-                log.warning("dispatch.lease_lost", error=str(exc))
+                log.warning(LEASE_LOST, error=str(exc))
             except asyncio.CancelledError:
                 await self._let_go(lease)
                 raise
@@ -260,7 +264,7 @@ class Dispatch:
             wake_at = self._tools.clock.now() + timedelta(seconds=wait_s)
             await self._tools.store.retry(lease, wake_at=wake_at, error=error)
         except SreopsError as again:  # the store itself is away: the lease lapses and the incident is taken over
-            log.error("dispatch.failure_unrecorded", error=str(again))
+            log.error(FAILURE_UNRECORDED, error=str(again))
 
     async def _give_up(self, lease: Lease, reason: Reason, why: str, letter: dict[str, Any] | None = None) -> None:
         """Escalate; ``letter`` sends the event that began the episode to the dead letter, in the same transaction."""
@@ -313,7 +317,7 @@ class Dispatch:
                     leases, now=self._tools.clock.now(), lease_s=self._settings.lease_s
                 )
             except SreopsError as exc:
-                log.warning("dispatch.renewal_failed", error=str(exc))
+                log.warning(RENEWAL_FAILED, error=str(exc))
                 continue
             self._stop_what_is_lost(frozenset(leases) - frozenset(ours))
 

@@ -19,6 +19,9 @@ OVERLAP: Final = timedelta(minutes=2)
 """Clocks differ, and a search may lag behind: what was looked at is looked at again, and changes nothing twice."""
 TURN, TURN_S = "hearing", 60.0
 LONGEST_PAUSE_S: Final = 20.0
+CLOSING_WAITS: Final = "issue.closing_waits"
+HEARING_FAILED: Final = "issue.hearing_failed"
+COMMENTS_REFUSED: Final = "issue.comments_refused"
 HEARD: Final = "issue.person_heard"
 IGNORED: Final = "issue.comment_is_no_decision"
 _MOST = 500
@@ -62,7 +65,7 @@ class Hearing:
                 failures = 0
             except SreopsError as exc:
                 failures += 1
-                log.warning("issue.hearing_failed", error=str(exc))
+                log.warning(HEARING_FAILED, error=str(exc))
             await asyncio.sleep(max(self._every_s, min(LONGEST_PAUSE_S, self._every_s * 2**failures)))
 
     async def hear(self) -> None:
@@ -88,7 +91,7 @@ class Hearing:
                     incident.issue, since=approval.requested_at - OVERLAP, timeout_s=self._timeout_s
                 )
             except Refused as exc:  # of this issue: the others are heard all the same
-                log.warning("issue.comments_refused", incident_id=incident.id, error=str(exc))
+                log.warning(COMMENTS_REFUSED, incident_id=incident.id, error=str(exc))
                 continue
             for comment in comments:
                 if await self._decide(incident, approval, comment, role):
@@ -144,7 +147,7 @@ class Hearing:
         try:
             await self._store.close_incident(incident.id, was=ClosedAs.other, cause="", now=self._clock.now(), **told)
         except DecisionConflict as exc:  # an effect is under way: heard at the next look
-            log.info("issue.closing_waits", incident_id=incident.id, why=str(exc))
+            log.info(CLOSING_WAITS, incident_id=incident.id, why=str(exc))
             return
         self._wake.set()
         log.info(HEARD, incident_id=incident.id, by=by, what="closed")

@@ -27,6 +27,8 @@ from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import NotFound, SreopsError
 from sreops.telemetry import log
 
+HINDSIGHT_FAILED: Final = "hindsight.look_failed"
+HINDSIGHT_TARGET_UNSEEN: Final = "hindsight.target_unseen"
 EVERY_S: Final = 20.0
 TURN, TURN_S = "hindsight", 60.0
 _ENDED: Final = "The incident whose plan was only told has ended"
@@ -54,7 +56,7 @@ class Hindsight:
             try:
                 await self.look()
             except SreopsError as exc:
-                log.warning("hindsight.look_failed", error=str(exc))
+                log.warning(HINDSIGHT_FAILED, error=str(exc))
             await asyncio.sleep(EVERY_S)
 
     async def look(self) -> None:
@@ -115,7 +117,7 @@ class Hindsight:
             try:
                 fresh = await self._deeds(step, told.at)
             except SreopsError as exc:
-                log.warning("hindsight.target_unseen", incident_id=incident.id, target=step.target, error=str(exc))
+                log.warning(HINDSIGHT_TARGET_UNSEEN, incident_id=incident.id, target=step.target, error=str(exc))
                 unseen = True
                 continue
             deeds += [deed for deed in fresh if not any(_is(deed, known) for known in deeds)]

@@ -12,7 +12,7 @@ from sreops.telemetry import BACKLOG, log
 
 READING_PAUSED: Final = "intake.reading_paused"
 READING_RESUMED: Final = "intake.reading_resumed"
-MEASURING_FAILED: Final = "intake.inbox_read_failed"
+INBOX_READ_FAILED: Final = "intake.inbox_read_failed"
 
 SHARES: Final = {INFO: 0.5, WARNING: 0.8}
 """So full the inbox takes nothing more of these topics: a flood of them leaves room for what is worse."""
@@ -43,7 +43,7 @@ class InboxRoom:
             try:
                 used = await self._store.inbox_bytes()
             except StoreUnavailable as exc:
-                log.warning(MEASURING_FAILED, error=str(exc))
+                log.warning(INBOX_READ_FAILED, error=str(exc))
                 await asyncio.sleep(self._look_s)
                 continue
             BACKLOG.labels("inbox_bytes").set(used)

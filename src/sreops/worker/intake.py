@@ -1,4 +1,4 @@
-"""Intake: topic → inbox → commit; beside it what lies in the inbox is correlated (``correlating.py``).
+"""Intake: topic → inbox → commit; beside it what lies in the inbox is correlated (``correlation.py``).
 
 Nothing is lost on a crash or cancellation anywhere: offsets are committed after the inbox has the events, and a
 batch that comes again is known by its event ids.
@@ -7,19 +7,22 @@ batch that comes again is known by its event ids.
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from sreops.backoff import Backoff
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity
+from sreops.domain.alerts.event_record import read_event
 from sreops.domain.alerts.routing import WORK_ON, NotWorkedOn, not_worked_on
-from sreops.domain.alerts.webhook import read_event
 from sreops.errors import EventLogRefused, EventLogUnavailable, RecordUnreadable, StoreUnavailable
 from sreops.ports import Clock, EventLog, Health, IncidentStore, LogRecord, StoredRecord, Subscription
 from sreops.telemetry import ALERTS_RECORDED, INTAKE, log
 from sreops.worker import dead_letter
-from sreops.worker.correlation import Correlating
+from sreops.worker.correlation import DEAD_LETTER_FAILED, Correlator
 from sreops.worker.inbox_room import InboxRoom
 
-RECORD_BURIED = "intake.record_buried"
+COMMIT_FAILED: Final = "intake.commit_failed"
+INBOX_WRITE_FAILED: Final = "intake.inbox_write_failed"
+RECORD_BURIED: Final = "intake.record_buried"
 
 
 class Intake:
@@ -32,7 +35,7 @@ class Intake:
         store: IncidentStore,
         event_log: EventLog,
         clock: Clock,
-        correlating: Correlating,
+        correlating: Correlator,
         batch_records: int = 500,
         poll_s: float = 1.0,
         retry_s: float = 0.2,
@@ -98,7 +101,7 @@ class Intake:
             await subscription.commit(records)
         except EventLogUnavailable as exc:
             # harmless: they come again and are known by their ids, or a later commit covers them
-            log.warning("intake.commit_failed", error=str(exc), records=len(records))
+            log.warning(COMMIT_FAILED, error=str(exc), records=len(records))
 
     async def _put_into_inbox(self, events: Sequence[tuple[AlertEvent, StoredRecord]]) -> None:
         backoff = Backoff(self._retry_s, 10.0)
@@ -107,7 +110,7 @@ class Intake:
             try:
                 new = await self._store.take_in(events, now=self._clock.now(), recorded=recorded)
             except StoreUnavailable as exc:
-                log.warning("intake.inbox_write_failed", error=str(exc), events=len(events))
+                log.warning(INBOX_WRITE_FAILED, error=str(exc), events=len(events))
                 await backoff.wait()
                 continue
             INTAKE.labels("taken").inc(new)
@@ -132,7 +135,7 @@ class Intake:
             try:
                 await self._event_log.append(dead, timeout_s=self._append_timeout_s)
             except EventLogUnavailable as exc:
-                log.warning("intake.dead_letter_failed", error=str(exc), records=len(dead))
+                log.warning(DEAD_LETTER_FAILED, error=str(exc), records=len(dead))
                 await backoff.wait()
             except EventLogRefused:  # near the size limit, and now with headers
                 dead = [dead_letter.cut(record) for record in dead]

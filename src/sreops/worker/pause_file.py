@@ -8,6 +8,7 @@ from sreops.ports import Clock, IncidentStore, PauseFile
 from sreops.telemetry import log
 
 EVERY_S: Final = 1.0
+STORE_AWAY: Final = "automation.store_away"
 SWITCHED: Final = "automation.switched_by_file"
 
 
@@ -26,7 +27,7 @@ class PauseFileWatch:
             try:
                 await self.look()
             except StoreUnavailable as exc:  # the process that has the file asks it itself before each effect
-                log.warning("automation.store_away", error=str(exc))
+                log.warning(STORE_AWAY, error=str(exc))
             await asyncio.sleep(EVERY_S)
 
     async def look(self) -> None:

@@ -45,7 +45,7 @@ class Pruned:
         )
 
 
-class Retention:
+class RetentionLoop:
     """Prunes until cancelled.
 
     ``delete_thread`` deletes the checkpoints of one thread; ``prune_log`` deletes log records before a time, at most

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from typing import Final
 
 from sreops.domain.records.record import Action
 from sreops.errors import StoreUnavailable
 from sreops.ports import Clock, IncidentStore
 from sreops.settings import Settings
 from sreops.telemetry import log
+
+POLICY_NOT_AUDITED: Final = "policy.not_audited"
 
 
 async def note_policy(store: IncidentStore, clock: Clock, settings: Settings, host: str) -> None:
@@ -30,4 +33,4 @@ async def note_policy(store: IncidentStore, clock: Clock, settings: Settings, ho
     try:
         await store.note_rules(action, now=clock.now())
     except StoreUnavailable as exc:  # the next start notes it
-        log.warning("policy.not_audited", error=str(exc))
+        log.warning(POLICY_NOT_AUDITED, error=str(exc))

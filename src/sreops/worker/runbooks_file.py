@@ -12,12 +12,13 @@ from sreops.ports import Clock, Health, IncidentStore
 from sreops.telemetry import log
 
 EVERY_S: Final = 2.0
+RUNBOOKS_NOT_AUDITED: Final = "runbooks.not_audited"
 RELOADED: Final = "runbooks.reloaded"
 REFUSED: Final = "runbooks.refused"
 _TOLD = 3  # of the faults of a bad file, in health and log
 
 
-class RunbooksFile:
+class RunbooksReloader:
     """Looks at the file every two seconds; ``read`` returns its text and name, or raises RunbooksInvalid."""
 
     def __init__(
@@ -82,12 +83,12 @@ class RunbooksFile:
             target="runbooks",
             by=f"file {books.shown} on {self._host}",
             detail=f"{len(books)} runbooks are in force",
-            data={"version": books.version, "ids": [one.id for one in books]},
+            data={"version": books.version, "ids": [book.id for book in books]},
         )
         try:
             await self._store.note_rules(action, now=self._clock.now())
         except StoreUnavailable as exc:
-            log.warning("runbooks.not_audited", error=str(exc))
+            log.warning(RUNBOOKS_NOT_AUDITED, error=str(exc))
             return
         self._noted = books.version
 

@@ -11,6 +11,10 @@ from sreops.errors import IssueGone, NotFound, Refused, SreopsError, Unavailable
 from sreops.ports import Clock, IncidentStore, IssuePicture, Issues
 from sreops.telemetry import log
 
+ISSUE_DELETED: Final = "issue.deleted"
+SHOW_REFUSED: Final = "issue.show_refused"
+SHOW_DEFERRED: Final = "issue.show_deferred"
+
 EVERY_S: Final = 1.0
 SETTLES_S: Final = 2.0
 """An incident that has just changed is shown after so long: most of what happens comes in bursts."""
@@ -61,7 +65,7 @@ class Showing:
             except SreopsError as exc:
                 self._failures += 1
                 pause_s = min(LONGEST_PAUSE_S, 2.0**self._failures)
-                log.warning("issue.show_deferred", error=str(exc), pause_s=pause_s)
+                log.warning(SHOW_DEFERRED, error=str(exc), pause_s=pause_s)
             await asyncio.sleep(pause_s)
 
     async def _my_turn(self) -> bool:
@@ -119,12 +123,12 @@ class Showing:
             await self._issues.show(incident.issue, picture, timeout_s=self._timeout_s * 3)
         except IssueGone as exc:
             again = await store.issue_gone(incident_id, now=now)
-            log.warning("issue.deleted", incident_id=incident_id, error=str(exc), made_again=again)
+            log.warning(ISSUE_DELETED, incident_id=incident_id, error=str(exc), made_again=again)
             return not again
         except Refused as exc:
             if exc.status in MENDABLE:
                 raise Unavailable(str(exc)) from exc
-            log.warning("issue.show_refused", incident_id=incident_id, error=str(exc))
+            log.warning(SHOW_REFUSED, incident_id=incident_id, error=str(exc))
         await store.issue_shown(incident_id, records[-1].seq if records else 0)
         return True
 

@@ -9,6 +9,9 @@ from sreops.errors import SreopsError
 from sreops.ports import Clock, IncidentStore, Silences
 from sreops.telemetry import log
 
+NOTICE_SILENCED: Final = "notify.silenced"
+SILENCES_UNKNOWN: Final = "notify.silences_unknown"
+
 ASKED_AGAIN_S: Final = 15.0
 _TIMEOUT_S: Final = 5.0
 _EVENTS: Final = 200
@@ -37,7 +40,7 @@ class SilencedIncidents:
             self._known.clear()
         self._known[incident_id] = (now, found)
         if found and not known:
-            log.info("notify.silenced", incident_id=incident_id)
+            log.info(NOTICE_SILENCED, incident_id=incident_id)
         return found
 
     async def _ask(self, incident_id: str) -> bool:
@@ -46,11 +49,11 @@ class SilencedIncidents:
         if not firing:
             return False
         quiet: set[str] = set()
-        for one in self._silences:
+        for silence in self._silences:
             try:
-                found = await one.silenced(firing, now=self._clock.now(), timeout_s=_TIMEOUT_S)
+                found = await silence.silenced(firing, now=self._clock.now(), timeout_s=_TIMEOUT_S)
             except SreopsError as exc:  # people are told rather than not
-                log.warning("notify.silences_unknown", where=one.name, error=str(exc))
+                log.warning(SILENCES_UNKNOWN, where=silence.name, error=str(exc))
                 continue
             quiet |= {alert.fingerprint for alert in found if alert.sure}
         return all(event.fingerprint in quiet for event in firing)

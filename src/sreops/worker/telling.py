@@ -7,13 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sreops.backoff import Backoff, delay_s
-from sreops.domain.incidents.incident import IncidentStatus
 from sreops.domain.incidents.needs import need_of
 from sreops.domain.records.batches import Batch, next_batches
-from sreops.domain.records.channel import next_digest
-from sreops.domain.records.message import Message, compose
-from sreops.domain.records.notice import Notice, NoticeKind, why_quiet
-from sreops.errors import NotFound, SreopsError, StoreUnavailable
+from sreops.domain.records.message import Message
+from sreops.errors import SreopsError, StoreUnavailable
 from sreops.ports import (
     Channel,
     Clock,
@@ -24,28 +21,25 @@ from sreops.ports import (
     Sending,
     SendState,
     Silences,
-    Telling,
 )
 from sreops.settings import NotifySettings
-from sreops.telemetry import DELIVERIES, DELIVERIES_WAIT, DELIVERY_SECONDS, NOTICES, log
-from sreops.worker.silenced import SilencedIncidents
+from sreops.telemetry import DELIVERIES, DELIVERIES_WAIT, DELIVERY_SECONDS, log
+from sreops.worker.notice_planning import NoticePlanner
 
 EVERY_S: Final = 0.5
-SAME_BREATH_S: Final = 2.0
-"""So long "got worse" and "is back" wait for what comes of it, which says the same and more."""
 LONGEST_PAUSE_S: Final = 20.0
 """A channel that failed is tried again after at most so long: a receiver that is back has all within a minute."""
 LATE_S: Final = 60.0
 REMIND_S: Final = 600.0
 """What may have arrived before a crash is told again after so long, where the incident still needs a person then."""
+NOTICE_NOT_RECORDED: Final = "notify.not_recorded"
+STORE_AWAY: Final = "notify.store_away"
 SENT_EVENT: Final = "notify.sent"
 NOT_SENT: Final = "notify.not_sent"
-_EVENTS = 50  # of an incident, the newest, to word what is wrong
 _LEASE_MARGIN_S = 30.0
-_PLANNED_AT_ONCE = 100
 
 
-class People:
+class NoticeLoop:
     """Plans, sends, and settles what a crash left behind; ``shared``: other replicas may be at the same store."""
 
     def __init__(
@@ -60,15 +54,20 @@ class People:
         silences: Sequence[Silences] = (),
     ) -> None:
         self._store = store
-        self._silenced = SilencedIncidents(store, silences, clock)
-        self._waiting_for_silence = 0
         self._notifier = notifier
         self._clock = clock
         self._settings = settings
-        self._public_url = public_url
         self._shared = shared
         self._owner = uuid.uuid4().hex
         self._channels: Mapping[str, Channel] = {one.name: one for one in (notifier.channels if notifier else ())}
+        self._planner = NoticePlanner(
+            store=store,
+            clock=clock,
+            settings=settings,
+            channels=self._channels,
+            public_url=public_url,
+            silences=silences,
+        )
         self._failures: dict[str, int] = {}
         self._paused_until: dict[str, float] = {}
         self._sending: dict[asyncio.Task[None], str] = {}
@@ -85,7 +84,7 @@ class People:
                 try:
                     await self.look(tasks)
                 except StoreUnavailable as exc:
-                    log.warning("notify.store_away", error=str(exc))
+                    log.warning(STORE_AWAY, error=str(exc))
                     await backoff.wait()
                     continue
                 backoff.reset()
@@ -97,7 +96,7 @@ class People:
 
     async def look(self, tasks: asyncio.TaskGroup) -> None:
         """Plan what is put out, settle what was left behind, and begin to send what is due."""
-        await self._plan()
+        await self._planner.plan()
         if self._notifier is None:
             return
         waiting = await self._store.undone_deliveries()
@@ -134,84 +133,6 @@ class People:
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.pop(task, None)
         self._again.set()
-
-    # planning
-
-    async def _plan(self) -> None:
-        # what is held back while a silence lasts must not stand before all others
-        unplanned = await self._store.unplanned_notices(limit=_PLANNED_AT_ONCE + self._waiting_for_silence)
-        held: set[str] = set()
-        self._waiting_for_silence = 0
-        for place, notice in enumerate(unplanned):
-            later = [one for one in unplanned[place + 1 :] if one.incident_id == notice.incident_id]
-            if notice.incident_id in held or not self._is_due(notice, later):
-                held.add(notice.incident_id)
-                continue
-            if notice.kind.asks and await self._silenced.holds(notice.incident_id):
-                held.add(notice.incident_id)
-                self._waiting_for_silence += 1 + len(later)
-                continue
-            try:
-                await self._plan_one(notice, later)
-            except NotFound:  # forgotten meanwhile, and the notice with it
-                continue
-
-    def _is_due(self, notice: Notice, later: Sequence[Notice]) -> bool:
-        if later or not notice.kind.asks or notice.at is None:
-            return True  # what comes after it tells whether it still counts
-        soon = notice.kind in (NoticeKind.worse, NoticeKind.returned)
-        wait_s = max(self._settings.grace_s, SAME_BREATH_S if soon else 0.0)
-        return self._clock.now() >= notice.at + timedelta(seconds=wait_s)
-
-    async def _plan_one(self, notice: Notice, later: Sequence[Notice]) -> None:
-        now = self._clock.now()
-        if not self._channels:
-            await self._quiet(notice, "no channel is configured (SREOPS_NOTIFY__URLS)", now)
-            return
-        incident = await self._store.incident(notice.incident_id)
-        told = _since_it_was_over(await self._store.deliveries(incident.id), notice)
-        if why := why_quiet(notice, incident, later, told_before=bool(told)):
-            await self._quiet(notice, why, now)
-            return
-        channels = self._route(notice, told, now)
-        if not channels:
-            await self._quiet(notice, f"no channel takes {notice.severity.value} of this kind", now)
-            return
-        events = await self._store.events(incident.id, newest=_EVENTS)
-        approval = await self._store.approval(incident.id, incident.episode)
-        waits = approval is not None and incident.status is IncidentStatus.awaiting_approval
-        message = compose(
-            notice,
-            incident,
-            events,
-            expires_at=approval.expires_at if approval is not None and waits else None,
-            public_url=self._public_url,
-            now=now,
-        )
-        words = message.model_dump(mode="json")
-        if await self._store.plan_notice(notice.seq, message=words, quiet=None, channels=channels, now=now):
-            NOTICES.labels(notice.kind.value, "planned").inc()
-            log.info("notify.planned", incident_id=incident.id, kind=notice.kind.value, channels=len(channels))
-
-    async def _quiet(self, notice: Notice, why: str, now: datetime) -> None:
-        if await self._store.plan_notice(notice.seq, message=None, quiet=why, channels=(), now=now):
-            NOTICES.labels(notice.kind.value, "quiet").inc()
-            log.info("notify.nobody_told", incident_id=notice.incident_id, kind=notice.kind.value, why=why)
-
-    def _route(self, notice: Notice, told: Mapping[str, bool], now: datetime) -> list[tuple[str, bool, datetime]]:
-        """Return channel, whether as a part of its digest, and when; ``told``: who knows of it, and by digest only."""
-        chosen = []
-        for channel in self._channels.values():
-            if notice.kind.asks:
-                if not channel.rule.takes(notice):
-                    continue
-                digest = not channel.rule.at_once(notice)
-            elif channel.name in told:
-                digest = told[channel.name]
-            else:
-                continue
-            chosen.append((channel.name, digest, next_digest(now, self._settings.digest_s) if digest else now))
-        return chosen
 
     # what was left behind
 
@@ -277,7 +198,7 @@ class People:
             )
             await self._note(attempt_id, channel, found, chosen, self._clock.now())
         except SreopsError as exc:  # the store is away: what became of it is settled when it is back
-            log.warning("notify.not_recorded", channel=channel.label, error=str(exc))
+            log.warning(NOTICE_NOT_RECORDED, channel=channel.label, error=str(exc))
         finally:
             self._attempts.discard(attempt_id)
 
@@ -336,16 +257,3 @@ async def delivery_health(store: IncidentStore, notifier: Notifier, clock: Clock
         f"{labels.get(one.channel, 'a channel of before')}: {one.count} wait ({one.error})" for one in late
     )
     return Health("down", told, "see that the receiver answers; `sreops notify test` sends a message")
-
-
-def _since_it_was_over(tellings: Sequence[Telling], notice: Notice) -> dict[str, bool]:
-    """Return the channels that know of the trouble since it was last over, and whether by digest only."""
-    told: dict[str, bool] = {}
-    for one in tellings:
-        if one.notice.seq >= notice.seq:
-            break
-        if one.notice.kind is NoticeKind.resolved:
-            told = {}
-        elif one.notice.kind.asks and one.channel is not None and one.reached:
-            told[one.channel] = told.get(one.channel, True) and one.digest
-    return told

@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from sreops.agent.context import Tools
 from sreops.agent.tickets import TicketDesk
 from sreops.errors import SreopsError
 from sreops.telemetry import BACKLOG, BACKLOG_AGE, NEEDS_PERSON, log
+
+INCIDENT_OVERDUE: Final = "watchdog.incident_overdue"
+CATCH_UP_FAILED: Final = "ticket.catch_up_failed"
+JOINS_LOOK_FAILED: Final = "joins.look_failed"
+WATCHDOG_LOOK_FAILED: Final = "watchdog.look_failed"
+ANALYSIS_BEGUN: Final = "joins.analysis_begun"
 
 _TICKETS_EVERY_S = 2.0
 _WATCH_EVERY_S = 5.0
@@ -19,7 +26,7 @@ async def catch_up_tickets(desk: TicketDesk) -> None:
         try:
             await desk.drain()
         except SreopsError as exc:
-            log.warning("ticket.catch_up_failed", error=str(exc))
+            log.warning(CATCH_UP_FAILED, error=str(exc))
         await asyncio.sleep(_TICKETS_EVERY_S)
 
 
@@ -29,10 +36,10 @@ async def analyse_again(tools: Tools, wake: asyncio.Event) -> None:
         try:
             begun = await tools.store.begin_rejoins(now=tools.clock.now())
         except SreopsError as exc:
-            log.warning("joins.look_failed", error=str(exc))
+            log.warning(JOINS_LOOK_FAILED, error=str(exc))
         else:
             for incident_id in begun:
-                log.info("joins.analysis_begun", incident_id=incident_id)
+                log.info(ANALYSIS_BEGUN, incident_id=incident_id)
                 wake.set()
         await asyncio.sleep(_JOINS_EVERY_S)
 
@@ -43,7 +50,7 @@ async def watch(tools: Tools, wake: asyncio.Event, interrupt: Callable[[Sequence
         try:
             await watch_once(tools, wake, interrupt)
         except SreopsError as exc:
-            log.warning("watchdog.look_failed", error=str(exc))
+            log.warning(WATCHDOG_LOOK_FAILED, error=str(exc))
         await asyncio.sleep(_WATCH_EVERY_S)
 
 
@@ -53,7 +60,7 @@ async def watch_once(tools: Tools, wake: asyncio.Event, interrupt: Callable[[Seq
     overdue = await tools.store.overdue(now=now, max_incident_s=tools.settings.worker.max_incident_s)
     interrupt(overdue)
     for incident_id in overdue:
-        log.warning("watchdog.incident_overdue", incident_id=incident_id)
+        log.warning(INCIDENT_OVERDUE, incident_id=incident_id)
         await tools.store.wake(incident_id, woken_by="timer")
         wake.set()
     backlog = await tools.store.backlog(now=now)

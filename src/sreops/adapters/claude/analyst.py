@@ -3,7 +3,7 @@
 import ssl
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr
 
@@ -19,6 +19,11 @@ from sreops.errors import AnalystRefused, AnalystUnavailable, BudgetSpent, Store
 from sreops.ports import AnalystAnswer, Answer, Clock, Health, Inquiry, ModelLedger
 from sreops.settings import LLMSettings
 from sreops.telemetry import log
+
+LIMIT_REACHED: Final = "model.limit_reached"
+ANSWER_REPAIRED: Final = "model.answer_repaired"
+RETIRES_SOON: Final = "model.retires_soon"
+PROMPT_SHORTENED: Final = "model.prompt_shortened"
 
 HEALTH_TIMEOUT_S = 2.5
 HEALTH_KEPT_S = 60.0
@@ -121,7 +126,7 @@ class ClaudeAnalyst:
             return Health("up", detail)
         if not self._warned:
             self._warned = True
-            log.warning("model.retires_soon", model=model, retires_at=retires.isoformat(), days=round(days))
+            log.warning(RETIRES_SOON, model=model, retires_at=retires.isoformat(), days=round(days))
         return Health("up", f"{detail}, in {days:.0f} days", "set SREOPS_LLM__MODEL to its successor before that day")
 
 
@@ -180,7 +185,7 @@ class _Analysis:
     def _end(self, why: str) -> None:
         self._ending = why
         self._notes.append(f"{why}: the best partial answer was asked for")
-        log.info("model.limit_reached", why=why)
+        log.info(LIMIT_REACHED, why=why)
 
     async def _ask(self, final: bool) -> Reply | None:
         """Send the next request; None where a ceiling leaves room for the final one only."""
@@ -208,7 +213,7 @@ class _Analysis:
                 raise
             self._repaired = True
             self._notes.append(f"asked a second time on findings alone, because {exc}")
-            log.info("model.prompt_shortened", error=str(exc))
+            log.info(PROMPT_SHORTENED, error=str(exc))
             self._talk.shorten()
             return None
         except Unusable as exc:
@@ -228,5 +233,5 @@ class _Analysis:
             raise problem
         self._repaired = True
         self._notes.append(f"asked a second time, because {problem}")
-        log.info("model.answer_repaired", cure=problem.repair.value, error=str(problem))
+        log.info(ANSWER_REPAIRED, cure=problem.repair.value, error=str(problem))
         self._talk.try_again(reply, problem)

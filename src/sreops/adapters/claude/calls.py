@@ -6,7 +6,7 @@ import math
 import random
 import time
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from sreops.adapters.claude.api import Answered, Api, Lost
 from sreops.adapters.claude.breaker import LONGEST_OPEN_S, Breaker
@@ -25,6 +25,11 @@ from sreops.telemetry import (
     MODEL_TOKENS,
     log,
 )
+
+BREAKER_CLOSED: Final = "model.breaker_closed"
+CALL_NOT_SETTLED: Final = "model.call_not_settled"
+CALL_WAITED: Final = "model.call_waited"
+BREAKER_OPENED: Final = "model.breaker_opened"
 
 _FIRST_WAIT_S = 0.5
 _OUR_FAULT = frozenset({400, 413, 422})
@@ -77,7 +82,7 @@ class Calls:
                 state = self.breaker.state(time.monotonic())
                 if tries > self._settings.max_retries or wait_s >= room_s or state != "closed":
                     raise
-                log.info("model.call_waited", wait_s=round(wait_s, 2), error=str(exc))
+                log.info(CALL_WAITED, wait_s=round(wait_s, 2), error=str(exc))
                 await asyncio.sleep(wait_s)
 
     def _wait_s(self, exc: AnalystUnavailable, tries: int) -> float:
@@ -169,7 +174,7 @@ class Calls:
                 call.call_id, outcome=outcome, tokens=took, micro_usd=micro_usd, seconds=seconds
             )
         except SreopsError as exc:  # what it reserved stands, which is more: no reason to lose an answer
-            log.warning("model.call_not_settled", call_id=call.call_id, error=str(exc))
+            log.warning(CALL_NOT_SETTLED, call_id=call.call_id, error=str(exc))
 
     def _judge(self, exc: BaseException) -> None:
         """Let the breaker count what says that the next call would fail as well."""
@@ -179,13 +184,13 @@ class Calls:
             retry_after_s = getattr(exc, "retry_after_s", None) or 0.0
             if self.breaker.failed(time.monotonic(), str(exc), retry_after_s=retry_after_s):
                 MODEL_BREAKER.set(1)
-                log.warning("model.breaker_opened", failures=self.breaker.in_a_row, error=str(exc))
+                log.warning(BREAKER_OPENED, failures=self.breaker.in_a_row, error=str(exc))
         else:
             self.breaker.gave_up()
 
     def _closed(self) -> None:
         if self.breaker.state(time.monotonic()) != "closed":
-            log.info("model.breaker_closed")
+            log.info(BREAKER_CLOSED)
         self.breaker.succeeded()
         MODEL_BREAKER.set(0)
 

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sreops.adapters.claude.prompt import SYSTEM, Fence, shown_evidence, user_message
 from sreops.adapters.claude.reply import Cure, Reply, ToolUse, Unusable
@@ -16,6 +16,8 @@ from sreops.errors import QueryRefused
 from sreops.ports import Inquiry
 from sreops.settings import LLMSettings
 from sreops.telemetry import MODEL_TOOL_CALLS, log
+
+QUESTION_REFUSED: Final = "model.question_refused"
 
 MOST_OUTPUT = 21_000
 """Tokens that an answer has room for, also where it is asked for again."""
@@ -110,7 +112,7 @@ class Conversation:
             item = await self._inquiry.ask(question.name, question.input, timeout_s=timeout_s)
         except QueryRefused as exc:
             MODEL_TOOL_CALLS.labels(self._known(question), "refused").inc()
-            log.info("model.question_refused", tool=one_line(question.name, 60), error=str(exc))
+            log.info(QUESTION_REFUSED, tool=one_line(question.name, 60), error=str(exc))
             return _tool_result(question, self._fence.around(str(exc)[:1000]), failed=True)
         outcome = "gap" if item.kind is EvidenceKind.gap else "answered"
         MODEL_TOOL_CALLS.labels(self._known(question), outcome).inc()

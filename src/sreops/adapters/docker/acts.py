@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 
 from sreops.adapters.docker.allowed import refused_actions
+from sreops.adapters.docker.answer import expect
 from sreops.adapters.docker.commands import ContainerCommands
 from sreops.adapters.docker.compose import ComposeServices, scaled_identity
-from sreops.adapters.docker.engine import Engine, expect
+from sreops.adapters.docker.engine import Engine
 from sreops.adapters.docker.swarm import SwarmServices
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.remediation.command import CommandOutput, CommandState

@@ -5,8 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sreops.adapters.docker.answer import expect
 from sreops.adapters.docker.compose_copy import copy_of, number_of, why_not_copied
-from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine, expect
+from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine
 from sreops.adapters.docker.states import container_state
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
@@ -31,7 +32,7 @@ class ComposeServices:
     async def service(self, identity: str, *, timeout_s: float) -> ServiceState | None:
         """Return the service of this standing identity, which is its id; None where it has no container."""
         replicas = await self._replicas(identity, time.monotonic() + timeout_s)
-        seen = [state for one in replicas if (state := container_state(one, self._name)) is not None]
+        seen = [state for replica in replicas if (state := container_state(replica, self._name)) is not None]
         return _service(identity, seen) if seen else None
 
     async def scale(self, identity: str, replicas: int, before: int | None, *, timeout_s: float) -> None:
@@ -163,7 +164,7 @@ def _service(identity: str, seen: Sequence[ContainerState]) -> ServiceState:
         stop_timeout_s=-1.0 if forever else max(graces, default=None),
         engine=seen[0].engine,
         reach=Reach(
-            attachments=tuple(one for state in seen for one in state.reach.attachments),
+            attachments=tuple(attachment for state in seen for attachment in state.reach.attachments),
             published=tuple(one for state in seen for one in state.reach.published),
         ),
         image=seen[0].image,

@@ -38,11 +38,11 @@ def why_not_copied(replicas: Sequence[Mapping[str, Any]]) -> str:
     """Say why these replicas of one service get no further one, or nothing."""
     first = replicas[0]
     for label in (HASH_LABEL, IMAGE_LABEL):
-        if len({_labels(one).get(label) for one in replicas}) > 1:
+        if len({_labels(replica).get(label) for replica in replicas}) > 1:
             return f"its replicas differ in {label}: Compose would make some of them anew"
     if not _labels(first).get(HASH_LABEL):
         return f"it has no label {HASH_LABEL}: Compose would not know the new one as its own"
-    if down := [_name(one) for one in replicas if _part(one, "State").get("Running") is not True]:
+    if down := [_name(replica) for replica in replicas if _part(replica, "State").get("Running") is not True]:
         return f"{', '.join(down[:5])} is not running: start it first"
     if _joint(first) is None:
         return f"{_name(first)} has a name of its own (container_name), of which there can be one"

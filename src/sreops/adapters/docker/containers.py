@@ -116,7 +116,7 @@ class DockerContainers(DockerActs):
         return [one for one in seen if standing_identity(one) == identity]
 
     async def _inspected(self, found: Sequence[Mapping[str, Any]], deadline: float) -> Sequence[ContainerState]:
-        ids = [one["Id"] for one in newest_tasks(found)[:MAX_MATCHES] if isinstance(one.get("Id"), str)]
+        ids = [task["Id"] for task in newest_tasks(found)[:MAX_MATCHES] if isinstance(task.get("Id"), str)]
         ids = list(dict.fromkeys(ids))
         left_s = deadline - time.monotonic()
         seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids))

@@ -17,18 +17,26 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
-from sreops.adapters.answers import ENCODING_ASKED, MAX_ERROR_BYTES, Turns, encoding_fault, read_aside, read_json
+from sreops.adapters.answers import ENCODING_ASKED, Turns, read_aside, read_json
+from sreops.adapters.docker.answer import (
+    EngineAnswer,
+    EngineRefusal,
+    Redirected,
+    Unreadable,
+    bounded,
+    meaning_of,
+    read_whole,
+    refuse_redirect,
+    shown,
+)
 from sreops.adapters.trust import handshake_cure
-from sreops.domain.text.redaction import one_line
 from sreops.domain.text.urls import without_userinfo, without_userinfo_in
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown, SettingsInvalid, SreopsError
 from sreops.telemetry import ADAPTER_ERRORS, ADAPTER_SECONDS, log
@@ -39,38 +47,9 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 """Of lists, logs and events."""
 MAX_INSPECT_BYTES = 1024 * 1024
 """Of the answer about one thing: dozens of them are asked for at the same time."""
-ENGINE_FAILED = "engine.request_failed"
+ENGINE_FAILED: Final = "engine.request_failed"
 _CONNECT_S = 5.0
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
-_NO_SWARM = ("not a swarm manager", "not part of a swarm")
-_SHOWN_CHARS = 600  # the runtime's errors begin with the layers they came through, and end with the cause
-_LATER = frozenset({408, 425, 429})  # 4xx that say "not now", and that nothing was begun
-
-
-class _Redirected(aiohttp.ClientError):
-    """An answer that wanted to send us elsewhere; the engine never does, a login page in front of it may."""
-
-
-class _Unreadable(aiohttp.ClientError):
-    """An answer in an encoding that was not asked for, or an error that no engine gives."""
-
-
-class _Refusal(aiohttp.ClientError):
-    """A complete answer of 400 or more; ``message`` is the engine's, or the beginning of what came."""
-
-    def __init__(self, status: int, message: str) -> None:
-        self.status = status
-        self.message = message
-        super().__init__(message)
-
-
-@dataclass(frozen=True)
-class EngineAnswer:
-    """A complete answer below 400; ``cut`` where it was longer than the byte cap."""
-
-    status: int
-    body: bytes
-    cut: bool = False
 
 
 class Engine:
@@ -187,7 +166,7 @@ class Engine:
     def _client(self) -> Docker:
         if self._docker is None:
             tracing = aiohttp.TraceConfig()
-            tracing.on_request_redirect.append(_refuse_redirect)
+            tracing.on_request_redirect.append(refuse_redirect)
             # A fresh connection each time: one that the engine closed while it idled would look like a lost answer.
             connector: aiohttp.BaseConnector = (
                 aiohttp.UnixConnector(self._socket, force_close=True)
@@ -201,7 +180,7 @@ class Engine:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 headers={"Accept-Encoding": ENCODING_ASKED},
-                middlewares=(_bounded,),
+                middlewares=(bounded,),
             )
             self._docker = Docker(url=self._url, connector=connector, session=self._session)
         return self._docker
@@ -237,7 +216,7 @@ class Engine:
                 ) as response,
             ):
                 try:
-                    return await _read(response, max_bytes)
+                    return await read_whole(response, max_bytes)
                 finally:
                     response.close()
         # aiodocker lets these through, or makes them itself of an error answer that it can't read
@@ -279,51 +258,22 @@ class Engine:
 
     def _meaning(self, what: str, exc: Exception, left_s: float, *, acts: bool) -> SreopsError:
         where = f"docker: {what} at {self.shown}"
-        if isinstance(exc, _Refusal):
-            return _answered(where, exc.status, exc.message, acts=acts)
+        if isinstance(exc, EngineRefusal):
+            return meaning_of(where, exc.status, exc.message, acts=acts)
         cause = exc.__context__ if isinstance(exc, DockerError) else exc
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             cure = _cure(cause)
             return EngineUnavailable(f"{where}: cannot connect ({_reason(cause)}); {cure}", cure=cure)
-        if isinstance(cause, aiohttp.InvalidURL | _Redirected):
+        if isinstance(cause, aiohttp.InvalidURL | Redirected):
             told = without_userinfo_in(_reason(cause))
             return EngineRefused(f"{where}: {told}; check SREOPS_DOCKER__HOST")
-        if isinstance(cause, _Unreadable):
+        if isinstance(cause, Unreadable):
             why = str(cause)
         else:
             why = f"no answer within {left_s:g} s" if isinstance(cause, TimeoutError) else _broken(cause)
         if acts:
             return OutcomeUnknown(f"{where}: {why}; it may be done or under way: look before doing anything again")
         return EngineUnavailable(f"{where}: {why}")
-
-
-def expect(answer: EngineAnswer, what: str, *statuses: int) -> None:
-    """Raise OutcomeUnknown where an act was answered otherwise than an engine does."""
-    if answer.status not in statuses:
-        raise OutcomeUnknown(
-            f"docker: {what}: the answer {answer.status} is not one that an engine gives: look before acting again"
-        )
-
-
-def shown(raw: bytes | str) -> str:
-    """Return the beginning of a body or message on one printable line."""
-    text = raw[: 4 * _SHOWN_CHARS].decode("utf-8", "replace") if isinstance(raw, bytes) else raw
-    return one_line(text, _SHOWN_CHARS) or "an empty body"
-
-
-def _answered(where: str, status: int, message: str, *, acts: bool) -> SreopsError:
-    said = f"{where}: it answered {status}: {shown(message)}"
-    if status in _LATER:
-        return EngineUnavailable(said)
-    if status == 503 and any(said in message for said in _NO_SWARM):
-        return EngineRefused(f"{where}: it answered 503: this engine is no Swarm manager", status=503)
-    if status < 500:
-        if status in (401, 403):
-            said += "; a proxy in front of the engine may not allow this request"
-        return EngineRefused(said, status=status)
-    if acts:
-        return OutcomeUnknown(f"{said}; part of it may have been done: look before doing anything again")
-    return EngineUnavailable(said)
 
 
 def _reason(exc: BaseException | None) -> str:
@@ -346,53 +296,6 @@ def _cure(exc: BaseException) -> str:
     if isinstance(inner, FileNotFoundError):
         return "there is no such socket: check SREOPS_DOCKER__HOST, or start the engine"
     return "check SREOPS_DOCKER__HOST, and that the engine runs"
-
-
-async def _refuse_redirect(
-    _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
-) -> None:
-    raise _Redirected(f"it answered with a redirect ({params.response.status}), which no engine does")
-
-
-async def _bounded(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Let no answer through whose body could not be read within bounds: aiodocker reads errors whole."""
-    response = await handler(request)
-    try:
-        fault = encoding_fault({"content-encoding": ", ".join(response.headers.getall("Content-Encoding", []))})
-        if fault is not None:
-            raise _Unreadable(fault)
-        if response.status >= 400:
-            told = await _read(response, MAX_ERROR_BYTES)
-            raise _Refusal(response.status, _message(told, response.headers.get("content-type", "")))
-    except BaseException:
-        response.close()
-        raise
-    return response
-
-
-def _message(answer: EngineAnswer, content_type: str) -> str:
-    """Return the engine's own words of an error, or a proxy's before it."""
-    text = answer.body.decode("utf-8", "replace")
-    if content_type != "application/json":
-        return text
-    try:
-        told = read_json(text)
-    except ValueError:
-        told = None
-    message = told.get("message") if isinstance(told, dict) else None
-    if not isinstance(message, str):
-        raise _Unreadable(f"the error (status {answer.status}) is not one of a Docker engine: {shown(text)}")
-    return message
-
-
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> EngineAnswer:
-    body, turns = bytearray(), Turns()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        await turns.give()
-        if len(body) > max_bytes:
-            return EngineAnswer(response.status, bytes(body[:max_bytes]), cut=True)
-    return EngineAnswer(response.status, bytes(body))
 
 
 def _address(host: str) -> tuple[str, str | None]:

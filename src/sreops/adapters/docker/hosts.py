@@ -61,7 +61,7 @@ class DockerHosts:
         holder = self._engines.get(self._holders.get(container_id, "\0"))
         if holder is not None:
             return await holder.inspect(container_id, timeout_s=timeout_s)
-        found = await _each(one.inspect(container_id, timeout_s=timeout_s) for one in self._engines.values())
+        found = await _each(engine.inspect(container_id, timeout_s=timeout_s) for engine in self._engines.values())
         return next(iter(self._noted(state for state in found if state is not None)), None)
 
     async def neighbours(self, container: ContainerState, *, timeout_s: float) -> Sequence[ContainerState]:
@@ -163,7 +163,7 @@ class DockerHosts:
 
     async def health(self) -> Health:
         """Say whether every engine answers; each has a check of its own besides."""
-        found = await asyncio.gather(*(one.health() for one in self._engines.values()))
+        found = await asyncio.gather(*(engine.health() for engine in self._engines.values()))
         return next((one for one in found if one.status != "up"), found[0])
 
     def _within(self, scope: Mapping[str, str]) -> Sequence[DockerContainers]:
@@ -171,8 +171,10 @@ class DockerHosts:
         if not host:
             return list(self._engines.values())
         host = host.lower().rstrip(".")
-        whole = [one for one in self._engines.values() if one.name and host in (one.name.lower(), one.address)]
-        short = [one for one in self._engines.values() if one.name and _short(one.name) == _short(host)]
+        whole = [
+            engine for engine in self._engines.values() if engine.name and host in (engine.name.lower(), engine.address)
+        ]
+        short = [engine for engine in self._engines.values() if engine.name and _short(engine.name) == _short(host)]
         picked = next((found[0] for found in (whole, short) if len(found) == 1), None)
         if picked is None:  # the nameless one is for hosts that nobody named; another's would be a stranger's
             picked = self._engines.get("")

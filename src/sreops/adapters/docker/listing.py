@@ -9,7 +9,7 @@ from typing import Any
 from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, labels_of, networks_of
 from sreops.domain.evidence.evidence import ContainerState
 from sreops.domain.evidence.neighbours import adjoin, compose_service, run_once
-from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Place, beside
+from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ContainerPlace, beside
 from sreops.domain.remediation.standing import NUMBER_LABEL, STACK_LABEL
 
 Summary = Mapping[str, Any]
@@ -28,9 +28,9 @@ def around(
 
     Services that others only wait for to be done (migrations) are nobody's peers: they are down, as they should be.
     """
-    own = Place(container.labels, container.networks)
+    own = ContainerPlace(container.labels, container.networks)
     places = {
-        name: Place(labels_of(one.get("Labels")), networks_of(one))
+        name: ContainerPlace(labels_of(one.get("Labels")), networks_of(one))
         for name, one in sorted(listed.items(), key=lambda item: names_of(item[1])[:1])
         if name != container.id
     }

@@ -8,9 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from sreops.domain.remediation.protection import OwnAddress
 from sreops.telemetry import log
+
+OWN_ADDRESS_UNRESOLVED: Final = "docker.own_address_unresolved"
 
 _RESOLVED_FOR_S = 60.0
 _RESOLVE_WITHIN_S = 2.0
@@ -31,7 +34,7 @@ async def look_up(host: str) -> frozenset[str]:
         async with asyncio.timeout(_RESOLVE_WITHIN_S):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError) as exc:
-        log.info("docker.own_address_unresolved", host=host, error=str(exc))
+        log.info(OWN_ADDRESS_UNRESOLVED, host=host, error=str(exc))
         return frozenset()
     return frozenset(str(entry[4][0]).partition("%")[0] for entry in found)
 
@@ -72,9 +75,9 @@ class OwnPlace:
 
     async def resolved(self) -> tuple[OwnAddress, ...]:
         """Return the addresses with what their names mean now."""
-        hosts = sorted({one.host for one in self.addresses})
+        hosts = sorted({address.host for address in self.addresses})
         found = dict(zip(hosts, await asyncio.gather(*map(self.ips_of, hosts)), strict=True))
-        return tuple(one.model_copy(update={"ips": found[one.host]}) for one in self.addresses)
+        return tuple(address.model_copy(update={"ips": found[address.host]}) for address in self.addresses)
 
     async def container_ids(self) -> frozenset[str]:
         """Return the id of the container that this process runs in, if it runs in one."""

@@ -43,8 +43,8 @@ def service_reach(shown: Mapping[str, Any]) -> Reach:
     for one in _parts(_part(spec, "TaskTemplate").get("Networks")):
         aliases = [alias for alias in one.get("Aliases") or () if isinstance(alias, str)]
         names.setdefault(str(one.get("Target")), {name, f"tasks.{name}"}).update(aliases)
-    addresses = {str(one.get("NetworkID")): str(one.get("Addr", "")) for one in _parts(endpoint.get("VirtualIPs"))}
-    ports = [_port(str(one.get("PublishedPort"))) for one in _parts(endpoint.get("Ports"))]
+    addresses = {str(part.get("NetworkID")): str(part.get("Addr", "")) for part in _parts(endpoint.get("VirtualIPs"))}
+    ports = [_port(str(part.get("PublishedPort"))) for part in _parts(endpoint.get("Ports"))]
     return Reach(
         attachments=tuple(
             Attachment(
@@ -78,9 +78,9 @@ def _attachment(name: str, one: Mapping[str, Any], own: set[str]) -> Attachment:
 
 def _published(ports: Mapping[str, Any]) -> Iterator[Published]:
     for bindings in ports.values():
-        for one in _parts(bindings):
-            if port := _port(str(one.get("HostPort"))):
-                yield Published(port=port, host_ip=str(one.get("HostIp") or ""))
+        for part in _parts(bindings):
+            if port := _port(str(part.get("HostPort"))):
+                yield Published(port=port, host_ip=str(part.get("HostIp") or ""))
 
 
 def _ips(text: Any) -> Iterator[str]:

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sreops.adapters.docker.engine import Engine, expect
+from sreops.adapters.docker.answer import expect
+from sreops.adapters.docker.engine import Engine
 from sreops.adapters.docker.states import replicas_of, service_state, spec_digest
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown

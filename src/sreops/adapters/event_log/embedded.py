@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sreops.adapters.event_log.embedded_subscription import CURE, EmbeddedSubscription
 from sreops.adapters.event_log.embedded_table import (
@@ -29,6 +29,8 @@ from sreops.adapters.sql.group_commit import GroupCommit
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import Health, LogRecord, StoredRecord
 from sreops.telemetry import log
+
+LOG_OPEN_FAILED: Final = "event_log.open_failed"
 
 Result = TypeVar("Result")
 
@@ -67,7 +69,7 @@ class EmbeddedEventLog:
         try:
             await self._in_thread("open", lambda _db: None)
         except EventLogUnavailable as exc:
-            log.error("event_log.open_failed", path=str(self._path), error=str(exc))
+            log.error(LOG_OPEN_FAILED, path=str(self._path), error=str(exc))
 
     async def stop(self) -> None:
         """Finish the appends under way (bounded) and close the file."""

@@ -19,6 +19,7 @@ class Lane:
     oldest_at: datetime | None = None
     filling: bool = False  # said so in the log
     flowing: bool = False  # the log took the last batch
+    read_of: int = 0  # the opening of the file that the last read was of
     removed_to: tuple[int, int] | None = None  # (opening of the file, offset): forwarded, but not deleted yet
     under_way: "dict[asyncio.Future[None], None]" = field(default_factory=dict)  # appends to the log, as they came
     arrived: asyncio.Event = field(default_factory=asyncio.Event)

@@ -10,12 +10,22 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from typing import Final
 
 from sreops.adapters.event_log.embedded import EmbeddedEventLog
 from sreops.adapters.event_log.spool_lane import Lane
 from sreops.errors import EventLogRefused, EventLogUnavailable
 from sreops.ports import EventLog, Health, LogRecord, SpoolState, StoredRecord, Subscription
 from sreops.telemetry import log
+
+LEFT_OVER_FOUND: Final = "spool.left_over_found"
+SPOOL_EMPTIED: Final = "spool.emptied"
+MEASURING_FAILED: Final = "spool.measuring_failed"
+UNKNOWN_TOPIC_FOUND: Final = "spool.unknown_topic_found"
+REMOVAL_FAILED: Final = "spool.removal_failed"
+FILE_DISCARDED: Final = "spool.file_discarded"
+COMPACTING_FAILED: Final = "spool.compacting_failed"
+FILLING_BEGAN: Final = "spool.filling_began"
 
 GROUP = "forwarding"
 SPOOL_TIMEOUT_S = 5.0  # after ack_timeout_s: together well below the 30 s after which Grafana hangs up
@@ -53,7 +63,7 @@ class SpooledEventLog:
         try:
             await self._measure()
         except EventLogUnavailable as exc:  # waiting tries again
-            log.error("spool.measuring_failed", error=str(exc))
+            log.error(MEASURING_FAILED, error=str(exc))
         await self._log.start()
 
     async def stop(self) -> None:
@@ -156,7 +166,7 @@ class SpooledEventLog:
     async def forwarded(self, records: Sequence[StoredRecord]) -> None:
         """Remove what the log has acknowledged; where the disk does not take that, it is not forwarded again now."""
         lane = self._lanes[records[0].topic]
-        lane.removed_to = (self._spool.openings, records[-1].offset + 1)
+        lane.removed_to = (lane.read_of, records[-1].offset + 1)
         await self._remove(lane)
         lane.flowing = True
         lane.subtract(records)
@@ -215,7 +225,7 @@ class SpooledEventLog:
             for topic in by_topic:
                 if not self._lanes[topic].filling:
                     self._lanes[topic].filling = True
-                    log.warning("spool.filling_began", topic=topic, why=why)
+                    log.warning(FILLING_BEGAN, topic=topic, why=why)
         finally:
             for topic in by_topic:
                 self._lanes[topic].arriving -= 1
@@ -227,25 +237,20 @@ class SpooledEventLog:
             lane = self._lanes.get(topic)
             if lane is None:
                 self._has_unknown_topics = True
-                log.error("spool.unknown_topic_found", topic=topic, records=unread.records)
+                log.error(UNKNOWN_TOPIC_FOUND, topic=topic, records=unread.records)
                 continue
             lane.records = max(lane.records, unread.records)
             lane.size_bytes = max(lane.size_bytes, unread.size_bytes)
             lane.oldest_at = unread.oldest_at
             lane.filling = True
-            log.warning("spool.left_over_found", topic=topic, records=unread.records, since=str(unread.oldest_at))
+            log.warning(LEFT_OVER_FOUND, topic=topic, records=unread.records, since=str(unread.oldest_at))
         self._largest_bytes = max(self._largest_bytes, self.state().size_bytes)
         self._measured_opening = self._spool.openings
         self._readable = True
 
     async def _read(self, lane: Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
         try:
-            if self._measured_opening != self._spool.openings:
-                await self._measure()
-            starts = {}
-            if lane.removed_to is not None and lane.removed_to[0] == self._spool.openings:
-                starts[lane.topic] = lane.removed_to[1]
-            records = await self._spool.read(GROUP, starts, [lane.topic], max_records, max_bytes)
+            records = await self._read_of_one_file(lane, max_records, max_bytes)
         except EventLogUnavailable:
             # An outbox that can't be read holds nobody up: new records go to the log, before those that it holds.
             self._readable = False
@@ -254,6 +259,19 @@ class SpooledEventLog:
         self._readable = True
         return records
 
+    async def _read_of_one_file(self, lane: Lane, max_records: int, max_bytes: int) -> Sequence[StoredRecord]:
+        """Read the lane, and note which opening of the file it was: an offset means nothing in any other."""
+        while True:
+            if self._measured_opening != self._spool.openings:
+                await self._measure()
+            lane.read_of = self._spool.openings
+            starts = {}
+            if lane.removed_to is not None and lane.removed_to[0] == lane.read_of:
+                starts[lane.topic] = lane.removed_to[1]
+            records = await self._spool.read(GROUP, starts, [lane.topic], max_records, max_bytes)
+            if lane.read_of == self._spool.openings:
+                return records
+
     async def _remove(self, lane: Lane) -> None:
         if lane.removed_to is None:
             return
@@ -261,14 +279,14 @@ class SpooledEventLog:
         try:
             await self._spool.remove(GROUP, {lane.topic: end}, opening=opening)
         except EventLogUnavailable as exc:
-            log.warning("spool.removal_failed", topic=lane.topic, error=str(exc))
+            log.warning(REMOVAL_FAILED, topic=lane.topic, error=str(exc))
         else:
             lane.removed_to = None
 
     async def _emptied(self, lane: Lane) -> None:
         if lane.filling:
             lane.filling = False
-            log.info("spool.emptied", topic=lane.topic)
+            log.info(SPOOL_EMPTIED, topic=lane.topic)
         lane.records, lane.size_bytes, lane.oldest_at = 0, 0, None
         lane.settle(True)
         await self._give_space_back()
@@ -286,12 +304,12 @@ class SpooledEventLog:
                 await self._spool.discard()
                 for lane in undeleted:
                     lane.removed_to = None
-                log.warning("spool.file_discarded")
+                log.warning(FILE_DISCARDED)
             elif largest >= COMPACT_FROM_BYTES:
                 await self._spool.compact()
         except EventLogUnavailable as exc:
             self._largest_bytes = max(self._largest_bytes, largest)  # tried again when next found empty
-            log.warning("spool.compacting_failed", error=str(exc))
+            log.warning(COMPACTING_FAILED, error=str(exc))
 
     def _told(self, state: SpoolState) -> str:
         age_s = state.age_s(datetime.now(UTC))

@@ -9,18 +9,18 @@
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
-from sreops.adapters.http import Answer, HttpRoom
+from sreops.adapters.http import HttpAnswer, HttpRoom
 from sreops.domain.text.redaction import one_line
 from sreops.errors import IssuesRefused, IssuesUnavailable, SettingsInvalid, Unavailable
 from sreops.settings import GitLabSettings
 from sreops.telemetry import ADAPTER_ERRORS, log
 
-GRAPHQL_FAILED = "gitlab.graphql_failed"
+GRAPHQL_FAILED: Final = "gitlab.graphql_failed"
 _LATER = frozenset({408, 425, 429})
 _CURES = {
     401: "check SREOPS_GITLAB__TOKEN: it is wrong, expired or revoked",
@@ -114,7 +114,7 @@ class GitLabApi:
         params: list[tuple[str, str]] | None = None,
         body: Mapping[str, Any] | None = None,
         retry: bool,
-    ) -> tuple[Any, Answer]:
+    ) -> tuple[Any, HttpAnswer]:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise IssuesUnavailable(f"gitlab: {method} {self._room.shown_url}{path}: no time was left to ask")
@@ -126,12 +126,12 @@ class GitLabApi:
         except ValueError as exc:
             raise self._room.unavailable(path, answer, "the answer is not JSON") from exc
 
-    def _object(self, path: str, shown: Any, answer: Answer) -> dict[str, Any]:
+    def _object(self, path: str, shown: Any, answer: HttpAnswer) -> dict[str, Any]:
         if not isinstance(shown, dict):
             raise self._room.unavailable(path, answer, "the answer is JSON, but not an object")
         return shown
 
-    def _refusal(self, method: str, path: str, answer: Answer) -> IssuesRefused | Unavailable:
+    def _refusal(self, method: str, path: str, answer: HttpAnswer) -> IssuesRefused | Unavailable:
         if answer.status in _LATER or answer.status >= 500 or answer.status < 300:
             return self._room.unavailable(path, answer, f"{method}: {problem_text(answer)}")
         ADAPTER_ERRORS.labels("gitlab", f"status_{answer.status}").inc()
@@ -148,7 +148,7 @@ class GitLabApi:
         return IssuesRefused(said, status=answer.status)
 
 
-def problem_text(answer: Answer) -> str:
+def problem_text(answer: HttpAnswer) -> str:
     """Return GitLab's words for an error on one line: ``message`` (text, list, object), ``error``, or the body."""
     try:
         shown = answer.json()

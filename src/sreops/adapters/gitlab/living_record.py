@@ -7,7 +7,7 @@ once in the log, and stands in the summary instead.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sreops.adapters.gitlab.api import GitLabApi, graphql_problems
 from sreops.adapters.gitlab.marks import with_summary
@@ -17,7 +17,7 @@ from sreops.errors import IssuesRefused, IssuesUnavailable
 from sreops.ports import IssuePicture
 from sreops.telemetry import log
 
-FEATURE_MISSING = "gitlab.feature_missing"
+FEATURE_MISSING: Final = "gitlab.feature_missing"
 TIMELINE_CHARS = 280
 DESCRIPTION_CHARS = 1_000_000
 _PAGES = 10

@@ -67,10 +67,10 @@ class GitLabPipelines:
     def declared(self) -> Sequence[DeclaredPlace]:
         """The declared map, then the projects that may be acted upon."""
         mapped = [
-            DeclaredPlace(project=one.project, environment=one.environment, services=one.services)
-            for one in self._settings.deployments
+            DeclaredPlace(project=deployment.project, environment=deployment.environment, services=deployment.services)
+            for deployment in self._settings.deployments
         ]
-        return [*mapped, *(DeclaredPlace(project=one.project) for one in self._settings.actions)]
+        return [*mapped, *(DeclaredPlace(project=action.project) for action in self._settings.actions)]
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -168,9 +168,9 @@ class GitLabPipelines:
         entries = [one for one in self._settings.actions if one.project.lower() == project.lower()]
         if not entries:
             return f"SREOPS_GITLAB__ACTIONS has no entry for project {project!r}"
-        if not any(action in one.actions for one in entries):
+        if not any(action in entry.actions for entry in entries):
             return f"SREOPS_GITLAB__ACTIONS does not list {action} for project {project!r}"
-        if not any(action in one.actions and _listed(one, of) for one in entries):
+        if not any(action in entry.actions and _listed(entry, of) for entry in entries):
             told = ", ".join(f"{name} {value!r}" for name, value in of.items())
             return f"SREOPS_GITLAB__ACTIONS does not list {told} for {action} of project {project!r}"
         return ""
@@ -211,7 +211,7 @@ class GitLabPipelines:
         forward = shown.get("ci_forward_deployment_enabled") is True
         back = shown.get("ci_forward_deployment_rollback_allowed")
         grants = [object_in(one).get("access_level") for one in object_in(shown.get("permissions")).values()]
-        level = max((one for one in grants if isinstance(one, int)), default=None)
+        level = max((grant for grant in grants if isinstance(grant, int)), default=None)
         role = text_in(shown.get("ci_pipeline_variables_minimum_override_role"))
         held = shown.get("restrict_user_defined_variables") is not False and role
         too_low = level is not None and level < _ROLES.get(role, 0)
@@ -302,7 +302,9 @@ class GitLabPipelines:
 
     def _token(self, project: str) -> SecretStr | None:
         entries: list[GitLabActions | GitLabDeployments] = [*self._settings.actions, *self._settings.deployments]
-        named = (one.token for one in entries if one.project.lower() == project.lower() and one.token is not None)
+        named = (
+            entry.token for entry in entries if entry.project.lower() == project.lower() and entry.token is not None
+        )
         return next(named, self._settings.token)
 
 

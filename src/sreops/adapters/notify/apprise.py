@@ -44,7 +44,7 @@ class AppriseNotifier:
     @property
     def channels(self) -> Sequence[Channel]:
         """All channels, in the order of the settings."""
-        return [one.channel for one in self._urls.values()]
+        return [url.channel for url in self._urls.values()]
 
     async def send(
         self, channel: str, messages: Sequence[Message], *, attempt_id: str, digest: bool, maybe_again: bool
@@ -70,7 +70,7 @@ class AppriseNotifier:
 
     async def health(self) -> Health:
         """Look whether every channel's URL is understood and, where that can be told, its host reachable."""
-        answers = await asyncio.gather(*(self._look_at(one) for one in self._urls.values()))
+        answers = await asyncio.gather(*(self._look_at(url) for url in self._urls.values()))
         problems = [f"{one.channel.label}: {why}" for one, why in zip(self._urls.values(), answers, strict=True) if why]
         if problems:
             return Health("down", "; ".join(problems), "correct SREOPS_NOTIFY__URLS; `sreops notify test` sends")

@@ -5,7 +5,7 @@ cmd/prometheus/main.go (generatorURL holds the rule's expression), Grafana's ale
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from sreops.adapters.observability.grafana import Grafana
@@ -15,7 +15,7 @@ from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import AlertStates
 from sreops.telemetry import log
 
-STATE_UNKNOWN = "alert_state.source_failed"
+STATE_UNKNOWN: Final = "alert_state.source_failed"
 
 
 def _public(labels: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from sreops.adapters.http import Answer, HttpRoom
+from sreops.adapters.http import HttpAnswer, HttpRoom
 from sreops.adapters.observability.loki import LokiLogs
 from sreops.adapters.observability.prometheus import PrometheusMetrics
 from sreops.domain.evidence.changes import NotedChange
@@ -23,7 +23,6 @@ from sreops.errors import MetricsUnavailable, QueryRefused, SreopsError
 from sreops.ports import Health
 from sreops.settings import GrafanaSettings, LokiSettings, PrometheusSettings
 
-STATE_UNKNOWN = "alert_state.source_failed"
 _MAX_NOTES = 200
 _MAX_NOTE_CHARS = 2000
 
@@ -145,7 +144,7 @@ class Grafana:
         return Health("up", f"Grafana at {where}, {count} data sources ({names})")
 
 
-def _cure(answer: Answer) -> str:
+def _cure(answer: HttpAnswer) -> str:
     if answer.status in (401, 403):
         return "set SREOPS_GRAFANA__TOKEN to a service account's token (role Viewer; datasources:read and :query)"
     return "check SREOPS_GRAFANA__URL: the base URL, without a redirect"

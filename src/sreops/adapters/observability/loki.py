@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from sreops.adapters.answers import read_aside
-from sreops.adapters.http import Answer, HttpRoom
+from sreops.adapters.http import HttpAnswer, HttpRoom
 from sreops.domain.evidence.evidence import LogLine, LogLines, Window
 from sreops.domain.evidence.log_selection import LogSelector
 from sreops.domain.text.quoting import logql_filters, logql_selector
@@ -146,7 +146,7 @@ class LokiLogs:
                 continue
             return await read_aside(len(answer.text), self._read_lines, query, answer, wanted, notes)
 
-    async def _query_range(self, query: str, window: Window, limit: int, timeout_s: float) -> Answer:
+    async def _query_range(self, query: str, window: Window, limit: int, timeout_s: float) -> HttpAnswer:
         params = [
             ("query", query),
             ("start", str(to_ns(window.start))),
@@ -157,7 +157,7 @@ class LokiLogs:
         ]
         return await self._room.request("GET", f"{_API}/query_range", params=params, timeout_s=timeout_s)
 
-    def _read_lines(self, query: str, answer: Answer, wanted: int, notes: list[str]) -> LogLines:
+    def _read_lines(self, query: str, answer: HttpAnswer, wanted: int, notes: list[str]) -> LogLines:
         path = f"{_API}/query_range"
         body = self._body(path, answer, query)
         data = body.get("data")
@@ -199,7 +199,7 @@ class LokiLogs:
             raise self._room.unavailable(path, answer, "the answer is JSON, but not a list of labels")
         return frozenset(name for name in names or () if isinstance(name, str))
 
-    def _body(self, path: str, answer: Answer, query: str) -> dict[str, Any]:
+    def _body(self, path: str, answer: HttpAnswer, query: str) -> dict[str, Any]:
         """Judge the status and parse; errors are text/plain, so nothing else is parsed before."""
         if answer.status >= 500 or answer.status in (408, 429, 499):
             raise self._room.unavailable(path, answer, "Loki cannot answer now")
@@ -244,7 +244,7 @@ class LokiLogs:
         return Health("up", f"Loki at {where}")
 
 
-def _entries_allowed(answer: Answer) -> int | None:
+def _entries_allowed(answer: HttpAnswer) -> int | None:
     """Return the server's own ceiling, where that is what it complains of."""
     found = _ENTRIES_LIMIT.search(answer.text[:2_000]) if answer.status == 400 else None
     return int(found[1]) if found else None

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from sreops.adapters.answers import read_aside
-from sreops.adapters.http import Answer, HttpRoom
+from sreops.adapters.http import HttpAnswer, HttpRoom
 from sreops.domain.evidence.evidence import Series, SeriesSet, Window
 from sreops.domain.evidence.metric_selection import MetricSelector
 from sreops.domain.text.quoting import promql_selector
@@ -115,7 +115,7 @@ class PrometheusMetrics:
         answer = await self._room.request("POST", path, form=form, timeout_s=allowed_s)
         return await read_aside(len(answer.text), self._read_series, path, answer, promql, notes)
 
-    def _read_series(self, path: str, answer: Answer, promql: str, notes: tuple[str, ...]) -> SeriesSet:
+    def _read_series(self, path: str, answer: HttpAnswer, promql: str, notes: tuple[str, ...]) -> SeriesSet:
         body = self._body(path, answer, promql)
         data = body.get("data")
         if not isinstance(data, dict):
@@ -184,7 +184,7 @@ class PrometheusMetrics:
         body = await read_aside(len(answer.text), self._body, path, answer, what)
         return body.get("data")
 
-    def _body(self, path: str, answer: Answer, what: str) -> dict[str, Any]:
+    def _body(self, path: str, answer: HttpAnswer, what: str) -> dict[str, Any]:
         """Judge status and envelope; text comes first, since proxies answer HTML."""
         if answer.cut and answer.ok:
             limit = self._settings.max_response_bytes

@@ -3,26 +3,26 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sreops.adapters.store.agent_writes import AgentWrites
-from sreops.adapters.store.api_tokens import ApiTokens
-from sreops.adapters.store.approvals import Approvals
-from sreops.adapters.store.automation import AUTOMATION, Automation
-from sreops.adapters.store.chores import Chores
-from sreops.adapters.store.correlation import LONGEST_WINDOW_S, Correlating
+from sreops.adapters.store.agent_writes import SqlAgentWrites
+from sreops.adapters.store.api_tokens import SqlApiTokens
+from sreops.adapters.store.approvals import SqlApprovals
+from sreops.adapters.store.automation import AUTOMATION, SqlAutomation
+from sreops.adapters.store.chores import SqlChores
+from sreops.adapters.store.correlation import LONGEST_WINDOW_S, SqlCorrelation
 from sreops.adapters.store.database import Database
-from sreops.adapters.store.dispatch import Dispatch
+from sreops.adapters.store.dispatch import SqlDispatch
 from sreops.adapters.store.inbox import Inbox
 from sreops.adapters.store.ledger import Ledger
 from sreops.adapters.store.meeting import Meeting
 from sreops.adapters.store.model_calls import ModelCalls
-from sreops.adapters.store.notices import Notices
-from sreops.adapters.store.people import People
-from sreops.adapters.store.reading import Reading
-from sreops.adapters.store.records import Records
-from sreops.adapters.store.retention import Retention
-from sreops.adapters.store.sessions import Sessions
-from sreops.adapters.store.tickets import Tickets
-from sreops.adapters.store.track_record import TrackRecords
+from sreops.adapters.store.notices import SqlNotices
+from sreops.adapters.store.people import SqlPeople
+from sreops.adapters.store.reading import SqlReading
+from sreops.adapters.store.records import SqlRecords
+from sreops.adapters.store.retention import SqlRetention
+from sreops.adapters.store.sessions import SqlSessions
+from sreops.adapters.store.tickets import SqlTickets
+from sreops.adapters.store.track_record import SqlTrackRecords
 
 if TYPE_CHECKING:
     from sreops.ports import IncidentStore
@@ -32,24 +32,24 @@ __all__ = ["AUTOMATION", "SqlIncidentStore"]
 
 class SqlIncidentStore(
     Inbox,
-    Correlating,
-    Dispatch,
-    AgentWrites,
+    SqlCorrelation,
+    SqlDispatch,
+    SqlAgentWrites,
     Meeting,
     Ledger,
-    Approvals,
-    Automation,
-    Tickets,
-    Chores,
+    SqlApprovals,
+    SqlAutomation,
+    SqlTickets,
+    SqlChores,
     ModelCalls,
-    Notices,
-    People,
-    Sessions,
-    ApiTokens,
-    Records,
-    TrackRecords,
-    Retention,
-    Reading,
+    SqlNotices,
+    SqlPeople,
+    SqlSessions,
+    SqlApiTokens,
+    SqlRecords,
+    SqlTrackRecords,
+    SqlRetention,
+    SqlReading,
 ):
     """Implements ``ports.IncidentStore``.
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.episodes import stays_open
-from sreops.adapters.store.leases import Part, held, incident_row
+from sreops.adapters.store.leases import SqlPart, held, incident_row
 from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit, tell
@@ -35,7 +35,7 @@ WRITABLE = frozenset(Incident.model_fields) - _FIXED
 """Fields that a step may write; the others belong to correlation and to the ledger."""
 
 
-class AgentWrites(Part):
+class SqlAgentWrites(SqlPart):
     """Applying a step's changes."""
 
     async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> Incident:

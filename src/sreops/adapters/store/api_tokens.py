@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.sessions import ACCESS
@@ -20,7 +20,7 @@ from sreops.errors import DecisionConflict, NotFound
 _BY_KEY = Prepared(select(api_tokens).where(api_tokens.c.key == bindparam("of_key")))
 
 
-class ApiTokens(Part):
+class SqlApiTokens(SqlPart):
     """Giving and taking tokens."""
 
     async def add_api_token(self, key: str, token: ApiToken) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sreops.adapters.store.episodes import begin_anew, begins, joins_of
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.joining import Joining
-from sreops.adapters.store.known_incidents import Known
+from sreops.adapters.store.known_incidents import KnownIncidents
 from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell_all
@@ -91,7 +91,7 @@ class Log:
 class Applying:
     """Applies the decisions of one transaction, one after the other; ``end`` writes what they have in common."""
 
-    def __init__(self, connection: Connection, known: Known, alerts: HeldAlerts, now: datetime) -> None:
+    def __init__(self, connection: Connection, known: KnownIncidents, alerts: HeldAlerts, now: datetime) -> None:
         self._connection = connection
         self._known = known
         self._alerts = alerts

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from sreops.adapters.store.leases import Part, held, incident_row
+from sreops.adapters.store.leases import SqlPart, held, incident_row
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import approval_of
 from sreops.adapters.store.tables import approvals
@@ -18,7 +18,7 @@ from sreops.ports import Approval, Lease
 _EXPIRED = "expired"
 
 
-class Approvals(Part):
+class SqlApprovals(SqlPart):
     """Asking a person, and what they say."""
 
     async def request_approval(self, lease: Lease, *, plan_hash: str, now: datetime, expires_at: datetime) -> Approval:

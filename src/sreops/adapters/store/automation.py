@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.tables import automation, records
@@ -28,7 +28,7 @@ def pause_state_of(connection: Connection) -> dict[str, Any]:
     return {"paused": row.paused, "by": row.by, "reason": row.reason, "at": row.at}
 
 
-class Automation(Part):
+class SqlAutomation(SqlPart):
     """Pausing and resuming."""
 
     async def set_paused(self, paused: bool, *, by: str, reason: str, now: datetime) -> None:

@@ -73,7 +73,10 @@ def failures_in_a_row(
     return max(
         _count(_OF_SERVICE.all(connection, of_name=service, since=since)),
         _count(_OF_RUNBOOK.all(connection, of_name=runbook_id, since=since)),
-        *(_count(_of_target(len(named)).all(connection, standing_0=one, since=since, **named)) for one in standings),
+        *(
+            _count(_of_target(len(named)).all(connection, standing_0=standing, since=since, **named))
+            for standing in standings
+        ),
     )
 
 

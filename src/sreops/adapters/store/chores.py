@@ -1,14 +1,14 @@
-"""Chores: chores that one replica at a time does for all of them."""
+"""Chores that one replica at a time does for all of them."""
 
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.tables import turns
 
 
-class Chores(Part):
+class SqlChores(SqlPart):
     """Taking a turn, and giving it up."""
 
     async def take_turn(self, name: str, owner: str, *, now: datetime, lease_s: float) -> bool:

@@ -12,8 +12,8 @@ from sreops.adapters.store.database import Database
 from sreops.adapters.store.episodes import begin_due, is_due
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.inbox import REQUEUED, put_in
-from sreops.adapters.store.known_incidents import Known
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.known_incidents import KnownIncidents
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.rows import chunks, parsed
 from sreops.adapters.store.storms import Storms
 from sreops.adapters.store.tables import inbox
@@ -33,7 +33,7 @@ def _inbox_rows(connection: Connection, event_ids: Sequence[str]) -> dict[str, R
     return found
 
 
-class Correlating(Part):
+class SqlCorrelation(SqlPart):
     """Deciding what events mean; ``longest_window_s`` is how long after its end an incident is still offered."""
 
     def __init__(self, database: Database, audit_key: bytes | None, longest_window_s: float = LONGEST_WINDOW_S) -> None:
@@ -75,7 +75,7 @@ class Correlating(Part):
         def correlate(connection: Connection) -> list[Correlation]:
             rows = _inbox_rows(connection, ids)
             alerts = HeldAlerts(connection, events)
-            known = Known(connection, events, now - self._longest_window, alerts)
+            known = KnownIncidents(connection, events, now - self._longest_window, alerts)
             applying = Applying(connection, known, alerts, now)
             storms = windows and Storms(connection, known, alerts, now, windows, self._audit_key)
             made: dict[str, Correlation] = {}

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import micros
-from sreops.adapters.store.leases import Part, held
+from sreops.adapters.store.leases import SqlPart, held
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row
@@ -84,7 +84,7 @@ def _of_rank(
 _OF_INCIDENT = Prepared(update(work).where(work.c.incident_id == bindparam("of_incident")))
 
 
-class Dispatch(Part):
+class SqlDispatch(SqlPart):
     """Leases over work rows."""
 
     async def claim(

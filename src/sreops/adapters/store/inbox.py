@@ -24,13 +24,13 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.event_record import event_json
 from sreops.domain.alerts.routing import CRITICAL, REQUEUED_HEADER, NotWorkedOn
-from sreops.domain.alerts.webhook import event_json
 from sreops.domain.incidents.correlation import Correlation, Disposition
 from sreops.ports import StoredRecord, UnreadableEvent
 
@@ -172,7 +172,7 @@ def _requeue(connection: Connection, event: AlertEvent, record: StoredRecord, no
     return True
 
 
-class Inbox(Part):
+class Inbox(SqlPart):
     """Taking events in."""
 
     async def take_in(

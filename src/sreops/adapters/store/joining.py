@@ -1,4 +1,4 @@
-"""Who joins is heard: the incident's severity follows its firing alerts, and what is new is told and analysed."""
+"""Alerts that join an incident: its severity follows those that fire, and what is new is told and analysed."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from sreops.adapters.store.episodes import begin_rejoin, joins_of
 from sreops.adapters.store.held_alerts import HeldAlert, HeldAlerts
-from sreops.adapters.store.known_incidents import Known
+from sreops.adapters.store.known_incidents import KnownIncidents
 from sreops.adapters.store.notices import put_out_worse
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell
@@ -16,7 +16,7 @@ from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.tickets import queue, queue_lines
 from sreops.domain.alerts.alert import AlertEvent, Severity
 from sreops.domain.incidents.incident import IncidentStatus, storm_of
-from sreops.domain.incidents.joins import RANK, SEVERITY_OF, Heard, Joined, Joins, Standing, flapping, hear
+from sreops.domain.incidents.joins import RANK, SEVERITY_OF, Joined, Joins, News, Standing, flapping, news_of
 from sreops.domain.records.record import Thought
 from sreops.ports import TicketOp
 
@@ -25,9 +25,9 @@ _HAS_BEGUN = Prepared(select(work.c.lease_owner, work.c.woken_by).where(work.c.i
 
 
 class Joining:
-    """Those who joined in one transaction, by incident; heard together at its end."""
+    """Those who joined in one transaction, by incident; judged together at its end."""
 
-    def __init__(self, connection: Connection, known: Known, alerts: HeldAlerts, now: datetime) -> None:
+    def __init__(self, connection: Connection, known: KnownIncidents, alerts: HeldAlerts, now: datetime) -> None:
         self._connection = connection
         self._known = known
         self._alerts = alerts
@@ -77,25 +77,25 @@ class Joining:
         if (alert := self._flapping.get(row.id)) is not None:
             flaps = flapping(alert.alertname or row.alertname, alert.times, alert.times_from)
             joins = joins.model_copy(update={"flapping": flaps})
-        heard = Heard(joins=joins)
+        news = News(joins=joins)
         if joined:
-            heard = hear(self._standing(row, before), joined, joins, self._now)
+            news = news_of(self._standing(row, before), joined, joins, self._now)
         changes: dict[str, Any] = {}
         if severity is not before:
             changes["severity"] = severity.value
             connection_rank = update(work).where(work.c.incident_id == row.id).values(rank=RANK[severity])
             self._connection.execute(connection_rank)
-        if heard.joins != joins_of(row):
-            pending = heard.joins.pending
+        if news.joins != joins_of(row):
+            pending = news.joins.pending
             changes |= {
-                "joins": heard.joins.model_dump(mode="json"),
+                "joins": news.joins.model_dump(mode="json"),
                 "rejoin_at": None if pending is None else pending.due_at,
             }
         if changes:
             self._connection.execute(update(incidents).where(incidents.c.id == row.id).values(**changes))
             self._known.is_changed(row.id)
-        self._tell(row, before, severity, heard)
-        if heard.joins.pending is not None and begin_rejoin(self._connection, self._known.row(row.id), self._now):
+        self._tell(row, before, severity, news)
+        if news.joins.pending is not None and begin_rejoin(self._connection, self._known.row(row.id), self._now):
             self._known.is_changed(row.id)
 
     def _standing(self, row: Row[Any], severity: Severity) -> Standing:
@@ -108,17 +108,17 @@ class Joining:
             is_storm=storm_of(row.decision) is not None,
         )
 
-    def _tell(self, row: Row[Any], before: Severity, severity: Severity, heard: Heard) -> None:
+    def _tell(self, row: Row[Any], before: Severity, severity: Severity, news: News) -> None:
         """Tell people: on the page, on the issue, and by a notice."""
         labels = _labels(before, severity)
-        if heard.told:
-            says = f"{heard.why}: {_what_follows(heard.joins, row, self._now)}"
-            data = {"severity": severity.value, "worse": heard.worse, "alertnames": list(heard.names)}
+        if news.told:
+            says = f"{news.why}: {_what_follows(news.joins, row, self._now)}"
+            data = {"severity": severity.value, "worse": news.worse, "alertnames": list(news.names)}
             tell(self._connection, row.id, Thought(node=_NODE, text=f"Heard: {says}", data=data), self._now)
             body = {"note": f"**Heard**: {says}.", **labels}
             self._queue(row, "reopen", body)  # a person may have closed it: what gets worse is open again
-            event = self._events[heard.event_id]
-            put_out_worse(self._connection, self._known.row(row.id), event, heard.why, self._now)
+            event = self._events[news.event_id]
+            put_out_worse(self._connection, self._known.row(row.id), event, news.why, self._now)
             self._known.is_changed(row.id)
         elif labels:
             self._queue(row, "labels", labels)

@@ -38,7 +38,7 @@ _RECENT_OF_SERVICE = _newest(_RECENT, _OF_SERVICE)
 _OF_ID = Prepared(select(incidents).where(incidents.c.id == bindparam("of_id")))
 
 
-class Known:
+class KnownIncidents:
     """The incidents that the events of one transaction may concern; ``since``: those that ended before are old.
 
     Kept between its events, because in a storm they ask for the same few: most of what an event takes is this.

@@ -14,7 +14,7 @@ _WORK = Prepared(select(work).where(work.c.incident_id == bindparam("of_incident
 _INCIDENT = Prepared(select(incidents).where(incidents.c.id == bindparam("of_incident")))
 
 
-class Part:
+class SqlPart:
     """One part of ``SqlIncidentStore``; ``audit_key`` turns the audit chain's hash into an HMAC."""
 
     def __init__(self, database: Database, audit_key: bytes | None) -> None:

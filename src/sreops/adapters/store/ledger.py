@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.breaker import failures_in_a_row
 from sreops.adapters.store.earlier_effects import acts_in, earlier_effects
-from sreops.adapters.store.leases import Part, held, incident_row
+from sreops.adapters.store.leases import SqlPart, held, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import effect_of
@@ -46,7 +46,7 @@ _ACTING = Prepared(
 )
 
 
-class Ledger(Part):
+class Ledger(SqlPart):
     """Effects, and what policy asks about them."""
 
     async def begin_effect(

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from sreops.adapters.store.apply_decision import Applying
 from sreops.adapters.store.held_alerts import HeldAlerts
-from sreops.adapters.store.known_incidents import Known
-from sreops.adapters.store.leases import Part, held, incident_row
+from sreops.adapters.store.known_incidents import KnownIncidents
+from sreops.adapters.store.leases import SqlPart, held, incident_row
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import effects, endings, inbox, incident_alerts, incidents, target_names, work
@@ -23,7 +23,7 @@ from sreops.ports import Lease
 _HELD_FOR = timedelta(days=2)
 
 
-class Meeting(Part):
+class Meeting(SqlPart):
     """Keeping what an incident's target is."""
 
     async def know_target(self, lease: Lease, target: KnownTarget, *, now: datetime) -> str | None:
@@ -63,7 +63,7 @@ class Meeting(Part):
         events = _firing(connection, younger.id)
         connection.execute(delete(incident_alerts).where(incident_alerts.c.incident_id == younger.id))
         alerts = HeldAlerts(connection, events)
-        known = Known(connection, events, now - _HELD_FOR, alerts)
+        known = KnownIncidents(connection, events, now - _HELD_FOR, alerts)
         applying = Applying(connection, known, alerts, now)
         why = f"incident {younger.id} was found to have the same target"
         for event in events:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import model_calls
 from sreops.domain.model.budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
@@ -23,7 +23,7 @@ _USAGE_OF_ONE = Prepared(_USAGE.where(model_calls.c.incident_id == bindparam("of
 _ALL_TOKENS = model_calls.c.input + model_calls.c.cache_write + model_calls.c.cache_read + model_calls.c.output
 
 
-class ModelCalls(Part):
+class ModelCalls(SqlPart):
     """Implements ``ports.ModelLedger``."""
 
     async def begin_model_call(self, call: ModelCall, limits: ModelLimits) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import deliveries, incidents, notices
 from sreops.domain.alerts.alert import AlertEvent
@@ -47,7 +47,7 @@ def put_out_worse(connection: Connection, incident: Row[Any], event: AlertEvent,
     put_out(connection, got_worse(as_it_is, event, why), now)
 
 
-class Notices(Part):
+class SqlNotices(SqlPart):
     """Wording what is put out, and sending it."""
 
     async def unplanned_notices(self, limit: int = 100) -> Sequence[Notice]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from sreops.adapters.store.columns import plain
 from sreops.adapters.store.episodes import begin_anew
-from sreops.adapters.store.leases import Part, incident_row
+from sreops.adapters.store.leases import SqlPart, incident_row
 from sreops.adapters.store.notices import put_out
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
@@ -24,7 +24,7 @@ from sreops.ports import TicketOp
 _NODE = "people"
 
 
-class People(Part):
+class SqlPeople(SqlPart):
     """Each is one transaction: look, refuse or change, audit."""
 
     async def acknowledge(self, incident_id: str, *, by: str, reason: str, now: datetime) -> Incident:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import micros, moment
-from sreops.adapters.store.leases import Part, incident_row
+from sreops.adapters.store.leases import SqlPart, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.searching import IS_STORM, conditions_of
@@ -68,7 +68,7 @@ _HISTORY = Prepared(
 )
 
 
-class Reading(Part):
+class SqlReading(SqlPart):
     """Everything that is only looked at."""
 
     async def incident(self, incident_id: str) -> Incident:

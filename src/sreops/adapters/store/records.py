@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.leases import Part, incident_row
+from sreops.adapters.store.leases import SqlPart, incident_row
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, record_of
 from sreops.adapters.store.tables import records
@@ -91,7 +91,7 @@ def _append(
     )
 
 
-class Records(Part):
+class SqlRecords(SqlPart):
     """Reading what was told, and the outbox of copies."""
 
     async def records(

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from sreops.adapters.store.columns import octet_length
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import (
     effects,
@@ -27,7 +27,7 @@ _BELONGING = tuple(table for table in reversed(metadata.sorted_tables) if "incid
 """Every table with rows of an incident, children first: one that is added later is pruned too."""
 
 
-class Retention(Part):
+class SqlRetention(SqlPart):
     """Deleting, in batches that hold the writers' lock for a moment only."""
 
     async def ended(

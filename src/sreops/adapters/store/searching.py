@@ -19,7 +19,7 @@ _ANNOTATIONS = '"annotations":{%'  # of a stored event, likewise
 def conditions_of(search: Search) -> Iterator[ColumnElement[bool]]:
     """Yield what must hold."""
     if search.severities:
-        yield incidents.c.severity.in_([one.value for one in search.severities])
+        yield incidents.c.severity.in_([severity.value for severity in search.severities])
     if search.since is not None:
         yield incidents.c.opened_at >= search.since
     if search.until is not None:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.tables import sessions
@@ -17,7 +17,7 @@ ACCESS = "access"
 _SESSION = Prepared(select(sessions).where(sessions.c.key == bindparam("of_key")))
 
 
-class Sessions(Part):
+class SqlSessions(SqlPart):
     """Sessions of browsers."""
 
     async def begin_session(self, key: str, session: Session) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, tex
 
 from sreops.adapters.store.apply_decision import Applying
 from sreops.adapters.store.held_alerts import HeldAlerts
-from sreops.adapters.store.known_incidents import Known
+from sreops.adapters.store.known_incidents import KnownIncidents
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import known_of, parsed
 from sreops.adapters.store.tables import endings, inbox, incidents, work
@@ -37,7 +37,7 @@ class Storms:
     def __init__(
         self,
         connection: Connection,
-        known: Known,
+        known: KnownIncidents,
         alerts: HeldAlerts,
         now: datetime,
         windows: Windows,

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import incidents, records, tickets
@@ -142,7 +142,7 @@ _DONE = Prepared(update(tickets).where(tickets.c.op_id == bindparam("of_op"), ti
 _ISSUE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))
 
 
-class Tickets(Part):
+class SqlTickets(SqlPart):
     """Carrying the queue out."""
 
     async def due_tickets(self, *, now: datetime, incident_id: str | None = None) -> Sequence[TicketOp]:

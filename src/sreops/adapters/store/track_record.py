@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, select
 
-from sreops.adapters.store.leases import Part
+from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import approvals, effects, endings
 from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
@@ -67,7 +67,7 @@ def _run(row: Row[Any]) -> Run:
     )
 
 
-class TrackRecords(Part):
+class SqlTrackRecords(SqlPart):
     """The record of runbooks."""
 
     async def track_records(self) -> Sequence[TrackRecord]:

@@ -50,7 +50,7 @@ def container_evidence(question: Question, own: OwnContainers) -> Sequence[Evide
     """Tell how the engine sees the subject; of a host or a probed target it has nothing to tell, which is no gap."""
     service = question.event.service
     if own.state is not None:
-        others = [one for one in own.states if one.id != own.state.id]
+        others = [state for state in own.states if state.id != own.state.id]
         shown = (own.state, *others)[:MOST_REPLICAS]
         return [findings.container(one, question.now, question.redactor) for one in shown]
     if question.event.subject.kind in (SubjectKind.host, SubjectKind.target):
@@ -59,7 +59,7 @@ def container_evidence(question: Question, own: OwnContainers) -> Sequence[Evide
         health = (question.tools.missing or {}).get("docker")
         return [findings.gap("docker", "not configured", health.cure if health else "")]
     if own.states:
-        names = ", ".join(f"{one.name} ({standing_identity(one)})" for one in own.states[:MOST_REPLICAS])
+        names = ", ".join(f"{state.name} ({standing_identity(state)})" for state in own.states[:MOST_REPLICAS])
         cure = "label alerts with Compose project, Swarm stack or host"
         return [findings.gap("docker", f"{service} may mean any of {names}", cure)]
     return [findings.gap("docker", f"no container is named {service}", "label alerts with `container`")]
@@ -100,7 +100,7 @@ async def engine_events_of(
 
 
 def _of(told: ContainerEvents, name: str) -> ContainerEvents:
-    return told.model_copy(update={"events": tuple(one for one in told.events if one.name == name)})
+    return told.model_copy(update={"events": tuple(event for event in told.events if event.name == name)})
 
 
 async def images_of(question: Question, state: ContainerState | None) -> Sequence[Evidence]:

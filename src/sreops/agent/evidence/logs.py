@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.evidence.question import Question
 from sreops.domain.alerts.subject import SubjectKind
 from sreops.domain.evidence import findings
@@ -12,8 +13,8 @@ from sreops.domain.evidence.identity import Identity, identity_of
 from sreops.domain.evidence.log_mining import excerpt
 from sreops.domain.evidence.log_selection import (
     SHARED_LABELS,
-    Asked,
     LogSelector,
+    TriedSelector,
     in_records,
     judge,
     of_host_fields,
@@ -24,7 +25,7 @@ from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import Logs
 from sreops.telemetry import log
 
-LABELS_UNKNOWN = "evidence.labels_unknown"
+LABELS_UNKNOWN: Final = "evidence.labels_unknown"
 NOTHING = LogLines(query="", lines=())
 
 
@@ -43,7 +44,7 @@ class Selected:
 
     selector: LogSelector | None
     lines: LogLines
-    asked: Sequence[Asked]
+    asked: Sequence[TriedSelector]
 
 
 async def own_logs(question: Question, state: ContainerState | None) -> OwnLogs:
@@ -75,24 +76,26 @@ async def select_own(
     except SreopsError as exc:
         log.warning(LABELS_UNKNOWN, error=str(exc))
         names = None
-    asked: list[Asked] = []
+    asked: list[TriedSelector] = []
     for selector in selectors(identity, said, names):
         verdict = judge(selector, await logs.streams(selector, window, timeout_s=timeout_s), identity)
         if verdict.use is None:
-            asked.append(Asked(selector.streams, False, verdict.why))
+            asked.append(TriedSelector(selector.streams, False, verdict.why))
             continue
         lines = await logs.select(verdict.use, window, limit=limit, timeout_s=timeout_s)
-        asked.append(Asked(verdict.use.logql, bool(lines.lines), verdict.why if lines.lines else "no line in it"))
+        asked.append(
+            TriedSelector(verdict.use.logql, bool(lines.lines), verdict.why if lines.lines else "no line in it")
+        )
         if lines.lines:
             return Selected(verdict.use, lines, asked)
     for selector in await _shared_selectors(logs, identity, names or frozenset(), window, timeout_s):
         try:
             lines = await logs.select(selector, window, limit=limit, timeout_s=timeout_s)
         except QueryRefused as exc:
-            asked.append(Asked(selector.logql, False, str(exc)[:200]))
+            asked.append(TriedSelector(selector.logql, False, str(exc)[:200]))
             continue
         why = "the records name it" if lines.lines else "no record in it names the subject"
-        asked.append(Asked(selector.logql, bool(lines.lines), why))
+        asked.append(TriedSelector(selector.logql, bool(lines.lines), why))
         if lines.lines:
             return Selected(selector, lines, asked)
     return Selected(None, NOTHING, asked)
@@ -124,9 +127,9 @@ async def _of_the_engine(question: Question, state: ContainerState | None) -> Ow
     return OwnLogs([await _mined(question, found, "docker", ())], found)
 
 
-async def _mined(question: Question, found: LogLines, source: str, asked: Sequence[Asked]) -> Evidence:
+async def _mined(question: Question, found: LogLines, source: str, asked: Sequence[TriedSelector]) -> Evidence:
     # counting templates over thousands of lines is work for a thread, not for the loop; redaction is not
-    chosen = await aside(excerpt, found.lines, question.alert_at, question.excerpt_chars)
+    chosen = await in_analysis_thread(excerpt, found.lines, question.alert_at, question.excerpt_chars)
     return findings.logs_told(found, chosen, question.event.service, question.redactor, source=source, asked=asked)
 
 

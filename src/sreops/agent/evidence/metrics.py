@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sreops.agent.evidence.question import Measured, Question, measure
 from sreops.domain.alerts.subject import SubjectKind
@@ -10,7 +11,7 @@ from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import ContainerState, Window
 from sreops.domain.evidence.golden_signals import Signal, choose, merge
 from sreops.domain.evidence.identity import Identity, identity_of
-from sreops.domain.evidence.log_selection import Asked
+from sreops.domain.evidence.log_selection import TriedSelector
 from sreops.domain.evidence.metric_selection import (
     JudgedSeries,
     MetricSelector,
@@ -23,7 +24,7 @@ from sreops.ports import Metrics
 from sreops.ports.metrics import MOST_SERIES
 from sreops.telemetry import log
 
-LABELS_UNKNOWN = "evidence.metric_labels_unknown"
+LABELS_UNKNOWN: Final = "evidence.metric_labels_unknown"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class SelectedMetrics:
     """The series that are the subject's own, and what was asked on the way, in order."""
 
     own: Sequence[OwnSeries] = ()
-    asked: Sequence[Asked] = ()
+    asked: Sequence[TriedSelector] = ()
 
 
 async def own_metrics(question: Question, state: ContainerState | None) -> Measured:
@@ -75,7 +76,7 @@ async def select_series(
         assert isinstance(judged[0], SreopsError)
         raise judged[0]
     own: list[OwnSeries] = []
-    asked: list[Asked] = []
+    asked: list[TriedSelector] = []
     further: list[MetricSelector] = []
     for selector, one in zip(selectors, judged, strict=True):
         _keep(selector, one, own, asked)
@@ -107,12 +108,12 @@ async def _judged(
 
 
 def _keep(
-    selector: MetricSelector, judged: JudgedSeries | SreopsError, own: list[OwnSeries], asked: list[Asked]
+    selector: MetricSelector, judged: JudgedSeries | SreopsError, own: list[OwnSeries], asked: list[TriedSelector]
 ) -> None:
     if isinstance(judged, SreopsError):
-        asked.append(Asked(selector.promql, False, str(judged)[:200]))
+        asked.append(TriedSelector(selector.promql, False, str(judged)[:200]))
         return
-    asked.append(Asked(selector.promql, bool(judged.use), judged.why))
+    asked.append(TriedSelector(selector.promql, bool(judged.use), judged.why))
     own += [one for one in judged.use if one not in own]
 
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.evidence.logs import OwnLogs
 from sreops.agent.evidence.question import Question
 from sreops.domain.evidence.evidence import LogLines, Window
@@ -17,7 +18,7 @@ LINES = 2_000
 """Of each service: with six neighbours that is what one thread compares in a fraction of a second."""
 BEFORE_S = 300.0
 """How long before the alert the comparison begins (seconds): older lines would push out those that tell."""
-LINES_UNKNOWN = "evidence.neighbour_lines_unknown"
+LINES_UNKNOWN: Final = "evidence.neighbour_lines_unknown"
 
 
 async def comparable_lines(question: Question, own: OwnLogs, near: Sequence[Neighbour]) -> list[Line]:
@@ -35,7 +36,7 @@ async def comparable_lines(question: Question, own: OwnLogs, near: Sequence[Neig
     newest = tuple(line for line in own.lines.lines if line.at >= began)[-LINES:]
     partial = len(newest) < len(own.lines.lines) or own.lines.partial
     found = {question.event.service: LogLines(query=own.lines.query, lines=newest, partial=partial), **around}
-    return await aside(comparable, found)
+    return await in_analysis_thread(comparable, found)
 
 
 async def _lines(question: Question, own: dict[str, str], neighbour: Neighbour, window: Window) -> LogLines:

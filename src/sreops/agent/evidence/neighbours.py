@@ -3,20 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sreops.agent.evidence.metrics import select_series, signals_of
 from sreops.agent.evidence.question import Measured, Question, measure
 from sreops.domain.evidence.evidence import ContainerState, Evidence
 from sreops.domain.evidence.golden_signals import Signal
 from sreops.domain.evidence.identity import identity_of_neighbour
-from sreops.domain.evidence.neighbours import Neighbour, Role, neighbour_evidence, neighbours_of
+from sreops.domain.evidence.neighbours import Neighbour, NeighbourRole, neighbour_evidence, neighbours_of
 from sreops.domain.suspects.live import Seen
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
 _SIGNALS = 3
 _TELLING = ("error_ratio", "latency_p95", "memory", "cpu", "disk")
-NEIGHBOURS_UNKNOWN = "evidence.neighbours_unknown"
+NEIGHBOURS_UNKNOWN: Final = "evidence.neighbours_unknown"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Neighbourhood:
     @property
     def on_call_path(self) -> tuple[Neighbour, ...]:
         """Those of which it is known who calls whom: peers may be ill for reasons of their own."""
-        return tuple(one for one in self.neighbours if one.role is not Role.peer)
+        return tuple(neighbour for neighbour in self.neighbours if neighbour.role is not NeighbourRole.peer)
 
 
 async def neighbourhood(question: Question, own: ContainerState | None) -> Neighbourhood:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sreops.agent.context import Tools
-from sreops.agent.visit import Visit
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, Window
@@ -50,18 +49,17 @@ class Measured:
     seen: Sequence[Seen] = ()
 
 
-def question_of(visit: Visit) -> Question:
-    """Return what this visit asks its sources."""
-    settings = visit.tools.settings.evidence
-    event, now = visit.event, visit.now()
+def question_of(tools: Tools, incident: Incident, event: AlertEvent) -> Question:
+    """Return what is asked now of an incident's sources, about the alert that opened its episode."""
+    settings, now = tools.settings.evidence, tools.clock.now()
     return Question(
-        tools=visit.tools,
-        incident=visit.incident,
+        tools=tools,
+        incident=incident,
         event=event,
         now=now,
         window=findings.evidence_window(event.starts_at, now, settings.lookback_s, settings.lookahead_s),
         excerpt_chars=settings.excerpt_chars,
-        redactor=visit.tools.redactors.of(visit.incident.id),
+        redactor=tools.redactors.of(incident.id),
     )
 
 

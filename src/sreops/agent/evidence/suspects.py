@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.evidence.logs import OwnLogs
 from sreops.agent.evidence.neighbour_logs import LINES_UNKNOWN, comparable_lines
 from sreops.agent.evidence.neighbours import Neighbourhood
@@ -31,7 +31,7 @@ async def suspects_of(
     seen = [one for one in measured if one.service in services]
     told = [line for line in lines if line[1] in services]
     calls = calls_of(service, near.on_call_path)
-    ranking = await aside(suspect, seen, services, calls, question.alert_at, question.window, lines=told)
+    ranking = await in_analysis_thread(suspect, seen, services, calls, question.alert_at, question.window, lines=told)
     return [ranking_evidence(ranking, question.redactor, over=over)]
 
 

@@ -4,9 +4,9 @@ import asyncio
 import json
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.inquiry.scopes import find_scopes
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -29,6 +29,8 @@ from sreops.domain.text.redaction import Redactor, clean, one_line
 from sreops.errors import QueryRefused, SreopsError
 from sreops.ports import ToolSpec
 from sreops.telemetry import log
+
+SOURCE_FAILED: Final = "inquiry.source_failed"
 
 _SERIES = 12
 _POINTS = 120
@@ -114,7 +116,7 @@ class IncidentInquiry:
         except TimeoutError:
             return findings.gap(source, f"no answer within {timeout_s:.0f} s")
         except SreopsError as exc:
-            log.warning("inquiry.source_failed", tool=name, error=str(exc))
+            log.warning(SOURCE_FAILED, tool=name, error=str(exc))
             return findings.gap(source, self.redact(str(exc)))
 
     async def _answer(self, question: Question, timeout_s: float) -> Evidence:
@@ -143,7 +145,7 @@ class IncidentInquiry:
             contains=question.contains,
             excludes=question.excludes,
         )
-        return await aside(
+        return await in_analysis_thread(
             findings.logs,
             found,
             self._scopes.owner(question.scope) or self._visit.event.service,

@@ -6,11 +6,11 @@ nothing of the subject.
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sreops.agent.evidence.logs import select_own
 from sreops.agent.evidence.metrics import select_series
-from sreops.agent.patient import subject_of_incident, subjects_patient
+from sreops.agent.patient import subject_of, subjects_patient
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import ContainerState, Evidence, Window
@@ -24,7 +24,7 @@ from sreops.telemetry import log
 
 _SCOPES = 4
 _OF_A_NEIGHBOUR = 2
-SCOPE_UNKNOWN = "inquiry.scope_unknown"
+SCOPE_UNKNOWN: Final = "inquiry.scope_unknown"
 T = TypeVar("T")
 
 
@@ -44,8 +44,8 @@ async def find_scopes(visit: Visit, evidence: Sequence[Evidence]) -> Scopes:
     return Scopes(
         logs=tuple(selector for selector, _ in logs),
         owners=tuple(owner for _, owner in logs),
-        metrics=tuple(one.selector for one in metrics),
-        names=tuple(one.names for one in metrics),
+        metrics=tuple(metric.selector for metric in metrics),
+        names=tuple(metric.names for metric in metrics),
         containers=tuple(containers),
         services=(visit.incident.service, *(one.service for one in near)),
         neighbours=tuple((one.service, one.relation) for one in near),
@@ -106,7 +106,7 @@ async def _state(visit: Visit) -> ContainerState | None:
     name = engine_name(visit.event)
     if visit.tools.containers is None or not name:
         return None
-    subject = subject_of_incident(visit).model_copy(update={"name": name})
+    subject = subject_of(visit.event, visit.incident).model_copy(update={"name": name})
     patient = await _or_none(subjects_patient(visit.tools, subject, visit.now()))
     return (patient.one or patient.states[0]) if patient is not None and len(patient.targets) == 1 else None
 

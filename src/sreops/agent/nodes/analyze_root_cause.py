@@ -1,10 +1,10 @@
 """analyze_root_cause: the model where it answers, else the rules; who answered, and why, is recorded."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sreops.agent.inquiry.inquiry import IncidentInquiry, open_inquiry
-from sreops.agent.remediation.recovery import ended_meanwhile
+from sreops.agent.resolve import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit, escalated
 from sreops.domain.causes.analysis import Brief
@@ -16,6 +16,8 @@ from sreops.domain.runbooks.matching import RULES, advised, offered
 from sreops.errors import SreopsError
 from sreops.ports import Analyst, AnalystAnswer
 from sreops.telemetry import MODEL_CALLS, log
+
+CALL_FAILED: Final = "analyst.call_failed"
 
 
 async def analyze_root_cause(visit: Visit) -> State:
@@ -34,7 +36,7 @@ async def analyze_root_cause(visit: Visit) -> State:
             answer = await analyst.analyze(brief, timeout_s=visit.tools.settings.llm.deadline_s, inquiry=inquiry)
         except SreopsError as exc:
             MODEL_CALLS.labels(analyst.name, type(exc).__name__).inc()
-            log.warning("analyst.call_failed", analyst=analyst.name, error=str(exc))
+            log.warning(CALL_FAILED, analyst=analyst.name, error=str(exc))
             failures.append(f"{analyst.name}: {exc}")
             visit.think(f"The {analyst.name} analyst gave no answer: {exc}")
             continue
@@ -105,7 +107,7 @@ async def _believe(
         opinion = await _second_opinion(visit, whole, answer)
     analysis = opinion.analysis
     if name == RULES:
-        analysis = advised(visit.tools.runbooks, await visit.alerts(), analysis, brief.evidence)
+        analysis = advised(visit.tools.runbooks, (await visit.alerts()).standing, analysis, brief.evidence)
     if failures:
         why = f"{name} answered because " + "; ".join(failures)
     elif name == RULES:

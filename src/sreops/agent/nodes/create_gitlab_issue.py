@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sreops.agent.remediation.recovery import ended_meanwhile
+from sreops.agent.resolve import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.tickets import drain_quietly
 from sreops.agent.visit import Visit

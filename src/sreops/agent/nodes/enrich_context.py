@@ -8,7 +8,7 @@ what compares all of these.
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from sreops.agent.evidence.deployments import deployments_of
 from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, images_of, own_containers
@@ -17,8 +17,8 @@ from sreops.agent.evidence.metrics import own_metrics
 from sreops.agent.evidence.neighbours import Neighbourhood, neighbourhood
 from sreops.agent.evidence.question import Measured, Question, history_of, question_of
 from sreops.agent.evidence.suspects import suspects_of
-from sreops.agent.patient import known_target, subject_of_incident
-from sreops.agent.remediation.recovery import ended_meanwhile
+from sreops.agent.patient import known_target, subject_of
+from sreops.agent.resolve import ended_meanwhile
 from sreops.agent.state import State
 from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
@@ -27,12 +27,12 @@ from sreops.domain.evidence.evidence import ContainerState, Evidence
 from sreops.errors import EngineRefused, EngineUnavailable, LeaseLost, SreopsError
 from sreops.telemetry import log
 
-SOURCE_FAILED = "evidence.source_failed"
+SOURCE_FAILED: Final = "evidence.source_failed"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
+class SourceAnswer(Generic[T]):
     """What a source found, or with ``gap`` why it did not."""
 
     found: T
@@ -46,7 +46,11 @@ class Answer(Generic[T]):
 
 async def enrich_context(visit: Visit) -> State:
     """Gather evidence; none of it missing fails the run."""
-    question = question_of(visit)
+    if visit.incident.episode > 1:  # what is left of an earlier one may have been masked by a process that is gone
+        earlier = await visit.tools.store.evidence(visit.incident.id)
+        redactor = visit.tools.redactors.of(visit.incident.id)
+        redactor.skip(text for item in earlier for text in (item.finding, item.text))
+    question = question_of(visit.tools, visit.incident, visit.event)
     own = await _within(question, "docker", own_containers(question), OwnContainers())
     if own.gap is None:  # else it is told as a gap, and the next episode asks again
         await _meet(visit, own.found)
@@ -61,7 +65,7 @@ async def enrich_context(visit: Visit) -> State:
 async def _meet(visit: Visit, own: OwnContainers) -> None:
     """Keep what the engine says the target is; where an older incident has the same, this one ends in it."""
     try:
-        target = await known_target(visit.tools, subject_of_incident(visit), own.patient)
+        target = await known_target(visit.tools, subject_of(visit.event, visit.incident), own.patient)
     except (EngineRefused, EngineUnavailable):
         return
     if target is None or visit.incident.storm_id is not None or visit.incident.storm_name is not None:
@@ -70,7 +74,7 @@ async def _meet(visit: Visit, own: OwnContainers) -> None:
         raise LeaseLost(f"incident {visit.incident.id} has the same target as {older}, and has joined it")
 
 
-async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evidence]:
+async def gather(question: Question, own: SourceAnswer[OwnContainers]) -> Sequence[Evidence]:
     """Return all that was found, the alert itself first, in the order in which people read it."""
     nothing: Sequence[Evidence] = []
     state = own.found.state
@@ -104,17 +108,17 @@ async def gather(question: Question, own: Answer[OwnContainers]) -> Sequence[Evi
     ]
 
 
-async def _within(question: Question, name: str, source: Awaitable[T], nothing: T) -> Answer[T]:
+async def _within(question: Question, name: str, source: Awaitable[T], nothing: T) -> SourceAnswer[T]:
     deadline_s = question.tools.settings.evidence.deadline_s
     try:
         async with asyncio.timeout(deadline_s):
-            return Answer(await source)
+            return SourceAnswer(await source)
     except TimeoutError:
         why, cure = f"no answer within {deadline_s:g} s", "see its own health; SREOPS_EVIDENCE__DEADLINE_S is the limit"
     except SreopsError as exc:
         why, cure = str(exc), "python -m sreops check names the cause"
     log.warning(SOURCE_FAILED, source=name, error=why)
-    return Answer(nothing, findings.gap(name, why, cure))
+    return SourceAnswer(nothing, findings.gap(name, why, cure))
 
 
 async def _noted(question: Question) -> Sequence[Evidence]:
@@ -132,7 +136,7 @@ async def _noted(question: Question) -> Sequence[Evidence]:
 def _replaced(question: Question, state: ContainerState | None, near: Neighbourhood) -> Sequence[Evidence]:
     """Tell which containers are new, of those that were looked at."""
     own = [(question.event.service, state)] if state is not None else []
-    around = [(one.service, one.state) for one in near.neighbours if one.state is not None]
+    around = [(neighbour.service, neighbour.state) for neighbour in near.neighbours if neighbour.state is not None]
     looked = [*own, *around]
     return [container_changes(looked, question.alert_at, question.redactor)] if looked else []
 

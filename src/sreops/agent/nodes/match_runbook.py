@@ -1,9 +1,12 @@
 """match_runbook: which runbook, whether the analysis is sure enough, and whether policy lets it act."""
 
+from dataclasses import replace
 from typing import Any
 
-from sreops.agent.remediation.measure import alerts_now
+from sreops.agent.patient import subject_of
+from sreops.agent.remediation.measure import nothing_fires
 from sreops.agent.remediation.permission import ask_policy
+from sreops.agent.remediation.request import request_of
 from sreops.agent.remediation.settle_targets import settle_targets
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
@@ -34,14 +37,16 @@ async def match_runbook(visit: Visit) -> State:
     early = await _not_to_be_acted_on(visit, analysis, selection)
     if early is not None or selection.runbook is None:
         return await _without_a_plan(visit, early, decision, selection.would_have)
+    subject = subject_of(visit.event, visit.incident)
     try:
-        plan = await settle_targets(visit, make_plan(selection.runbook, visit.event))
+        plan = await settle_targets(visit.tools, subject, make_plan(selection.runbook, visit.event))
     except PlanRefused as exc:
         await visit.write({"decision": decision})
         return State(
             outcome=escalated(Reason.policy_denied, f"runbook {selection.runbook.id} can't be made concrete: {exc}")
         )
-    verdict, trouble, _, would = await ask_policy(visit, plan, approved=False)
+    request = replace(request_of(visit.tools, visit.incident, visit.event, plan, visit.state), approved=False)
+    verdict, trouble, _, would = await ask_policy(request, await visit.alerts(), analysis)
     reasons = [*verdict.reasons, *([trouble] if trouble else [])]
     decision.pop("standing", None)
     decision |= {
@@ -107,12 +112,12 @@ async def _not_to_be_acted_on(visit: Visit, analysis: Analysis, selection: Selec
         why = "it is one of many alerts that came at once: analysed by itself, and not remediated by itself"
         return escalated(Reason.storm, why + named)
     if analysis.category is Category.false_alarm and selection.reason is not Reason.low_confidence:
-        if all(alert.firing is False for alert in await alerts_now(visit)):
+        if await nothing_fires(visit.tools, await visit.alerts()):
             return resolved(Resolution.false_alarm, analysis.root_cause)
         return escalated(Reason.action_not_remediation, "looks like a false alarm, but the alert may still fire")
     if selection.runbook is None:
         return escalated(selection.reason or Reason.no_runbook_matched, selection.why + named)
-    if most_cautious(await visit.alerts()).agent_action == "observe":
+    if most_cautious((await visit.alerts()).standing).agent_action == "observe":
         return escalated(Reason.observe_only, f"an alert of the incident asks for observation only{named}")
     return None
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sreops.agent.remediation.measure import look
+from sreops.agent.remediation.request import Request, request_of
 from sreops.agent.remediation.undo import undo
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved, wait, waiting
@@ -32,8 +33,9 @@ async def verify_success(visit: Visit) -> State:
     if not due and visit.incident.all_resolved_at is None:
         return State()
     deadline = settled_at + timedelta(seconds=settings.timeout_s)
+    request = request_of(visit.tools, visit.incident, visit.event, plan, visit.state)
     looks = _earlier(visit.state)
-    looks.append((now, await look(visit, plan)))
+    looks.append((now, await look(request, await visit.alerts())))
     baseline = visit.state.get("baseline")
     judgement = judge(
         looks,
@@ -47,7 +49,7 @@ async def verify_success(visit: Visit) -> State:
         if judgement.again_at is not None and judgement.again_at > now:
             next_poll = min(next_poll, judgement.again_at)
         return State(looks=_dumped(looks), **waiting(next_poll, "poll"))
-    return await _conclude(visit, plan, judgement, looks)
+    return await _conclude(visit, request, judgement, looks)
 
 
 def _standard(visit: Visit, plan: Plan, since: datetime) -> Standard:
@@ -73,9 +75,9 @@ def _dumped(looks: Looks) -> list[dict[str, Any]]:
     return [{"at": at.isoformat(), "look": look.model_dump(mode="json")} for at, look in looks]
 
 
-async def _conclude(visit: Visit, plan: Plan, judgement: Judgement, looks: Looks) -> State:
+async def _conclude(visit: Visit, request: Request, judgement: Judgement, looks: Looks) -> State:
     why = judgement.why
-    if judgement.result is not VerificationResult.fixed and (undone := await undo(visit, plan)):
+    if judgement.result is not VerificationResult.fixed and (undone := await undo(request, visit.lease)):
         why = f"{why}; {undone}"
     data = {"look": looks[-1][1].model_dump(mode="json"), "baseline": visit.state.get("baseline")}
     visit.think(f"Verification: {judgement.result.value.replace('_', ' ')} ({why})", **data)

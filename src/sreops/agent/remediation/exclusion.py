@@ -3,22 +3,25 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sreops.agent.analysis_thread import aside
+from sreops.agent.alerts import Alerts
+from sreops.agent.analysis_thread import in_analysis_thread
 from sreops.agent.evidence.engine import OwnContainers, container_evidence, engine_events_of, own_containers
 from sreops.agent.evidence.logs import select_own
 from sreops.agent.evidence.question import Question, question_of
-from sreops.agent.visit import Visit
+from sreops.agent.remediation.request import Request
 from sreops.domain.causes.analysis import Analysis
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, LogLine, LogLines
 from sreops.domain.evidence.identity import identity_of
 from sreops.domain.evidence.log_selection import LogSelector
 from sreops.domain.runbooks.matching import in_words, matches, may_match
-from sreops.domain.runbooks.runbook import Plan, When
+from sreops.domain.runbooks.runbook import When
 from sreops.domain.text.patterns import pattern_matches
 from sreops.errors import QueryRefused, SreopsError
 from sreops.telemetry import log
+
+NOT_WHEN_UNKNOWN: Final = "agent.not_when_unknown"
 
 _LINES = 200  # of one pattern: one is enough, the rest shows when it began
 _MOST_REPLICAS = 10
@@ -31,36 +34,36 @@ class Exclusion(NamedTuple):
     unknown: str = ""
 
 
-async def ask_not_when(visit: Visit, plan: Plan) -> Exclusion:
+async def ask_not_when(request: Request, alerts: Alerts, analysis: Analysis) -> Exclusion:
     """Say whether the plan's ``not_when`` holds now: over the alerts, the engine and the logs as they are now."""
-    no = _not_when(visit, plan)
+    no = _not_when(request)
     if no is None or no.empty:
         return Exclusion()
-    deadline_s = visit.tools.settings.evidence.deadline_s
+    deadline_s = request.tools.settings.evidence.deadline_s
     try:
         async with asyncio.timeout(deadline_s):
-            return await _ask(visit, no)
+            return await _ask(request, alerts, analysis, no)
     except (SreopsError, TimeoutError) as exc:
         why = str(exc) or f"no answer within {deadline_s:g} s"
-        log.warning("agent.not_when_unknown", error=why)
+        log.warning(NOT_WHEN_UNKNOWN, error=why)
         return Exclusion(unknown=_unknown(no, why))
 
 
-def _not_when(visit: Visit, plan: Plan) -> When | None:
+def _not_when(request: Request) -> When | None:
+    plan = request.plan
     if plan.not_when is not None:
         return plan.not_when
-    return next((one.not_when for one in visit.tools.runbooks if one.id == plan.runbook_id), None)
+    return next((runbook.not_when for runbook in request.tools.runbooks if runbook.id == plan.runbook_id), None)
 
 
 def _unknown(no: When, why: str) -> str:
     return f"the runbook's not_when ({in_words(no)}) can't be asked now: {why}"
 
 
-async def _ask(visit: Visit, no: When) -> Exclusion:
-    question = question_of(visit)
-    events = tuple(event for event, _ in reversed(await visit.pairs())) or (visit.event,)
-    analysis = Analysis.model_validate(visit.state["analysis"])
-    evidence = tuple(await visit.tools.store.evidence(visit.incident.id))
+async def _ask(request: Request, alerts: Alerts, analysis: Analysis, no: When) -> Exclusion:
+    question = question_of(request.tools, request.incident, request.event)
+    events = tuple(reversed(alerts.delivered)) or (request.event,)
+    evidence = tuple(await request.tools.store.evidence(request.incident.id))
     own = await own_containers(question) if no.findings or no.logs else OwnContainers()
     if no.findings and own.states:
         evidence += (*container_evidence(question, own), *await engine_events_of(question, own, ()))
@@ -69,7 +72,7 @@ async def _ask(visit: Visit, no: When) -> Exclusion:
     if not may_match(no, events, analysis, evidence):
         return Exclusion()
     found, gaps = await _lines(question, own, no.logs)
-    matched = await aside(_matched, no.logs, found)
+    matched = await in_analysis_thread(_matched, no.logs, found)
     if matched is not None:
         line = Evidence(id="", kind=EvidenceKind.logs, source="", finding="", text=matched.text)
         if matches(no, events, analysis, (*evidence, line)):
@@ -78,7 +81,9 @@ async def _ask(visit: Visit, no: When) -> Exclusion:
 
 
 def _matched(patterns: Sequence[str], lines: Sequence[LogLine]) -> LogLine | None:
-    return next((line for line in reversed(lines) if any(pattern_matches(one, line.text) for one in patterns)), None)
+    return next(
+        (line for line in reversed(lines) if any(pattern_matches(pattern, line.text) for pattern in patterns)), None
+    )
 
 
 def _clock(at: datetime) -> str:
@@ -101,8 +106,8 @@ async def _lines(
     since, limit = question.window.start, settings.max_lines
     timeout_s = question.tools.settings.docker.timeout_s
     read = [
-        await question.tools.containers.logs(one.id, since=since, limit=limit, timeout_s=timeout_s)
-        for one in own.states[:_MOST_REPLICAS]
+        await question.tools.containers.logs(state.id, since=since, limit=limit, timeout_s=timeout_s)
+        for state in own.states[:_MOST_REPLICAS]
     ]
     return _joined(read)
 

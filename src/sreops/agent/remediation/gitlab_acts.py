@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sreops.agent.context import Tools
-from sreops.agent.visit import Visit
+from sreops.agent.remediation.request import Request
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.remediation.ci import of_status, one_of_ours
 from sreops.domain.remediation.effects import Settled
@@ -46,11 +46,11 @@ class _OnGitLab:
         """Return the standing identity."""
         return deployment_identity(_project(step), str(step.params.get("environment", "")))
 
-    async def _gitlab(self, visit: Visit, step: PlannedStep) -> Pipelines:
-        refused = (await self.facts(visit.tools, step)).refused
-        if refused or visit.tools.pipelines is None:
+    async def _gitlab(self, request: Request) -> Pipelines:
+        refused = (await self.facts(request.tools, request.step)).refused
+        if refused or request.tools.pipelines is None:
             raise IssuesRefused(refused)
-        return visit.tools.pipelines
+        return request.tools.pipelines
 
 
 class RollbackDeployment(_OnGitLab):
@@ -58,11 +58,15 @@ class RollbackDeployment(_OnGitLab):
 
     by = MappingProxyType({"environment": "environment"})
 
-    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+    async def before(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         """Find the way back; raises IssuesRefused where there is none that sreops may take."""
-        gitlab, timeout_s = await self._gitlab(visit, step), _timeout_s(visit)
+        gitlab, timeout_s = await self._gitlab(request), _timeout_s(request)
+        step = request.step
         project, environment = _project(step), str(step.params["environment"])
-        if any(one.action in _ROLLBACKS and one.outcome is not EffectOutcome.failed for one in visit.incident.effects):
+        if any(
+            effect.action in _ROLLBACKS and effect.outcome is not EffectOutcome.failed
+            for effect in request.incident.effects
+        ):
             raise IssuesRefused("this incident was rolled back once already: a person decides")
         if against := (await gitlab.rules(project, timeout_s=timeout_s)).against_rollback:
             raise IssuesRefused(against)
@@ -80,17 +84,17 @@ class RollbackDeployment(_OnGitLab):
             "from_sha": way.current.sha, "to_sha": way.to.sha, "deployment_id": way.current.id,
         }  # fmt: skip
 
-    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def send(self, request: Request, effect: Effect) -> Settled:
         """Run the job again; only one that was not run again since can be."""
-        gitlab = await self._gitlab(visit, step)
-        job = await gitlab.retry(_project(step), effect.snapshot["job_id"], timeout_s=_timeout_s(visit))
+        gitlab = await self._gitlab(request)
+        job = await gitlab.retry(_project(request.step), effect.snapshot["job_id"], timeout_s=_timeout_s(request))
         back = f"job {job.id} takes {effect.snapshot['environment']} from {effect.snapshot['from_sha'][:8]} back to "
-        return Settled.later(f"{back}{effect.snapshot['to_sha'][:8]}: {job.url}", _soon(visit))
+        return Settled.later(f"{back}{effect.snapshot['to_sha'][:8]}: {job.url}", _soon(request))
 
-    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def look(self, request: Request, effect: Effect) -> Settled:
         """Look for the job of the same name, ours and newer than the snapshot."""
-        gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
-        jobs = await gitlab.jobs(_project(step), snapshot["pipeline_id"], timeout_s=_timeout_s(visit))
+        gitlab, snapshot = await self._gitlab(request), effect.snapshot
+        jobs = await gitlab.jobs(_project(request.step), snapshot["pipeline_id"], timeout_s=_timeout_s(request))
         ours = [
             job
             for job in jobs
@@ -98,8 +102,8 @@ class RollbackDeployment(_OnGitLab):
             and job.id > snapshot["newest_job_id"]
             and job.user_id == snapshot["user_id"]
         ]
-        found = _ours(visit, effect, ours, "job")
-        return found if isinstance(found, Settled) else await _job_settled(visit, gitlab, step, effect, found)
+        found = _ours(request, effect, ours, "job")
+        return found if isinstance(found, Settled) else await _job_settled(request, gitlab, effect, found)
 
 
 class PlayJob(_OnGitLab):
@@ -107,9 +111,10 @@ class PlayJob(_OnGitLab):
 
     by = MappingProxyType({"ref": "ref", "job": "job"})
 
-    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+    async def before(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         """Find the job that waits; raises IssuesRefused where none does."""
-        gitlab, timeout_s = await self._gitlab(visit, step), _timeout_s(visit)
+        gitlab, timeout_s = await self._gitlab(request), _timeout_s(request)
+        step = request.step
         project, name = _project(step), str(step.params["job"])
         for pipeline in (await gitlab.pipelines(project, str(step.params["ref"]), timeout_s=timeout_s))[:5]:
             jobs = [job for job in await gitlab.jobs(project, pipeline.id, timeout_s=timeout_s) if job.name == name]
@@ -123,23 +128,23 @@ class PlayJob(_OnGitLab):
             }  # fmt: skip
         raise IssuesRefused(f"none of the newest pipelines of {step.params['ref']} has a job {name}")
 
-    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def send(self, request: Request, effect: Effect) -> Settled:
         """Play it, once."""
-        gitlab = await self._gitlab(visit, step)
-        job = await gitlab.play(_project(step), effect.snapshot["job_id"], timeout_s=_timeout_s(visit))
-        return Settled.later(f"job {job.name} runs: {job.url}", _soon(visit))
+        gitlab = await self._gitlab(request)
+        job = await gitlab.play(_project(request.step), effect.snapshot["job_id"], timeout_s=_timeout_s(request))
+        return Settled.later(f"job {job.name} runs: {job.url}", _soon(request))
 
-    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def look(self, request: Request, effect: Effect) -> Settled:
         """Look whether it still waits; one that ended is playable again, so it is never played twice."""
-        gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
-        job = await gitlab.job(_project(step), snapshot["job_id"], timeout_s=_timeout_s(visit))
+        gitlab, snapshot = await self._gitlab(request), effect.snapshot
+        job = await gitlab.job(_project(request.step), snapshot["job_id"], timeout_s=_timeout_s(request))
         played = [] if job.status == "manual" else [job]
-        found = _ours(visit, effect, played, "job")
+        found = _ours(request, effect, played, "job")
         if isinstance(found, Settled):
             return found
         if job.user_id != snapshot["user_id"]:
             return Settled.unknown(f"job {job.name} was played by somebody else meanwhile: {job.url}")
-        return await _job_settled(visit, gitlab, step, effect, job)
+        return await _job_settled(request, gitlab, effect, job)
 
 
 class RunPipeline(_OnGitLab):
@@ -147,9 +152,10 @@ class RunPipeline(_OnGitLab):
 
     by = MappingProxyType({"ref": "ref"})
 
-    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+    async def before(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         """Note the newest pipeline; raises IssuesRefused where the project forbids what is wanted."""
-        gitlab, timeout_s = await self._gitlab(visit, step), _timeout_s(visit)
+        gitlab, timeout_s = await self._gitlab(request), _timeout_s(request)
+        step = request.step
         project, ref = _project(step), str(step.params["ref"])
         if step.params.get("variables"):
             rules = await gitlab.rules(project, timeout_s=timeout_s)
@@ -162,18 +168,20 @@ class RunPipeline(_OnGitLab):
             "username": name,
         }  # fmt: skip
 
-    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def send(self, request: Request, effect: Effect) -> Settled:
         """Start it, once."""
-        gitlab = await self._gitlab(visit, step)
-        variables = {str(name): str(value) for name, value in (step.params.get("variables") or {}).items()}
-        started = await gitlab.run(_project(step), effect.snapshot["ref"], variables, timeout_s=_timeout_s(visit))
-        return Settled.later(f"pipeline {started.id} runs: {started.url}", _soon(visit))
+        gitlab = await self._gitlab(request)
+        variables = {str(name): str(value) for name, value in (request.step.params.get("variables") or {}).items()}
+        started = await gitlab.run(
+            _project(request.step), effect.snapshot["ref"], variables, timeout_s=_timeout_s(request)
+        )
+        return Settled.later(f"pipeline {started.id} runs: {started.url}", _soon(request))
 
-    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def look(self, request: Request, effect: Effect) -> Settled:
         """Look for the pipeline on that ref that we have started by the API since the intent."""
-        gitlab, snapshot = await self._gitlab(visit, step), effect.snapshot
+        gitlab, snapshot = await self._gitlab(request), effect.snapshot
         found = await gitlab.pipelines(
-            _project(step), snapshot["ref"], by=snapshot["username"], timeout_s=_timeout_s(visit)
+            _project(request.step), snapshot["ref"], by=snapshot["username"], timeout_s=_timeout_s(request)
         )
         since = effect.intent_at - timedelta(seconds=_LATE_CLOCK_S)
         ours = [
@@ -181,30 +189,30 @@ class RunPipeline(_OnGitLab):
             for one in found
             if one.id > snapshot["newest_pipeline_id"] and (one.created_at is None or one.created_at >= since)
         ]
-        one = _ours(visit, effect, ours, "pipeline")
+        one = _ours(request, effect, ours, "pipeline")
         if isinstance(one, Settled):
             return one
-        settled = _followed(visit, step, effect, one.status, f"pipeline {one.id} ({one.url})")
+        settled = _followed(request, effect, one.status, f"pipeline {one.id} ({one.url})")
         if settled.outcome is not EffectOutcome.failed:
             return settled
-        jobs = await gitlab.jobs(_project(step), one.id, timeout_s=_timeout_s(visit))
+        jobs = await gitlab.jobs(_project(request.step), one.id, timeout_s=_timeout_s(request))
         failed = next((job for job in jobs if job.status == "failed"), None)
-        return await _with_last_lines(visit, gitlab, step, settled, failed) if failed else settled
+        return await _with_last_lines(request, gitlab, settled, failed) if failed else settled
 
 
-async def _job_settled(visit: Visit, gitlab: Pipelines, step: PlannedStep, effect: Effect, job: Job) -> Settled:
-    settled = _followed(visit, step, effect, job.status, f"job {job.name} ({job.url})")
+async def _job_settled(request: Request, gitlab: Pipelines, effect: Effect, job: Job) -> Settled:
+    settled = _followed(request, effect, job.status, f"job {job.name} ({job.url})")
     if settled.outcome is not EffectOutcome.failed:
         return settled
-    return await _with_last_lines(visit, gitlab, step, settled, job)
+    return await _with_last_lines(request, gitlab, settled, job)
 
 
-async def _with_last_lines(visit: Visit, gitlab: Pipelines, step: PlannedStep, settled: Settled, job: Job) -> Settled:
+async def _with_last_lines(request: Request, gitlab: Pipelines, settled: Settled, job: Job) -> Settled:
     try:
-        said = await gitlab.last_lines(_project(step), job.id, timeout_s=_timeout_s(visit))
+        said = await gitlab.last_lines(_project(request.step), job.id, timeout_s=_timeout_s(request))
     except SreopsError:
         return settled
-    redacted = visit.tools.redactors.of(visit.incident.id).redact(clean(said))
+    redacted = request.redact(clean(said))
     lines = " / ".join(line.strip() for line in redacted.splitlines() if line.strip())
     told = f"{settled.why}; its last lines: {one_line(lines[-_SAID_CHARS:], _SAID_CHARS)}"
     return Settled.failed(told) if lines else settled
@@ -214,26 +222,26 @@ def _project(step: PlannedStep) -> str:
     return str(step.params["project"])
 
 
-def _timeout_s(visit: Visit) -> float:
-    return visit.tools.settings.gitlab.timeout_s
+def _timeout_s(request: Request) -> float:
+    return request.tools.settings.gitlab.timeout_s
 
 
-def _poll_s(visit: Visit) -> float:
-    return visit.tools.settings.verify.poll_s
+def _poll_s(request: Request) -> float:
+    return request.tools.settings.verify.poll_s
 
 
-def _soon(visit: Visit) -> datetime:
-    return visit.now() + timedelta(seconds=min(2.0, _poll_s(visit)))
+def _soon(request: Request) -> datetime:
+    return request.now() + timedelta(seconds=min(2.0, _poll_s(request)))
 
 
-def _ours(visit: Visit, effect: Effect, found: Sequence[_T], what: str) -> _T | Settled:
+def _ours(request: Request, effect: Effect, found: Sequence[_T], what: str) -> _T | Settled:
     """Return the one that our request has brought about, or what is to be said where there is not exactly one."""
-    settings = visit.tools.settings
+    settings = request.tools.settings
     # until when a request whose answer was lost may still come true
     until = effect.intent_at + timedelta(seconds=settings.gitlab.timeout_s + settings.docker.settle_margin_s)
-    return one_of_ours(found, what=what, now=visit.now(), until=until, again_at=_soon(visit))
+    return one_of_ours(found, what=what, now=request.now(), until=until, again_at=_soon(request))
 
 
-def _followed(visit: Visit, step: PlannedStep, effect: Effect, status: str, told: str) -> Settled:
-    until = effect.intent_at + timedelta(seconds=step.timeout_s)
-    return of_status(status, told, now=visit.now(), until=until, poll_s=_poll_s(visit))
+def _followed(request: Request, effect: Effect, status: str, told: str) -> Settled:
+    until = effect.intent_at + timedelta(seconds=request.step.timeout_s)
+    return of_status(status, told, now=request.now(), until=until, poll_s=_poll_s(request))

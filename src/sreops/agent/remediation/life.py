@@ -2,28 +2,35 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from sreops.agent.context import NO_ENGINE, Tools
-from sreops.agent.patient import subject_of_incident, subjects_patient
+from sreops.agent.patient import subject_of, subjects_patient
+from sreops.agent.remediation.request import Request
 from sreops.agent.remediation.targets import find_target
-from sreops.agent.visit import Visit
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.evidence.changes import lately
 from sreops.domain.evidence.engine_events import MOST_EVENTS
 from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, EvidenceKind, ServiceState
+from sreops.domain.incidents.incident import Incident
 from sreops.domain.remediation.life import Pulse, as_stopped, gone, pulse_of, unseen
-from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
+from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
+TARGET_UNSEEN: Final = "agent.target_unseen"
+ENGINE_EVENTS_UNKNOWN: Final = "agent.engine_events_unknown"
 
-async def pulses(visit: Visit, plan: Plan) -> tuple[Pulse, ...]:
+
+async def pulses(request: Request) -> tuple[Pulse, ...]:
     """Take the pulses of the plan's targets, and of the alerted service where it is none of them."""
-    steps = {step.target: step for step in plan.steps if step.action.on_engine}
-    found = [await target_pulse(visit.tools, step) for step in steps.values()]
+    steps = {step.target: step for step in request.plan.steps if step.action.on_engine}
+    found = [await target_pulse(request.tools, step) for step in steps.values()]
     known = {pulse.id for pulse in found if pulse.id}
     # one that is there under two names is one target, with the stricter demand
-    found += [pulse for pulse in await subject_pulses(visit) if pulse.id not in known and pulse.target not in steps]
+    others = await subject_pulses(request.tools, request.incident, request.event)
+    found += [pulse for pulse in others if pulse.id not in known and pulse.target not in steps]
     return tuple(found)
 
 
@@ -35,27 +42,27 @@ async def target_pulse(tools: Tools, step: PlannedStep) -> Pulse:
         seen = await find_target(tools, step)
         found = pulse_of(step.target, seen, await _events(tools, seen))
     except SreopsError as exc:
-        log.warning("agent.target_unseen", target=step.target, error=str(exc))
+        log.warning(TARGET_UNSEEN, target=step.target, error=str(exc))
         return unseen(step.target, str(exc))
     if found is not None and step.action is StepAction.stop_container:
         return as_stopped(found)
     return found or gone(step.target)
 
 
-async def subject_pulses(visit: Visit) -> Sequence[Pulse]:
+async def subject_pulses(tools: Tools, incident: Incident, event: AlertEvent) -> Sequence[Pulse]:
     """Take the pulses of the alerted service's containers; none where no configured engine holds or held it."""
-    tools, subject = visit.tools, subject_of_incident(visit)
+    subject = subject_of(event, incident)
     if tools.containers is None:
         return ()
     try:
-        seen_as = await _names_seen(visit)
-        there = await _found(tools, subject, seen_as, visit.now())
+        seen_as = await _names_seen(tools, incident)
+        there = await _found(tools, subject, seen_as, tools.clock.now())
         found = [pulse_of(seen.name, seen, await _events(tools, seen)) for seen in there]
         if found:
             return [pulse for pulse in found if pulse is not None]
         was_there = bool(seen_as) or bool(await events_of(tools, subject.name))
     except SreopsError as exc:
-        log.warning("agent.target_unseen", target=subject.name, error=str(exc))
+        log.warning(TARGET_UNSEEN, target=subject.name, error=str(exc))
         return [unseen(subject.name, str(exc))]
     return [gone(subject.name)] if was_there else ()
 
@@ -74,9 +81,9 @@ async def _found(
     return [swarm] if swarm is not None else []
 
 
-async def _names_seen(visit: Visit) -> Sequence[str]:
+async def _names_seen(tools: Tools, incident: Incident) -> Sequence[str]:
     """Return the names under which this incident's evidence has found the service's own container."""
-    evidence = await visit.tools.store.evidence(visit.incident.id)
+    evidence = await tools.store.evidence(incident.id)
     return [item.query for item in evidence if item.kind is EvidenceKind.container and item.query]
 
 
@@ -93,6 +100,6 @@ async def events_of(tools: Tools, name: str, *, engine: str | None = None) -> Se
             [name], lately(now, now), limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
         )
     except SreopsError as exc:
-        log.warning("agent.engine_events_unknown", target=name, error=str(exc))
+        log.warning(ENGINE_EVENTS_UNKNOWN, target=name, error=str(exc))
         return ()
     return told.events

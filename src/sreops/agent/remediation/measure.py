@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
+from sreops.agent.alerts import Alerts
 from sreops.agent.context import Tools
 from sreops.agent.remediation.life import pulses
-from sreops.agent.visit import Visit
-from sreops.domain.alerts.alert import AlertEvent, AlertStatus
+from sreops.agent.remediation.request import Request
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import ContainerState, SeriesSet
 from sreops.domain.remediation.life import worst
 from sreops.domain.remediation.verification import Look, OtherAlert, Reading, read_condition
@@ -14,21 +16,23 @@ from sreops.domain.runbooks.runbook import Condition, Plan
 from sreops.errors import SreopsError
 from sreops.telemetry import log
 
+ALERT_STATE_UNKNOWN: Final = "agent.alert_state_unknown"
+
 _ASKED_AT_MOST = 20  # alerts of one incident: a look must not become a flood of queries
 
 
-async def look(visit: Visit, plan: Plan) -> Look:
+async def look(request: Request, alerts: Alerts) -> Look:
     """Measure the plan's conditions, its targets' lives and the alerts' own state; a failure is a gap."""
-    readings = [await _read(visit.tools, condition) for condition in plan.verify]
-    seen = await pulses(visit, plan)
-    mine, *others = await alerts_now(visit)
+    readings = [await _read(request.tools, condition) for condition in request.plan.verify]
+    seen = await pulses(request)
+    mine, *others = await alerts_now(request.tools, alerts)
     most_ill = worst(seen)
     return Look(
         readings=tuple(readings),
         container=most_ill.vital.value if most_ill else None,
         pulses=seen,
         alert_firing=mine.firing,
-        others=tuple(other for other in others if not _spoken_for(other, mine, plan)),
+        others=tuple(other for other in others if not _spoken_for(other, mine, request.plan)),
     )
 
 
@@ -58,21 +62,24 @@ def container_word(seen: ContainerState) -> str:
     return seen.health or "running"
 
 
-async def alerts_now(visit: Visit) -> Sequence[OtherAlert]:
+async def alerts_now(tools: Tools, alerts: Alerts) -> Sequence[OtherAlert]:
     """Return each alert of the incident with its state now, the one that opened the episode first.
 
     By those who evaluate it, else by our own record, which can only say "no longer", by a genuine resolve: that
     nobody has told us of one proves nothing.
     """
-    newest = {event.fingerprint: event for event, _ in await visit.pairs()}
-    mine = newest.pop(visit.event.fingerprint, visit.event)
-    asked = [mine, *sorted(newest.values(), key=lambda event: event.status is not AlertStatus.firing)]
-    states = await asyncio.gather(*(_fires(visit.tools, event) for event in asked[:_ASKED_AT_MOST]))
+    asked = alerts.latest
+    states = await asyncio.gather(*(_fires(tools, event) for event in asked[:_ASKED_AT_MOST]))
     states += [None] * (len(asked) - len(states))
     return [
         OtherAlert(alertname=event.alertname, firing=_by_record(event) if state is None else state)
         for event, state in zip(asked, states, strict=True)
     ]
+
+
+async def nothing_fires(tools: Tools, alerts: Alerts) -> bool:
+    """Whether it is known of every alert of the incident that it fires no more."""
+    return all(alert.firing is False for alert in await alerts_now(tools, alerts))
 
 
 def _by_record(event: AlertEvent) -> bool | None:
@@ -85,5 +92,5 @@ async def _fires(tools: Tools, event: AlertEvent) -> bool | None:
     try:
         return await tools.alert_states.firing(event, timeout_s=tools.settings.prometheus.timeout_s)
     except SreopsError as exc:
-        log.warning("agent.alert_state_unknown", error=str(exc))
+        log.warning(ALERT_STATE_UNKNOWN, error=str(exc))
         return None

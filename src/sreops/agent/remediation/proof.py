@@ -1,57 +1,59 @@
 """Looking for the second kind of proof: the targets of a plan as the engine has them now, and the incident's series."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sreops.agent.patient import subject_of_incident, subjects_patient
+from sreops.agent.patient import subject_of, subjects_patient
 from sreops.agent.remediation.life import events_of
+from sreops.agent.remediation.request import Request
 from sreops.agent.remediation.targets import find_target
-from sreops.agent.visit import Visit
 from sreops.domain.causes.analysis import Category
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.engine_events import engine_events
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState
 from sreops.domain.remediation.proof import Suspected, change_proofs, led_to_the_present_start, proofs
 from sreops.domain.remediation.standing import names_of
-from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
+from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log
+
+PROOF_UNKNOWN: Final = "agent.proof_unknown"
 
 _ROLLBACKS = frozenset({StepAction.rollback_deployment, StepAction.rollback_service})
 
 
-async def second_proof(visit: Visit, plan: Plan) -> tuple[str, ...]:
+async def second_proof(request: Request, cause: Category) -> tuple[str, ...]:
     """Return what bears out the cause besides log text, for every target of the plan; empty where one has none."""
-    cause = Category(visit.state["analysis"]["category"])
-    evidence = await visit.tools.store.evidence(visit.incident.id)
-    max_age_s = visit.tools.settings.policy.max_event_age_s
+    evidence = await request.tools.store.evidence(request.incident.id)
+    max_age_s = request.tools.settings.policy.max_event_age_s
     told: list[str] = []
-    for step in {step.target: step for step in plan.steps if step.action.disruptive}.values():
+    for step in {step.target: step for step in request.plan.steps if step.action.disruptive}.values():
         if step.action in _ROLLBACKS and (changed := change_proofs(cause, evidence)):
             told += [proof.told for proof in changed]
             continue
         try:
-            target = await _suspected(visit, step)
+            target = await _suspected(request, step)
         except SreopsError as exc:
-            log.warning("agent.proof_unknown", target=step.target, error=str(exc))
+            log.warning(PROOF_UNKNOWN, target=step.target, error=str(exc))
             return ()
-        found = proofs(cause, target, evidence, now=visit.now(), max_age_s=max_age_s) if target else ()
+        found = proofs(cause, target, evidence, now=request.now(), max_age_s=max_age_s) if target else ()
         if not found:
             return ()
         told += [proof.told for proof in found]
     return tuple(dict.fromkeys(told))
 
 
-async def _suspected(visit: Visit, step: PlannedStep) -> Suspected | None:
+async def _suspected(request: Request, step: PlannedStep) -> Suspected | None:
     if step.action.on_engine:
-        seen = await find_target(visit.tools, step)
+        seen = await find_target(request.tools, step)
     else:  # what is acted on is elsewhere: the cause is borne out by the alerted service itself
-        seen = (await subjects_patient(visit.tools, subject_of_incident(visit), visit.now())).one
+        seen = (await subjects_patient(request.tools, subject_of(request.event, request.incident), request.now())).one
     if seen is None:
         return None
     if not isinstance(seen, ContainerState):
         return Suspected(names=names_of(seen))
-    now, redactor = visit.now(), visit.tools.redactors.of(visit.incident.id)
-    events = await events_of(visit.tools, seen.name, engine=seen.engine)
+    now, redactor = request.now(), request.tools.redactors.of(request.incident.id)
+    events = await events_of(request.tools, seen.name, engine=seen.engine)
 
     def told(some: Sequence[object]) -> ContainerEvents:
         return ContainerEvents.model_validate({"query": "", "events": tuple(some)})

@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sreops.agent.visit import Visit
+from sreops.agent.alerts import Alerts
+from sreops.agent.remediation.request import Request
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.remediation.policy import TargetFacts
-from sreops.domain.runbooks.runbook import Plan
 from sreops.domain.runbooks.windows import held_by_label, holding
 from sreops.errors import SreopsError
 from sreops.ports import Silences
 from sreops.telemetry import log
+
+SILENCES_UNKNOWN: Final = "agent.silences_unknown"
 
 MAINTENANCE_LABEL = "sreops.maintenance"
 """On an alert or a target: ``true``, or the time until which nothing is done."""
@@ -28,18 +30,20 @@ class QuietTimes(NamedTuple):
     unasked: tuple[str, ...] = ()
 
 
-async def quiet_times(visit: Visit, plan: Plan, targets: Sequence[TargetFacts], names: Collection[str]) -> QuietTimes:
+async def quiet_times(
+    request: Request, alerts: Alerts, targets: Sequence[TargetFacts], names: Collection[str]
+) -> QuietTimes:
     """Ask for all that may forbid an act now; ``names`` are the subject's and the targets'."""
-    policy, now = visit.tools.settings.policy, visit.now()
-    events = tuple(await visit.alerts())
-    asked = await asyncio.gather(*(_ask(one, events, now) for one in visit.tools.silences))
+    policy, now = request.tools.settings.policy, request.now()
+    events = tuple(alerts.standing)
+    asked = await asyncio.gather(*(_ask(silence, events, now) for silence in request.tools.silences))
     labelled = [*_by_alerts(events, now), *_by_targets(targets, now)]
     return QuietTimes(
         holds=(
             *(why for one in asked for why in one.holds),
             *(f"maintenance: {told}" for told in holding(policy.maintenance, names, now)),
             *(f"change freeze: {told}" for told in holding(policy.freezes, names, now)),
-            *(f"the runbook's not_during: {told}" for told in holding(plan.not_during, names, now)),
+            *(f"the runbook's not_during: {told}" for told in holding(request.plan.not_during, names, now)),
             *labelled,
         ),
         unasked=tuple(why for one in asked for why in one.unasked),
@@ -50,7 +54,7 @@ async def _ask(silences: Silences, events: Sequence[AlertEvent], now: datetime) 
     try:
         found = await silences.silenced(events, now=now, timeout_s=_TIMEOUT_S)
     except SreopsError as exc:
-        log.warning("agent.silences_unknown", where=silences.name, error=str(exc))
+        log.warning(SILENCES_UNKNOWN, where=silences.name, error=str(exc))
         return QuietTimes(unasked=(f"whether {silences.name} silences the alert can't be asked: {exc}",))
     return QuietTimes(
         holds=tuple(dict.fromkeys(one.why for one in found if one.sure)),

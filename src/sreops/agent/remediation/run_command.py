@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from sreops.agent.context import Tools
-from sreops.agent.visit import Visit
+from sreops.agent.remediation.request import Request
 from sreops.domain.evidence.evidence import ContainerState
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.remediation.command import settle_command
 from sreops.domain.remediation.effects import Settled
-from sreops.domain.runbooks.runbook import PlannedStep, StepAction
+from sreops.domain.runbooks.runbook import StepAction
 
 COMMAND_ID = "command_id"
 _LOOKS_AT_THE_END, _UNTIL_IT_IS_NOTED_S = 10, 0.1
@@ -18,36 +18,41 @@ _LOOKED_BACK = 50
 """How many commands that a target was given are asked after: those that may still run are among the last."""
 
 
-async def prepared(visit: Visit, step: PlannedStep, container_id: str) -> dict[str, Any]:
+async def prepared(request: Request, container_id: str) -> dict[str, Any]:
     """Make a record of the step's command, whose id belongs into the intent; raises what its port does."""
-    timeout_s = visit.tools.settings.docker.timeout_s
-    words = [str(word) for word in step.params["command"]]
-    command_id = await visit.tools.engine.prepare_command(container_id, words, timeout_s=timeout_s)
+    timeout_s = request.tools.settings.docker.timeout_s
+    words = [str(word) for word in request.step.params["command"]]
+    command_id = await request.tools.engine.prepare_command(container_id, words, timeout_s=timeout_s)
     return {COMMAND_ID: command_id, "command": words}
 
 
-async def start(visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+async def start(request: Request, effect: Effect) -> Settled:
     """Start it and follow it; one that takes longer than a run may is followed by looking."""
     container_id, command_id = effect.snapshot["id"], effect.snapshot[COMMAND_ID]
-    timeout_s = min(step.timeout_s, visit.longest_request_s)
-    output = await visit.tools.engine.run_command(container_id, command_id, timeout_s=timeout_s)
+    timeout_s = min(request.step.timeout_s, request.longest_request_s)
+    output = await request.tools.engine.run_command(container_id, command_id, timeout_s=timeout_s)
     # masked with the incident's own placeholders, and as one text: a secret may go over several lines
-    said = visit.tools.redactors.of(visit.incident.id).redact("\n".join(output.lines)).split("\n")
+    said = request.redact("\n".join(output.lines)).split("\n")
     for _ in range(_LOOKS_AT_THE_END if output.whole else 0):
-        settled = await look(visit, step, effect, said=said)
+        settled = await look(request, effect, said=said)
         if settled.outcome is not None:
             return settled
         await asyncio.sleep(_UNTIL_IT_IS_NOTED_S)
-    return await look(visit, step, effect, said=said)
+    return await look(request, effect, said=said)
 
 
-async def look(visit: Visit, step: PlannedStep, effect: Effect, *, said: list[str] | None = None) -> Settled:
+async def look(request: Request, effect: Effect, *, said: list[str] | None = None) -> Settled:
     """Settle it by its record; raises EngineUnavailable, EngineRefused where that can't be asked now."""
-    settings = visit.tools.settings.docker
+    settings = request.tools.settings.docker
     container_id, command_id = effect.snapshot["id"], effect.snapshot[COMMAND_ID]
-    seen = await visit.tools.engine.command_state(container_id, command_id, timeout_s=settings.timeout_s)
+    seen = await request.tools.engine.command_state(container_id, command_id, timeout_s=settings.timeout_s)
     return settle_command(
-        effect, seen, now=visit.now(), timeout_s=step.timeout_s, margin_s=settings.settle_margin_s, said=said or ()
+        effect,
+        seen,
+        now=request.now(),
+        timeout_s=request.step.timeout_s,
+        margin_s=settings.settle_margin_s,
+        said=said or (),
     )
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from sreops.agent.context import Tools
-from sreops.agent.patient import Patient, find_patient, subject_of_incident
-from sreops.agent.visit import Visit
+from sreops.agent.patient import Patient, find_patient
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.evidence import ServiceState
@@ -17,23 +16,22 @@ from sreops.errors import EngineRefused, EngineUnavailable
 _HOST_ONLY = frozenset({"host"})
 
 
-async def settle_targets(visit: Visit, plan: Plan) -> Plan:
+async def settle_targets(tools: Tools, subject: Subject, plan: Plan) -> Plan:
     """Return the plan with its targets named as the engine names them; a step on all replicas becomes one for each.
 
     What can't be settled stays as it is: policy asks the engine again, and denies what it does not know.
     """
     steps: list[PlannedStep] = []
     for step in plan.steps:
-        steps += await _settled(visit, step) if step.action in ON_A_TARGET else [step]
+        steps += await _settled(tools, subject, step) if step.action in ON_A_TARGET else [step]
     return plan.model_copy(update={"steps": tuple(steps)})
 
 
-async def _settled(visit: Visit, step: PlannedStep) -> Sequence[PlannedStep]:
-    subject = subject_of_incident(visit)
+async def _settled(tools: Tools, subject: Subject, step: PlannedStep) -> Sequence[PlannedStep]:
     scoped = step.model_copy(update={"scope": dict(subject.scope)})
     try:
-        patient = await _patient(visit, step, subject)
-        service = await _swarm_service(visit.tools, step, subject, patient)
+        patient = await _patient(tools, step, subject)
+        service = await _swarm_service(tools, step, subject, patient)
     except (EngineRefused, EngineUnavailable):
         return [scoped]
     if service is not None:
@@ -45,7 +43,7 @@ async def _settled(visit: Visit, step: PlannedStep) -> Sequence[PlannedStep]:
         project = patient.states[0].labels.get(SERVICE_LABEL)
         return [_named(scoped, project, standing, number)] if project else [scoped]
     if step.all:
-        return [_named(scoped, one.name, standing, number) for one in patient.states]
+        return [_named(scoped, state.name, standing, number) for state in patient.states]
     single = scoped.model_copy(update={"all": False})
     return [_named(single, patient.one.name, standing, number)] if patient.one is not None else [single]
 
@@ -54,15 +52,15 @@ def _named(step: PlannedStep, name: str, standing: str, number: int) -> PlannedS
     return step.model_copy(update={"target": name, "standing": standing, "of": max(1, number)})
 
 
-async def _patient(visit: Visit, step: PlannedStep, subject: Subject) -> Patient:
+async def _patient(tools: Tools, step: PlannedStep, subject: Subject) -> Patient:
     """Find whom a step means: what its author names exactly may lie outside the subject's project."""
     named = "container" in step.params and step.target != subject.name
-    exact = named or subject.kind is SubjectKind.container
-    found = await find_patient(visit.tools, step.target, subject.scope, visit.now(), exact=exact)
+    exact, now = named or subject.kind is SubjectKind.container, tools.clock.now()
+    found = await find_patient(tools, step.target, subject.scope, now, exact=exact)
     if found.states or not named:
         return found
     host = {key: value for key, value in subject.scope.items() if key in _HOST_ONLY}
-    return await find_patient(visit.tools, step.target, host, visit.now(), exact=True)
+    return await find_patient(tools, step.target, host, now, exact=True)
 
 
 async def _swarm_service(tools: Tools, step: PlannedStep, subject: Subject, patient: Patient) -> ServiceState | None:

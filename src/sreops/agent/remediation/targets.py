@@ -1,9 +1,10 @@
 """The target of a step: found by what it is, described for policy, never guessed."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sreops.agent.context import NO_ENGINE, Tools
+from sreops.agent.remediation.errands import errand_facts
 from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
@@ -51,10 +52,7 @@ async def _is_last_well(tools: Tools, step: PlannedStep, seen: Target | None) ->
     if tools.containers is None or not isinstance(seen, ContainerState) or step.of == 1 or ails(seen):
         return False
     replicas = await tools.containers.standing(step.standing, timeout_s=tools.settings.docker.timeout_s)
-    return all(ails(one) for one in replicas if one.id != seen.id)
-
-
-Facts = Callable[[Tools, PlannedStep], Awaitable[TargetFacts]]
+    return all(ails(replica) for replica in replicas if replica.id != seen.id)
 
 
 class Targets(NamedTuple):
@@ -65,12 +63,12 @@ class Targets(NamedTuple):
     lives: Mapping[str, Life]
 
 
-async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_id: str, begun: bool = False) -> Targets:
+async def target_facts(tools: Tools, plan: Plan, *, incident_id: str, begun: bool = False) -> Targets:
     """Return what policy needs to know of every disruptive step's target.
 
     A check that guards an action denies when it can't know: a target that could not be asked for is
-    reported as not found, with the reason beside it. ``elsewhere`` tells of targets outside the engine. Of a plan
-    that has ``begun`` the steps themselves are looked at when their turn comes, since some are done.
+    reported as not found, with the reason beside it.
+    Of a plan that has ``begun`` the steps themselves are looked at when their turn comes, since some are done.
     """
     facts: list[TargetFacts] = []
     lives: dict[str, Life] = {}
@@ -79,7 +77,7 @@ async def target_facts(tools: Tools, plan: Plan, elsewhere: Facts, *, incident_i
         if not step.action.disruptive:
             continue
         if not step.action.on_engine:
-            facts.append(await elsewhere(tools, step))
+            facts.append(await errand_facts(tools, step))
             continue
         if tools.containers is None:
             trouble = NO_ENGINE

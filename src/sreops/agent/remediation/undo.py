@@ -3,100 +3,100 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sreops.agent.remediation.engine_commands import send, wanted_of
-from sreops.agent.remediation.intent import intent_of
+from sreops.agent.remediation.engine_commands import intent_of, send, wanted_of
 from sreops.agent.remediation.limits import limits_of
+from sreops.agent.remediation.request import Request
 from sreops.agent.remediation.targets import Target, find_target
-from sreops.agent.state import State
-from sreops.agent.visit import Visit, escalated
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
-from sreops.domain.incidents.incident import Effect, EffectOutcome, Reason
-from sreops.domain.runbooks.runbook import OnFailure, Plan, PlannedStep, StepAction
+from sreops.domain.incidents.incident import Effect, EffectOutcome
+from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import EffectBlocked, EngineRefused, EngineUnavailable, OutcomeUnknown
+from sreops.ports import Lease
 
 UNDO_STEPS = 1000
 """Ledger step numbers from here on are undo steps: 1000 + the step that is undone."""
+TargetIs = Callable[[Target | None], bool]
 
 
-async def give_up(visit: Visit, step: PlannedStep, reason: Reason, why: str) -> State:
-    """Hand over in the middle of a plan, and take back what of it can be taken back, unless the step says otherwise."""
-    plan = Plan.model_validate(visit.state["plan"])
-    if step.on_failure is OnFailure.stop:
-        return State(outcome=escalated(reason, why), wait_until=None)
-    if undone := await undo(visit, plan):
-        why = f"{why}; {undone}"
-        visit.think(f"Handed over, and taken back what could be: {undone}")
-        await visit.write()
-    return State(outcome=escalated(reason, why), wait_until=None)
-
-
-async def undo(visit: Visit, plan: Plan) -> str:
+async def undo(request: Request, lease: Lease) -> str:
     """Take back, through the ledger, what of this episode's effects can be; say what was done.
 
     Scaling is set back to the replicas of its snapshot, and what was stopped is started. A restart can't be undone,
     and nothing is said of it here. What somebody else has changed meanwhile is left alone.
     """
     told: list[str] = []
-    for effect in await _ledger(visit):  # as it is now: a visit that has just written an outcome sees it here
+    for effect in await _ledger(request):  # as it is now: a visit that has just written an outcome sees it here
         if effect.step < UNDO_STEPS and effect.outcome is EffectOutcome.succeeded:
             if effect.action == StepAction.scale_container:
-                told.append(await _scaled_back(visit, plan, effect))
+                told.append(await _scaled_back(request, lease, effect))
             elif effect.action == StepAction.stop_container:
-                told.append(await _started_again(visit, plan, effect))
+                told.append(await _started_again(request, lease, effect))
     return "; ".join(told)
 
 
-async def _scaled_back(visit: Visit, plan: Plan, effect: Effect) -> str:
-    before, step = int(effect.snapshot["replicas"]), plan.steps[effect.step]
+async def _scaled_back(request: Request, lease: Lease, effect: Effect) -> str:
+    before, step = int(effect.snapshot["replicas"]), request.plan.steps[effect.step]
     asked = {name: value for name, value in step.params.items() if name not in ("by", "min", "max")}
     params: dict[str, Any] = {**asked, "replicas": before}
 
-    def as_left(target: Target | None, begun: bool) -> bool:
-        wanted = {wanted_of(step, effect), before} if begun else {wanted_of(step, effect)}
-        return isinstance(target, ServiceState) and target.replicas in wanted
+    def as_left(target: Target | None) -> bool:
+        return isinstance(target, ServiceState) and target.replicas == wanted_of(step, effect)
 
-    failed = await _undone(visit, plan, effect, step.model_copy(update={"params": params}), as_left)
+    def is_back(target: Target | None) -> bool:
+        return isinstance(target, ServiceState) and target.replicas == before
+
+    failed = await _undone(request, lease, effect, step.model_copy(update={"params": params}), as_left, is_back)
     if failed is None:
         return f"{effect.target} was scaled back to {before}"
     return f"{effect.target} was not scaled back to {before}: {failed}"
 
 
-async def _started_again(visit: Visit, plan: Plan, effect: Effect) -> str:
-    step = plan.steps[effect.step].model_copy(update={"action": StepAction.start_container})
+async def _started_again(request: Request, lease: Lease, effect: Effect) -> str:
+    step = request.plan.steps[effect.step].model_copy(update={"action": StepAction.start_container})
 
-    def as_left(target: Target | None, begun: bool) -> bool:
-        same = isinstance(target, ContainerState) and target.id == effect.snapshot["id"]
-        return same and isinstance(target, ContainerState) and (begun or not target.running)
+    def as_left(target: Target | None) -> bool:
+        return isinstance(target, ContainerState) and target.id == effect.snapshot["id"] and not target.running
 
-    failed = await _undone(visit, plan, effect, step, as_left)
+    def is_back(target: Target | None) -> bool:
+        return isinstance(target, ContainerState) and target.id == effect.snapshot["id"] and target.running
+
+    failed = await _undone(request, lease, effect, step, as_left, is_back)
     return f"{effect.target} was started again" if failed is None else f"{effect.target} stays stopped: {failed}"
 
 
 async def _undone(
-    visit: Visit, plan: Plan, effect: Effect, back: PlannedStep, as_left: Callable[[Target | None, bool], bool]
+    request: Request, lease: Lease, effect: Effect, back: PlannedStep, as_left: TargetIs, is_back: TargetIs
 ) -> str | None:
-    """Carry out the step that takes an effect back, where its target is ``as_left``; why it is not undone, if so."""
-    number = UNDO_STEPS + effect.step
-    # one that a crash cut short is taken up again: each of these twice is the same as once
-    intent = next((one for one in await _ledger(visit) if one.step == number), None)
+    """Carry out the step that takes an effect back, where its target is ``as_left``; why it is not undone, if so.
+
+    One that a crash cut short is taken up again: it was done where the target ``is_back``, and else it is asked for
+    once more, since each of these twice is the same as once.
+    """
+    store, number = request.tools.store, UNDO_STEPS + effect.step
+    intent = next((one for one in await _ledger(request) if one.step == number), None)
+    if intent is not None and intent.outcome is not None:
+        return None if intent.outcome is EffectOutcome.succeeded else intent.detail
+    looked_at = request.now()
     try:
-        target = await find_target(visit.tools, back)
-        if target is None or not as_left(target, intent is not None):
+        target = await find_target(request.tools, back)
+        if intent is not None and is_back(target):
+            outcome, why = EffectOutcome.succeeded, "undone"
+        elif target is None or not as_left(target):
             outcome, why = EffectOutcome.failed, f"{effect.target} was changed by somebody else meanwhile"
         else:
-            wanted, limits = intent_of(visit, plan, number, back, target), limits_of(visit.tools.settings)
-            intent = await visit.tools.store.begin_effect(visit.lease, wanted, limits, now=visit.now())
-            await send(visit, back, intent)
+            wanted, limits = intent_of(request, number, back, target), limits_of(request.tools.settings)
+            intent = await store.begin_effect(lease, wanted, limits, now=request.now())
+            await send(request, back, intent, looked_at=looked_at)
             outcome, why = EffectOutcome.succeeded, "undone"
     except OutcomeUnknown as exc:
         outcome, why = EffectOutcome.unknown, str(exc)
     except (EngineUnavailable, EngineRefused, EffectBlocked) as exc:
         outcome, why = EffectOutcome.failed, str(exc)
     if intent is not None:
-        intent = await visit.tools.store.end_effect(visit.lease, intent.effect_id, outcome, why, now=visit.now())
+        intent = await store.end_effect(lease, intent.effect_id, outcome, why, now=request.now())
         outcome, why = intent.outcome or outcome, intent.detail
     return None if outcome is EffectOutcome.succeeded else why
 
 
-async def _ledger(visit: Visit) -> Sequence[Effect]:
-    return await visit.tools.store.effects(visit.incident.id, visit.incident.episode)
+async def _ledger(request: Request) -> Sequence[Effect]:
+    return await request.tools.store.effects(request.incident.id, request.incident.episode)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sreops.agent.context import Tools
-from sreops.agent.visit import Visit
+from sreops.agent.remediation.request import Request
 from sreops.domain.incidents.incident import Effect
 from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.policy import TargetFacts
@@ -33,9 +33,10 @@ class WebhookCall:
             return TargetFacts(name=step.target, found=False, refused=_unknown(step))
         return TargetFacts(name=step.target, found=True, listed=True, standing=address_identity(known.shown_url))
 
-    async def before(self, visit: Visit, step: PlannedStep) -> tuple[str, Mapping[str, Any]]:
+    async def before(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         """Return the standing identity and what a repeat must be the same as."""
-        known = _known(visit.tools, step)
+        step = request.step
+        known = _known(request.tools, step)
         if known is None:
             raise WebhookUnavailable(_unknown(step))
         snapshot = {
@@ -46,10 +47,10 @@ class WebhookCall:
         }
         return address_identity(known.shown_url), snapshot
 
-    async def send(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def send(self, request: Request, effect: Effect) -> Settled:
         """Call it; a 2xx is done, a 3xx or 4xx is a no, and what a 5xx has done nobody knows."""
-        answer = await _call(visit, step, effect)
-        told = _told(visit, answer)
+        answer = await _call(request, effect)
+        told = _told(request, answer)
         if 200 <= answer.status < 300:
             return Settled.succeeded(told)
         if 300 <= answer.status < 400:
@@ -58,9 +59,10 @@ class WebhookCall:
             return Settled.failed(told)
         raise OutcomeUnknown(told)
 
-    async def look(self, visit: Visit, step: PlannedStep, effect: Effect) -> Settled:
+    async def look(self, request: Request, effect: Effect) -> Settled:
         """Call it again with the same key, where its receiver takes a repeat; else nobody can know."""
-        known, now = _known(visit.tools, step), visit.now()
+        step, now = request.step, request.now()
+        known = _known(request.tools, step)
         if not effect.snapshot.get("idempotent") or known is None or not known.idempotent:
             return Settled.unknown(
                 "it may have been called, and is not called again, since its receiver is not said to take a repeat "
@@ -69,19 +71,19 @@ class WebhookCall:
         same = (known.shown_url, hashlib.sha256(body_of(step)).hexdigest())
         if same != (effect.snapshot.get("url"), effect.snapshot.get("body_sha256")):
             return Settled.unknown("it may have been called, and its settings are others now: it is not called again")
-        until = effect.intent_at + timedelta(seconds=step.timeout_s + visit.tools.settings.docker.settle_margin_s)
-        repeated = visit.state.get("wait_timer") == ERRAND_TIMER
-        latest = effect.intent_at + timedelta(seconds=visit.tools.settings.policy.max_event_age_s)
+        until = effect.intent_at + timedelta(seconds=step.timeout_s + request.tools.settings.docker.settle_margin_s)
+        repeated = request.waited_for == ERRAND_TIMER
+        latest = effect.intent_at + timedelta(seconds=request.tools.settings.policy.max_event_age_s)
         if now >= until and (repeated or now >= latest):  # one that comes back late from a crash repeats it once
             return Settled.unknown("it may have been called, and too long ago for a repeat: look at its receiver")
-        if (await visit.tools.store.pause_state())["paused"] or await visit.tools.paused_by_file() is not None:
+        if (await request.tools.store.pause_state())["paused"] or await request.tools.paused_by_file() is not None:
             return Settled.unknown("it may have been called, and automation is paused: it is not called again")
         again = now + timedelta(seconds=_AGAIN_S)
         try:
-            answer = await _call(visit, step, effect)
+            answer = await _call(request, effect)
         except (WebhookUnavailable, OutcomeUnknown) as exc:
             return Settled.later(f"called again, without an answer: {exc}", again)
-        told = _told(visit, answer)
+        told = _told(request, answer)
         if 200 <= answer.status < 300:
             return Settled.succeeded(f"{told} (called again with the same key)")
         return Settled.later(f"called again: {told}", again)  # which says nothing of the first call
@@ -101,13 +103,14 @@ def _unknown(step: PlannedStep) -> str:
     return f"SREOPS_ACTIONS__WEBHOOKS has no webhook {step.target!r}"
 
 
-async def _call(visit: Visit, step: PlannedStep, effect: Effect) -> WebhookAnswer:
-    if visit.tools.webhooks is None:
+async def _call(request: Request, effect: Effect) -> WebhookAnswer:
+    step = request.step
+    if request.tools.webhooks is None:
         raise WebhookUnavailable(_unknown(step))
-    timeout_s = min(step.timeout_s, visit.longest_request_s)
-    return await visit.tools.webhooks.call(step.target, body_of(step), key=effect.effect_id, timeout_s=timeout_s)
+    timeout_s = min(step.timeout_s, request.longest_request_s)
+    return await request.tools.webhooks.call(step.target, body_of(step), key=effect.effect_id, timeout_s=timeout_s)
 
 
-def _told(visit: Visit, answer: WebhookAnswer) -> str:
-    said = one_line(visit.tools.redactors.of(visit.incident.id).redact(answer.excerpt), _EXCERPT_CHARS)
+def _told(request: Request, answer: WebhookAnswer) -> str:
+    said = one_line(request.redact(answer.excerpt), _EXCERPT_CHARS)
     return f"it answered {answer.status}" + (f": {said}" if said else "")

@@ -10,7 +10,7 @@ from typing import Any
 from sreops.domain.causes.analysis import Category
 from sreops.domain.causes.state_signs import StateSign
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.evidence.neighbours import Role
+from sreops.domain.evidence.neighbours import NeighbourRole
 from sreops.domain.text.redaction import one_line
 
 A_PEER = 0.22
@@ -26,7 +26,7 @@ def neighbour_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
     first = ranking.data.get("first") if ranking is not None and ranking.data.get("abstained") is False else None
     signs: list[StateSign] = list(_of_events(evidence))
     for item in evidence:
-        if item.kind is not EvidenceKind.neighbour or item.data.get("role") != Role.called.value:
+        if item.kind is not EvidenceKind.neighbour or item.data.get("role") != NeighbourRole.called.value:
             continue
         service = str(item.data.get("service", ""))
         leads = ranking is not None and service == first
@@ -51,7 +51,7 @@ def peer_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
     """Return which peers did not end in an orderly way or are not well; for where nothing else says anything."""
     signs: list[StateSign] = []
     for item in evidence:
-        if item.kind is not EvidenceKind.neighbour or item.data.get("role") != Role.peer.value:
+        if item.kind is not EvidenceKind.neighbour or item.data.get("role") != NeighbourRole.peer.value:
             continue
         container = item.data.get("container")
         orderly = isinstance(container, dict) and container.get("exit_code") in _ORDERLY
@@ -66,7 +66,7 @@ def peer_signs(evidence: Sequence[Evidence]) -> list[StateSign]:
 def _of_events(evidence: Sequence[Evidence]) -> Iterator[StateSign]:
     """Yield deaths of called neighbours; one that runs again may have been the trouble all the same."""
     for item in evidence:
-        if item.kind is not EvidenceKind.events or item.data.get("role") != Role.called.value:
+        if item.kind is not EvidenceKind.events or item.data.get("role") != NeighbourRole.called.value:
             continue
         service, crashes = one_line(str(item.data.get("service", "")), 80), item.data.get("crashes")
         if isinstance(crashes, int) and crashes > 0:

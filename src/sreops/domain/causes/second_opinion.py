@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.causes.analysis import Analysis, Category
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
-from sreops.domain.evidence.neighbours import Role
+from sreops.domain.evidence.neighbours import NeighbourRole
 
 OTHER_ACTION_COST = 0.25
 """The rules, sure enough themselves, would do something else."""
@@ -100,4 +100,4 @@ def _text_alone(cited: Sequence[Evidence]) -> bool:
 
 def _proves_nothing(item: Evidence) -> bool:
     """Whether it proves no cause; so of a peer whatever is told: nothing says that the alerted service needs it."""
-    return item.kind in _PROVES_NOTHING or item.data.get("role") == Role.peer.value
+    return item.kind in _PROVES_NOTHING or item.data.get("role") == NeighbourRole.peer.value

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.changes import LATELY_S, when
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind
-from sreops.domain.evidence.suspected_change import LATE_S, Change, Suspicion
+from sreops.domain.evidence.suspected_change import LATE_S, SuspectedChange, Suspicion
 from sreops.domain.text.patterns import PatternInvalid, glob_matches
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
@@ -155,9 +155,9 @@ def deployments_lately(history: Sequence[Deployment], alert_at: datetime, now: d
     return sorted(found, key=lambda one: (_after_s(one, alert_at) > SETTLE_S, abs(_after_s(one, alert_at))))
 
 
-def change_of(one: Deployment, service: str) -> Change:
+def change_of(one: Deployment, service: str) -> SuspectedChange:
     """Return a deployment as a change of a service, from when its job began."""
-    return Change(at=one.began or one.at, service=service, text=one.sha[:8], key=str(one.id))
+    return SuspectedChange(at=one.began or one.at, service=service, text=one.sha[:8], key=str(one.id))
 
 
 def came_after_deployments(history: Sequence[Deployment], but: Deployment, earlier: Sequence[datetime]) -> bool:

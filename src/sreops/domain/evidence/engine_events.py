@@ -42,17 +42,17 @@ class _Course:
 
 def _course(events: Sequence[ContainerEvent]) -> _Course:
     course, killed = _Course(), set()
-    for one in events:
-        action = one.action
+    for event in events:
+        action = event.action
         if action == "kill":
-            killed.add(one.container_id)
+            killed.add(event.container_id)
         elif action == "die":
-            by_request = one.container_id in killed
+            by_request = event.container_id in killed
             course.asked += by_request
-            course.crashes[one.exit_code] += not by_request
+            course.crashes[event.exit_code] += not by_request
             course.down_by_request = by_request
         elif action == "start":
-            killed.discard(one.container_id)
+            killed.discard(event.container_id)
             course.starts, course.down_by_request = course.starts + 1, False
         course.ooms += action == "oom"
         course.made += action == "create"
@@ -81,7 +81,7 @@ def engine_events(
         finding = f"{name}: the engine tells of nothing bad; last: {_line(told.events[-1], alert_at)}"
     else:
         finding = f"{name}, by the engine's events: {', '.join(parts)}; last: {_line(told.events[-1], alert_at)}"
-    lines = [_line(one, alert_at) for one in told.events[-_LINES:]]
+    lines = [_line(event, alert_at) for event in told.events[-_LINES:]]
     return Evidence(
         id="", kind=EvidenceKind.events, source="docker", query=told.query,
         finding=redactor.redact(one_line(finding, 500)), text=redactor.redact(clean("\n".join(lines))),

@@ -11,7 +11,7 @@ from sreops.domain.evidence.course import course, in_words
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet
 from sreops.domain.evidence.golden_signals import Signal
 from sreops.domain.evidence.log_mining import Excerpt, excerpt
-from sreops.domain.evidence.log_selection import Asked
+from sreops.domain.evidence.log_selection import TriedSelector
 from sreops.domain.evidence.scope import evidence_window
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.text.redaction import Redactor, clean, one_line
@@ -77,7 +77,7 @@ def logs_told(
     redactor: Redactor,
     *,
     source: str = "loki",
-    asked: Sequence[Asked] = (),
+    asked: Sequence[TriedSelector] = (),
 ) -> Evidence:
     """Return lines and their excerpt as evidence; ``asked``: which selectors were tried, and why this one was taken."""
     name = one_line(service, 80)
@@ -97,7 +97,7 @@ def logs_told(
     )  # fmt: skip
 
 
-def tried(asked: Sequence[Asked], redactor: Redactor) -> list[str]:
+def tried(asked: Sequence[TriedSelector], redactor: Redactor) -> list[str]:
     """Say what was asked, in order, and why one was taken and the others were not."""
     return [
         f"{redactor.redact(one_line(one.query, 300))}: {'taken, ' if one.taken else ''}{one_line(one.why, 200)}"

@@ -57,7 +57,7 @@ class LogSelector:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TriedSelector:
     """One selector that was tried: ``taken``, or why not."""
 
     query: str
@@ -66,7 +66,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Judged:
+class SelectorVerdict:
     """What is to be done with a selector: ``use`` it, or None; ``why`` is for people."""
 
     use: LogSelector | None
@@ -80,9 +80,9 @@ def selectors(identity: Identity, said: Mapping[str, str], names: Collection[str
     None: which exist is not known, and all are tried.
     """
     found: dict[str, LogSelector] = {}
-    for one in _candidates(identity, said):
-        if all(names is None or name in names for name in (*one.labels, *one.patterns)):
-            found.setdefault(one.streams, one)
+    for candidate in _candidates(identity, said):
+        if all(names is None or name in names for name in (*candidate.labels, *candidate.patterns)):
+            found.setdefault(candidate.streams, candidate)
     return tuple(found.values())[:MAX_SELECTORS]
 
 
@@ -136,10 +136,10 @@ def _in_pods(identity: Identity) -> Iterator[LogSelector]:
         yield from (LogSelector({**inside, label: identity.name}) for label in ("app", "service_name"))
 
 
-def judge(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity: Identity) -> Judged:
+def judge(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity: Identity) -> SelectorVerdict:
     """Say whether what a selector returns belongs to the subject; where strangers are in it, narrow it to its own."""
     if not streams:
-        return Judged(None, "no stream")
+        return SelectorVerdict(None, "no stream")
     if identity.kind is SubjectKind.host:
         return _of_the_host(selector, streams)
     belonging = Belonging(identity)
@@ -148,41 +148,43 @@ def judge(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity:
         parted[belonging.judge(stream)].append(stream)
     own, strangers, unknown = parted["own"], parted["stranger"], parted["unknown"]
     if not strangers and own and not unknown:
-        return Judged(selector, f"{_count(own)}, all its own")
+        return SelectorVerdict(selector, f"{_count(own)}, all its own")
     if not strangers and not own:
         return _unknown(selector, unknown, identity)
     if own:
         narrowed = _common(own)
         others = [one for one in (*strangers, *unknown) if narrowed.items() <= one.items()]
         if narrowed and not others:
-            return Judged(LogSelector(narrowed), f"{_count(own)} its own, narrowed from {_count(streams)}")
+            return SelectorVerdict(LogSelector(narrowed), f"{_count(own)} its own, narrowed from {_count(streams)}")
     taken_in = _common_words(strangers or unknown)
-    return Judged(None, f"it would take in strangers: {taken_in}")
+    return SelectorVerdict(None, f"it would take in strangers: {taken_in}")
 
 
-def _unknown(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity: Identity) -> Judged:
+def _unknown(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity: Identity) -> SelectorVerdict:
     """Judge streams of which no label tells whose they are, but the one that was asked for."""
     if parted := agree(list(streams)):
-        return Judged(None, f"it may take in strangers: {parted}")
+        return SelectorVerdict(None, f"it may take in strangers: {parted}")
     for name, value in (*selector.labels.items(), *selector.patterns.items()):
         bare = value.removeprefix("/?").replace("\\", "").removeprefix("/")
         if exporter_of(bare, job=name == "job"):
-            return Judged(None, f"{name}={bare} is a shipper's, which all of its streams have")
-    return Judged(selector, f"{_count(streams)} by the name {identity.name}, and none says otherwise")
+            return SelectorVerdict(None, f"{name}={bare} is a shipper's, which all of its streams have")
+    return SelectorVerdict(selector, f"{_count(streams)} by the name {identity.name}, and none says otherwise")
 
 
-def _of_the_host(selector: LogSelector, streams: Sequence[Mapping[str, str]]) -> Judged:
+def _of_the_host(selector: LogSelector, streams: Sequence[Mapping[str, str]]) -> SelectorVerdict:
     """Take of a host what is no container's: its journal, its system log."""
     inside = [*CONTAINER_LABELS[:3], *SWARM_LABELS, *(service for _, service in COMPOSE_LABELS[:-1]), "pod"]
-    own = [one for one in streams if not any(one.get(name) for name in inside)]
+    own = [stream for stream in streams if not any(stream.get(name) for name in inside)]
     if not own:
-        return Judged(None, f"{_count(streams)}, all of containers on that host: none of the host itself")
+        return SelectorVerdict(None, f"{_count(streams)}, all of containers on that host: none of the host itself")
     if len(own) == len(streams):
-        return Judged(selector, f"{_count(own)} of the host itself")
+        return SelectorVerdict(selector, f"{_count(own)} of the host itself")
     narrowed = _common(own)
-    if narrowed and not any(narrowed.items() <= one.items() for one in streams if one not in own):
-        return Judged(LogSelector(narrowed), f"{_count(own)} of the host itself, narrowed from {_count(streams)}")
-    return Judged(None, "its streams can't be told from those of its containers")
+    if narrowed and not any(narrowed.items() <= stream.items() for stream in streams if stream not in own):
+        return SelectorVerdict(
+            LogSelector(narrowed), f"{_count(own)} of the host itself, narrowed from {_count(streams)}"
+        )
+    return SelectorVerdict(None, "its streams can't be told from those of its containers")
 
 
 def shared(streams: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
@@ -255,7 +257,7 @@ def _common(streams: Sequence[Mapping[str, str]]) -> dict[str, str]:
 def _common_words(streams: Sequence[Mapping[str, str]]) -> str:
     names = (*CONTAINER_LABELS, "compose_service", "swarm_service", "pod", "service_name", "job")
     nameless = "streams without a name"
-    told = {next((f"{name}={one[name]}" for name in names if one.get(name)), nameless) for one in streams}
+    told = {next((f"{name}={stream[name]}" for name in names if stream.get(name)), nameless) for stream in streams}
     return ", ".join(sorted(told)[:3]) + (" …" if len(told) > 3 else "")
 
 

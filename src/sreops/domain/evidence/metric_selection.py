@@ -65,11 +65,11 @@ class JudgedSeries:
 def metric_selectors(identity: Identity, said: Labels, names: Collection[str] | None) -> tuple[MetricSelector, ...]:
     """Return the selectors to try, the most telling first; ``names``: the server's label names, None: not known."""
     found: list[MetricSelector] = []
-    for one in _candidates(identity, said):
-        used = {**one.labels, **one.patterns}
+    for candidate in _candidates(identity, said):
+        used = {**candidate.labels, **candidate.patterns}
         usable = all(used.values()) and all(is_quotable(value) for value in used.values())
-        if usable and (names is None or all(name in names for name in used)) and one not in found:
-            found.append(one)
+        if usable and (names is None or all(name in names for name in used)) and candidate not in found:
+            found.append(candidate)
     return tuple(found[:MAX_SELECTORS])
 
 
@@ -266,7 +266,10 @@ def _added(narrowed: MetricSelector, selector: MetricSelector) -> str:
 
 def _words(strangers: Sequence[Labels]) -> str:
     names = (*(project for project, _ in COMPOSE_LABELS[:4]), *SWARM_LABELS, "pod", "name", "container", "instance")
-    told = {next((f"{name}={one[name][:60]}" for name in names if one.get(name)), "others") for one in strangers}
+    told = {
+        next((f"{name}={stranger[name][:60]}" for name in names if stranger.get(name)), "others")
+        for stranger in strangers
+    }
     return ", ".join(sorted(told)[:3]) + (" …" if len(told) > 3 else "")
 
 

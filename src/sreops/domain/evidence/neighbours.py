@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind
-from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, Place, beside
+from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ContainerPlace, beside
 from sreops.domain.text.quoting import is_quotable
 from sreops.domain.text.redaction import Redactor, one_line
 
@@ -28,7 +28,7 @@ Topology = Mapping[str, Sequence[str]]
 """Who calls whom: a service, and the services that it calls."""
 
 
-class Role(StrEnum):
+class NeighbourRole(StrEnum):
     """What a neighbour is to the alerted service."""
 
     called = "called"
@@ -44,7 +44,7 @@ class Neighbour:
     """
 
     service: str
-    role: Role
+    role: NeighbourRole
     state: ContainerState | None = None
     by: str = ""
 
@@ -111,22 +111,26 @@ def neighbours_of(
             states[name] = state
         if names & set(compose_calls(state.labels)):
             callers.append((name, _BY_LABEL))
-    ordered = [(name, Role.called, by) for name, by in called] + [(name, Role.caller, by) for name, by in callers]
+    ordered = [(name, NeighbourRole.called, by) for name, by in called] + [
+        (name, NeighbourRole.caller, by) for name, by in callers
+    ]
     found: dict[str, Neighbour] = {}
     for name, role, by in ordered:
         if name and name not in names and len(found) < MAX_CALLS:
             found.setdefault(name, Neighbour(name, role, states.get(name), by))
     known = {name for name, _, _ in ordered} | names
-    peers = [one for one in _peers(own, states, peer_labels) if one.service not in known]
+    peers = [peer for peer in _peers(own, states, peer_labels) if peer.service not in known]
     return (*found.values(), *peers)[:MAX_NEIGHBOURS]
 
 
 def _peers(own: ContainerState | None, states: Mapping[str, ContainerState], labels: Sequence[str]) -> list[Neighbour]:
     if own is None:
         return []
-    place = Place(own.labels, own.networks)
-    found = [(name, beside(place, Place(state.labels, state.networks), labels)) for name, state in states.items()]
-    peers = [Neighbour(name, Role.peer, states[name], by) for name, by in found if by]
+    place = ContainerPlace(own.labels, own.networks)
+    found = [
+        (name, beside(place, ContainerPlace(state.labels, state.networks), labels)) for name, state in states.items()
+    ]
+    peers = [Neighbour(name, NeighbourRole.peer, states[name], by) for name, by in found if by]
     return sorted(peers, key=lambda one: (-_badness(states[one.service]), one.service))
 
 
@@ -137,18 +141,20 @@ def _badness(state: ContainerState) -> int:
 def calls_of(service: str, neighbours: Sequence[Neighbour]) -> frozenset[tuple[str, str]]:
     """Return (caller, callee) between the service and its neighbours; of peers no calls are known."""
     return frozenset(
-        (service, n.service) if n.role is Role.called else (n.service, service)
+        (service, n.service) if n.role is NeighbourRole.called else (n.service, service)
         for n in neighbours
-        if n.role is not Role.peer
+        if n.role is not NeighbourRole.peer
     )
 
 
 def relation_of(role: str, by: str = "") -> str:
     """Say what a neighbour is to the alerted service, and by what that is known."""
     shown = one_line(by, 200)
-    if role == Role.peer.value:
+    if role == NeighbourRole.peer.value:
         return f"beside it, no calls known: same {shown}" if shown else "beside it, no calls known"
-    return ("which it calls" if role == Role.called.value else "which calls it") + (f", by {shown}" if shown else "")
+    return ("which it calls" if role == NeighbourRole.called.value else "which calls it") + (
+        f", by {shown}" if shown else ""
+    )
 
 
 def neighbour_evidence(

@@ -19,7 +19,7 @@ _SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True)
-class Place:
+class ContainerPlace:
     """Where a container stands: its labels, and the networks that somebody has put it into."""
 
     labels: Mapping[str, str]
@@ -33,7 +33,7 @@ def user_networks(names: Iterable[object]) -> tuple[str, ...]:
     )
 
 
-def beside(own: Place, other: Place, labels: Sequence[str]) -> str:
+def beside(own: ContainerPlace, other: ContainerPlace, labels: Sequence[str]) -> str:
     """Say by what two containers of different services are peers; nothing where they are none.
 
     By a network of their Compose project; by the project itself where one of them has no network of a user's (host

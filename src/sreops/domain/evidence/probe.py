@@ -8,7 +8,7 @@ from typing import Any
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 
 
-class Part(StrEnum):
+class EvidencePart(StrEnum):
     """What an incident's evidence is made of."""
 
     container = "container"
@@ -17,7 +17,7 @@ class Part(StrEnum):
     other = "other"
 
 
-class Answer(StrEnum):
+class ProbeAnswer(StrEnum):
     """What came back."""
 
     found = "found"
@@ -26,28 +26,32 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Probed:
     """One question: which part, what came back, the query that was used, what was tried before, and the cure."""
 
-    part: Part
+    part: EvidencePart
     source: str
-    answer: Answer
+    answer: ProbeAnswer
     query: str
     found: str
     tried: tuple[str, ...] = ()
     cure: str = ""
 
 
-_PARTS: Mapping[EvidenceKind, Part] = {
-    EvidenceKind.container: Part.container,
-    EvidenceKind.logs: Part.logs,
-    EvidenceKind.metric: Part.metrics,
+_PARTS: Mapping[EvidenceKind, EvidencePart] = {
+    EvidenceKind.container: EvidencePart.container,
+    EvidenceKind.logs: EvidencePart.logs,
+    EvidenceKind.metric: EvidencePart.metrics,
 }
-_SOURCES: Mapping[str, Part] = {"docker": Part.container, "loki": Part.logs, "prometheus": Part.metrics}
+_SOURCES: Mapping[str, EvidencePart] = {
+    "docker": EvidencePart.container,
+    "loki": EvidencePart.logs,
+    "prometheus": EvidencePart.metrics,
+}
 """Whose gap belongs to which part."""
 
 
-def probed(evidence: Sequence[Evidence]) -> tuple[Asked, ...]:
+def probed(evidence: Sequence[Evidence]) -> tuple[Probed, ...]:
     """Return what the evidence of one incident tells of where it looked: container, logs, metrics, then the rest.
 
     Its neighbours, its history and what was concluded are no part of it.
@@ -55,27 +59,27 @@ def probed(evidence: Sequence[Evidence]) -> tuple[Asked, ...]:
     asked = [
         _asked(piece, part) for piece in evidence if (part := _PARTS.get(piece.kind) or _part_of_gap(piece)) is not None
     ]
-    return tuple(sorted(asked, key=lambda one: list(Part).index(one.part)))
+    return tuple(sorted(asked, key=lambda one: list(EvidencePart).index(one.part)))
 
 
-def lacking(asked: Sequence[Asked]) -> tuple[Part, ...]:
+def lacking(asked: Sequence[Probed]) -> tuple[EvidencePart, ...]:
     """Return the parts that are configured and of which nothing was found."""
-    found = {one.part for one in asked if one.answer is Answer.found}
-    configured = {one.part for one in asked if one.answer is Answer.nothing}
-    return tuple(part for part in Part if part in configured - found)
+    found = {one.part for one in asked if one.answer is ProbeAnswer.found}
+    configured = {one.part for one in asked if one.answer is ProbeAnswer.nothing}
+    return tuple(part for part in EvidencePart if part in configured - found)
 
 
-def _part_of_gap(piece: Evidence) -> Part | None:
-    return _SOURCES.get(piece.source, Part.other) if piece.kind is EvidenceKind.gap else None
+def _part_of_gap(piece: Evidence) -> EvidencePart | None:
+    return _SOURCES.get(piece.source, EvidencePart.other) if piece.kind is EvidenceKind.gap else None
 
 
-def _asked(piece: Evidence, part: Part) -> Asked:
+def _asked(piece: Evidence, part: EvidencePart) -> Probed:
     why = str(piece.data.get("why", ""))
     if piece.kind is EvidenceKind.gap:
-        answer = Answer.not_configured if why == "not configured" else Answer.nothing
+        answer = ProbeAnswer.not_configured if why == "not configured" else ProbeAnswer.nothing
     else:
-        answer = Answer.nothing if part is Part.logs and not piece.data.get("lines") else Answer.found
-    return Asked(
+        answer = ProbeAnswer.nothing if part is EvidencePart.logs and not piece.data.get("lines") else ProbeAnswer.found
+    return Probed(
         part=part,
         source=piece.source,
         answer=answer,

@@ -26,7 +26,7 @@ share of what the most telling kind would have: of two that are new, chatter doe
 _MOST_LINES = 20_000
 
 
-class Change(BaseModel):
+class SuspectedChange(BaseModel):
     """A change of a service: when it began to act, what it was in words (untrusted), and whether it was a flag."""
 
     model_config = ConfigDict(frozen=True)
@@ -49,7 +49,7 @@ class Suspicion(BaseModel):
     """A change that the onset followed; ``close``: within minutes."""
 
     model_config = ConfigDict(frozen=True)
-    change: Change
+    change: SuspectedChange
     onset: Onset
     lag_s: float
     close: bool
@@ -81,7 +81,7 @@ def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:
     return min((one for expected, one in missed if expected >= _SHARE * most), key=lambda one: one.at, default=None)
 
 
-def suspect(changes: Sequence[Change], onset: Onset | None) -> Suspicion | None:
+def suspect(changes: Sequence[SuspectedChange], onset: Onset | None) -> Suspicion | None:
     """Return the change that the onset followed most closely; a deployment before a flag."""
     if onset is None:
         return None

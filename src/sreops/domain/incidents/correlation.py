@@ -160,9 +160,9 @@ def _of_subject(namesakes: Sequence[KnownIncident], scope: Mapping[str, str]) ->
     Those of the same scope are. Else those where no key that both have differs; but where they are of several
     subjects, nobody can say which of them is meant, and it is none.
     """
-    if same := [one for one in namesakes if one.scope == scope]:
+    if same := [namesake for namesake in namesakes if namesake.scope == scope]:
         return same
-    fit = [one for one in namesakes if fits(one.whole_scope, scope)]
+    fit = [namesake for namesake in namesakes if fits(namesake.whole_scope, scope)]
     if any(not fits(one.whole_scope, other.whole_scope) for one in fit for other in fit):
         return []
     return sorted(fit, key=lambda one: -len(one.whole_scope.keys() & scope.keys()))

@@ -1,4 +1,4 @@
-"""Who joins is heard: what an alert that joins an incident changes, and whether it is analysed again. Pure."""
+"""Alerts that join an incident: what each of them changes, and whether the incident is analysed again. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ SEVERITY_OF = {rank: severity for severity, rank in RANK.items()}
 MAX_ANALYSES = 3
 """So often an incident is analysed again because of who joins: after that a person knows more than a fourth would."""
 APART_S = 300.0
-"""Between two such analyses: what joins meanwhile is heard by the next one, together."""
+"""Between two such analyses: what joins meanwhile is taken up by the next one, together."""
 FLAPS, FLAP_WINDOW_S = 4, 600.0
 """An alert that began to fire so often within so long flaps."""
 REJOIN_TIMER = "rejoin"
@@ -120,7 +120,7 @@ class Standing(BaseModel):
     is_storm: bool = False
 
 
-class Heard(BaseModel):
+class News(BaseModel):
     """What people are told of those who joined, if anything; ``joins`` is what the incident remembers from now on."""
 
     model_config = ConfigDict(frozen=True)
@@ -136,31 +136,31 @@ class Heard(BaseModel):
         return self.worse or bool(self.names)
 
 
-def hear(standing: Standing, joined: Sequence[Joined], joins: Joins, now: datetime) -> Heard:
+def news_of(standing: Standing, joined: Sequence[Joined], joins: Joins, now: datetime) -> News:
     """Say what those who have just joined an incident change."""
     worst = min(joined, key=lambda one: RANK[one.severity])
     worse = RANK[worst.severity] < RANK[standing.severity]
     # a storm gathers alerts of any name: only that it gets worse is news
     names = () if standing.is_storm else tuple(dict.fromkeys(one.alertname for one in joined if one.new_name))
     if not worse and not names:
-        return Heard(joins=joins)
+        return News(joins=joins)
     told = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
     told += [f"{_listed(names)} joined"] if names else []
     why = " and ".join(told)
     news = worst if worse else next(one for one in joined if one.new_name)
     remembered = _with_analysis(standing, joined, joins, why, now)
-    return Heard(worse=worse, names=names, event_id=news.event_id, joins=remembered, why=why)
+    return News(worse=worse, names=names, event_id=news.event_id, joins=remembered, why=why)
 
 
 def _with_analysis(standing: Standing, joined: Sequence[Joined], joins: Joins, why: str, now: datetime) -> Joins:
     """Add the analysis that is due: at once, or ``APART_S`` after the last one of its kind."""
     rank = RANK[standing.severity]
     news = [one for one in joined if one.new_name or RANK[one.severity] < rank]
-    news = [one for one in news if one.alertname not in joins.names]
+    news = [newcomer for newcomer in news if newcomer.alertname not in joins.names]
     if not news or not _is_analysed_again(standing, joins):
         return joins
     worst = min(news, key=lambda one: RANK[one.severity])
-    names = tuple(dict.fromkeys(one.alertname for one in news))
+    names = tuple(dict.fromkeys(newcomer.alertname for newcomer in news))
     if (before := joins.pending) is not None:
         instead = {"event_id": worst.event_id, "severity": worst.severity}
         keep = RANK[before.severity] <= RANK[worst.severity]

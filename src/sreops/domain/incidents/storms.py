@@ -98,7 +98,7 @@ def gathered(
     kept on it.
     """
     why = _in_words(rush, windows)
-    taking = [one for one in storms if one.storm is not None and gathers(one, now, windows)]
+    taking = [storm for storm in storms if storm.storm is not None and gathers(storm, now, windows)]
     best = _of_kind(rush, taking) if rush.kind is not StormKind.time else _closest(event, taking)
     if best is None or best.storm is None:
         shared = common_labels(event.labels, event.labels)
@@ -117,12 +117,16 @@ def gathered(
 
 
 def _of_kind(rush: Rush, storms: Sequence[KnownIncident]) -> KnownIncident | None:
-    mine = (one for one in storms if one.storm is not None and (one.storm.kind, one.storm.key) == (rush.kind, rush.key))
+    mine = (
+        storm
+        for storm in storms
+        if storm.storm is not None and (storm.storm.kind, storm.storm.key) == (rush.kind, rush.key)
+    )
     return next(mine, None)
 
 
 def _closest(event: AlertEvent, storms: Sequence[KnownIncident]) -> KnownIncident | None:
-    shares = {one.id: common_labels(one.storm.shared if one.storm else {}, event.labels) for one in storms}
+    shares = {storm.id: common_labels(storm.storm.shared if storm.storm else {}, event.labels) for storm in storms}
     best = max(storms, key=lambda one: len(shares[one.id]), default=None)
     if best is not None and not shares[best.id]:
         return storms[0] if len(storms) >= MAX_STRANGERS else None

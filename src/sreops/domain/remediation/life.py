@@ -99,7 +99,7 @@ def pulse_of(
             target=target, vital=_vital_of_service(seen), id=seen.id,
             detail=f"{seen.running} of {seen.replicas} replicas run", died_at=seen.failed_at,
         )  # fmt: skip
-    own = [one for one in events if one.container_id == seen.id]
+    own = [event for event in events if event.container_id == seen.id]
     vital = _vital_of_container(seen, stopped=_stopped_by_request(own))
     return Pulse(
         target=target, vital=vital, id=seen.id, started_at=seen.started_at, restart_count=seen.restart_count,
@@ -143,11 +143,11 @@ def _vital_of_container(seen: ContainerState, *, stopped: bool) -> Vital:
 def _ill_at(events: Sequence[ContainerEvent]) -> tuple[datetime, ...]:
     """Return when it turned unhealthy, and when it was so to: the turns of its health after a first unhealthy."""
     turns, ill = [], False
-    for one in events:
-        if one.action == "health_status: unhealthy" or (ill and one.action == "health_status: healthy"):
-            turns.append(one.at)
-            ill = one.action.endswith("unhealthy")
-        elif one.action == "start":
+    for event in events:
+        if event.action == "health_status: unhealthy" or (ill and event.action == "health_status: healthy"):
+            turns.append(event.at)
+            ill = event.action.endswith("unhealthy")
+        elif event.action == "start":
             ill = False
     return tuple(turns)
 
@@ -155,12 +155,12 @@ def _ill_at(events: Sequence[ContainerEvent]) -> tuple[datetime, ...]:
 def _stopped_by_request(events: Sequence[ContainerEvent]) -> bool:
     """Whether its last end was asked for: the engine writes a ``kill`` before it."""
     asked = stopped = False
-    for one in events:
-        if one.action == "kill":
+    for event in events:
+        if event.action == "kill":
             asked = True
-        elif one.action == "die":
+        elif event.action == "die":
             stopped, asked = asked, False
-        elif one.action == "start":
+        elif event.action == "start":
             asked = stopped = False
     return stopped
 

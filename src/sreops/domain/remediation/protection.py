@@ -74,7 +74,7 @@ def _leads_to(address: OwnAddress, reach: Reach, us: Ourselves) -> str:
     """Say by what an address leads to this container, or nothing."""
     host = address.host.lower().rstrip(".")
     # names are the engine's where sreops shares a network with it, and where nobody else could resolve them
-    shared = None if us.container is None else {one.network for one in us.container.reach.attachments}
+    shared = None if us.container is None else {attachment.network for attachment in us.container.reach.attachments}
     for one in reach.attachments:
         known = not address.ips if shared is None else one.network in shared
         if known and host in {name.lower() for name in one.names}:
@@ -103,9 +103,9 @@ def _meant_by(address: OwnAddress, reach: Reach, us: Ourselves) -> _Where:
     if not address.ips:
         return _Where(this_host=True, doubt=", and what its name means can't be found out")
     in_own_network = us.container is not None and not us.container.reach.on_host_network
-    gateways = {one.gateway for one in reach.attachments if one.gateway}
+    gateways = {attachment.gateway for attachment in reach.attachments if attachment.gateway}
     if us.container is not None:
-        gateways |= {one.gateway for one in us.container.reach.attachments if one.gateway}
+        gateways |= {attachment.gateway for attachment in us.container.reach.attachments if attachment.gateway}
     if address.ips & (gateways | us.host_ips):
         return _Where(this_host=True)
     loopback = [ip for ip in address.ips if ipaddress.ip_address(ip).is_loopback]

@@ -140,7 +140,7 @@ class TimeWindow(BaseModel):
 
 def holding(windows: Sequence[TimeWindow], names: Collection[str], now: datetime) -> tuple[str, ...]:
     """Return, in words, the windows that hold now for somebody of one of these names."""
-    return tuple(one.told for one in windows if one.is_for(names) and one.holds(now))
+    return tuple(window.told for window in windows if window.is_for(names) and window.holds(now))
 
 
 def held_by_label(value: str, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, Window
 from sreops.domain.incidents.incident import Incident, Resolution
 from sreops.domain.suspects.change_score import Points
-from sreops.domain.suspects.ranking import Metric, Ranking, Scene, Suspect, rank
+from sreops.domain.suspects.ranking import Metric, Observations, Ranking, Suspect, rank
 from sreops.domain.suspects.trace_flow import Line
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
@@ -46,14 +46,14 @@ def suspect(
 
     By how much an alert is late is not known, so trouble that began a minute before it and trouble that began in the
     middle of the time before it are both looked for: the ranking in which somebody stands out more is taken.
-    ``lines`` are those of several services (``heard.comparable``): of one alone they would speak against it, and say
+    ``lines`` are those of several services (``comparable``): of one alone they would speak against it, and say
     nothing of the others.
     """
     alert_s, start_s = alert_at.timestamp(), window.start.timestamp()
     metrics = [Metric(one.service, name, one.points) for one in seen if (name := ranked_name(one.signal)) is not None]
     rankings = [
         rank(
-            Scene(
+            Observations(
                 services,
                 since,
                 metrics=metrics,
@@ -74,7 +74,7 @@ def over_at(incidents: Sequence[Incident], alert_at: datetime, window: Window) -
     What its series still show then is that trouble, and no reason to suspect it of this one. One that is still open,
     or that ended without a proof of recovery, may well be why.
     """
-    recent = [one for one in incidents if one.ended_at is None or one.ended_at >= window.start]
+    recent = [incident for incident in incidents if incident.ended_at is None or incident.ended_at >= window.start]
     mended = [
         one.ended_at
         for one in recent

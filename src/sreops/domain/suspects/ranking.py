@@ -60,8 +60,8 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Scene:
-    """All that there is to rank by; times in epoch seconds.
+class Observations:
+    """What the ranking compares: series, log lines and calls; times in epoch seconds.
 
     ``since`` is when the trouble was first known, ``masked`` are times of other faults before it, ``calls`` are
     (caller, callee), ``entry`` is the service that users see (its symptom tells which kind of signal to follow),
@@ -105,15 +105,15 @@ class _Case:
     signs: list[tuple[float, str]] = field(default_factory=list)
 
 
-def rank(scene: Scene) -> Ranking:
+def rank(observed: Observations) -> Ranking:
     """Rank the services by how much speaks for each being the culprit; ties in order of name."""
-    cases = {service: _Case() for service in scene.services}
-    seen = flow(scene.lines, scene.since, until=scene.until, history=scene.line_history)
-    calls = scene.calls | seen.calls
-    _add_metrics(cases, scene, calls)
+    cases = {service: _Case() for service in observed.services}
+    seen = flow(observed.lines, observed.since, until=observed.until, history=observed.line_history)
+    calls = observed.calls | seen.calls
+    _add_metrics(cases, observed, calls)
     _add_flow(cases, seen, calls)
     for service, case in cases.items():
-        if seen.on_path and service not in seen.on_path and not scene.traces_partly:
+        if seen.on_path and service not in seen.on_path and not observed.traces_partly:
             case.score *= OFF_PATH
         if _OUTSIDE.search(service):
             case.score *= SEEN_FROM_OUTSIDE
@@ -143,18 +143,18 @@ def lead_of(suspects: Sequence[Suspect]) -> float:
     return 1.0 - (suspects[1].score / suspects[0].score if len(suspects) > 1 else 0.0)
 
 
-def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tuple[str, str]]) -> None:
-    changes = _changes(scene)
+def _add_metrics(cases: Mapping[str, _Case], observed: Observations, calls: frozenset[tuple[str, str]]) -> None:
+    changes = _changes(observed)
     by_kind: dict[Kind, dict[str, list[tuple[Change, str]]]] = defaultdict(lambda: defaultdict(list))
     for metric, found in changes:
         if metric.service in cases:
             by_kind[kind_of(metric.name)[0]][metric.service].append((found, metric.name))
-    heard = {
+    strength_of = {
         kind: {service: _together(found) for service, found in services.items()} for kind, services in by_kind.items()
     }
-    _blame_others(heard)
-    followed = _symptom(heard, scene.entry)
-    for kind, strengths in heard.items():
+    _blame_others(strength_of)
+    followed = _symptom(strength_of, observed.entry)
+    for kind, strengths in strength_of.items():
         # Where a fault has spread to most services, the median is no longer what is normal.
         usual = min(median([strengths.get(service, 0.0) for service in cases]), NOISE)
         for service, strength in strengths.items():
@@ -173,17 +173,17 @@ def _add_metrics(cases: Mapping[str, _Case], scene: Scene, calls: frozenset[tupl
                     case.onset = min(worst.onset, case.onset or math.inf)
 
 
-def _blame_others(heard: Mapping[Kind, dict[str, float]]) -> None:
+def _blame_others(strength_of: Mapping[Kind, dict[str, float]]) -> None:
     """Take down the latency of services that wait longer for others: they are victims, if not only that."""
-    waits = heard.get(Kind.outbound, {})
-    slow = heard.get(Kind.latency, {})
+    waits = strength_of.get(Kind.outbound, {})
+    slow = strength_of.get(Kind.latency, {})
     for service in slow:
         slow[service] = max(0.0, slow[service] - WAITED_FOR * waits.get(service, 0.0))
 
 
-def _changes(scene: Scene) -> list[tuple[Metric, Change]]:
+def _changes(observed: Observations) -> list[tuple[Metric, Change]]:
     levels: dict[str, list[float]] = defaultdict(list)
-    metrics = [_failing(_rated(metric)) for metric in scene.metrics]
+    metrics = [_failing(_rated(metric)) for metric in observed.metrics]
     for metric in metrics:
         levels[metric.name].append(level(metric.points))
     usual = {name: median(found) for name, found in levels.items()}
@@ -191,7 +191,7 @@ def _changes(scene: Scene) -> list[tuple[Metric, Change]]:
         (
             metric,
             change(
-                metric.points, scene.since, until=scene.until, masked=scene.masked, history=metric.history,
+                metric.points, observed.since, until=observed.until, masked=observed.masked, history=metric.history,
                 worse=kind_of(metric.name)[1], peer_level=usual[metric.name], least=_LEAST_FAILING * metric.ceiling,
                 wanders=kind_of(metric.name)[0] is Kind.memory,
             ),
@@ -228,14 +228,14 @@ def _together(found: Sequence[tuple[Change, str]]) -> float:
     return sum(scores[:2]) / len(scores[:2])
 
 
-def _symptom(heard: Mapping[Kind, Mapping[str, float]], entry: str | None) -> dict[Kind, float]:
+def _symptom(strength_of: Mapping[Kind, Mapping[str, float]], entry: str | None) -> dict[Kind, float]:
     """Weigh the spreading kinds by what the entry itself suffers from: errors are looked for behind errors.
 
     Where it is known what users suffer from, the same elsewhere says more than without.
     """
     if entry is None:
         return {}
-    felt = {kind: heard[kind].get(entry, 0.0) for kind in _SPREADS if kind in heard}
+    felt = {kind: strength_of[kind].get(entry, 0.0) for kind in _SPREADS if kind in strength_of}
     most = max(felt.values(), default=0.0)
     return {k: FELT[k] * (0.2 + 0.8 * (strength / most) ** 2) for k, strength in felt.items()} if most > 0 else {}
 

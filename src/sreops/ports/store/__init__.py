@@ -3,42 +3,42 @@
 from typing import Protocol
 
 from sreops.ports.health import Health
-from sreops.ports.store.agent_writes import AgentWrites
-from sreops.ports.store.api_tokens import ApiTokens
-from sreops.ports.store.approvals import Approvals
-from sreops.ports.store.automation import Automation
-from sreops.ports.store.dispatch import Chores, Dispatch
+from sreops.ports.store.agent_writes import AgentStore
+from sreops.ports.store.api_tokens import ApiTokenStore
+from sreops.ports.store.approvals import ApprovalStore
+from sreops.ports.store.automation import AutomationStore
+from sreops.ports.store.dispatch import ChoreStore, DispatchStore
 from sreops.ports.store.effect_ledger import EffectLedger
-from sreops.ports.store.intake import Intake
+from sreops.ports.store.intake import IntakeStore
 from sreops.ports.store.model_ledger import ModelLedger
-from sreops.ports.store.notices import Notices
-from sreops.ports.store.people import People
-from sreops.ports.store.reading import Reading
-from sreops.ports.store.records import Records
-from sreops.ports.store.retention import Retention
-from sreops.ports.store.sessions import Sessions
-from sreops.ports.store.tickets import Tickets
-from sreops.ports.store.track_record import TrackRecords
+from sreops.ports.store.notices import NoticeStore
+from sreops.ports.store.people import PeopleStore
+from sreops.ports.store.reading import ReadingStore
+from sreops.ports.store.records import RecordStore
+from sreops.ports.store.retention import RetentionStore
+from sreops.ports.store.sessions import SessionStore
+from sreops.ports.store.tickets import TicketStore
+from sreops.ports.store.track_record import TrackRecordStore
 
 
 class IncidentStore(
-    Intake,
-    Dispatch,
-    AgentWrites,
+    IntakeStore,
+    DispatchStore,
+    AgentStore,
     EffectLedger,
-    Approvals,
-    Automation,
-    Tickets,
-    Reading,
-    Records,
-    Chores,
-    Retention,
+    ApprovalStore,
+    AutomationStore,
+    TicketStore,
+    ReadingStore,
+    RecordStore,
+    ChoreStore,
+    RetentionStore,
     ModelLedger,
-    Notices,
-    People,
-    Sessions,
-    ApiTokens,
-    TrackRecords,
+    NoticeStore,
+    PeopleStore,
+    SessionStore,
+    ApiTokenStore,
+    TrackRecordStore,
     Protocol,
 ):
     """Incidents, inbox, leases, effects ledger, approvals, records and ticket writes: all durable.

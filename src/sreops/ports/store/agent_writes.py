@@ -29,7 +29,7 @@ class Changes:
     covered_until: datetime | None = None
 
 
-class AgentWrites(Protocol):
+class AgentStore(Protocol):
     """The writes of a worker that holds the lease."""
 
     async def write(self, lease: Lease, changes: Changes, *, now: datetime) -> Incident:

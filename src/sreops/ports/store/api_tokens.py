@@ -7,7 +7,7 @@ from typing import Protocol
 from sreops.domain.records.api_token import ApiToken
 
 
-class ApiTokens(Protocol):
+class ApiTokenStore(Protocol):
     """A ``key`` is a hash of the token."""
 
     async def add_api_token(self, key: str, token: ApiToken) -> None:

@@ -22,7 +22,7 @@ class Approval:
     decided_at: datetime | None = None
 
 
-class Approvals(Protocol):
+class ApprovalStore(Protocol):
     """A plan waits here for a person."""
 
     async def request_approval(self, lease: Lease, *, plan_hash: str, now: datetime, expires_at: datetime) -> Approval:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from sreops.domain.records.record import Action
 
 
-class Automation(Protocol):
+class AutomationStore(Protocol):
     """Whether anything may be remediated at all."""
 
     async def set_paused(self, paused: bool, *, by: str, reason: str, now: datetime) -> None:

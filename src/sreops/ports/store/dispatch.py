@@ -47,7 +47,7 @@ class Backlog:
     tickets: int = 0
 
 
-class Dispatch(Protocol):
+class DispatchStore(Protocol):
     """Incidents that are due are leased to one worker at a time."""
 
     async def claim(
@@ -104,7 +104,7 @@ class Dispatch(Protocol):
         ...
 
 
-class Chores(Protocol):
+class ChoreStore(Protocol):
     """Whose turn it is at a chore."""
 
     async def take_turn(self, name: str, owner: str, *, now: datetime, lease_s: float) -> bool:

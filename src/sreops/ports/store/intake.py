@@ -21,7 +21,7 @@ class UnreadableEvent:
     error: str
 
 
-class Intake(Protocol):
+class IntakeStore(Protocol):
     """Events come in once, and are correlated once."""
 
     async def take_in(

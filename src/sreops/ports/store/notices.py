@@ -61,7 +61,7 @@ class Overdue:
     error: str
 
 
-class Notices(Protocol):
+class NoticeStore(Protocol):
     """What is put out with the state that it tells is worded once, and sent to each channel once."""
 
     async def unplanned_notices(self, limit: int = 100) -> Sequence[Notice]:

@@ -7,7 +7,7 @@ from sreops.domain.incidents.closing import ClosedAs
 from sreops.domain.incidents.incident import Incident
 
 
-class People(Protocol):
+class PeopleStore(Protocol):
     """Every call is audited in its transaction and returns the incident as it is then.
 
     All raise NotFound; DecisionConflict says why it can't be done to an incident in that state.

@@ -21,7 +21,7 @@ class Recorded:
     reason: NotWorkedOn
 
 
-class Reading(Protocol):
+class ReadingStore(Protocol):
     """Incidents with what belongs to them."""
 
     async def incident(self, incident_id: str) -> Incident:

@@ -7,7 +7,7 @@ from typing import Protocol
 from sreops.domain.records.record import Record, Thought
 
 
-class Records(Protocol):
+class RecordStore(Protocol):
     """The journal of all incidents."""
 
     async def records(

@@ -15,7 +15,7 @@ class EndedIncident:
     ended_at: datetime
 
 
-class Retention(Protocol):
+class RetentionStore(Protocol):
     """Ended incidents leave after their time, with all that belongs to them."""
 
     async def ended(

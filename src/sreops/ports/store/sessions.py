@@ -6,7 +6,7 @@ from typing import Protocol
 from sreops.domain.records.person import Session
 
 
-class Sessions(Protocol):
+class SessionStore(Protocol):
     """Sessions of browsers; a ``key`` is a hash of its cookie, so that a copy of the store opens nothing."""
 
     async def begin_session(self, key: str, session: Session) -> None:

@@ -24,7 +24,7 @@ class TicketOp:
     issue: Issue | None = field(default=None, compare=False)
 
 
-class Tickets(Protocol):
+class TicketStore(Protocol):
     """The queue of ticket writes: in order per incident, each claimed by one replica."""
 
     async def due_tickets(self, *, now: datetime, incident_id: str | None = None) -> Sequence[TicketOp]:

@@ -6,7 +6,7 @@ from typing import Protocol
 from sreops.domain.records.track_record import TrackRecord
 
 
-class TrackRecords(Protocol):
+class TrackRecordStore(Protocol):
     """The record of runbooks."""
 
     async def track_records(self) -> Sequence[TrackRecord]:

@@ -68,7 +68,7 @@ UNKNOWN = Cause(re.compile(""), "unknown unclear none", "escalate", "The evidenc
 
 
 @dataclass(frozen=True)
-class Reading:
+class EvidenceReading:
     """What was understood of a request."""
 
     cause: Cause
@@ -77,7 +77,7 @@ class Reading:
     slugs: tuple[str, ...]
 
 
-def read_request(body: Mapping[str, Any]) -> Reading:
+def read_request(body: Mapping[str, Any]) -> EvidenceReading:
     """Find the most telling fault in the user's text and the evidence that names it."""
     text = "\n".join(_text(block) for message in body["messages"] if message["role"] == "user"
                      for block in blocks_of(message["content"]))  # fmt: skip
@@ -90,8 +90,8 @@ def read_request(body: Mapping[str, Any]) -> Reading:
         hits = [(name, line) for name, line in pieces if cause.pattern.search(line)]
         if hits:
             named = tuple(dict.fromkeys(name for name, _ in hits if name))
-            return Reading(cause, hits[0][1].strip()[:300], named or known[:1], slugs)
-    return Reading(UNKNOWN, "", known[:1], slugs)
+            return EvidenceReading(cause, hits[0][1].strip()[:300], named or known[:1], slugs)
+    return EvidenceReading(UNKNOWN, "", known[:1], slugs)
 
 
 def _text(block: Mapping[str, Any]) -> str:
@@ -129,7 +129,7 @@ def deterministic_analyst(body: Mapping[str, Any]) -> str:
 class _Filler:
     """Fills in one schema from one reading."""
 
-    def __init__(self, schema: Mapping[str, Any], reading: Reading) -> None:
+    def __init__(self, schema: Mapping[str, Any], reading: EvidenceReading) -> None:
         self._root = schema
         self._reading = reading
 

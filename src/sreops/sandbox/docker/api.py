@@ -139,7 +139,7 @@ class _Pages:
 
     async def info(self, _request: Request) -> Response:
         engine = self._engine
-        running = sum(1 for one in engine.containers.values() if one.running)
+        running = sum(1 for container in engine.containers.values() if container.running)
         return reply(
             {
                 "ID": "5ab3e7a4-0000-4000-8000-000000000000",

@@ -56,7 +56,7 @@ class _Making:
         if len(endpoints) > 1 and request.state.version < (1, 44):
             raise EngineError(400, "Container cannot be created with multiple network endpoints")
         labels = _mapping(body, "Labels")
-        pattern = next((one for one in self._engine.containers.values() if one.image == image), None)
+        pattern = next((container for container in self._engine.containers.values() if container.image == image), None)
         made = self._engine.add(
             name,
             Idle(),

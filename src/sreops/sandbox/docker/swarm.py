@@ -108,7 +108,7 @@ class Swarm:
         """Find a service by id, name or unambiguous prefix of its id."""
         if reference in self.services:
             return self.services[reference]
-        named = [one for one in self.services.values() if one.name == reference]
+        named = [service for service in self.services.values() if service.name == reference]
         found = named or [one for key, one in self.services.items() if reference and key.startswith(reference)]
         return found[0] if len(found) == 1 else None
 

@@ -260,7 +260,11 @@ class Project:
         """Hold what deploys something older than what runs, as GitLab's forward-deployment guard does."""
         if not job.environment or not self.forward_only:
             return
-        done = [one for one in self.deployments if one.environment == job.environment and one.status == "success"]
+        done = [
+            deployment
+            for deployment in self.deployments
+            if deployment.environment == job.environment and deployment.status == "success"
+        ]
         if not done or done[-1].job is None or done[-1].sha == job.pipeline.sha or done[-1].job.id < job.id:
             return
         if job.status not in ENDED or not self.rollback_allowed:

@@ -114,15 +114,17 @@ class Engine:
         return vectors(node, self.vector(node.left, at), self.vector(node.right, at))
 
     def _call(self, node: Call, at: float) -> Vector:
-        window = next((one for one in node.arguments if isinstance(one, Selector) and one.range_s), None)
+        window = next(
+            (argument for argument in node.arguments if isinstance(argument, Selector) and argument.range_s), None
+        )
         if window is not None:
             return self._over_window(node, window, at)
         if node.function == "vector":
             return [Point({}, self.scalar(node.arguments[0], at))]
         if node.function == "timestamp":
             return self._timestamps(node.arguments[0], at)
-        inner = next(one for one in node.arguments if one.kind is Kind.VECTOR)
-        numbers = [self.scalar(one, at) for one in node.arguments if one.kind is Kind.SCALAR]
+        inner = next(argument for argument in node.arguments if argument.kind is Kind.VECTOR)
+        numbers = [self.scalar(argument, at) for argument in node.arguments if argument.kind is Kind.SCALAR]
         vector = self.vector(inner, at)
         if node.function == "absent":
             return [] if vector else [Point(_absent_labels(inner), 1.0)]
@@ -145,7 +147,7 @@ class Engine:
             return [] if rows else [Point(_absent_labels(window), 1.0)]
         if node.function in ("rate", "increase", "irate"):
             self._remark(node, window)
-        numbers = [self.scalar(one, at) for one in node.arguments if one.kind is Kind.SCALAR]
+        numbers = [self.scalar(argument, at) for argument in node.arguments if argument.kind is Kind.SCALAR]
         end = at - window.offset_s
         out: Vector = []
         for labels, samples in rows:
@@ -214,9 +216,9 @@ def _histogram_quantile(q: float, vector: Vector) -> Vector:
 def _absent_labels(node: Node) -> dict[str, str]:
     if not isinstance(node, Selector):
         return {}
-    names = [one.name for one in node.matchers]
+    names = [matcher.name for matcher in node.matchers]
     return {
-        one.name: one.value
-        for one in node.matchers
-        if one.op == "=" and one.name != "__name__" and names.count(one.name) == 1 and one.value
+        matcher.name: matcher.value
+        for matcher in node.matchers
+        if matcher.op == "=" and matcher.name != "__name__" and names.count(matcher.name) == 1 and matcher.value
     }

@@ -51,7 +51,9 @@ class Selector:
     @property
     def name(self) -> str:
         """The metric's name, where one is asked for by equality."""
-        return next((one.value for one in self.matchers if one.name == "__name__" and one.op == "="), "")
+        return next(
+            (matcher.value for matcher in self.matchers if matcher.name == "__name__" and matcher.op == "="), ""
+        )
 
 
 @dataclass(frozen=True, slots=True)

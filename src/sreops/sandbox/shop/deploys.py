@@ -34,7 +34,7 @@ class Deploys:
     @property
     def shipped(self) -> list[str]:
         """The commits that were deployed, in order."""
-        return [one.sha for one in self.project.deployments if one.status == "success"]
+        return [deployment.sha for deployment in self.project.deployments if deployment.status == "success"]
 
     def _commit(self, sha: str, title: str, file: str, *, by: str) -> None:
         self.project.commit(sha, title, by.title(), [file], by=self._gitlab.person(by))

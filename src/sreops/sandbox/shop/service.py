@@ -97,7 +97,7 @@ class ShopService:
         return self.cpu_s, self.memory + 24 * MIB, self.memory
 
     def _feel(self, at: float) -> None:
-        active = [one.symptoms(at) for one in self.ailments if one.active(at)]
+        active = [ailment.symptoms(at) for ailment in self.ailments if ailment.active(at)]
         self.symptoms = max(active, key=lambda one: one.error_ratio) if active else Symptoms()
         share = next((one.memory_share for one in active if one.memory_share is not None), self.spec.memory_share)
         self.memory = int(self.spec.memory_limit * share)

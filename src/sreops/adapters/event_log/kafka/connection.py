@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import collect_hosts, create_conn
@@ -13,6 +13,8 @@ from aiokafka.helpers import create_ssl_context
 from sreops.errors import EventLogUnavailable, SettingsInvalid
 from sreops.settings import KafkaSettings
 from sreops.telemetry import log
+
+TOPICS_CREATED: Final = "event_log.topics_created"
 
 # aiokafka's assertions and None attributes are how it meets a cluster without brokers or controller
 FOREIGN_ERRORS = (KafkaError, ConsumerStoppedError, OSError, TimeoutError, AssertionError, AttributeError)
@@ -86,7 +88,7 @@ async def create_missing_topics(settings: KafkaSettings, options: dict[str, Any]
         if code not in (0, TOPIC_ALREADY_EXISTS):
             problems.append(f"topic {topic} is missing and the broker refused to create it: code {code} {message}")
     if not problems:
-        log.info("event_log.topics_created", topics=missing)
+        log.info(TOPICS_CREATED, topics=missing)
     return "; ".join(problems)
 
 

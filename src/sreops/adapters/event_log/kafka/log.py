@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from sreops.adapters.event_log.kafka.connection import (
     CURE,
@@ -19,6 +20,11 @@ from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, LogRecord
 from sreops.settings import KafkaSettings
 from sreops.telemetry import log
+
+LOG_CONNECTED: Final = "event_log.connected"
+TOPIC_CREATION_REFUSED: Final = "event_log.topic_creation_refused"
+PRODUCER_REPLACED: Final = "event_log.producer_replaced"
+LOG_CONNECT_FAILED: Final = "event_log.connect_failed"
 
 HEALTH_TIMEOUT_S = 2.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.2, 3.0
@@ -117,7 +123,7 @@ class KafkaEventLog:
                 producing = await self._connect()
             except EventLogUnavailable as exc:
                 if str(exc) != self._why:  # once per reason, not once per attempt
-                    log.warning("event_log.connect_failed", error=str(exc))
+                    log.warning(LOG_CONNECT_FAILED, error=str(exc))
                 self._why = str(exc)
                 self._attempted.set()
                 await backoff.wait()
@@ -126,12 +132,12 @@ class KafkaEventLog:
             flush_s = FLUSH_S
             self._producing = producing
             self._attempted.set()
-            log.info("event_log.connected", bootstrap_servers=self._settings.bootstrap_servers)
+            log.info(LOG_CONNECTED, bootstrap_servers=self._settings.bootstrap_servers)
             try:
                 self._why = await self._watch(producing)
                 flush_s = 0.0
                 self._attempted.clear()
-                log.warning("event_log.producer_replaced", why=self._why)
+                log.warning(PRODUCER_REPLACED, why=self._why)
             finally:
                 self._producing = None
                 await producing.close(flush_s=flush_s, leave_s=LEAVE_S)
@@ -187,6 +193,6 @@ class KafkaEventLog:
 
     def _note_topic_problem(self) -> None:
         if self._topic_problem:
-            log.error("event_log.topic_creation_refused", error=self._topic_problem)
+            log.error(TOPIC_CREATION_REFUSED, error=self._topic_problem)
         else:
             self._topics_ready.set()

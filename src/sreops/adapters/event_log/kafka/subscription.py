@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnsupportedCodecError
@@ -15,6 +15,11 @@ from sreops.errors import EventLogUnavailable
 from sreops.ports import Health, StoredRecord
 from sreops.settings import KafkaSettings
 from sreops.telemetry import log
+
+PARTITION_LOST: Final = "event_log.partition_lost"
+READING_BEGAN: Final = "event_log.reading_began"
+READING_STOPPED: Final = "event_log.reading_stopped"
+CONSUMER_CLOSE_FAILED: Final = "event_log.consumer_close_failed"
 
 SESSION_S = 6.0  # the shortest that brokers allow by default: so long a crashed member holds its partitions
 REBALANCE_S = 10.0
@@ -114,7 +119,7 @@ class KafkaSubscription:
             async with asyncio.timeout(self._settings.request_timeout_s):  # the library repeats for ever
                 await consumer.commit(ends)
         except (CommitFailedError, IllegalStateError) as exc:
-            log.info("event_log.partition_lost", group=self._group, error=reason(exc))
+            log.info(PARTITION_LOST, group=self._group, error=reason(exc))
         except FOREIGN_ERRORS as exc:
             raise EventLogUnavailable(f"offsets of group {self._group} can't be committed: {reason(exc)}") from exc
 
@@ -134,7 +139,9 @@ class KafkaSubscription:
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 ends = await consumer.end_offsets(partitions)
-                return sum([max(0, int(ends[one] - await consumer.position(one))) for one in partitions])
+                return sum(
+                    [max(0, int(ends[partition] - await consumer.position(partition))) for partition in partitions]
+                )
         except FOREIGN_ERRORS:
             return None
 
@@ -284,8 +291,10 @@ class KafkaSubscription:
 
     def _note_health(self, health: Health) -> None:
         if health.status != self._health.status:
-            event = "event_log.reading_began" if health.status == "up" else "event_log.reading_stopped"
-            log.warning(event, group=self._group, detail=health.detail)
+            if health.status == "up":
+                log.warning(READING_BEGAN, group=self._group, detail=health.detail)
+            else:
+                log.warning(READING_STOPPED, group=self._group, detail=health.detail)
         self._health = health
 
 
@@ -300,7 +309,7 @@ def _retrieve(task: "asyncio.Task[None]") -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         level = log.info if isinstance(error, KafkaError) else log.warning
-        level("event_log.consumer_close_failed", error=reason(error))
+        level(CONSUMER_CLOSE_FAILED, error=reason(error))
 
 
 def _stored(record: ConsumerRecord) -> StoredRecord:
