@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sreops.adapters.claude import ClaudeAnalyst
+from sreops.adapters.claude.question import question_request
 from sreops.domain.causes.analysis import Brief
 from sreops.errors import AnalystRefused, AnalystUnavailable, SettingsInvalid
 from sreops.sandbox.claude import BreakStream, Claude, CutShort, Fail, Override, Refuse, Say, Slowly, UseTools
@@ -125,6 +126,13 @@ async def test_the_same_secret_has_the_same_placeholder_everywhere_and_another_h
     await analyst.analyze(brief(seen_before, leaked, alerts=(labelled,)), timeout_s=5)
     assert prompt(claude).count("<secret-2>") == 2
     assert prompt(claude).count("<secret-1>") == 1
+
+
+def test_a_question_and_the_account_get_no_placeholder_that_stands_in_the_evidence() -> None:
+    known = brief(evidence(1, "logs", "login with token=<secret-1> failed"))
+    asked = question_request(known, "it had password=hunter2hunter2", "was password=hunter2hunter2 it?", model="m")
+    text = asked["messages"][0]["content"][0]["text"]
+    assert (text.count("<secret-1>"), text.count("<secret-2>"), "hunter2" in text) == (1, 2, False)
 
 
 async def test_a_secret_in_json_within_json_does_not_leave(claude: Claude, analyst: ClaudeAnalyst) -> None:

@@ -124,6 +124,10 @@ def test_what_is_missing_or_not_understood_is_the_default_with_a_warning_and_nev
         ("do not page", None),
         ("a critical look at what the last of us said", None),
         ("business hours", None),
+        ("P1 - page on call", Severity.critical),  # four words are a severity, five a sentence
+        ("P1 - page who is on", None),
+        ("SEV-4", Severity.info),
+        ("P - 5", Severity.info),
     ],
 )
 def test_of_a_severity_in_several_words_the_worst_holds_and_a_negated_one_is_none(text, severity):
@@ -135,6 +139,18 @@ def test_a_severity_that_is_read_elsewhere_than_in_its_label_is_told():
     assert bad({"severity": "P1"})[1] == ()
     assert bad({"priority": "P1"})[1] == ("read from the label priority",)
     assert bad({"level": "error"})[1] == ("read from the label level, which says warning at most",)
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        ({}, "missing"),
+        ({"severity": "purple", "level": "x" * 50}, f"severity=purple, level={'x' * 40} is not understood"),
+    ],
+)
+def test_what_was_not_understood_is_named_of_labels_alone_and_cut(labels, why):
+    told = bad(labels, {"priority": "whenever you like, as long as it is today"})[1]
+    assert told == (f"{why}, read as warning (SREOPS_DEFAULT_SEVERITY)",)
 
 
 def test_what_is_worked_on_follows_the_topic_and_the_rest_has_its_reason():
