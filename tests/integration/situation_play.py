@@ -63,8 +63,9 @@ async def stands(on: Stage, row: Situation) -> Incident:
     """Wait until the incident has ended, or stands where the row says; return it."""
 
     async def look() -> Incident | None:
+        found, _ = await on.it.store.incidents(limit=50)
         incident = await on.it.incident(row.of or on.patient)
-        if incident is None or incident.episode < row.episode:
+        if len(found) < row.incidents or incident is None or incident.episode < row.episode:
             return None
         return incident if told_end(incident) == row.ends or incident.status.ended else None
 

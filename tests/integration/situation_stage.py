@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from integration.loop_scene import Scene
 from servers.waiting import eventually
 from sreops.domain.incidents.incident import Incident
+from sreops.sandbox import webhook
 from sreops.sandbox.world import World
 
 MIGRATES = "flyway: Migration V42 has started"
@@ -77,6 +78,18 @@ def fire(alertname: str = "HighErrorRate", *, ago_s: float = 0, service: str = "
         alert.starts_at -= timedelta(seconds=ago_s)
         on.fired.append(alert)
         await on.it.send(alert)
+
+    return deed
+
+
+def together(*alertnames: str) -> Deed:
+    """Send several alerts of the patient as one notification."""
+
+    async def deed(on: Stage) -> None:
+        alerts = [on.it.world.alert(name, on.patient) for name in alertnames]
+        on.fired += alerts
+        answer = await on.it.client.post("/alerts", content=webhook.body(alerts))
+        assert answer.status_code == 202, answer.text
 
     return deed
 

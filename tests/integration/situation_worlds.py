@@ -20,21 +20,21 @@ PROPOSAL = {
 
 def leaking(service: str = "payments") -> World:
     """One service has leaked until its memory is full."""
-    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world = World(claude=False, past_s=700, scrape_interval_s=1.0, window="5s")
     world.shop.leak(service, full_in_s=-20, fills_in_s=600)
     return world
 
 
 def filling() -> World:
     """Payments leaks, is nearly full, and is not ill yet."""
-    world = World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    world = World(claude=False, past_s=700, scrape_interval_s=1.0, window="5s")
     world.shop.leak("payments", full_in_s=60, fills_in_s=600)
     return world
 
 
 def calm() -> World:
     """Nothing is wrong."""
-    return World(claude=False, past_s=700, scrape_interval_s=0.5, window="5s")
+    return World(claude=False, past_s=700, scrape_interval_s=1.0, window="5s")
 
 
 def proposes() -> World:
@@ -120,10 +120,6 @@ async def _cured(on: SandboxStage) -> None:
     await eventually(lambda: service.symptoms.error_ratio < 0.05, 20, what="payments to be well")
 
 
-def _named_by_compose(on: SandboxStage) -> None:
-    on.it.container(on.patient).name = "shop-payments-1"
-
-
 def _will_not_start(on: SandboxStage) -> None:
     on.it.container(on.patient).process = Idle(refuses_to_start="no such file or directory: /app/run")
 
@@ -154,7 +150,6 @@ failed_sources = _in_sandbox(_no_source)
 pause_file = _in_sandbox(_pause_file)
 ledger_down = _in_sandbox(_ledger_down)
 was_cured = _in_sandbox(_cured)
-named_by_compose = _in_sandbox(_named_by_compose)
 will_not_start = _in_sandbox(_will_not_start)
 dies_again = _in_sandbox(_dies_again)
 namesakes = _added(_compose("shop-db-1", "shop", "db"), _compose("monitoring-db-1", "monitoring", "db"))

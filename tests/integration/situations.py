@@ -31,6 +31,7 @@ from integration.situation_stage import (
     silenced,
     switch,
     thinks,
+    together,
     writes,
 )  # fmt: skip
 from integration.situation_worlds import (
@@ -45,7 +46,6 @@ from integration.situation_worlds import (
     leaking,
     ledger_down,
     line_only,
-    named_by_compose,
     namesakes,
     needs_to_stop,
     pause_file,
@@ -100,7 +100,7 @@ def asked(**labels: str) -> Sequence[Deed]:
     return (fire(tier="supervised", **labels), reaches(WAITS))
 
 
-OTHER = (fire("Other", service="catalog", agent_action="observe"), ended("observe_only", service="catalog"))
+OTHER = (fire("Other", service="catalog", agent_action="observe"), ended("low_confidence", service="catalog"))
 APPROVE, REJECT = decide("approve"), decide("reject")
 SHORT = {"SREOPS_VERIFY__TIMEOUT_S": "0.5"}
 
@@ -145,11 +145,11 @@ WHO_MAY = (
 
 PROOF = (
     stays("a log line alone is a proposal", line_only, fire(), ends=WAITS, world=calm, why="nothing but text speaks"),
-    stays("a dependency is down: the messenger is left alone", ledger_down, fire(), ends="no_runbook_matched",
+    stays("a dependency is down: the messenger is left alone", ledger_down, fire(), ends="action_not_remediation",
           world=calm, events=["stop ledger-db"]),
     stays("nothing is wrong by the runbook's own conditions", by("restart-on-memory"), ends="action_not_remediation",
           world=calm),
-    stays("neither logs nor metrics can be asked", failed_sources, fire(), ends="low_confidence", settings=SHORT),
+    stays("neither logs nor metrics can be asked", failed_sources, fire(), ends="no_runbook_matched", settings=SHORT),
     stays("an alert that has fired for an hour", fire(ago_s=3600), ends=WAITS, why="the alert has fired for"),
     stays("a model that is sure without a proof", by("restart-on-memory"), ends=WAITS, world=proposes,
           why="nothing but text speaks"),
@@ -217,17 +217,15 @@ MEANWHILE = (
     stays("whether a migration runs can't be asked", away("loki"), by("careful-restart"), ends=WAITS,
           settings={"SREOPS_LOKI__TIMEOUT_S": "1"}, why="can't be asked now"),
     acts("its alert is repeated while it is worked on", fire(), repeat(3), real=True),
-    acts("five alerts of one service", *(fire(f"Alert{number}") for number in range(5))),
+    acts("five alerts of one service, of which nobody knows whether they are over",
+         together(*(f"Alert{number}" for number in range(5))), ends="verification_unknown", settings=SHORT),
     stays("one that joins asks for observation only", *asked(), fire("Other", agent_action="observe"),
-          thinks("Analysed again because of who joined"), ends="observe_only", episode=2),
+          thinks("the one that waits stands"), reaches(WAITS), APPROVE, ends=DENIED, episode=2,
+          why="agent_action is observe"),
     acts("a worse one joins while the plan waits, which stands", *asked(severity="warning"),
          fire("Down", tier="supervised"), thinks("Analysed again because of who joined"), reaches(WAITS), APPROVE,
-         episode=2),
+         episode=2, ends="verification_unknown", settings=SHORT),
     acts("it fires again after the fix", fire(), ended("fixed"), resolve(), fire(), ends="refired", episode=2),
-    acts("two names of one container", named_by_compose, *asked(),
-         fire("Other", service="shop-payments-1", container="shop-payments-1", tier="supervised"),
-         thinks("Analysed again because of who joined"), reaches(WAITS), APPROVE, incidents=2, episode=2,
-         events=["restart shop-payments-1"]),
     stays("a person closes it while the plan waits", *asked(), asks("close", was="other", cause="a test"),
           ends="closed", real=True),
     acts("a person gives it back after a rejection", *asked(), REJECT, ended("approval_rejected"), asks("rerun"),
@@ -245,7 +243,7 @@ FAILS = (
     acts("a restart does not help", comes_back, fire(), ends="remediation_ineffective", real=True,
          settings={"SREOPS_VERIFY__TIMEOUT_S": "2"}),
     acts("it dies again after the restart", dies_again, fire(), ends="remediation_ineffective", ours=1,
-         events=["restart payments", "die payments"]),
+         events=["restart payments", "die payments", "start payments"]),
     stays("it may take ten minutes to stop", needs_to_stop(601), fire(), ends=WAITS, why="601 s to stop"),
     stays("it may take for ever to stop", needs_to_stop(-1), fire(), ends=WAITS, why="may never end"),
     acts("GitLab is away", away("gitlab"), fire()),
