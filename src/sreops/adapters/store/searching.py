@@ -13,7 +13,7 @@ from sreops.domain.incidents.search import Search
 IS_STORM = and_(incidents.c.reason == Reason.storm.value, incidents.c.storm_id.is_(None))
 _READ_FOR_WORDS = ("service", "alertname", "root_cause", "category", "reason", "runbook_id")
 _SCOPE = '"scope":{%'  # of the stored subject: its keys stand in the order of its fields
-_ANNOTATIONS = '"annotations":{%'  # of a stored event, likewise
+_ANNOTATIONS = '"annotations":{%', '%},"startsAt":'  # of a stored event, likewise: what stands before and behind
 
 
 def conditions_of(search: Search) -> Iterator[ColumnElement[bool]]:
@@ -50,7 +50,8 @@ def _annotated(word: str) -> ColumnElement[bool]:
     """Say whether an alert of it has the word in its annotations: its summary is what people remember."""
     stored = cast(inbox.c.payload, Text)
     spellings = dict.fromkeys(json.dumps(plain(word), ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))
-    said = (stored.ilike(f"%{_ANNOTATIONS}{_escaped(part)}%", escape="\\") for part in spellings)
+    before, behind = _ANNOTATIONS
+    said = (stored.ilike(f"%{before}{_escaped(part)}{behind}%", escape="\\") for part in spellings)
     return exists().where(inbox.c.incident_id == incidents.c.id, or_(*said))
 
 
