@@ -352,6 +352,7 @@ def test_of_several_alerts_the_tier_that_leaves_most_to_people_holds(tiers: tupl
 @pytest.mark.parametrize(
     "number",
     ["attempts_per_hour", "max_concurrent_effects", "breaker_failures", "max_event_age_s", "earned_fixes",
+     "host_acts_per_hour", "project_acts_per_hour",
      "effects_last_hour", "running_now", "failures_in_a_row", "fixes_in_a_row", "cooldown_s"],
 )  # fmt: skip
 def test_a_number_below_zero_allows_nothing_and_is_named(number: str) -> None:
