@@ -60,7 +60,11 @@ async def test_killed_at_any_boundary_on_sqlite_it_ends_every_incident_with_one_
 async def test_killed_at_any_boundary_on_postgresql_it_ends_every_incident_with_one_restart_at_most(
     postgres: Postgres,
 ) -> None:
-    await _tried("PostgreSQL", lambda name: PostgreSQL(postgres.new_database(f"crash_{name}")), 1 / 12)
+    # what of a dozen points does not come in time is killed later, and judged all the same
+    missed = MISSED_AT_MOST if ALL else 0.4
+    await _tried(
+        "PostgreSQL", lambda name: PostgreSQL(postgres.new_database(f"crash_{name}")), 1 / 12, missed_at_most=missed
+    )
 
 
 @pytest.mark.needs("strace")

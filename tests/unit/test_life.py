@@ -222,3 +222,38 @@ def test_what_was_stopped_on_purpose_is_well_while_it_stays_so() -> None:
 )
 def test_what_was_stopped_and_is_started_by_somebody_is_not_fixed(later: Pulse) -> None:
     assert since_effect([(at(0), down()), (at(31), later)], settle_s=30, now=at(31)).prospect is Prospect.died
+
+
+@pytest.mark.parametrize(
+    ("update", "vital"),
+    [
+        ("", Vital.down), ("updating", Vital.starting), ("rollback_started", Vital.starting), ("paused", Vital.down),
+        ("completed", Vital.down), ("rollback_completed", Vital.down), ("rollback_paused", Vital.down),
+    ],
+)  # fmt: skip
+def test_a_service_without_a_running_task_is_down_unless_swarm_replaces_its_tasks(update: str, vital: Vital) -> None:
+    pulse = pulse_of("job", ServiceState(id="s", name="job", replicas=1, running=0, update=update))
+    assert pulse is not None
+    assert pulse.vital is vital
+    verdict = since_effect([(at(0), pulse)], settle_s=SETTLE_S, now=at(600))
+    assert verdict.prospect is (Prospect.unclear if vital is Vital.starting else Prospect.died)
+
+
+@pytest.mark.parametrize(
+    ("labels", "status", "code", "vital"),
+    [
+        ({"com.docker.swarm.task.id": "t1"}, "created", 0, Vital.starting),
+        ({"com.docker.swarm.task.id": "t1"}, "created", 127, Vital.down),  # it could not be started
+        ({"com.docker.swarm.task.id": "t1"}, "exited", 1, Vital.down),
+        ({}, "created", 0, Vital.down),
+    ],
+)
+def test_a_tasks_container_that_was_just_made_is_starting(
+    labels: dict[str, str], status: str, code: int, vital: Vital
+) -> None:
+    state = ContainerState(
+        id="c", name="job.1.t1", image="i", status=status, running=False, exit_code=code, labels=labels
+    )
+    pulse = pulse_of("job.1.t1", state)
+    assert pulse is not None
+    assert pulse.vital is vital

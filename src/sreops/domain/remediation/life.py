@@ -39,6 +39,11 @@ WORST_FIRST = (
 )  # fmt: skip
 
 
+_REPLACING = ("updating", "rollback_started")
+"""What Swarm says of a service while it replaces its tasks: that none runs for a moment is no end of it."""
+_TASK = "com.docker.swarm.task.id"
+
+
 class Pulse(BaseModel):
     """A target as one look found it; ``died_at`` and ``ill_at`` are of the engine's events, ascending.
 
@@ -126,7 +131,7 @@ def gone(target: str) -> Pulse:
 
 
 def _vital_of_service(seen: ServiceState) -> Vital:
-    if not seen.running:
+    if not seen.running and seen.update not in _REPLACING:
         return Vital.down
     return Vital.running if seen.running >= seen.replicas else Vital.starting
 
@@ -134,6 +139,8 @@ def _vital_of_service(seen: ServiceState) -> Vital:
 def _vital_of_container(seen: ContainerState, *, stopped: bool) -> Vital:
     if seen.running and seen.status not in ("restarting", "paused", "dead"):
         return Vital(seen.health) if seen.health in ("healthy", "unhealthy", "starting") else Vital.running
+    if seen.status == "created" and not seen.exit_code and _TASK in seen.labels:
+        return Vital.starting  # Swarm makes a task's container a moment before it starts it
     ended_well = seen.exit_code == 0 and not seen.oom_killed and seen.status == "exited" and not stopped
     # what is meant to run for ever, or is asked for its health, is no job, however orderly it ends
     job = seen.restart_policy not in ("always", "unless-stopped") and seen.health is None
