@@ -1,4 +1,4 @@
-"""Every situation of the table in the sandbox: its end, and the engine's events, exactly."""
+"""Every situation of who may act: its end, and the engine's events, exactly."""
 
 from __future__ import annotations
 
@@ -6,23 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from integration.loop_scene import loop_scene
-from integration.situation_play import play, situation_runbooks
-from integration.situation_stage import SandboxStage, told_short
-from integration.situations import SITUATIONS, Situation
+from integration.situation_run import in_the_sandbox
+from integration.situations import SITUATIONS, WHO_MAY, Situation
 
 
-@pytest.mark.parametrize("row", SITUATIONS, ids=[row.name for row in SITUATIONS])
-async def test_situation(row: Situation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"SREOPS_RUNBOOKS": situation_runbooks(tmp_path), **row.settings}
-    async with loop_scene(tmp_path, monkeypatch, row.world(), **settings) as it:
-        stage = SandboxStage(it)
-        try:
-            await play(stage, row)
-        finally:
-            await stage.close()
-    # the process has ended: nothing follows any more
-    assert told_short(await stage.events()) == list(row.events)
+@pytest.mark.parametrize("row", WHO_MAY, ids=[row.name for row in WHO_MAY])
+async def test_situation_of_who_may(row: Situation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await in_the_sandbox(row, tmp_path, monkeypatch)
 
 
 def test_the_table_holds_enough_and_no_situation_twice() -> None:
