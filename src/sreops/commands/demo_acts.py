@@ -18,7 +18,7 @@ from sreops.sandbox.world import World
 _ACT_S = 60.0
 APPROVE_AFTER_S = 5.0
 _ISSUE_S = 5.0
-_DEPLOYED_S = 5.0
+_DEPLOYED_S = 15.0  # a few dozen requests that fail, also on a busy machine
 _COLOURS = {
     "consume_event": "bright_white",
     "create_gitlab_issue": "blue",
