@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from crash.world import Moment
+from crash.lineage import Lineage
+from crash.world import Moment, payload
 from servers.dockerd import Dockerd
+from servers.waiting import eventually
 
 REAL = {
     "SREOPS_DOCKER__SETTLE_MARGIN_S": "6",
@@ -143,3 +146,24 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
+
+
+async def killed_around(lineage: Lineage, proxy: EngineProxy, service: str, moment: Moment) -> dict[str, Any]:
+    """Fire, kill sreops at that moment of the act and start it again; return the incident once it has ended."""
+    dead = asyncio.Event()
+
+    async def kill() -> None:
+        await asyncio.to_thread(lineage.sreops.kill)
+        dead.set()
+
+    proxy.moment, proxy.kill = moment, kill
+    async with httpx.AsyncClient(timeout=30) as client:
+        answer = await client.post(f"{lineage.sreops.url}/alerts", json=payload(service))
+    assert answer.status_code == 202
+    await eventually(dead.is_set, 40, what=f"the kill {moment} the act on {service}")
+    await lineage.start()
+    incident = await eventually(
+        lambda: asyncio.to_thread(lineage.sreops.ended_incident_of, service), 90, every_s=0.2, what="its end"
+    )
+    assert incident is not None
+    return incident

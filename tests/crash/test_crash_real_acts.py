@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from target_scene import composed
 
 from crash.acts import STEPS, runbooks_of
 from crash.databases import Sqlite
 from crash.lineage import Lineage
-from crash.real_engine import OBEDIENT, REAL, SLOW_TO_STOP, EngineProxy
-from crash.world import Moment, World, payload
+from crash.real_engine import OBEDIENT, REAL, SLOW_TO_STOP, EngineProxy, killed_around
+from crash.world import Moment, World
 from servers.dockerd import Dockerd
-from servers.waiting import eventually, poll
+from servers.waiting import poll
 
 pytestmark = [pytest.mark.needs("docker"), pytest.mark.needs("compose"), pytest.mark.timeout(300)]
 
@@ -139,34 +138,13 @@ async def test_killed_around_an_act_of_the_real_engine_it_is_done_once_at_most_a
             Lineage(world, "real", Sqlite(), settings).opened() as lineage,
         ):
             for name, moment in zip(names, MOMENTS, strict=True):
-                incident = await _killed(lineage, proxy, name, moment)
+                incident = await killed_around(lineage, proxy, name, moment)
                 done = await asyncio.to_thread(act.done, dockerd, name)
                 _check(incident, done, moment)
                 assert len(world.issues(name)) == 1
             assert await lineage.audit() == ""
     finally:
         await asyncio.to_thread(_clear, dockerd, names)
-
-
-async def _killed(lineage: Lineage, proxy: EngineProxy, name: str, moment: Moment) -> dict[str, Any]:
-    """Kill sreops at the moment and start it again; return the incident once it has ended."""
-    dead = asyncio.Event()
-
-    async def kill() -> None:
-        await asyncio.to_thread(lineage.sreops.kill)
-        dead.set()
-
-    proxy.moment, proxy.kill = moment, kill
-    async with httpx.AsyncClient(timeout=30) as client:
-        answer = await client.post(f"{lineage.sreops.url}/alerts", json=payload(name))
-    assert answer.status_code == 202
-    await eventually(dead.is_set, 40, what=f"the kill {moment} the act on {name}")
-    await lineage.start()
-    incident = await eventually(
-        lambda: asyncio.to_thread(lineage.sreops.ended_incident_of, name), 90, every_s=0.2, what="its end"
-    )
-    assert incident is not None
-    return incident
 
 
 def _check(incident: dict[str, Any], done: int, moment: Moment) -> None:
