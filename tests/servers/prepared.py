@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+"""What every server has: enough to run, nothing of ours."""
 PRELOADED = (
     "sreops.__main__", "sreops.commands.serve", "sreops.commands.audit", "sreops.commands.dead_letter",
     "uvloop", "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on", "uvicorn.loops.auto",

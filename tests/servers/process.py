@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
-from servers.prepared import Forked
+from servers.prepared import ENVIRONMENT, Forked
 from servers.waiting import poll
 
 LOG_TAIL_LINES = 40
@@ -125,7 +125,7 @@ class Server(ABC):
 
     def environment(self) -> dict[str, str]:
         """Return the server's environment: enough to run, nothing of ours (proxies, credentials)."""
-        return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        return dict(ENVIRONMENT)
 
     def stop(self) -> None:
         """Ask it to end and wait; kill it if it does not."""

@@ -14,6 +14,7 @@ from sreops.domain.incidents.incident import Incident, IncidentStatus, Reason
 from sreops.domain.incidents.search import Search
 from sreops.domain.records.hindsight import (
     NODE,
+    SHOWS_AS,
     Afterwards,
     Told,
     afterwards_in,
@@ -37,7 +38,6 @@ _MOST_KNOWN: Final = 5000
 _RECORDS: Final = 500
 _EFFECTS: Final = 20
 _DISRUPTIVE: Final = tuple(action.value for action in StepAction if action.disruptive)
-_VISIBLE: Final = frozenset({StepAction.restart_container, StepAction.start_container, StepAction.stop_container})
 
 
 class Hindsight:
@@ -113,7 +113,7 @@ class Hindsight:
         deeds = list(before.deeds)
         unseen = False
         plan = Plan.model_validate((incident.decision or {})["plan"])
-        for step in {step.target: step for step in plan.steps if step.action in _VISIBLE}.values():
+        for step in {step.target: step for step in plan.steps if step.action in SHOWS_AS}.values():
             try:
                 fresh = await self._deeds(step, told.at)
             except SreopsError as exc:

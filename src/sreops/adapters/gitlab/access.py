@@ -9,13 +9,15 @@ from sreops.ports import Health
 
 EXPIRY_WARNING_DAYS = 14
 REPORTER, DEVELOPER = 20, 30
+Fault = tuple[Any, str, str]
+"""A state of health, what was found, and the cure."""
 
 
 async def access_health(api: GitLabApi, now: datetime, deadline: float) -> Health:
     """Check version, token (scope, expiry) and role; what lacks is named with its cure."""
     try:
         version = await api.get("/api/v4/version", deadline)
-        token = await _token(api, deadline)
+        token = await token_shown(api, deadline)
         project = await api.get(api.at_project, deadline)
     except (IssuesRefused, IssuesUnavailable) as exc:
         return Health(
@@ -30,24 +32,17 @@ async def access_health(api: GitLabApi, now: datetime, deadline: float) -> Healt
     return Health("up", detail)
 
 
-async def acting_health(api: GitLabApi, now: datetime, deadline: float) -> Health:
-    """Check that a token may run jobs and pipelines of its project: it needs the scope api and the role Developer."""
-    try:
-        token = await _token(api, deadline)
-        project = await api.get(api.at_project, deadline)
-    except (IssuesRefused, IssuesUnavailable) as exc:
-        return Health("down", str(exc), exc.cure or "correct the entry of SREOPS_GITLAB__ACTIONS, or wait for GitLab")
+def acting_fault(token: dict[str, Any], project: Any, now: datetime) -> Fault | None:
+    """Return what keeps a token from running jobs of its project: it needs the scope api and the role Developer."""
     level = _level(project)
     if level is not None and level < DEVELOPER:
-        told = f"project {api.project}: the token's role has level {level}, and starting a job needs {DEVELOPER}"
-        return Health("down", told, "give it the role Developer")
-    if (fault := _token_fault(token, now)) is not None:
-        status, what, cure = fault
-        return Health(status, f"project {api.project}: {what}", cure)
-    return Health("up", f"project {api.project}")
+        told = f"the token's role has level {level}, and starting a job needs {DEVELOPER}"
+        return "down", told, "give it the role Developer"
+    return _token_fault(token, now)
 
 
-async def _token(api: GitLabApi, deadline: float) -> dict[str, Any]:
+async def token_shown(api: GitLabApi, deadline: float) -> dict[str, Any]:
+    """Return what GitLab tells of the token; nothing of what is no access token."""
     try:
         shown = await api.get("/api/v4/personal_access_tokens/self", deadline)
     except IssuesRefused as exc:
@@ -55,9 +50,6 @@ async def _token(api: GitLabApi, deadline: float) -> dict[str, Any]:
             return {}
         raise
     return shown if isinstance(shown, dict) else {}
-
-
-Fault = tuple[Any, str, str]
 
 
 def _token_fault(token: dict[str, Any], now: datetime) -> Fault | None:

@@ -17,9 +17,18 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from sreops.adapters.gitlab.access import acting_health
+from sreops.adapters.gitlab.access import acting_fault, token_shown
 from sreops.adapters.gitlab.api import GitLabApi
-from sreops.adapters.gitlab.shapes import deployment_of, job_of, list_in, number_in, object_in, pipeline_of, text_in
+from sreops.adapters.gitlab.shapes import (
+    deployment_of,
+    job_of,
+    list_in,
+    number_in,
+    object_in,
+    pipeline_of,
+    rules_of,
+    text_in,
+)
 from sreops.domain.evidence.deployments import Brought, BroughtCommit, BroughtRequest, DeclaredPlace, Deployment
 from sreops.domain.text.patterns import glob_matches
 from sreops.errors import IssuesRefused, IssuesUnavailable, OutcomeUnknown
@@ -33,7 +42,6 @@ _FRESH_S = 15.0
 _MOST_FILES = 100
 _TAIL_CHARS = 2000
 _SECTION = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r")
-_ROLES = {"developer": 30, "maintainer": 40, "owner": 50}
 
 
 class GitLabPipelines:
@@ -184,10 +192,17 @@ class GitLabPipelines:
         return Health("down" if down else "up", "; ".join(one.detail for one in told), "; ".join(cures))
 
     async def _acting(self, entry: GitLabActions, now: datetime, timeout_s: float) -> Health:
-        health = await acting_health(self._api(entry.project), now, time.monotonic() + timeout_s)
-        if health.status == "down" or health.cure:
-            return health
-        rules = await self.rules(entry.project, timeout_s=timeout_s)
+        api, deadline = self._api(entry.project), time.monotonic() + timeout_s
+        detail = f"project {api.project}"
+        try:
+            token, shown = await token_shown(api, deadline), object_in(await api.get(api.at_project, deadline))
+        except (IssuesRefused, IssuesUnavailable) as exc:
+            cure = exc.cure or "correct the entry of SREOPS_GITLAB__ACTIONS, or wait for GitLab"
+            return Health("down", str(exc), cure)
+        if (fault := acting_fault(token, shown, now)) is not None:
+            status, what, cure = fault
+            return Health(status, f"{detail}: {what}", cure)
+        rules = rules_of(shown)
         forbidden = [
             rule
             for action, rule in (
@@ -196,8 +211,8 @@ class GitLabPipelines:
             if rule and action in entry.actions
         ]  # fmt: skip
         if forbidden:
-            return Health("up", f"{health.detail}: {'; '.join(forbidden)}", "change the project's CI/CD settings")
-        return Health("up", f"{health.detail}: {', '.join(entry.actions) or 'no action is listed'}")
+            return Health("up", f"{detail}: {'; '.join(forbidden)}", "change the project's CI/CD settings")
+        return Health("up", f"{detail}: {', '.join(entry.actions) or 'no action is listed'}")
 
     async def me(self, project: str, *, timeout_s: float) -> tuple[int, str]:
         """Return our own user's id and name."""
@@ -207,23 +222,7 @@ class GitLabPipelines:
     async def rules(self, project: str, *, timeout_s: float) -> Rules:
         """Return the project's own rules."""
         api = self._api(project)
-        shown = object_in(await api.get(api.at_project, time.monotonic() + timeout_s))
-        forward = shown.get("ci_forward_deployment_enabled") is True
-        back = shown.get("ci_forward_deployment_rollback_allowed")
-        grants = [object_in(one).get("access_level") for one in object_in(shown.get("permissions")).values()]
-        level = max((grant for grant in grants if isinstance(grant, int)), default=None)
-        role = text_in(shown.get("ci_pipeline_variables_minimum_override_role"))
-        held = shown.get("restrict_user_defined_variables") is not False and role
-        too_low = level is not None and level < _ROLES.get(role, 0)
-        cure = "Settings, CI/CD, Variables: minimum role to use pipeline variables"
-        return Rules(
-            against_rollback="the project allows no rollback (ci_forward_deployment_rollback_allowed)"
-            if forward and back is False
-            else "",
-            against_variables=f"the project lets {role} set pipeline variables, and not this token ({cure})"
-            if held and (role == "no_one_allowed" or too_low)
-            else "",
-        )
+        return rules_of(object_in(await api.get(api.at_project, time.monotonic() + timeout_s)))
 
     async def deployments(self, project: str, environment: str, *, timeout_s: float) -> Sequence[Deployment]:
         """Return the newest deployments to an environment, past any cache."""

@@ -1,4 +1,4 @@
-"""GitLab's JSON of deployments, jobs and pipelines, read with care: any field may be missing or of another type."""
+"""GitLab's JSON of deployments, jobs, pipelines and rules, read with care: any field may be missing or odd."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,7 +6,9 @@ from typing import Any
 
 from sreops.domain.evidence.deployments import Deployment
 from sreops.errors import IssuesUnavailable
-from sreops.ports.deployments import Job, Pipeline
+from sreops.ports.deployments import Job, Pipeline, Rules
+
+_ROLES = {"developer": 30, "maintainer": 40, "owner": 50}
 
 
 def deployment_of(project: str, item: Mapping[str, Any]) -> Deployment | None:
@@ -77,3 +79,23 @@ def _moment(value: object) -> datetime | None:
     except ValueError:
         return None
     return read if read is not None and read.tzinfo is not None else None
+
+
+def rules_of(shown: Mapping[str, Any]) -> Rules:
+    """Return a project's own rules, as it shows them."""
+    forward = shown.get("ci_forward_deployment_enabled") is True
+    back = shown.get("ci_forward_deployment_rollback_allowed")
+    grants = [object_in(one).get("access_level") for one in object_in(shown.get("permissions")).values()]
+    level = max((grant for grant in grants if isinstance(grant, int)), default=None)
+    role = text_in(shown.get("ci_pipeline_variables_minimum_override_role"))
+    held = shown.get("restrict_user_defined_variables") is not False and role
+    too_low = level is not None and level < _ROLES.get(role, 0)
+    cure = "Settings, CI/CD, Variables: minimum role to use pipeline variables"
+    return Rules(
+        against_rollback="the project allows no rollback (ci_forward_deployment_rollback_allowed)"
+        if forward and back is False
+        else "",
+        against_variables=f"the project lets {role} set pipeline variables, and not this token ({cure})"
+        if held and (role == "no_one_allowed" or too_low)
+        else "",
+    )

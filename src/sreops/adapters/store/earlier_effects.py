@@ -55,21 +55,24 @@ def earlier_effects(
     connection: Connection,
     incident: Row[Any],
     episode: int,
-    service: str,
+    services: Collection[str],
     names: Collection[str],
     standings: Collection[str],
     now: datetime,
 ) -> Earlier:
-    """Return what was done to these targets or for this subject, but by this episode.
+    """Return what was done to these targets or for these subjects, but by this episode.
 
     For a namesake of another scope, or whose target the engine knows as another, nothing was done for this one.
     """
     own = {"of_incident": incident.id, "of_episode": episode}
     mine, since = namesake_of(incident), moment(micros(now) - _HOUR_US)
-    named = _FOR_A_NAME.all(connection, of_service=service, **own)
-    found = {row.effect_id: row.intent_at for row in named if may_be_one(mine, namesake_of(row))}
-    if not found and len(named) == _MOST:  # what was done before those is not known
-        found = {named[-1].effect_id: named[-1].intent_at}
+    found: dict[str, datetime] = {}
+    for service in services:
+        named = _FOR_A_NAME.all(connection, of_service=service, **own)
+        mine_of_name = {row.effect_id: row.intent_at for row in named if may_be_one(mine, namesake_of(row))}
+        if not mine_of_name and len(named) == _MOST:  # what was done before those is not known
+            mine_of_name = {named[-1].effect_id: named[-1].intent_at}
+        found |= mine_of_name
     to = {f"name_{number}": name for number, name in enumerate(sorted(names))}
     to |= {f"standing_{number}": one for number, one in enumerate(sorted(standings))}
     newest, lately = _done_to(len(names), len(standings))

@@ -137,7 +137,7 @@ class Ledger(SqlPart):
         def facts(connection: Connection) -> PolicyFacts:
             pause = pause_state_of(connection)
             incident = incident_row(connection, incident_id)
-            earlier = earlier_effects(connection, incident, incident.episode, service, names, standings, now)
+            earlier = earlier_effects(connection, incident, incident.episode, {service}, names, standings, now)
             places = {place.identity for standing in standings for place in places_of(standing)}
             acting = _acting(connection, incident_id)
             return PolicyFacts(
@@ -194,10 +194,9 @@ def _guard(
     if busy:
         other, one = min(busy)
         raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)
-    for subject in subjects:
-        earlier = earlier_effects(connection, incident, effect.episode, subject, names, standings, now)
-        if earlier.newest is not None and (now - earlier.newest).total_seconds() < cooldown_s:
-            raise EffectBlocked([f"{effect.target} was remediated at {earlier.newest.isoformat()}: it cools down"])
+    earlier = earlier_effects(connection, incident, effect.episode, subjects, names, standings, now)
+    if earlier.newest is not None and (now - earlier.newest).total_seconds() < cooldown_s:
+        raise EffectBlocked([f"{effect.target} was remediated at {earlier.newest.isoformat()}: it cools down"])
     places = [place.identity for place in places_of(effect.standing)]
     if crowded := too_many([effect.standing], acts_in(connection, places, now, but=_NONE), limits.acts_in):
         raise EffectBlocked(crowded)

@@ -21,7 +21,7 @@ _LOOK_EVERY_S = 2.0
 
 
 async def before_effect(request: Request, alerts: Alerts, analysis: Analysis) -> Decision:
-    """Decide whether the step is carried out now: Act, or what is done instead."""
+    """Decide whether the step is carried out now: Proceed, or what is done instead."""
     first = not request.begun
     verdict, trouble, proof, _ = await ask_policy(request, alerts, analysis, begun=not first)
     if verdict.verdict is Verdict.deny and verdict.wait:

@@ -1,8 +1,9 @@
 """Signs in numbers: what the container's state and the metrics say about the cause."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sreops.domain.causes.analysis import Category
@@ -182,25 +183,17 @@ def _of_oom_kills(item: Evidence, _around: _Around) -> Iterator[tuple[Category, 
         yield Category.out_of_memory, "the kernel counted an OOM kill in the window", 0.85
 
 
-def _of_up(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
+def _of_zero(
+    category: Category, name: str, strength: float, item: Evidence, _around: _Around
+) -> Iterator[tuple[Category, str, float]]:
     if _number(item, "last") == 0:
-        yield Category.unhealthy, "it can't be scraped: up is 0", 0.5
-
-
-def _of_health(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
-    if _number(item, "last") == 0:
-        yield Category.unhealthy, "cAdvisor sees it not healthy", 0.6
+        yield category, name, strength
 
 
 def _of_pool(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     ratio = _number(item, "limit_ratio")
     if ratio is not None and ratio >= AT_LIMIT:
         yield Category.connection_pool_exhausted, f"the pool is {ratio:.0%} in use", 0.65
-
-
-def _of_probe(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
-    if _number(item, "last") == 0:
-        yield Category.error_rate, "the probe of it fails", 0.65
 
 
 def _of_http_status(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
@@ -226,8 +219,9 @@ def _since(seconds: float) -> str:
     return f"{days:.0f} days" if days >= 2 else f"{24 * days + hours:.0f} hours"
 
 
-_READERS = {
-    "probe": _of_probe,
+_Reader = Callable[[Evidence, _Around], Iterator[tuple[Category, str, float]]]
+_READERS: dict[str, _Reader] = {
+    "probe": partial(_of_zero, Category.error_rate, "the probe of it fails", 0.65),
     "http_status": _of_http_status,
     "certificate": _of_certificate,
     "ping_loss": _of_ping_loss,
@@ -238,8 +232,8 @@ _READERS = {
     "latency": _of_latency,
     "restarts": _of_restarts,
     "oom_kills": _of_oom_kills,
-    "up": _of_up,
-    "health": _of_health,
+    "up": partial(_of_zero, Category.unhealthy, "it can't be scraped: up is 0", 0.5),
+    "health": partial(_of_zero, Category.unhealthy, "cAdvisor sees it not healthy", 0.6),
     "pool": _of_pool,
 }
 

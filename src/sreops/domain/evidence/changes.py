@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind, Window
 from sreops.domain.text.redaction import Redactor, clean, one_line
+from sreops.domain.text.spans import span
 
 LATELY_S = 3600.0
 """How long before an alert a change is still told."""
@@ -92,5 +93,5 @@ def _shown(note: NotedChange) -> str:
 def when(at: datetime, alert_at: datetime) -> str:
     """Say how long before or after the alert that was, and at what time."""
     apart_s = (alert_at - at).total_seconds()
-    size = f"{abs(apart_s) / 60:.0f} min" if abs(apart_s) >= 120 else f"{abs(apart_s):.0f} s"
-    return f"{size} {'before' if apart_s >= 0 else 'after'} the alert (at {at.astimezone(UTC):%H:%M:%S} UTC)"
+    side = "before" if apart_s >= 0 else "after"
+    return f"{span(abs(apart_s))} {side} the alert (at {at.astimezone(UTC):%H:%M:%S} UTC)"

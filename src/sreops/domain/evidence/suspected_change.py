@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.log_mining import mask, severity
 from sreops.domain.text.redaction import one_line
+from sreops.domain.text.spans import span
 
 SOON_S, LATE_S = 300.0, 900.0
 """How long after a deployment the onset is close to it, and how long after it may still be its own."""
@@ -57,9 +58,8 @@ class Suspicion(BaseModel):
     @property
     def told(self) -> str:
         """The suspicion as a part of a sentence, without the text of the change or of a line."""
-        size = f"{self.lag_s / 60:.0f} min" if self.lag_s >= 120 else f"{self.lag_s:.0f} s"
         what = "a flag of it was switched" if self.change.flag else "it was deployed"
-        return f"lines of a kind that it had never logged before began {size} after {what}"
+        return f"lines of a kind that it had never logged before began {span(self.lag_s)} after {what}"
 
 
 def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:

@@ -14,6 +14,7 @@ from sreops.domain.records.record import Record, RecordKind
 from sreops.domain.remediation.deeds import Deed, DeedKind
 from sreops.domain.remediation.policy import DRY_RUN, Verdict
 from sreops.domain.runbooks.runbook import Plan, StepAction
+from sreops.domain.text.spans import span
 
 HELPS_WITHIN_S = 900.0
 """An alert that ends within this time of a deed ends because of it, as far as can be told; ``max_event_age_s`` too."""
@@ -21,11 +22,12 @@ COMES_BACK_WITHIN_S = 3600.0
 """What fires again within this time was not over; the window of a refire."""
 NODE = "hindsight"
 """Whose thoughts tell what was seen of people's deeds; their ``data`` is an ``Afterwards``."""
-_SAME = {
+SHOWS_AS = {
     StepAction.restart_container: DeedKind.started,
     StepAction.start_container: DeedKind.started,
     StepAction.stop_container: DeedKind.stopped,
 }
+"""What the engine tells of the same done by people; of other acts it tells nothing."""
 
 
 class Mode(StrEnum):
@@ -174,7 +176,7 @@ def shown_as(told: Told, after: Afterwards, found: Hindsight) -> dict[str, Any]:
 
 
 def _untouched(told: Told, after: Afterwards, course: Course) -> Hindsight:
-    unseen = sorted({action.value for action, _ in told.steps if action not in _SAME})
+    unseen = sorted({action.value for action, _ in told.steps if action not in SHOWS_AS})
     if course.closed_as is ClosedAs.fixed:
         return _said(Comparison.unknown, None, "a person closed it as fixed; the engine tells of nothing that was done")
     if course.cleared_at is None:
@@ -205,7 +207,7 @@ def _helped(deed: Deed, course: Course, now: datetime) -> tuple[bool | None, str
 
 
 def _same(told: Told, deed: Deed) -> bool:
-    return any(_SAME.get(action) is deed.what and target == deed.target for action, target in told.steps)
+    return any(SHOWS_AS.get(action) is deed.what and target == deed.target for action, target in told.steps)
 
 
 def _words(deed: Deed) -> str:
@@ -218,9 +220,8 @@ def _words(deed: Deed) -> str:
     return f"{what} {deed.target}"
 
 
-def _span(span: timedelta) -> str:
-    seconds = max(0.0, span.total_seconds())
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def _span(took: timedelta) -> str:
+    return span(max(0.0, took.total_seconds()))
 
 
 def _clock(at: datetime) -> str:
