@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.episodes import begin_anew, begins, joins_of
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.joining import Joining
 from sreops.adapters.store.known_incidents import KnownIncidents
 from sreops.adapters.store.notices import put_out
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell_all
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import inbox, incidents, work
