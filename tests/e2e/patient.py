@@ -2,7 +2,8 @@
 
 `python patient.py NAME PORT CURABLE`: serves /metrics (as cAdvisor and an HTTP server would), /healthz, and
 POST /break, after which it leaks until nearly all its memory is taken and answers errors. A restart cures it,
-unless CURABLE is "no": then it comes back just as ill.
+unless CURABLE is "no": then it comes back just as ill. POST /fill takes nearly all its memory without an error,
+POST /heal gives it back, POST /die ends it. Where there is a file /dies, it is removed and the start ends at once.
 """
 
 import http.server
@@ -14,8 +15,8 @@ import time
 
 NAME, PORT, CURABLE = sys.argv[1], int(sys.argv[2]), sys.argv[3] != "no"
 MARK = "/ill"
-LIMIT = 512_000_000
-state = {"ill": os.path.exists(MARK), "memory": 120_000_000, "ok": 0, "failed": 0}
+LIMIT, NEARLY_FULL, LITTLE = 512_000_000, 503_000_000, 120_000_000
+state = {"ill": os.path.exists(MARK), "memory": LITTLE, "ok": 0, "failed": 0}
 
 
 def say(line):
@@ -28,7 +29,7 @@ def live():
     while True:
         count += 1
         if state["ill"]:
-            state["memory"] = min(state["memory"] + 80_000_000, LIMIT - 9_000_000)
+            state["memory"] = min(state["memory"] + 80_000_000, NEARLY_FULL)
             state["failed"] += 1
             if count % 20 == 1:
                 say("java.lang.OutOfMemoryError: Java heap space")
@@ -55,10 +56,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
     def do_POST(self):
-        state["ill"] = True
-        if not CURABLE:
+        if self.path == "/die":
+            os._exit(1)
+        state["ill"] = self.path == "/break"
+        if self.path != "/break":
+            state["memory"] = NEARLY_FULL if self.path == "/fill" else LITTLE
+        elif not CURABLE:
             open(MARK, "w").close()
-        self.answer(200, "broken")
+        self.answer(200, "done")
 
     def answer(self, status, text):
         body = text.encode()
@@ -72,6 +77,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+if os.path.exists("/dies"):
+    os.remove("/dies")
+    sys.exit(1)
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 threading.Thread(target=live, daemon=True).start()
 http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from servers.loki import Loki
 from servers.ports import free_port
 
 PATIENT = Path(__file__).with_name("patient.py").read_text()
+START = "/usr/bin/python3"
+"""What its container starts: a link, which nothing else in the container goes by."""
 
 
 @dataclass
@@ -38,7 +40,19 @@ class Patient:
         return f"127.0.0.1:{self.port}"
 
     def break_it(self) -> None:
-        httpx.post(f"http://{self.target}/break", timeout=5).raise_for_status()
+        self.told("break")
+
+    def told(self, what: str) -> None:
+        """Tell it to break, fill or heal (see patient.py)."""
+        httpx.post(f"http://{self.target}/{what}", timeout=5).raise_for_status()
+
+    def runs(self, *command: str) -> None:
+        """Run a command inside the container."""
+        body = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+        made = self.dockerd.api.post(f"/containers/{self.container}/exec", json=body).raise_for_status()
+        path = f"/exec/{made.json()['Id']}"
+        self.dockerd.api.post(f"{path}/start", json={"Detach": False}).raise_for_status()
+        assert self.dockerd.api.get(f"{path}/json").json()["ExitCode"] == 0, command
 
     def answers(self) -> bool:
         try:
@@ -92,17 +106,27 @@ class Patient:
 
 
 @contextmanager
-def admitted(dockerd: Dockerd, *, curable: bool = True, enabled: bool = True) -> Iterator[Patient]:
-    """A running patient; removed in the end."""
-    name = f"payments-{uuid.uuid4().hex[:8]}"
+def admitted(
+    dockerd: Dockerd,
+    *,
+    service: str = "payments",
+    curable: bool = True,
+    labels: Callable[[str], Mapping[str, str]] | None = None,
+    stop_timeout_s: int | None = None,
+    restart_policy: str = "no",
+) -> Iterator[Patient]:
+    """A running patient whose name begins with its service's; removed in the end. ``labels``: by its name."""
+    name = f"{service}-{uuid.uuid4().hex[:8]}"
     port = free_port()
     image = dockerd.import_python_image()
     check = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/healthz', timeout=1)"
     container = dockerd.run_container(
         image,
-        ["python3", "-u", "-c", PATIENT, name, str(port), "yes" if curable else "no"],
+        [START, "-u", "-c", PATIENT, name, str(port), "yes" if curable else "no"],
         name=name,
-        labels={"sreops.enable": "true"} if enabled else {},
+        labels=labels(name) if labels else {"sreops.enable": "true"},
+        restart_policy=restart_policy,
+        config={} if stop_timeout_s is None else {"StopTimeout": stop_timeout_s},
         healthcheck={
             "Test": ["CMD", "python3", "-c", check],
             "Interval": 1_000_000_000,
