@@ -7,9 +7,10 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -35,6 +36,7 @@ PACE = {
     "SREOPS_VERIFY__POLL_S": "0.5",
     "SREOPS_VERIFY__TIMEOUT_S": "20",
 }
+START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _SPECS = {spec.name: spec for spec in SERVICES}
 
 
@@ -65,11 +67,19 @@ def surroundings(dockerd: Dockerd) -> Iterator[Surroundings]:
         dockerd.remove(neighbour)
 
 
+class Happening(NamedTuple):
+    """An event of the engine: when, what, and of which container."""
+
+    at: datetime
+    action: str
+    name: str
+
+
 class Told:
     """What the engine tells, from the beginning: it keeps only its last 256 events, and health checks fill those."""
 
     def __init__(self, around: Surroundings, names: Mapping[str, str]) -> None:
-        self.events: list[tuple[str, str]] = []
+        self.events: list[Happening] = []
         self._around, self._names = around, names
         self._listens = asyncio.Event()
 
@@ -96,15 +106,19 @@ class Told:
                 if line.strip():
                     event = json.loads(line)
                     name = str(event["Actor"]["Attributes"]["name"])
-                    self.events.append((str(event["Action"]), self._names.get(name, name)))
+                    at = START_OF_TIME + timedelta(microseconds=event["timeNano"] // 1000)
+                    self.events.append(Happening(at, str(event["Action"]), self._names.get(name, name)))
 
     async def everything(self) -> int:
         """Wait until all that has happened is told; returns how much that is."""
-        asked = self.events.count(("update", NEIGHBOUR))
+        asked = self._updates()
         path, body = f"/containers/{self._around.neighbour}/update", {"RestartPolicy": {"Name": "no"}}
         (await asyncio.to_thread(self._around.dockerd.api.post, path, json=body)).raise_for_status()
-        await eventually(lambda: self.events.count(("update", NEIGHBOUR)) > asked, 20, what="the engine to tell all")
+        await eventually(lambda: self._updates() > asked, 20, what="the engine to tell all")
         return len(self.events)
+
+    def _updates(self) -> int:
+        return sum(one[1:] == ("update", NEIGHBOUR) for one in self.events)
 
 
 class RealStage:
@@ -114,7 +128,7 @@ class RealStage:
         self.it, self.patient = it, ill.name
         self.fired: list[Any] = []
         self.ill = ill
-        self.all_told: Sequence[tuple[str, str]] = ()
+        self.all_told: Sequence[Happening] = ()
         self._around, self._told, self._faults = around, told, faults
         self._began = 0
         self._added: list[str] = []
@@ -194,7 +208,7 @@ class RealStage:
             self._added.append(await add)
         self._began = await self._told.everything()
 
-    async def events(self) -> Sequence[tuple[str, str]]:
+    async def events(self) -> Sequence[Happening]:
         """Return all that the engine has told until now."""
         await self._told.everything()
         return self._told.events[self._began :]

@@ -58,7 +58,7 @@ PROPOSES, FAULTY = Beginning(state=State.well, model=True), Beginning(faulty=Tru
 
 @dataclass(frozen=True)
 class Situation:
-    """A row; ``why`` are words that the decision must hold."""
+    """A row; ``why`` are words that the decision must hold, ``{patient}`` the patient's name in them."""
 
     name: str
     happens: Sequence[Deed]
@@ -234,7 +234,7 @@ FAILS = (
           begins=FAULTY),
     stays("the engine refuses", engine_fails(409), fire(), ends="step_failed", begins=FAULTY),
     stays("it does not come up again", will_not_start, fire(), ends="step_failed", events=["stop payments"],
-          why="DOWN: payments is down"),
+          why="DOWN: {patient} is down"),
     acts("a restart does not help", comes_back, fire(), ends="remediation_ineffective",
          settings={"SREOPS_VERIFY__TIMEOUT_S": "2"}),
     acts("it dies again after the restart", dies_again, fire(), ends="remediation_ineffective", ours=1,
