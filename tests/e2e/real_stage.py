@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ import pytest
 
 from e2e.ward import START, Patient, admitted
 from integration.loop_scene import Scene, loop_scene
+from integration.situation_deeds import write_line
 from integration.situation_sandbox import propose
 from integration.situation_stage import Beginning, State
 from servers.dockerd import Dockerd
@@ -36,7 +37,6 @@ PACE = {
     "SREOPS_VERIFY__POLL_S": "0.5",
     "SREOPS_VERIFY__TIMEOUT_S": "20",
 }
-START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _SPECS = {spec.name: spec for spec in SERVICES}
 
 
@@ -106,7 +106,7 @@ class Told:
                 if line.strip():
                     event = json.loads(line)
                     name = str(event["Actor"]["Attributes"]["name"])
-                    at = START_OF_TIME + timedelta(microseconds=event["timeNano"] // 1000)
+                    at = datetime.fromtimestamp(event["timeNano"] / 1e9, UTC)
                     self.events.append(Happening(at, str(event["Action"]), self._names.get(name, name)))
 
     async def everything(self) -> int:
@@ -165,8 +165,7 @@ class RealStage:
 
     def _complain(self) -> None:
         for _ in range(3):
-            labels = {"container": self.patient, "service": self.patient}
-            self.world.loki.push(labels, "java.lang.OutOfMemoryError: Java heap space")
+            write_line(self, "java.lang.OutOfMemoryError: Java heap space")
 
     async def break_patient(self) -> None:
         await eventually(lambda: asyncio.to_thread(self.ill.answers), 30, what="the patient to serve")
