@@ -80,8 +80,9 @@ def log_line(evidence: Sequence[Evidence], cited: Sequence[str], *, everywhere: 
             continue
         lines = piece.data.get("top")
         for line in lines if isinstance(lines, list) else ():
-            if severity(str(line)) >= _A_WARNING:
-                return one_line(without_long_ids(str(line)), _LOG_CHARS)
+            text = one_line(str(line))
+            if severity(text) >= _A_WARNING:
+                return one_line(without_long_ids(text), _LOG_CHARS)
     return ""
 
 

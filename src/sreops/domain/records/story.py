@@ -107,8 +107,8 @@ def _said(incident: Incident, events: Sequence[AlertEvent]) -> str:
         return ""
     newest = ([event for event in events if event.status is AlertStatus.firing] or events)[-1]
     given = [one_line(newest.annotations.get(name, ""), _SAID_CHARS) for name in ("summary", "description")]
-    # a summary that only repeats the rule's name says nothing
-    told = [text for text in dict.fromkeys(given) if text and text.lower() != incident.alertname.lower()]
+    name = one_line(incident.alertname, _SAID_CHARS).lower()
+    told = [text for text in dict.fromkeys(given) if text and text.lower() != name]  # the rule's name says nothing
     both = ". ".join(text.rstrip(".") for text in told)
     return both if len(both) <= _SAID_CHARS else told[0]
 
