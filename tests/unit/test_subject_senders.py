@@ -276,5 +276,20 @@ def test_these_two_alerts_are_strangers(one, other):
     assert found.name != stranger.name or not fits(found.scope, stranger.scope)
 
 
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"service": "hotel-collections"}, ("hotel-collections", "workload")),
+        ({"job": "website", "instance": "website:3000"}, ("website", "workload")),
+        ({"job": "dns", "instance": "dns:9153"}, ("dns", "workload")),
+        ({"job": "website", "instance": "shop.example:443"}, ("shop.example:443", "target")),
+        ({"job": "gatus", "instance": "gatus:8080", "name": "shop"}, ("shop", "target")),
+        ({"service": "hotel", "container": "otelcol", "job": "otelcol", "instance": "x:1"}, ("hotel", "workload")),
+    ],
+)
+def test_a_service_of_somebodys_own_is_no_exporter_for_the_sound_of_its_name(labels, expected):
+    assert of(labels)[:2] == expected
+
+
 def test_an_exporters_own_job_is_no_namespace_of_a_namesake():
     assert of({"container_name": "docker", "job": "integrations/docker"}) == ("docker", "container", {})

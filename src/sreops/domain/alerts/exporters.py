@@ -31,7 +31,7 @@ _NAMES: Final = (
     ("docker", r"(?:docker|podman|containerd)[-_a-z]*exporter"),
     ("pushgateway", r"push[-_]?gateway"),
     ("statsd", r"statsd"),
-    ("collector", r"otel[-_]?col|opentelemetry[-_]?collector|(?:^|[-_/])opentelemetry$"),
+    ("collector", r"(?<![a-z])otel[-_]?col|opentelemetry[-_]?collector|(?:^|[-_/])opentelemetry$"),
     ("alloy", r"(?:^|[-_/])alloy(?:$|[-_/])"),
     ("agent", r"promtail|telegraf|grafana[-_]agent|fluent[-_]?bit|fluentd"),
     ("exporter", r"exporter"),

@@ -11,6 +11,7 @@ from sreops.domain.alerts.exporters import (
     ALLOYS_SCRAPER,
     HOST_EXPORTERS,
     SOME_EXPORTER,
+    TARGET_EXPORTERS,
     exporter_at,
     exporter_of,
     is_module_of_blackbox,
@@ -43,6 +44,8 @@ _SIGNS: Final = (
     ("blackbox", ("monitor_type",)),  # Uptime Kuma's
 )
 """Labels that only one kind of exporter has: a scrape job may have any name."""
+_ASKED: Final = frozenset({"target", "monitor_name", "module", "name"})
+"""Labels of which each says that somebody is probed."""
 
 
 def without_relay(values: Mapping[str, str]) -> Mapping[str, str]:
@@ -68,9 +71,20 @@ def who_speaks(values: Mapping[str, str]) -> Speaker:
 
 def _by_name(values: Mapping[str, str], label: str) -> Speaker:
     value = said_by(values, label)
-    if value and (known := exporter_of(value, job=label == "job")):
+    if value and (known := exporter_by_job(values, value) if label == "job" else exporter_of(value)):
         return Speaker(known, label, value[:_SHOWN_CHARS])
     return NOBODY
+
+
+def exporter_by_job(values: Mapping[str, str], job: str) -> str | None:
+    """Return the kind of exporter that a job's name means, or None, also for a service of somebody's own.
+
+    Such as a ``website`` that is scraped by its own name: whom a prober asks is not called as its job.
+    """
+    known = exporter_of(job, job=True)
+    if known in TARGET_EXPORTERS and exporter_of(job) is None and _ASKED.isdisjoint(values):
+        return None if host_of(said_by(values, "instance") or "") == job else known
+    return known
 
 
 def _by_labels(values: Mapping[str, str]) -> Speaker:

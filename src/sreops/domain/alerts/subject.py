@@ -19,7 +19,7 @@ from sreops.domain.alerts.exporters import (
     TARGET_EXPORTERS,
     exporter_of,
 )
-from sreops.domain.alerts.speaker import host_of, is_url, said_by, who_speaks, without_relay
+from sreops.domain.alerts.speaker import exporter_by_job, host_of, is_url, said_by, who_speaks, without_relay
 from sreops.domain.alerts.subject_labels import (
     FOUND_BY,
     KIND_OF,
@@ -275,7 +275,7 @@ class _Reading:
             return True
         if canonical == "job" and self._job_names_nobody:
             return True
-        known = exporter_of(value, job=canonical == "job")
+        known = exporter_by_job(self._values, value) if canonical == "job" else exporter_of(value)
         if known is None:
             return False
         spoken_about = canonical in ("container", "pod") and self._speaker in POD_EXPORTERS and known != self._speaker
