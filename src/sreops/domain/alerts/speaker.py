@@ -59,14 +59,14 @@ def without_relay(values: Mapping[str, str]) -> Mapping[str, str]:
 
 def who_speaks(values: Mapping[str, str]) -> Speaker:
     """Return the exporter that speaks in these labels, the one whose kind is known before one of any kind."""
-    speakers = [speaker for label in _SPEAK if label in values and (speaker := _by_name(values, label)).kind]
-    known = next((speaker for speaker in speakers if speaker.kind != SOME_EXPORTER), None)
-    if known is not None:
-        return known
+    some = NOBODY
+    for label in _SPEAK:
+        if label in values and (speaker := _by_name(values, label)).kind:
+            if speaker.kind != SOME_EXPORTER:
+                return speaker
+            some = some if some.kind else speaker
     by_labels = _by_labels(values)
-    if by_labels.kind or not speakers:
-        return by_labels
-    return speakers[0]
+    return by_labels if by_labels.kind or not some.kind else some
 
 
 def _by_name(values: Mapping[str, str], label: str) -> Speaker:

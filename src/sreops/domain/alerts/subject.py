@@ -123,8 +123,7 @@ class _Reading:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._values: Mapping[str, str] = labels
-        written = "".join(labels)
-        if written != _canonical(written):  # UTF-8 names of Prometheus 3 and OpenTelemetry; Service, Host
+        if not _PLAIN_NAMES.fullmatch("".join(labels)):  # UTF-8 names of Prometheus 3 and OpenTelemetry; Service, Host
             spelled = sorted(labels, key=lambda name: _canonical(name) == name)  # of two, the plain spelling
             self._values = {_canonical(name): labels[name] for name in spelled}
         sent = self._values
@@ -344,6 +343,7 @@ class _Reading:
         return next((name for name in self._labels if _canonical(name) == label), label)
 
 
+_PLAIN_NAMES: Final = re.compile(r"[a-z0-9_]*")
 _PLAIN: Final = str.maketrans("./-", "___")
 
 
