@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sreops.domain.suspects import change_score
 from sreops.domain.suspects import ranking as anomaly
+from sreops.domain.suspects import series_anomaly
 from sreops.domain.suspects.ranking import Observations
 from sreops.domain.suspects.signal_kind import Kind
 from sreops.evaluation.brief import scene
@@ -52,8 +52,8 @@ def ranks(cases: Sequence[Asked], setting: tuple[float, ...]) -> list[Rank]:
     latency, minutes, floor, excused = setting
     with (
         patch.object(anomaly, "WEIGHTS", {**anomaly.WEIGHTS, Kind.latency: latency}),
-        patch.object(change_score, "_LEVEL_S", minutes),
-        patch.object(change_score, "_LEVEL_FLOOR", floor),
+        patch.object(series_anomaly, "_LEVEL_S", minutes),
+        patch.object(series_anomaly, "_LEVEL_FLOOR", floor),
         patch.object(anomaly, "WAITED_FOR", excused),
     ):
         places = []

@@ -28,7 +28,7 @@ from sreops.telemetry import REGISTRY
 from sreops.web import alert_bodies
 from sreops.web.alerts import AlertsContext, alerts_routes, read_traceparent
 from sreops.web.credentials import WebhookCredentials
-from sreops.web.guesses import Guesses
+from sreops.web.wrong_credentials import WrongCredentials
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
@@ -76,7 +76,7 @@ class Bridge:
         default_tier: str = "supervised",
         wall: Callable[[], datetime] = lambda: NOW,
         whole: dict[str, Any] | None = None,
-        guesses: Guesses | None = None,
+        guesses: WrongCredentials | None = None,
         **webhook: Any,
     ):
         self.log = MemoryLog()
@@ -84,7 +84,7 @@ class Bridge:
         told = {"default_tier": default_tier, **(whole or {})}
         settings = Settings(_env_file=None, webhook=WebhookSettings(**webhook), **told)
         options: dict[str, Any] = {} if mint is None else {"mint": mint}
-        options["guesses"] = guesses or Guesses()
+        options["guesses"] = guesses or WrongCredentials()
         context = AlertsContext(event_log=self.log, settings=settings, clock=FakeClock(), wall=wall, **options)
         self.last = context.last
         app = Starlette(routes=alerts_routes(context))
@@ -445,7 +445,7 @@ async def test_wrong_credentials_are_counted_told_and_answered_slower_and_the_ri
     async def pause(seconds: float) -> None:
         waited.append(seconds)
 
-    bridge = Bridge(guesses=Guesses(pause=pause), token="right")
+    bridge = Bridge(guesses=WrongCredentials(pause=pause), token="right")
     before = count("sreops_credentials_refused_total", where="alerts")
     with capture_logs() as told:
         for _ in range(13):

@@ -17,8 +17,8 @@ from sreops.errors import IdentityUnavailable, SignInRefused
 from sreops.ports import Health
 from sreops.ports.identity import Departure, Identity
 from sreops.web.access import SESSION_COOKIE
-from sreops.web.departures import DEPARTURE_COOKIE
-from sreops.web.guesses import FREE_GUESSES
+from sreops.web.oidc_departure_cookie import DEPARTURE_COOKIE
+from sreops.web.wrong_credentials import FREE_GUESSES
 from web.web_scene import PLAN_HASH, FakeClock, Scene, awaiting, scene, serving
 
 store = pytest.fixture(fresh_store)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from sreops.adapters.store.compiled_statements import Prepared, savepoint
 from sreops.adapters.store.database import Database
-from sreops.adapters.store.prepared import Prepared, savepoint
 from sreops.adapters.store.tables import incidents, records, tickets, turns
 from sreops.errors import NotFound, StoreUnavailable
 

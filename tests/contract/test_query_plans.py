@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, event
 from store_scene import T0, alert, always, at, ended, from_topic, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.adapters.store.prepared import direct
+from sreops.adapters.store.compiled_statements import direct
 from sreops.domain.alerts.alert import Severity
 from sreops.domain.incidents.search import Search
 

@@ -13,8 +13,8 @@ from contract.store_scene import at, fresh_store
 from sreops.adapters.store import SqlIncidentStore
 from sreops.telemetry import REGISTRY
 from sreops.web.access import SESSION_COOKIE
-from sreops.web.guesses import FREE_GUESSES, SLOW_S
 from sreops.web.sign_in import after_sign_in
+from sreops.web.wrong_credentials import FREE_GUESSES, SLOW_S
 from web.web_scene import FakeClock, Scene, open_incident, scene
 
 store = pytest.fixture(fresh_store)

@@ -15,7 +15,7 @@ from sreops.domain.evidence.deployments import (
 from sreops.domain.incidents.incident import EffectOutcome
 from sreops.domain.remediation.ci import of_status, one_of_ours
 from sreops.domain.remediation.effects import Settled
-from sreops.domain.remediation.standing import deployment_identity, same_project
+from sreops.domain.remediation.target_identity import deployment_identity, same_project
 from sreops.domain.text.redaction import Redactor
 
 AT = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sreops.domain.suspects.change_score import MOST, Worse, change, counts_up, rates
+from sreops.domain.suspects.series_anomaly import MOST, Worse, change, counts_up, rates
 from sreops.domain.suspects.signal_kind import Kind, kind_of
 
 SINCE = 1200.0

@@ -14,7 +14,7 @@ from sreops.domain.evidence.engine_events import MOST_EVENTS, ails
 from sreops.domain.evidence.evidence import ContainerEvent, ContainerState, Window
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.incidents.target import KnownTarget
-from sreops.domain.remediation.standing import full_names, names_of, scope_of, standing_identity
+from sreops.domain.remediation.target_identity import full_names, names_of, scope_of, standing_identity
 from sreops.errors import EngineRefused, EngineUnavailable
 from sreops.telemetry import log
 

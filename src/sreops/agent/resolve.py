@@ -1,7 +1,7 @@
 """A resolve that comes while an incident is worked on: what a node does about it."""
 
 from sreops.agent.remediation.decision import Escalate
-from sreops.agent.remediation.recovery import Disbelieved, judge_resolve
+from sreops.agent.remediation.resolve_proof import Disbelieved, judge_resolve
 from sreops.agent.state import Outcome
 from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.incidents.incident import Resolution

@@ -24,15 +24,15 @@ from sreops.worker.copies import Copies
 from sreops.worker.correlation import Correlator
 from sreops.worker.dispatch import Dispatcher
 from sreops.worker.forwarding import Forwarding
-from sreops.worker.hearing import Hearing
 from sreops.worker.hindsight import Hindsight
 from sreops.worker.intake import Intake
+from sreops.worker.issue_decisions import IssueDecisions
+from sreops.worker.issue_refresh import IssueRefresh
+from sreops.worker.notice_sending import NoticeLoop
 from sreops.worker.pause_file import PauseFileWatch
 from sreops.worker.retention import RetentionLoop
 from sreops.worker.rules_noted import note_policy
 from sreops.worker.runbooks_file import RunbooksReloader
-from sreops.worker.showing import Showing
-from sreops.worker.telling import NoticeLoop
 from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
 
 MODEL_NOT_UP: Final = "model.not_up"
@@ -118,8 +118,8 @@ async def background_tasks(app: Running, database: ProcessDatabase, wake: asynci
         own(once_ready(partial(analyse_again, parts.tools, wake)), "joins")
         own(once_ready(_people(app, database).run), "people")
         if parts.issues is not None:
-            own(once_ready(_showing(app, database, parts.issues).run), "showing")
-            own(once_ready(_hearing(app, database, parts.issues, wake).run), "hearing")
+            own(once_ready(_issue_refresh(app, database, parts.issues).run), "showing")
+            own(once_ready(_issue_decisions(app, database, parts.issues, wake).run), "hearing")
         own(once_ready(partial(watch, parts.tools, wake, app.dispatch.interrupt)), "watchdog")
         own(once_ready(_retention(app, database).run), "retention")
         own(once_ready(Hindsight(parts.tools, shared=database.shared).run), "hindsight")
@@ -140,8 +140,8 @@ def _public_url(app: Running) -> str | None:
     return settings.public_url or here
 
 
-def _showing(app: Running, database: ProcessDatabase, issues: Issues) -> Showing:
-    return Showing(
+def _issue_refresh(app: Running, database: ProcessDatabase, issues: Issues) -> IssueRefresh:
+    return IssueRefresh(
         store=app.parts.store,
         issues=issues,
         clock=app.parts.tools.clock,
@@ -151,9 +151,9 @@ def _showing(app: Running, database: ProcessDatabase, issues: Issues) -> Showing
     )
 
 
-def _hearing(app: Running, database: ProcessDatabase, issues: Issues, wake: asyncio.Event) -> Hearing:
+def _issue_decisions(app: Running, database: ProcessDatabase, issues: Issues, wake: asyncio.Event) -> IssueDecisions:
     gitlab = app.settings.gitlab
-    return Hearing(
+    return IssueDecisions(
         store=app.parts.store,
         issues=issues,
         clock=app.parts.tools.clock,

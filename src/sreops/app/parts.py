@@ -27,8 +27,8 @@ from sreops.ports import Containers, EventLog, Health, Issues, Notifier
 from sreops.ports.identity import IdentityProvider
 from sreops.settings import Settings
 from sreops.telemetry import log
+from sreops.worker.notice_sending import delivery_health
 from sreops.worker.runbooks_file import runbooks_health
-from sreops.worker.telling import delivery_health
 
 RUNBOOKS_LOADED: Final = "runbooks.loaded"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sreops.domain.suspects.change_score import Span
+from sreops.domain.suspects.series_anomaly import Span
 
 MASK_BEFORE_S, MASK_AFTER_S = 60.0, 240.0
 """What another fault's start blots out: it may be noted late, and lasts some minutes."""

@@ -19,8 +19,8 @@ from sreops.ports import Clock, IncidentStore
 from sreops.settings import Settings
 from sreops.web.answers import Refusal
 from sreops.web.connections import tell_accepted
-from sreops.web.guesses import WINDOW_S, Guesses
 from sreops.web.origin import asked_by_own_page, asked_name, is_loopback
+from sreops.web.wrong_credentials import WINDOW_S, WrongCredentials
 
 SESSION_COOKIE: Final = "sreops_session"
 SESSION_TTL: Final = timedelta(hours=12)
@@ -37,7 +37,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Access:
     """Decides over every request but those to ``/alerts``, which has its own credentials."""
 
-    def __init__(self, settings: Settings, clock: Clock, store: IncidentStore, guesses: Guesses | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, store: IncidentStore, guesses: WrongCredentials | None = None
+    ) -> None:
         token = settings.api_token.get_secret_value().encode() if settings.api_token else b""
         self._token = token
         oidc = settings.oidc
@@ -52,7 +54,7 @@ class Access:
         self._oidc_ttl = timedelta(seconds=oidc.session_s)
         self._clock = clock
         self._store = store
-        self._guesses = guesses or Guesses()
+        self._guesses = guesses or WrongCredentials()
         self._any_host = self.needs_proof or settings.allow_anonymous
         self._host = settings.host
 

@@ -28,10 +28,10 @@ from sreops.telemetry import ALERTS, ALERTS_TRUNCATED, REQUESTS_REFUSED, log
 from sreops.web.alert_bodies import AlertBodies
 from sreops.web.connections import tell_accepted
 from sreops.web.credentials import WebhookCredentials
-from sreops.web.guesses import Guesses
 from sreops.web.last_webhook import LastWebhook, WebhookSeen
 from sreops.web.origin import asked_by_own_page, asked_name, is_loopback, name_of_url
 from sreops.web.tally import Tally
+from sreops.web.wrong_credentials import WrongCredentials
 
 ALERTS_ACCEPTED: Final = "alerts.accepted"
 ALERTS_REFUSED: Final = "alerts.refused"
@@ -64,8 +64,8 @@ _wall: Final = partial(datetime.now, UTC)
 class AlertsContext:
     """What the bridge works with; ``mint`` makes event ids.
 
-    ``wall`` is the system's clock: where that was set back to the right time, ``clock`` is ahead of every sender's
-    until it has caught up, and a 401 is the end of an alert.
+    ``wall`` is the system's clock. After that was set back to the right time, ``clock`` is ahead of it for a while:
+    a signature may be right by either of them, since senders drop an alert that gets a 401.
     """
 
     event_log: EventLog
@@ -74,7 +74,7 @@ class AlertsContext:
     last: LastWebhook = field(default_factory=LastWebhook)
     mint: Callable[[], str] = _new_event_id
     wall: Callable[[], datetime] = _wall
-    guesses: Guesses = field(default_factory=Guesses)
+    guesses: WrongCredentials = field(default_factory=WrongCredentials)
 
 
 class _Refusal(Exception):

@@ -17,7 +17,6 @@ from sreops.web.alerts import AlertsContext, alerts_routes
 from sreops.web.answers import RETRY_AFTER_S, Refusal, refused
 from sreops.web.api import api_routes
 from sreops.web.context import WebContext
-from sreops.web.guesses import Guesses
 from sreops.web.health import Checks, health_routes
 from sreops.web.listings import listing_routes
 from sreops.web.openapi import openapi_routes
@@ -27,13 +26,14 @@ from sreops.web.security import SecurityHeaders
 from sreops.web.sign_in import sign_in_routes
 from sreops.web.stream import stream_routes
 from sreops.web.tokens import token_routes
+from sreops.web.wrong_credentials import WrongCredentials
 
 REQUEST_FAILED: Final = "web.request_failed"
 
 
 def build_web(context: WebContext) -> Starlette:
     """Return the ASGI application; ``/alerts`` is there only with the role ``bridge``."""
-    guesses = Guesses(pause=context.pause)
+    guesses = WrongCredentials(pause=context.pause)
     access = Access(context.settings, context.clock, context.store, guesses)
     checks = Checks(context)
     pages = Pages(context, access, checks)

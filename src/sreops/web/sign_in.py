@@ -15,7 +15,7 @@ from sreops.telemetry import log
 from sreops.web.access import SESSION_COOKIE, SESSION_TTL, Access
 from sreops.web.answers import Refusal, read_form
 from sreops.web.context import WebContext
-from sreops.web.departures import DEPARTURE_COOKIE, DEPARTURE_TTL, Departures, Journey
+from sreops.web.oidc_departure_cookie import DEPARTURE_COOKIE, DEPARTURE_TTL, DepartureCookies, Journey
 from sreops.web.pages import Pages
 
 SIGNED_IN: Final = "sign_in.succeeded"
@@ -36,7 +36,7 @@ def sign_in_routes(context: WebContext, access: Access, pages: Pages) -> list[Ro
     ]
     if context.identity is not None and context.settings.oidc.client_secret is not None:
         secret = context.settings.oidc.client_secret.get_secret_value()
-        travel = _Travel(sign_in, context.identity, Departures(secret.encode()))
+        travel = _Travel(sign_in, context.identity, DepartureCookies(secret.encode()))
         routes += [
             Route("/sign-in/oidc", travel.depart, methods=["GET"]),
             Route(CALLBACK, travel.arrive, methods=["GET"]),
@@ -97,7 +97,7 @@ class _SignIn:
 class _Travel:
     """To the provider and back (OpenID Connect Core 3.1)."""
 
-    def __init__(self, sign_in: _SignIn, identity: IdentityProvider, departures: Departures) -> None:
+    def __init__(self, sign_in: _SignIn, identity: IdentityProvider, departures: DepartureCookies) -> None:
         self._sign_in = sign_in
         self._access = sign_in.access
         self._context = sign_in.context

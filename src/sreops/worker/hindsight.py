@@ -23,7 +23,7 @@ from sreops.domain.records.hindsight import (
 from sreops.domain.records.record import RecordKind, Thought
 from sreops.domain.remediation.deeds import SAME_S, Deed, deeds_of
 from sreops.domain.remediation.meanwhile import Hand
-from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.remediation.target_identity import standing_identity
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import NotFound, SreopsError
 from sreops.telemetry import log

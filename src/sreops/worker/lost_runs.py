@@ -1,7 +1,7 @@
 """Runs that ended without a word, because their process died: counted, begun again, and in the end given up.
 
-What kills its process kills the runs beside it too. So the last start that one has is made while no other suspect
-runs: if that one dies as well, it was not somebody else's doing.
+What kills its process kills the runs beside it too. So a run's last start is made while no other suspected run is
+active: if the process dies again, this run was the cause.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from sreops.adapters.docker.states import container_state
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL
 from sreops.domain.evidence.reach import Reach
-from sreops.domain.remediation.standing import read_identity
+from sreops.domain.remediation.target_identity import read_identity
 from sreops.errors import EngineRefused, EngineUnavailable, OutcomeUnknown
 
 MAX_REPLICAS = 100

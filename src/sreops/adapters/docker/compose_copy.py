@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sreops.domain.evidence.peers import PROJECT_LABEL, SERVICE_LABEL
-from sreops.domain.remediation.standing import NUMBER_LABEL
+from sreops.domain.remediation.target_identity import NUMBER_LABEL
 from sreops.errors import EngineRefused
 
 HASH_LABEL = "com.docker.compose.config-hash"

@@ -19,7 +19,7 @@ from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, container_state, 
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, Window
 from sreops.domain.evidence.peers import PROJECT_LABEL, SERVICE_LABEL
 from sreops.domain.remediation.protection import Ourselves
-from sreops.domain.remediation.standing import read_identity, standing_identity
+from sreops.domain.remediation.target_identity import read_identity, standing_identity
 from sreops.errors import EngineRefused, EngineUnavailable, SettingsInvalid, TargetAmbiguous
 from sreops.ports import Health
 from sreops.settings import DockerSettings

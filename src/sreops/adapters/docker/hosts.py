@@ -9,7 +9,7 @@ from sreops.adapters.docker.containers import DockerContainers, ambiguous
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, ServiceState, Window
 from sreops.domain.remediation.command import CommandOutput, CommandState
 from sreops.domain.remediation.protection import Ourselves
-from sreops.domain.remediation.standing import read_identity
+from sreops.domain.remediation.target_identity import read_identity
 from sreops.errors import EngineRefused
 from sreops.ports import Health
 

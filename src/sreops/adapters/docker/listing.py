@@ -10,7 +10,7 @@ from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, labels_of, networ
 from sreops.domain.evidence.evidence import ContainerState
 from sreops.domain.evidence.neighbours import adjoin, compose_service, run_once
 from sreops.domain.evidence.peers import ONEOFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ContainerPlace, beside
-from sreops.domain.remediation.standing import NUMBER_LABEL, STACK_LABEL
+from sreops.domain.remediation.target_identity import NUMBER_LABEL, STACK_LABEL
 
 Summary = Mapping[str, Any]
 

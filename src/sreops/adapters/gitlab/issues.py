@@ -16,10 +16,10 @@ import httpx
 
 from sreops.adapters.gitlab.access import access_health
 from sreops.adapters.gitlab.api import GitLabApi
+from sreops.adapters.gitlab.issue_activity import IssueActivity
 from sreops.adapters.gitlab.living_record import LivingRecord
 from sreops.adapters.gitlab.marks import carries, clean_labels, issue_comment, marker_label, note_comment
 from sreops.adapters.gitlab.neutralise import neutralise, neutralise_title
-from sreops.adapters.gitlab.voices import Voices
 from sreops.domain.incidents.incident import Issue
 from sreops.errors import IssueGone, IssuesRefused, IssuesUnavailable
 from sreops.ports import ChangedIssue, Health, IssueComment, IssuePicture, Role
@@ -53,7 +53,7 @@ class GitLabIssues:
         self._issues_at = f"{self._api.at_project}/issues"
         self._confidential = settings.confidential
         self._living = LivingRecord(self._api)
-        self._voices = Voices(self._api, next(iter(clean_labels(settings.labels)), None))
+        self._activity = IssueActivity(self._api, next(iter(clean_labels(settings.labels)), None))
         self._full_path: str | None = None if self._api.project.isdigit() else self._api.project
 
     async def aclose(self) -> None:
@@ -100,15 +100,15 @@ class GitLabIssues:
 
     async def changed_since(self, since: datetime, *, timeout_s: float) -> Sequence[ChangedIssue]:
         """Return our issues that anybody changed since then, the oldest change first."""
-        return await self._voices.changed_since(since, time.monotonic() + timeout_s)
+        return await self._activity.changed_since(since, time.monotonic() + timeout_s)
 
     async def comments(self, issue: Issue, *, since: datetime, timeout_s: float) -> Sequence[IssueComment]:
         """Return the comments that people wrote since then, oldest first."""
-        return await self._voices.comments(self._at(issue), since, time.monotonic() + timeout_s)
+        return await self._activity.comments(self._at(issue), since, time.monotonic() + timeout_s)
 
     async def has_role(self, user_id: int, role: Role, *, timeout_s: float) -> bool:
         """Whether the account is an active member of the project, no bot, and of at least this role."""
-        return await self._voices.has_role(user_id, role, time.monotonic() + timeout_s)
+        return await self._activity.has_role(user_id, role, time.monotonic() + timeout_s)
 
     @contextlib.asynccontextmanager
     async def _of(self, issue: Issue, deadline: float) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ from sreops.adapters.store.database import Database
 from sreops.adapters.store.dispatch import SqlDispatch
 from sreops.adapters.store.inbox import Inbox
 from sreops.adapters.store.ledger import Ledger
-from sreops.adapters.store.meeting import Meeting
+from sreops.adapters.store.merging import Merging
 from sreops.adapters.store.model_calls import ModelCalls
 from sreops.adapters.store.notices import SqlNotices
 from sreops.adapters.store.people import SqlPeople
@@ -35,7 +35,7 @@ class SqlIncidentStore(
     SqlCorrelation,
     SqlDispatch,
     SqlAgentWrites,
-    Meeting,
+    Merging,
     Ledger,
     SqlApprovals,
     SqlAutomation,

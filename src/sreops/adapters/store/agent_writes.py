@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, update
 
 from sreops.adapters.store.columns import micros
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.episodes import stays_open
 from sreops.adapters.store.leases import SqlPart, held, incident_row
 from sreops.adapters.store.notices import put_out
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import endings, evidence, incidents

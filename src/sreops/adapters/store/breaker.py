@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, false, o
 
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.columns import EPOCH, PlainText
-from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.tables import effects, endings
 from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 
@@ -22,8 +22,8 @@ _FAR_BACK = 50  # the breaker opens at three; more than this makes no difference
 def touched(names: int, standings: int) -> ColumnElement[bool]:
     """Return the condition that an effect was done to one of so many targets.
 
-    By standing identity; rows of 0.1 have none, and match by any name. Concatenation keeps an index of all their
-    empty ones out of it: the index by name reads what is needed.
+    By standing identity; rows of 0.1 have none, and match by any name. ``standing || ''`` keeps the database from
+    its index of standing identities, where all of these rows share the empty one: the index of names is shorter.
     """
     one_of = [bindparam(f"name_{number}", type_=PlainText()) for number in range(names)]
     of_0_1 = (effects.c.standing + "") == ""

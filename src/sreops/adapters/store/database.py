@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sreops.adapters.sql.failures import FOREIGN, own_fault, unavailable
 from sreops.adapters.sql.group_commit import GroupCommit
 from sreops.adapters.sql.postgres import CONNECT_ARGS, NEEDS_EXTRA, read_url
-from sreops.adapters.store.prepared import direct, savepoint
+from sreops.adapters.store.compiled_statements import direct, savepoint
 from sreops.adapters.store.schema import bring_up_to_date
 from sreops.errors import SettingsInvalid, StoreUnavailable
 

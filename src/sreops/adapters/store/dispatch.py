@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import micros
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart, held
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.incidents.joins import RANK

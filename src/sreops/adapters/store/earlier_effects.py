@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
 
 from sreops.adapters.store.breaker import touched
 from sreops.adapters.store.columns import PlainText, micros, moment
-from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.tables import effects, incidents
-from sreops.domain.remediation.standing import Namesake, may_be_one
+from sreops.domain.remediation.target_identity import Namesake, may_be_one
 
 _HOUR_US = 3600 * 1_000_000
 _MOST = 200
@@ -60,7 +60,7 @@ def earlier_effects(
     standings: Collection[str],
     now: datetime,
 ) -> Earlier:
-    """Return what was done to these targets or for these subjects, but by this episode.
+    """Return what was done to these targets or for these subjects, except by this episode.
 
     For a namesake of another scope, or whose target the engine knows as another, nothing was done for this one.
     """

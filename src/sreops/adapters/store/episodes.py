@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
-from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.records import tell
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import approvals, inbox, incident_alerts, incidents, work

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Integer, Row, bindparam, func, insert, select, update
 
 from sreops.adapters.store.columns import plain
-from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import incident_alerts
 from sreops.domain.alerts.alert import AlertEvent

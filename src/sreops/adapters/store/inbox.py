@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import inbox
 from sreops.domain.alerts.alert import AlertEvent

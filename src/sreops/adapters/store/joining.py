@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.episodes import begin_rejoin, joins_of
 from sreops.adapters.store.held_alerts import HeldAlert, HeldAlerts
 from sreops.adapters.store.known_incidents import KnownIncidents
 from sreops.adapters.store.notices import put_out_worse
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.records import tell
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.tickets import queue, queue_lines

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, or_, select
 
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.leases import incident_row
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, known_of
 from sreops.adapters.store.tables import incident_alerts, incidents, target_names
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.database import Database
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import incidents, work
 from sreops.errors import LeaseLost, NotFound
 from sreops.ports import Lease

@@ -1,4 +1,4 @@
-"""The effects ledger: the intent before, the outcome after, and the last guards between them."""
+"""The effects ledger: the intent before an effect, its outcome after, and what policy asks about both."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,22 +8,22 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from sreops.adapters.store.automation import pause_state_of
 from sreops.adapters.store.breaker import failures_in_a_row
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.earlier_effects import acts_in, earlier_effects
 from sreops.adapters.store.leases import SqlPart, held, incident_row
-from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.one_effect_per_target import acting_elsewhere, refuse_second_effect, why_paused
 from sreops.adapters.store.records import audit
 from sreops.adapters.store.rows import effect_of
-from sreops.adapters.store.tables import effects, incidents
+from sreops.adapters.store.tables import effects
 from sreops.adapters.store.track_record import fixes_in_a_row
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.records.record import Action
-from sreops.domain.remediation.places import places_of, too_many
+from sreops.domain.remediation.places import places_of
 from sreops.domain.remediation.policy import PolicyFacts, PolicyLimits
-from sreops.domain.remediation.standing import Touched, concerns, same_project
-from sreops.errors import EffectBlocked, NotFound
+from sreops.domain.remediation.target_identity import concerns
+from sreops.errors import NotFound
 from sreops.ports import Lease
 
-_NONE = ("", 0)  # no episode: its own earlier steps count as well
 _OF_STEP = Prepared(
     select(effects).where(
         effects.c.incident_id == bindparam("of_incident"),
@@ -36,13 +36,6 @@ _BY_ID, _INTENT, _OUTCOME = (
     Prepared(select(effects).where(_MINE)),
     Prepared(insert(effects)),
     Prepared(update(effects).where(_MINE)),
-)
-_ACTING = Prepared(
-    select(
-        incidents.c.id, incidents.c.service, effects.c.service.label("touched"), effects.c.target, effects.c.standing
-    )
-    .join(effects, and_(effects.c.incident_id == incidents.c.id, effects.c.episode == incidents.c.episode))
-    .where(incidents.c.ended_at.is_(None), incidents.c.id != bindparam("but"))
 )
 
 
@@ -68,7 +61,7 @@ class Ledger(SqlPart):
             there = _effect_of_step(connection, effect)
             if there is not None:
                 return effect_of(there)
-            _guard(connection, effect, limits, now, cooldown_s, doubted_resolve_at)
+            refuse_second_effect(connection, effect, limits, now, cooldown_s, doubted_resolve_at)
             values = effect.model_dump(mode="json", exclude={"outcome", "outcome_at"})
             values |= {"intent_at": effect.intent_at, "outcome": None, "outcome_at": None}
             _INTENT.run(connection, **values)
@@ -139,10 +132,10 @@ class Ledger(SqlPart):
             incident = incident_row(connection, incident_id)
             earlier = earlier_effects(connection, incident, incident.episode, {service}, names, standings, now)
             places = {place.identity for standing in standings for place in places_of(standing)}
-            acting = _acting(connection, incident_id)
+            acting = acting_elsewhere(connection, incident_id)
             return PolicyFacts(
                 paused=pause["paused"],
-                paused_why=_why_paused(pause) if pause["paused"] else "",
+                paused_why=why_paused(pause) if pause["paused"] else "",
                 last_effect_at=earlier.newest,
                 effects_last_hour=earlier.lately,
                 acts_lately=acts_in(connection, places, now, but=(incident.id, incident.episode)),
@@ -164,65 +157,6 @@ def _stored(connection: Connection, incident_id: str, effect_id: str) -> Effect:
     if row is None:
         raise NotFound(f"incident {incident_id} has no effect {effect_id!r}")
     return effect_of(row)
-
-
-def _guard(
-    connection: Connection,
-    effect: Effect,
-    limits: PolicyLimits,
-    now: datetime,
-    cooldown_s: float,
-    doubted_resolve_at: datetime | None,
-) -> None:
-    """Look again at what may have changed since policy decided; raise EffectBlocked."""
-    pause = pause_state_of(connection)
-    if pause["paused"]:
-        raise EffectBlocked([_why_paused(pause)])
-    incident = incident_row(connection, effect.incident_id)
-    if incident.ended_at is not None:
-        raise EffectBlocked([f"the incident has ended as {incident.status}"])
-    if incident.all_resolved_at is not None and incident.all_resolved_at != doubted_resolve_at:
-        raise EffectBlocked([f"resolved: no alert of the incident fires since {incident.all_resolved_at.isoformat()}"])
-    acting = _acting(connection, effect.incident_id)
-    subjects, standings = {effect.service, incident.service}, {effect.standing} - {""}
-    names = {*subjects, effect.target, str(effect.snapshot.get("name") or effect.target)}
-    busy = [
-        (other, one)
-        for other, one in acting
-        if concerns(subjects, names, standings, one) or same_project(effect.standing, one.standing)
-    ]
-    if busy:
-        other, one = min(busy)
-        raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)
-    earlier = earlier_effects(connection, incident, effect.episode, subjects, names, standings, now)
-    if earlier.newest is not None and (now - earlier.newest).total_seconds() < cooldown_s:
-        raise EffectBlocked([f"{effect.target} was remediated at {earlier.newest.isoformat()}: it cools down"])
-    places = [place.identity for place in places_of(effect.standing)]
-    if crowded := too_many([effect.standing], acts_in(connection, places, now, but=_NONE), limits.acts_in):
-        raise EffectBlocked(crowded)
-    running = len({other for other, _ in acting})
-    if running >= limits.max_concurrent_effects:
-        raise EffectBlocked(
-            [f"{running} remediations run at once, the most that is allowed is {limits.max_concurrent_effects}"],
-            wait=True,
-        )
-
-
-def _acting(connection: Connection, but: str) -> list[tuple[str, Touched]]:
-    """Return the other incidents between their first intent and their end, with what they touch and for whom.
-
-    An open incident with an effect in its running episode is one, whatever its status says: the intent is
-    committed before the status may be.
-    """
-    found = []
-    for row in _ACTING.all(connection, but=but):
-        found += [(row.id, Touched(of, row.target, row.standing)) for of in dict.fromkeys((row.service, row.touched))]
-    return found
-
-
-def _why_paused(pause: Mapping[str, object]) -> str:
-    why = f": {pause['reason']}" if pause["reason"] else ""
-    return f"automation was paused by {pause['by'] or 'somebody'}{why}"
 
 
 def _action(effect: Effect, phase: str, detail: str, data: Mapping[str, object]) -> Action:

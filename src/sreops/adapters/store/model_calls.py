@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import model_calls
 from sreops.domain.model.budget import ANSWERED, ModelCall, ModelLimits, ModelUsage, day_of, refuse_beyond
 from sreops.domain.model.cost import TokenCount

@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from sreops.adapters.store.columns import micros, moment
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart, incident_row
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.searching import IS_STORM, conditions_of
 from sreops.adapters.store.tables import (

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart, incident_row
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import chunks, record_of
 from sreops.adapters.store.tables import records
 from sreops.domain.records.audit import chain_hash

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, Row, bindparam, func, select
 
-from sreops.adapters.store.prepared import Prepared
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.tables import effects, incident_alerts, incidents
 from sreops.domain.incidents.correlation import KnownIncident
 from sreops.domain.incidents.incident import Effect, Incident, Reason, Resolution, storm_of

@@ -18,8 +18,8 @@ from sqlalchemy import (
     update,
 )
 
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import incidents, records, tickets
 from sreops.domain.incidents.incident import Issue

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, exists, select
 
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart
-from sreops.adapters.store.prepared import Prepared
 from sreops.adapters.store.tables import approvals, effects, endings
 from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 from sreops.domain.records.track_record import Run, TrackRecord, in_a_row, track_records

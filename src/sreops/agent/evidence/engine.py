@@ -11,7 +11,7 @@ from sreops.domain.evidence.changes import lately
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, Evidence
 from sreops.domain.evidence.identity import engine_name
 from sreops.domain.evidence.neighbours import Neighbour
-from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.remediation.target_identity import standing_identity
 from sreops.errors import EngineRefused
 
 MOST_REPLICAS = 10

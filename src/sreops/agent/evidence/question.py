@@ -1,4 +1,4 @@
-"""The question that every source of evidence is asked: frozen, so that no source can tell another anything by it."""
+"""The question that every source of evidence is asked: read only, so that no source can pass data to another by it."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _HISTORY = 20
 class Question:
     """What is asked: about which alert, in which window, with which tools.
 
-    ``redactor`` is the incident's; it stays on the event loop: what is thought in a thread gets no redactor.
+    ``redactor`` is the incident's; it is used on the event loop only: work in a thread gets no redactor.
     """
 
     tools: Tools

@@ -12,6 +12,7 @@ from sreops.agent.visit import Visit
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.evidence import Evidence, Series, SeriesSet
 from sreops.domain.evidence.golden_signals import Signal, Unit
+from sreops.domain.evidence.log_mining import excerpt
 from sreops.domain.model.questions import (
     TOOLS,
     ContainerQuestion,
@@ -145,14 +146,9 @@ class IncidentInquiry:
             contains=question.contains,
             excludes=question.excludes,
         )
-        return await in_analysis_thread(
-            findings.logs,
-            found,
-            self._scopes.owner(question.scope) or self._visit.event.service,
-            self._alert_at,
-            settings.llm.max_result_chars,
-            self._redactor,
-        )
+        chosen = await in_analysis_thread(excerpt, found.lines, self._alert_at, settings.llm.max_result_chars)
+        service = self._scopes.owner(question.scope) or self._visit.event.service
+        return findings.logs_told(found, chosen, service, self._redactor)
 
     async def _metric(self, question: MetricQuestion, timeout_s: float) -> Evidence:
         metrics = self._visit.tools.metrics

@@ -6,7 +6,7 @@ from typing import Final
 from sreops.agent.end import end_incident
 from sreops.agent.remediation.decision import Escalate, WaitUntil
 from sreops.agent.remediation.measure import alerts_now
-from sreops.agent.remediation.recovery import target_lives
+from sreops.agent.remediation.resolve_proof import target_lives
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, wait, waiting
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution

@@ -63,7 +63,7 @@ def _held(request: Request, why: str, timer: str) -> WaitUntil:
 async def others_up(request: Request) -> Decision | None:
     """Return nothing where all other replicas are up; else what to do: wait for them, or hand over.
 
-    None is taken down while another one is. The step's own time-out is how long they are waited for.
+    No replica is taken down while another replica is down; they are waited for as long as the step's own time-out.
     """
     step = request.step
     if not step.all or step.action is StepAction.stop_container:  # what is stopped anyway waits for no other

@@ -8,7 +8,7 @@ from typing import Final
 
 from sreops.agent.remediation import engine_commands
 from sreops.agent.remediation.decision import Escalate, WaitUntil
-from sreops.agent.remediation.errands import ERRAND_TIMER, ERRANDS
+from sreops.agent.remediation.external_effects import ERRAND_TIMER, ERRANDS
 from sreops.agent.remediation.life import target_pulse
 from sreops.agent.remediation.request import Request
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Reason

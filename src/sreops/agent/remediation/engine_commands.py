@@ -11,8 +11,8 @@ from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.incidents.incident import Effect, EffectOutcome
 from sreops.domain.remediation.effects import Settled, settle
 from sreops.domain.remediation.scaling import wanted_replicas
-from sreops.domain.remediation.standing import read_identity, standing_identity
 from sreops.domain.remediation.stopping import waited_for_s
+from sreops.domain.remediation.target_identity import read_identity, standing_identity
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import EngineRefused, LeaseLost
 
@@ -23,8 +23,9 @@ _WANTED = "wanted"
 def refuse_when_late(request: Request, effect: Effect, looked_at: datetime | None = None) -> None:
     """Raise LeaseLost where this process was held up since the intent: another may have settled it as not done.
 
-    Whoever takes over looks until the stop timeout and the margin have passed since the intent; what is sent
-    in half the margin is seen. Of what may be sent twice the time counts from ``looked_at``.
+    Whoever takes over looks until the stop timeout and the margin have passed since the intent, so it sees a
+    request that was sent within half the margin. For a request that may be sent twice, the time counts from
+    ``looked_at``.
     """
     late_s = max(_SHORTEST_HOLD_UP_S, request.tools.settings.docker.settle_margin_s / 2)
     if request.now() > (looked_at or effect.intent_at) + timedelta(seconds=late_s):

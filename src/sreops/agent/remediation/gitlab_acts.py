@@ -12,7 +12,7 @@ from sreops.domain.remediation.ci import of_status, one_of_ours
 from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.rollback import BUSY, way_back
-from sreops.domain.remediation.standing import deployment_identity
+from sreops.domain.remediation.target_identity import deployment_identity
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.domain.text.redaction import clean, one_line
 from sreops.errors import IssuesRefused, SreopsError

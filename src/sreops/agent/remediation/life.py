@@ -28,7 +28,7 @@ async def pulses(request: Request) -> tuple[Pulse, ...]:
     steps = {step.target: step for step in request.plan.steps if step.action.on_engine}
     found = [await target_pulse(request.tools, step) for step in steps.values()]
     known = {pulse.id for pulse in found if pulse.id}
-    # one that is there under two names is one target, with the stricter demand
+    # a container that is found under two names counts once, as the plan's target: that is judged more strictly
     others = await subject_pulses(request.tools, request.incident, request.event)
     found += [pulse for pulse in others if pulse.id not in known and pulse.target not in steps]
     return tuple(found)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sreops.agent.alerts import Alerts
-from sreops.agent.remediation.exclusion import ask_not_when
 from sreops.agent.remediation.limits import limits_of
+from sreops.agent.remediation.not_when import ask_not_when
 from sreops.agent.remediation.proof import second_proof
 from sreops.agent.remediation.quiet_times import quiet_times
 from sreops.agent.remediation.request import Request
@@ -39,7 +39,10 @@ class Permission(NamedTuple):
 
 
 async def ask_policy(request: Request, alerts: Alerts, analysis: Analysis, *, begun: bool = False) -> Permission:
-    """Ask policy about a plan now; one that has ``begun`` stands on the proof of its beginning, for it acts on it."""
+    """Ask policy about a plan now; one that has ``begun`` keeps the proof that it began with.
+
+    Its own steps change what a new look would see.
+    """
     tools, incident, event, plan = request.tools, request.incident, request.event, request.plan
     found = await target_facts(tools, plan, incident_id=incident.id, begun=begun)
     targets = found.facts

@@ -12,7 +12,7 @@ from sreops.domain.evidence import findings
 from sreops.domain.evidence.engine_events import engine_events
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState
 from sreops.domain.remediation.proof import Suspected, change_proofs, led_to_the_present_start, proofs
-from sreops.domain.remediation.standing import names_of
+from sreops.domain.remediation.target_identity import names_of
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 from sreops.errors import SreopsError
 from sreops.telemetry import log

@@ -1,4 +1,4 @@
-"""What remediation is asked at one visit: frozen, so that no room of it can tell, write or change anything by it."""
+"""What remediation is asked at one visit: read only, so that no module of it can write or pass data on by it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

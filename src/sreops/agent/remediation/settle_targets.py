@@ -8,7 +8,7 @@ from sreops.domain.alerts.subject import Subject
 from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.evidence.peers import SERVICE_LABEL
-from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.remediation.target_identity import standing_identity
 from sreops.domain.runbooks.plan import ON_A_TARGET
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EngineRefused, EngineUnavailable

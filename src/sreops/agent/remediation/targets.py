@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sreops.agent.context import NO_ENGINE, Tools
-from sreops.agent.remediation.errands import errand_facts
+from sreops.agent.remediation.external_effects import external_facts
 from sreops.agent.remediation.run_command import still_runs
 from sreops.domain.evidence.engine_events import ails
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
@@ -13,8 +13,8 @@ from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.remediation.protection import why_protected
 from sreops.domain.remediation.scaling import wanted_replicas, why_not_scaled
 from sreops.domain.remediation.service_rollback import LOOKED_BACK, why_not_roll_back
-from sreops.domain.remediation.standing import names_of, read_identity, standing_identity
 from sreops.domain.remediation.stopping import stop_grace_s
+from sreops.domain.remediation.target_identity import names_of, read_identity, standing_identity
 from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
 from sreops.errors import EngineRefused, EngineUnavailable, TargetAmbiguous
 
@@ -77,7 +77,7 @@ async def target_facts(tools: Tools, plan: Plan, *, incident_id: str, begun: boo
         if not step.action.disruptive:
             continue
         if not step.action.on_engine:
-            facts.append(await errand_facts(tools, step))
+            facts.append(await external_facts(tools, step))
             continue
         if tools.containers is None:
             trouble = NO_ENGINE

@@ -11,7 +11,7 @@ from sreops.agent.remediation.request import Request
 from sreops.domain.incidents.incident import Effect
 from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.policy import TargetFacts
-from sreops.domain.remediation.standing import address_identity
+from sreops.domain.remediation.target_identity import address_identity
 from sreops.domain.runbooks.runbook import PlannedStep
 from sreops.domain.text.redaction import one_line
 from sreops.errors import OutcomeUnknown, WebhookUnavailable

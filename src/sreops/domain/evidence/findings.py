@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
-from sreops.domain.evidence.course import course, in_words
 from sreops.domain.evidence.evidence import ContainerState, Evidence, EvidenceKind, LogLines, Series, SeriesSet
 from sreops.domain.evidence.golden_signals import Signal
 from sreops.domain.evidence.log_mining import Excerpt, excerpt
 from sreops.domain.evidence.log_selection import TriedSelector
 from sreops.domain.evidence.scope import evidence_window
+from sreops.domain.evidence.series_trend import course, in_words
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.text.quantity import quantity
 from sreops.domain.text.redaction import Redactor, clean, one_line

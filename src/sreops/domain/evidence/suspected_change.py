@@ -22,8 +22,8 @@ _LEAST_BEFORE = 5
 _LEAST_ERRORS, _LEAST_LINES = 2, 8
 _WARNING = 2
 _MISSED, _SHARE = 3.0, 0.1
-"""So many lines of a kind would have come before at its rate since, for it to be new and not rare; and at least this
-share of what the most telling kind would have: of two that are new, chatter does not hide the trouble's own onset."""
+"""A kind of line is new, and not only rare, if at its rate since the change so many would have come before; and at
+least this share of what the most telling kind would have: of two that are new, chatter hides no onset of trouble."""
 _MOST_LINES = 20_000
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.evidence.reach import Reach
-from sreops.domain.remediation.standing import standing_identity
+from sreops.domain.remediation.target_identity import standing_identity
 
 PROTECT_LABEL = "sreops.protect"
 _SHORT_ID = 12

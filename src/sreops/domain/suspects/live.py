@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind, Window
 from sreops.domain.incidents.incident import Incident, Resolution
-from sreops.domain.suspects.change_score import Points
 from sreops.domain.suspects.ranking import Metric, Observations, Ranking, Suspect, rank
+from sreops.domain.suspects.series_anomaly import Points
 from sreops.domain.suspects.trace_flow import Line
 from sreops.domain.text.redaction import Redactor, clean, one_line
 

@@ -1,7 +1,7 @@
 """Suspects, ranked: which service is at fault, from series, log lines with trace ids, and the call graph. Pure.
 
 Simple scores do as well as clever ones on such data (Pham et al., 2024; Okati et al., 2024: the strongest anomaly
-whose own callees are well), so this is one: per series a robust change (``change_score``), per service the sum over
+whose own callees are well), so this is one: per series a robust change (``series_anomaly``), per service the sum over
 kinds of signal of what stands out from the other services, plus what the traces tell (``trace_flow``), less what a
 callee's own trouble explains.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from sreops.domain.suspects.change_score import Change, Points, Span, Worse, change, counts_up, level, rates
+from sreops.domain.suspects.series_anomaly import Change, Points, Span, Worse, change, counts_up, level, rates
 from sreops.domain.suspects.signal_kind import Kind, kind_of
 from sreops.domain.suspects.trace_flow import Flow, Line, flow
 
@@ -231,7 +231,7 @@ def _together(found: Sequence[tuple[Change, str]]) -> float:
 def _symptom(strength_of: Mapping[Kind, Mapping[str, float]], entry: str | None) -> dict[Kind, float]:
     """Weigh the spreading kinds by what the entry itself suffers from: errors are looked for behind errors.
 
-    Where it is known what users suffer from, the same elsewhere says more than without.
+    If it is known what users suffer from, the same symptom in another service counts for more.
     """
     if entry is None:
         return {}

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-from sreops.domain.suspects.change_score import Worse
+from sreops.domain.suspects.series_anomaly import Worse
 
 
 class Kind(StrEnum):

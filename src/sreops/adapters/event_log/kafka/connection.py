@@ -1,20 +1,15 @@
-"""What every Kafka client of ours needs: connection options, the topics, and the reason where it can't connect."""
+"""What every Kafka client of ours needs: connection options, and the reason where it can't connect."""
 
 import asyncio
 import ssl
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from sreops.errors import EventLogUnavailable, SettingsInvalid
 from sreops.settings import KafkaSettings
-from sreops.telemetry import log
-
-TOPICS_CREATED: Final = "event_log.topics_created"
 
 # aiokafka's assertions and None attributes are how it meets a cluster without brokers or controller
 FOREIGN_ERRORS = (KafkaError, ConsumerStoppedError, OSError, TimeoutError, AssertionError, AttributeError)
@@ -23,8 +18,6 @@ CURE = (
     "Check SREOPS_KAFKA__BOOTSTRAP_SERVERS, that the broker runs and advertises an address reachable from here, "
     "and __SECURITY_PROTOCOL, __SASL_* and __SSL_*."
 )
-
-TOPIC_ALREADY_EXISTS = 36
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -60,36 +53,6 @@ def reason(exc: BaseException) -> str:
     """Say what an error of the library means, in one line."""
     text = " ".join(str(exc).split())[:300]
     return f"{type(exc).__name__}: {text}" if text and type(exc).__name__ not in text else text or type(exc).__name__
-
-
-async def create_missing_topics(settings: KafkaSettings, options: dict[str, Any], topics: Sequence[str]) -> str:
-    """Create the topics that are missing, alter none; return why some could not be created ('' if none)."""
-    admin = AIOKafkaAdminClient(**options)
-    try:
-        await admin.start()
-        missing = sorted(set(topics) - set(await admin.list_topics()))
-        if not missing:
-            return ""
-        response = await admin.create_topics(
-            [
-                NewTopic(
-                    name,
-                    settings.partitions,
-                    settings.replication_factor,
-                    topic_configs={"retention.ms": str(settings.retention_ms), "cleanup.policy": "delete"},
-                )
-                for name in missing
-            ]
-        )
-    finally:
-        await admin.close()
-    problems = []
-    for topic, code, *message in response.topic_errors:  # the library doesn't raise what the broker refuses
-        if code not in (0, TOPIC_ALREADY_EXISTS):
-            problems.append(f"topic {topic} is missing and the broker refused to create it: code {code} {message}")
-    if not problems:
-        log.info(TOPICS_CREATED, topics=missing)
-    return "; ".join(problems)
 
 
 async def explain(settings: KafkaSettings, options: dict[str, Any], error: BaseException) -> EventLogUnavailable:

@@ -9,11 +9,11 @@ from sreops.adapters.event_log.kafka.connection import (
     CURE,
     FOREIGN_ERRORS,
     connection_options,
-    create_missing_topics,
     explain,
 )
 from sreops.adapters.event_log.kafka.producing import Producing
 from sreops.adapters.event_log.kafka.subscription import KafkaSubscription
+from sreops.adapters.event_log.kafka.topics import create_missing_topics
 from sreops.adapters.event_log.oversize import refuse_oversize
 from sreops.backoff import Backoff
 from sreops.errors import EventLogUnavailable

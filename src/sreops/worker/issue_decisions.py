@@ -1,4 +1,4 @@
-"""Hearing what people do on issues: decisions in comments, closing, taking."""
+"""What people do on issues is heard: decisions in comments, closing, taking."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ IGNORED: Final = "issue.comment_is_no_decision"
 _MOST = 500
 
 
-class Hearing:
+class IssueDecisions:
     """Looks every ``every_s``; ``approvers`` is the role that may decide by comment, None: nobody may."""
 
     def __init__(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sreops.domain.causes.state_signs import metric_signs
-from sreops.domain.evidence.course import course
 from sreops.domain.evidence.evidence import Series, SeriesSet
 from sreops.domain.evidence.findings import metric, number
 from sreops.domain.evidence.golden_signals import Signal, choose
+from sreops.domain.evidence.series_trend import course
 
 START = datetime(2026, 11, 30, 6, tzinfo=UTC)
 NODE = (

@@ -14,7 +14,7 @@ LEVELS: Final = {"developer": 30, "maintainer": 40, "owner": 50}
 _PAGES = 20
 
 
-class Voices:
+class IssueActivity:
     """Looks at what changed; ``label`` is one that all our issues carry."""
 
     def __init__(self, api: GitLabApi, label: str | None) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.remediation.places import places_of, too_many
-from sreops.domain.remediation.standing import (
+from sreops.domain.remediation.target_identity import (
     Namesake,
     Touched,
     concerns,

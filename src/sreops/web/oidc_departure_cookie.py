@@ -26,7 +26,7 @@ class Journey:
     target: str
 
 
-class Departures:
+class DepartureCookies:
     """Signs journeys with a key made of the client's secret, which all replicas have."""
 
     def __init__(self, client_secret: bytes) -> None:

@@ -26,10 +26,11 @@ SLOW_S: Final = 1.0
 
 _MAX_ADDRESSES = 1000
 _MAX_WAITING = 100
-"""Answers held back at once: beyond it they go out at once, since waiting would cost us more than the guesser."""
+"""At most so many answers are held back at the same time; further ones are sent immediately, since each that waits
+costs us more than the guesser."""
 
 
-class Guesses:
+class WrongCredentials:
     """What was shown and is wrong, by address, within the last minute."""
 
     def __init__(

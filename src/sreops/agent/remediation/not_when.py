@@ -27,18 +27,18 @@ _LINES = 200  # of one pattern: one is enough, the rest shows when it began
 _MOST_REPLICAS = 10
 
 
-class Exclusion(NamedTuple):
+class NotWhenAnswer(NamedTuple):
     """Why ``not_when`` holds now, and why it can't be known; both empty: it does not hold."""
 
     holds: str = ""
     unknown: str = ""
 
 
-async def ask_not_when(request: Request, alerts: Alerts, analysis: Analysis) -> Exclusion:
+async def ask_not_when(request: Request, alerts: Alerts, analysis: Analysis) -> NotWhenAnswer:
     """Say whether the plan's ``not_when`` holds now: over the alerts, the engine and the logs as they are now."""
     no = _not_when(request)
     if no is None or no.empty:
-        return Exclusion()
+        return NotWhenAnswer()
     deadline_s = request.tools.settings.evidence.deadline_s
     try:
         async with asyncio.timeout(deadline_s):
@@ -46,7 +46,7 @@ async def ask_not_when(request: Request, alerts: Alerts, analysis: Analysis) -> 
     except (SreopsError, TimeoutError) as exc:
         why = str(exc) or f"no answer within {deadline_s:g} s"
         log.warning(NOT_WHEN_UNKNOWN, error=why)
-        return Exclusion(unknown=_unknown(no, why))
+        return NotWhenAnswer(unknown=_unknown(no, why))
 
 
 def _not_when(request: Request) -> When | None:
@@ -60,7 +60,7 @@ def _unknown(no: When, why: str) -> str:
     return f"the runbook's not_when ({in_words(no)}) can't be asked now: {why}"
 
 
-async def _ask(request: Request, alerts: Alerts, analysis: Analysis, no: When) -> Exclusion:
+async def _ask(request: Request, alerts: Alerts, analysis: Analysis, no: When) -> NotWhenAnswer:
     question = question_of(request.tools, request.incident, request.event)
     events = tuple(reversed(alerts.delivered)) or (request.event,)
     evidence = tuple(await request.tools.store.evidence(request.incident.id))
@@ -68,16 +68,16 @@ async def _ask(request: Request, alerts: Alerts, analysis: Analysis, no: When) -
     if no.findings and own.states:
         evidence += (*container_evidence(question, own), *await engine_events_of(question, own, ()))
     if matches(no, events, analysis, evidence):
-        return Exclusion(holds=in_words(no))
+        return NotWhenAnswer(holds=in_words(no))
     if not may_match(no, events, analysis, evidence):
-        return Exclusion()
+        return NotWhenAnswer()
     found, gaps = await _lines(question, own, no.logs)
     matched = await in_analysis_thread(_matched, no.logs, found)
     if matched is not None:
         line = Evidence(id="", kind=EvidenceKind.logs, source="", finding="", text=matched.text)
         if matches(no, events, analysis, (*evidence, line)):
-            return Exclusion(holds=f"{in_words(no)}: a line of {_clock(matched.at)}")
-    return Exclusion(unknown=_unknown(no, "; ".join(gaps))) if gaps else Exclusion()
+            return NotWhenAnswer(holds=f"{in_words(no)}: a line of {_clock(matched.at)}")
+    return NotWhenAnswer(unknown=_unknown(no, "; ".join(gaps))) if gaps else NotWhenAnswer()
 
 
 def _matched(patterns: Sequence[str], lines: Sequence[LogLine]) -> LogLine | None:
@@ -122,7 +122,7 @@ async def _search(question: Question, selector: LogSelector, pattern: str) -> Lo
         )
     except QueryRefused:
         return await logs.select(selector, question.window, limit=settings.max_lines, timeout_s=settings.timeout_s)
-    # that there are more of them than were asked for leaves nothing open
+    # at the limit there are more matching lines, but one is enough: nothing is left open
     return found.model_copy(update={"partial": False}) if len(found.lines) >= _LINES else found
 
 

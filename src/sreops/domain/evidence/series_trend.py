@@ -1,4 +1,4 @@
-"""The course of a series: since when it is as bad as it is, and when what fills up will be full. Pure."""
+"""The trend of a series: since when it is as bad as it is, and when what fills up will be full. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Showing: each incident's issue is brought up to what the incident is now; what GitLab missed is made up for."""
+"""Each incident's issue is brought up to what the incident is now; what GitLab missed is made up for."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ _TRIES_WITHOUT_ISSUE = 30
 _EVENTS, _RECORDS, _EARLIER = 100, 500, 3
 
 
-class Showing:
+class IssueRefresh:
     """Finds incidents that changed by their records, and shows them; one replica at a time, where there are several."""
 
     def __init__(

@@ -18,7 +18,7 @@ from sreops.domain.records.message import Message
 from sreops.errors import SilencesUnavailable
 from sreops.ports import Changes, Channel, Health, Lease, Sending, SendState
 from sreops.settings import NotifySettings
-from sreops.worker.telling import REMIND_S, NoticeLoop
+from sreops.worker.notice_sending import REMIND_S, NoticeLoop
 
 store = pytest.fixture(fresh_store)
 ESCALATED = {"status": "escalated", "reason": "no_runbook_matched"}

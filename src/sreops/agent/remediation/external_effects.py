@@ -12,10 +12,10 @@ from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 
-__all__ = ["ERRANDS", "ERRAND_TIMER", "Errand", "errand_facts"]
+__all__ = ["ERRANDS", "ERRAND_TIMER", "ExternalEffect", "external_facts"]
 
 
-class Errand(Protocol):
+class ExternalEffect(Protocol):
     """One kind of effect outside the engine."""
 
     async def facts(self, tools: Tools, step: PlannedStep) -> TargetFacts:
@@ -35,7 +35,7 @@ class Errand(Protocol):
         ...
 
 
-ERRANDS: Final[Mapping[StepAction, Errand]] = {
+ERRANDS: Final[Mapping[StepAction, ExternalEffect]] = {
     StepAction.rollback_deployment: RollbackDeployment(),
     StepAction.play_job: PlayJob(),
     StepAction.run_pipeline: RunPipeline(),
@@ -43,6 +43,6 @@ ERRANDS: Final[Mapping[StepAction, Errand]] = {
 }
 
 
-async def errand_facts(tools: Tools, step: PlannedStep) -> TargetFacts:
+async def external_facts(tools: Tools, step: PlannedStep) -> TargetFacts:
     """Return what policy needs to know of the target of a step outside the engine."""
     return await ERRANDS[step.action].facts(tools, step)

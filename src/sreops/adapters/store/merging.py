@@ -23,7 +23,7 @@ from sreops.ports import Lease
 _HELD_FOR = timedelta(days=2)
 
 
-class Meeting(SqlPart):
+class Merging(SqlPart):
     """Keeping what an incident's target is."""
 
     async def know_target(self, lease: Lease, target: KnownTarget, *, now: datetime) -> str | None:
