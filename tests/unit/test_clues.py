@@ -34,6 +34,12 @@ def test_without_a_cause_what_changed_most_is_told_first_and_what_is_cited_is_no
     assert standing_out([calm], "web", ("E9",)) == ()
 
 
+def test_what_got_better_does_not_stand_out_and_traffic_that_is_gone_does() -> None:
+    fewer = piece(1, "metric", "share of requests that fail fell", signal="error_ratio", change=-1.0)
+    gone = piece(2, "metric", "request rate fell", signal="request_rate", change=-1.0)
+    assert standing_out([fewer, gone], "web") == ("request rate fell",)
+
+
 def test_where_nothing_changed_much_the_first_questions_are_answered() -> None:
     cpu = piece(1, "metric", "CPU steady", signal="cpu", change=0.0)
     slow = piece(2, "metric", "latency steady at 898 ms", signal="latency_p95", change=-0.1)

@@ -17,6 +17,7 @@ SHOWN = 2
 _STANDS_OUT = 0.3
 """The change, relative to the larger of before and now, from which a number is told although no cause rests on it."""
 _ASKED_FIRST = ("latency_p95", "error_ratio", "probe", "disk", "memory", "cpu", "node_memory", "node_cpu")
+_WRONG_WHEN_LESS = frozenset({"request_rate", "up", "health", "probe", "certificate", "started", "http_status"})
 _A_WARNING = 2
 _LOG_CHARS = 130
 _CHANGE_CHARS = 170
@@ -69,8 +70,11 @@ def _usual(measured: Sequence[Evidence]) -> list[Evidence]:
 
 
 def _change(piece: Evidence) -> float:
+    """Return by how much it went the wrong way; fewer errors than before are no trouble."""
     value = piece.data.get("change")
-    return abs(float(value)) if isinstance(value, int | float) else 0.0
+    if not isinstance(value, int | float):
+        return 0.0
+    return abs(float(value)) if piece.data.get("signal") in _WRONG_WHEN_LESS else max(0.0, float(value))
 
 
 def log_line(evidence: Sequence[Evidence], cited: Sequence[str], *, everywhere: bool) -> str:
