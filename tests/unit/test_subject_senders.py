@@ -158,6 +158,16 @@ def test_a_scrape_job_of_any_name_is_not_the_patient_where_the_labels_tell_who_s
             id="found in Docker by its Compose service, whose project the host is not in",
         ),
         pytest.param(
+            {"job": "dockerswarm", "instance": "10.0.1.5:8080", "swarm_service": "mon_cadvisor", "name": "shop-db-1"},
+            ("shop-db-1", "container", {}),
+            id="cAdvisor found in Swarm speaks of others",
+        ),
+        pytest.param(
+            {"job": "otelcol", "instance": "otel:8889", "container_name": NODE},
+            (NODE, "container", {}),
+            id="a collector's docker_stats speak of an exporter's container",
+        ),
+        pytest.param(
             {"job": "cadvisor", "instance": "h1:8080", "name": NODE, "image": "x"},
             (NODE, "container", {"host": "h1"}),
             id="cAdvisor speaks of an exporter's container",
@@ -178,6 +188,48 @@ def test_an_exporter_beside_its_patient_is_the_patient_only_where_it_is_spoken_o
     name, kind, scope = expected
     assert of(labels)[:2] == (name, kind)
     assert scope is None or of(labels)[2] == scope
+
+
+POD = {"namespace": "mon", "endpoint": "metrics", "instance": "10.1.1.1:9187"}
+
+
+@pytest.mark.parametrize(
+    "scraped",
+    [
+        {"job": "EXPORTER", "instance": "EXPORTER:9187"},
+        {"job": "monitoring", "instance": "mon-EXPORTER-1:9187"},
+        {"instance": "tasks.EXPORTER:9187"},
+        {
+            "job": "EXPORTER",
+            "instance": "172.18.0.5:9187",
+            "container": "mon-EXPORTER-1",
+            "compose_service": "EXPORTER",
+        },
+        {"job": "docker", "instance": "172.18.0.5:9187", "container_name": "/mon-EXPORTER-1"},
+        {"job": "dockerswarm", "instance": "10.0.1.5:9187", "swarm_service": "mon_EXPORTER"},
+        {
+            "job": "r-EXPORTER",
+            "service": "r-EXPORTER",
+            "pod": "r-EXPORTER-7c9d5b8f4-x2kqz",
+            "container": "EXPORTER",
+            **POD,
+        },
+        {"job": "mon/EXPORTER", "pod": "EXPORTER-7c9d5b8f4-x2kqz", "container": "exporter", **POD},
+        {"job": "kubernetes-pods", "pod": "EXPORTER-7c9d5b8f4-x2kqz", "app_kubernetes_io_name": "EXPORTER", **POD},
+        {"job": "kubernetes-service-endpoints", "service": "EXPORTER", "app": "EXPORTER", **POD},
+    ],
+    ids=lambda labels: ", ".join(labels),
+)
+def test_however_an_exporter_is_scraped_it_is_not_the_patient(scraped):
+    exporters = (
+        "node-exporter postgres-exporter redis_exporter kafka-exporter windows-exporter cadvisor telegraf alloy "
+    )
+    exporters += (
+        "kube-state-metrics pushgateway statsd-exporter otel-collector blackbox-exporter snmp-exporter promtail"
+    )
+    for exporter in exporters.split():
+        found = subject({name: value.replace("EXPORTER", exporter) for name, value in scraped.items()})
+        assert exporter not in found.name, found
 
 
 @pytest.mark.parametrize(

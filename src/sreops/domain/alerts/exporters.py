@@ -32,7 +32,7 @@ _NAMES: Final = (
     ("pushgateway", r"push[-_]?gateway"),
     ("statsd", r"statsd"),
     ("collector", r"(?<![a-z])otel[-_]?col|opentelemetry[-_]?collector|(?:^|[-_/])opentelemetry$"),
-    ("alloy", r"(?:^|[-_/])alloy(?:$|[-_/])"),
+    ("alloy", r"(?:^|[-_/.])alloy(?:$|[-_/])"),
     ("agent", r"promtail|telegraf|grafana[-_]agent|fluent[-_]?bit|fluentd"),
     ("exporter", r"exporter"),
 )

@@ -161,8 +161,8 @@ class _Reading:
             return None
         if canonical in ("service_name", "app", "app_kubernetes_io_name") and exporter_of(name):
             return None
-        if canonical in FOUND_BY and self._is_scraped() and self._speaker and exporter_of(name) == self._speaker:
-            return None  # the scraper found the exporter by it
+        if canonical in FOUND_BY and self._is_found_by(name):
+            return None
         kind = KIND_OF.get(canonical, SubjectKind.workload)
         if canonical == "name" and not self._declared and not self._name_is_a_container(name):
             return None
@@ -280,6 +280,17 @@ class _Reading:
         spoken_about = canonical in ("container", "pod") and self._speaker in POD_EXPORTERS and known != self._speaker
         return not spoken_about
 
+    def _is_found_by(self, name: str) -> bool:
+        """Whether a scraper found an exporter in the engine by this name; of a shipper the lines are its own."""
+        known = exporter_of(name)
+        if known is None or not self._is_scraped():
+            return False
+        instance = self._value("instance") or ""
+        return known == self._speaker or (self._job_is_dockers() and host_of(instance) != instance)
+
+    def _job_is_dockers(self) -> bool:
+        return self._speaker == "agent" and "docker" in (self._value("job") or "")
+
     def _pod_is_the_exporters(self) -> bool:
         pod = self._value("pod")
         if not pod:
@@ -307,7 +318,7 @@ class _Reading:
             return False
         if any(label.startswith("container_label_") for label in self._values):
             return True
-        if self._speaker == "agent" and "docker" in (self._value("job") or ""):
+        if self._job_is_dockers():
             return True
         cgroup = self._value("id") or ""
         return "image" in self._values or (cgroup.startswith("/") and ("docker" in cgroup or "libpod" in cgroup))
