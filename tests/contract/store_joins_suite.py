@@ -100,6 +100,27 @@ class JoinsSuite:
         thoughts = [record.body["text"] for record in await store.records(incident_id=incident_id)]
         assert any("it is critical now (HighMemory): it is analysed again" in text for text in thoughts)
 
+    async def test_a_repeat_that_says_the_alert_is_worse_now_is_heard(self, store: SqlIncidentStore) -> None:
+        incident_id = await handed_over(store)
+        worse = of("HighMemory", CRITICAL, fingerprint="HighMemory-warning")  # an annotation is no part of it
+        [made] = await told(store, worse, seconds=60)
+        assert (made.disposition, made.incident_id) == (Disposition.repeat, incident_id)
+        incident = await store.incident(incident_id)
+        assert (incident.status, incident.episode, incident.severity) == (IncidentStatus.investigating, 2, CRITICAL)
+        assert [one.kind for one in await store.unplanned_notices()] == ["attention", "worse"]
+        assert [one.severity for one in await store.alerts(incident_id, limit=9)] == [CRITICAL]
+        weaker = of("HighMemory", event_id="later")
+        assert (await told(store, weaker, seconds=61))[0].disposition is Disposition.repeat
+        assert (await store.incident(incident_id)).severity is CRITICAL, "one that does not say it is no proof"
+
+    async def test_a_late_repeat_makes_nothing_worse(self, store: SqlIncidentStore) -> None:
+        incident_id = await handed_over(store)
+        await told(store, cleared(of("HighMemory"), ends=20), seconds=20)
+        late = of("HighMemory", CRITICAL, fingerprint="HighMemory-warning", event_id="late")
+        assert (await told(store, late, seconds=30))[0].disposition is Disposition.repeat
+        incident = await store.incident(incident_id)
+        assert (incident.severity, incident.cleared_at, incident.episode) == (WARNING, at(20), 1)
+
     async def test_what_is_known_of_each_alert_is_told_in_order(self, store: SqlIncidentStore) -> None:
         [made, *_] = await told(store, of("A"), of("B", CRITICAL), of("C", CRITICAL), seconds=0)
         await told(store, cleared(of("B", CRITICAL), ends=5), seconds=5)

@@ -34,6 +34,8 @@ pytestmark = [pytest.mark.needs("postgres", "kafka"), pytest.mark.timeout(420)]
 
 SEED = 20260301
 LEASE_S = 3.0
+RECORDED = "SELECT seq, incident_id, kind, at, body, prev_hash, hash FROM records ORDER BY seq"
+"""All that was thought and done; whether it is published already changes behind it."""
 _numbers = itertools.count()
 Row = dict[str, Any]
 
@@ -110,7 +112,7 @@ class Replicas:
                 assert begin > end, f"two incidents of {service} at once"
 
     def _chains_hold(self) -> None:
-        rows = self.query("SELECT seq, incident_id, kind, at, body, prev_hash, hash FROM records ORDER BY seq")
+        rows = self.query(RECORDED)
         records = [
             Record.model_validate(row | {"at": moment(row["at"]), "body": json.loads(row["body"])}) for row in rows
         ]
@@ -252,14 +254,14 @@ async def test_one_that_was_paused_for_longer_than_its_lease_writes_and_does_not
         await two.deliver("payments", 0)
         await eventually(lambda: paused, 60, what="the intent to be acted on")
         await two.all_end(1, 60)
-        before = await asyncio.to_thread(two.query, "SELECT * FROM records ORDER BY seq")
+        before = await asyncio.to_thread(two.query, RECORDED)
         [old] = paused
         log_from = old.log.stat().st_size
         await asyncio.to_thread(old.resume)
         await eventually(
             lambda: b"lease" in old.log.read_bytes()[log_from:], 30, what="the old one to find that it lost its lease"
         )
-        assert await asyncio.to_thread(two.query, "SELECT * FROM records ORDER BY seq") == before
+        assert await asyncio.to_thread(two.query, RECORDED) == before
         ends = await asyncio.to_thread(two.books_balance, ["payments"])
         assert ends == {"resolved fixed": 1}
         [effect] = await asyncio.to_thread(two.query, "SELECT * FROM effects")

@@ -341,3 +341,12 @@ def test_any_evidence_gives_an_analysis_that_cites_only_what_exists(pieces: list
     assert analysis.runbook_id is None
     if analysis.confidence >= 0.7:
         assert analysis.evidence
+
+
+def test_a_symptom_is_told_in_numbers_that_people_know():
+    failing = metric("error_ratio", before=0.002, max=0.29, last=0.29)
+    assert "29 % of the requests fail, was 0.2 %" in concluded(failing).root_cause
+    counted = metric("errors:token_errors_total", before=0.267, max=493.4, last=493.4)
+    assert "493 errors a second, was 0.267" in concluded(counted).root_cause
+    slow = metric("latency_p95", before=0.262, max=1.0, last=1.0)
+    assert "1 in 20 takes longer than 1 s, was 262 ms" in concluded(slow).root_cause

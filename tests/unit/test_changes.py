@@ -28,7 +28,7 @@ def test_a_deployment_of_the_service_comes_before_a_closer_one_of_another() -> N
         "30 min before the alert (at 03:30:00 UTC): payments 1.5.0 [deploy]"
     )
     assert "lunch" not in item.text
-    assert item.data == {"noted": 2}
+    assert item.data == {"noted": 2, "own": ["30 min before the alert (at 03:30:00 UTC): payments 1.5.0"]}
 
 
 def test_part_of_a_name_is_another_name() -> None:
@@ -54,6 +54,7 @@ def test_containers_made_or_started_lately_are_told_the_closest_first() -> None:
         "payments was created from image shop/payments:1.5.0 20 min before the alert (at 03:40:00 UTC)",
         "db was started 50 min before the alert (at 03:10:00 UTC)",
     ]
+    assert item.data["own"] == ["20 min before the alert (at 03:40:00 UTC): was created from image shop/payments:1.5.0"]
     after = container_changes([("payments", container(900, -1))], ALERT, Redactor())
     assert after.finding == "payments was started 60 s after the alert (at 04:01:00 UTC)"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.evidence.evidence import ContainerState, EvidenceKind, LogLine, LogLines, Series, SeriesSet
-from sreops.domain.evidence.findings import alert, container, gap, history, logs, metric, number, quantity
+from sreops.domain.evidence.findings import alert, container, gap, history, logs, metric, number
 from sreops.domain.evidence.golden_signals import Signal
 from sreops.domain.evidence.scope import evidence_window
 from sreops.domain.incidents.incident import Incident, IncidentStatus, Resolution
@@ -149,6 +149,19 @@ def test_history_says_how_often_and_how_the_last_one_ended():
     assert history([], T0).finding == "no earlier incident of this service is known"
 
 
+def test_what_fell_and_is_still_all_that_it_may_be_is_told_as_full():
+    pool = Signal("pool", "db pool in use", "count", "p", 18)
+    found = metric(pool, one(series(*[50.0] * 12, *[10.0] * 8)), T0, limit=one(series(10.0)))
+    assert found.finding.startswith("db pool in use at 10, was 50 (")
+    half = metric(pool, one(series(*[50.0] * 12, *[10.0] * 8)), T0, limit=one(series(20.0)))
+    assert half.finding.startswith("db pool in use fell from 50 to 10")
+
+
+def test_the_most_telling_lines_are_kept_by_themselves_too():
+    lines = LogLines(lines=(LogLine(at=T0, text="ERROR no such token"),), query="q")
+    assert logs(lines, "web", T0, 1000, Redactor()).data["top"] == ["ERROR no such token"]
+
+
 def test_the_alert_is_evidence_and_its_hostile_text_is_clean_and_redacted():
     found = alert(event(token_hint="x\u202e", password="hunter2"), Redactor())
     assert "hunter2" not in found.text
@@ -161,16 +174,6 @@ def test_a_gap_names_source_reason_and_cure_and_ids_are_given_in_order():
     assert (missing.kind, missing.finding) == (EvidenceKind.gap, "loki: no answer within 5 s")
     assert missing.data["cure"] == "start Loki"
     assert [item.id for item in number([missing, missing], start=4)] == ["E4", "E5"]
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "told"),
-    [(498e6, "bytes", "498 MB"), (512, "bytes", "512 B"), (0.123, "ratio", "12.3 %"), (0.23, "s", "230 ms"),
-     (90.0, "s", "90 s"), (600.0, "s", "10 min"), (7300.0, "s", "2.0 h"), (0.5, "cores", "0.5 cores"),
-     (1, "bool", "1")],
-)  # fmt: skip
-def test_quantities_are_written_for_people(value, unit, told):
-    assert quantity(value, unit) == told
 
 
 def test_the_window_is_the_alerts_and_not_nows():

@@ -7,7 +7,8 @@ import pytest
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, IncidentAlert, Reason
-from sreops.domain.records.handover import NEXT_STEPS, closing, fenced, opening, title
+from sreops.domain.records.handover import closing, fenced, opening, title
+from sreops.domain.records.next_step import NEXT_STEPS, next_step
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -33,7 +34,7 @@ def test_every_reason_of_an_escalation_tells_what_to_do_next() -> None:
 def test_an_escalation_names_its_reason_and_the_next_step(reason: Reason) -> None:
     text = closing(incident(), {"end": "escalated", "reason": reason.value, "why": "because"}, [], None, {})
     assert f"Escalated: {reason.value}" in text
-    assert NEXT_STEPS[reason] in text
+    assert next_step(reason, incident()) in text
     assert "because" in text
 
 

@@ -78,7 +78,8 @@ def an_incident(text: str, **fields: Any) -> Incident:
 
 def pieces(text: str) -> list[Evidence]:
     kinds = (EvidenceKind.logs, EvidenceKind.metric, EvidenceKind.neighbour, EvidenceKind.change, EvidenceKind.gap)
-    data = {"cure": text, "service": text, "role": "caller", "deployment": 1, "points": [[0, text], [1, 2], [2, 3]]}
+    data = {"cure": text, "service": text, "role": "caller", "deployment": 1, "points": [[0, text], [1, 2], [2, 3]],
+            "top": [f"ERROR {text}"], "own": [text]}  # fmt: skip
     return [
         Evidence(id=f"E{n}", kind=kind, source=text, query=text, url=text, finding=text, text=text, data=data)
         for n, kind in enumerate(kinds, 1)

@@ -46,10 +46,10 @@ def test_the_six_topics_are_those_of_the_design():
 @pytest.mark.parametrize(
     ("severity", "spellings"),
     [
-        (Severity.critical, "critical CRIT P1 p0 sev1 SEV-1 page error severe major high Fatal emergency 1 page"),
-        (Severity.warning, "warning warn WARN minor medium P3 p2 sev-2 ticket Ticket 2"),
+        (Severity.critical, "critical CRIT P1 p0 sev1 SEV-1 severity1 page error major high Fatal emergency 1 1.0"),
+        (Severity.warning, "warning warn WARN minor medium P3 p2 sev-2 severity_2 ticket Ticket 2 2.0"),
         (Severity.info, "info Informational notice low none P5 sev4"),
-        (None, "purple critical-ish warningcritical 17 4 5 -"),
+        (None, "purple critical-ish warningcritical 17 4 5 5.0 0.1 CVSS:1.2 severity5 -"),
     ],
 )
 def test_severities_are_read_from_the_spellings_of_the_field(severity, spellings):

@@ -8,7 +8,7 @@ import pytest
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Incident, IncidentStatus, Reason, Resolution
-from sreops.domain.records.handover import NEXT_STEPS
+from sreops.domain.records.next_step import next_step
 from sreops.domain.records.story import tell
 from sreops.domain.runbooks.file import load_runbooks
 
@@ -52,6 +52,24 @@ def test_the_headline_is_the_trouble_and_not_why_sreops_stopped() -> None:
     assert tell(incident(), [event(annotations={})], [], (), None).wrong == "Disk fires on db"
 
 
+def test_an_analysis_without_a_cause_is_no_headline_the_alerts_own_words_are() -> None:
+    nothing = incident(root_cause="No cause that the rules know shows in the evidence of db.", category="unknown")
+    story = tell(nothing, [event()], [], (), None)
+    assert (story.wrong, story.said) == ("Disk: the disk of db is full", "")
+
+
+def test_beside_a_cause_stands_what_the_alert_says_with_its_numbers() -> None:
+    said = {"summary": "p95 is above 0.5 s.", "description": "it is 9.8 (threshold 0.5)"}
+    story = tell(incident(root_cause="The pool of db is used up."), [event(annotations=said)], [], (), None)
+    assert (story.wrong, story.said) == ("The pool of db is used up.", "p95 is above 0.5 s. it is 9.8 (threshold 0.5)")
+
+
+def test_a_summary_that_repeats_the_rules_name_says_nothing() -> None:
+    assert tell(incident(), [event(annotations={"summary": "disk"})], [], (), None).wrong == "Disk fires on db"
+    rule = incident(service="Disk", subject={"name": "Disk", "kind": "rule", "scope": {"pod": "web-1"}})
+    assert tell(rule, [event(annotations={})], [], (), None).wrong == "Disk fires for pod web-1"
+
+
 def test_numbers_are_measured_findings_that_the_cause_rests_on() -> None:
     evidence = [
         Evidence(id="E1", kind=EvidenceKind.logs, source="loki", finding="a log line"),
@@ -81,7 +99,42 @@ def test_each_deed_of_the_episode_is_told_once_with_its_outcome() -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_escalation_says_what_to_do(reason: Reason) -> None:
-    assert tell(incident(reason=reason), [event()], [], (), None).asked == NEXT_STEPS[reason]
+    assert tell(incident(reason=reason), [event()], [], (), None).asked == next_step(reason, incident())
+
+
+def unsure(**fields: Any) -> Incident:
+    return incident(
+        **{"reason": Reason.low_confidence, "confidence": 0.6, "root_cause": "The pool is used up."} | fields
+    )
+
+
+def test_how_sure_it_is_is_told_in_percent_and_the_runbook_stands_under_what_to_do() -> None:
+    why = {"why": "confidence 0.60 is below the alert's threshold 0.70; runbook guide fits", "would_have": "guide"}
+    story = tell(unsure(decision=why), [event()], [], (), GUIDE)
+    assert story.done == "Nothing was changed. The cause is only 60 % sure, and sreops acts from 70 % on."
+    assert story.asked == "Check whether the cause is right; if so, follow runbook guide."
+    denied = tell(incident(decision=why | {"why": "not allowed; runbook guide fits"}), [event()], [], (), GUIDE)
+    assert denied.done == "Nothing was changed. Not allowed."
+
+
+def test_nobody_is_sent_to_check_a_cause_that_is_not_there_or_to_a_runbook_that_nobody_names() -> None:
+    gap = Evidence(id="E1", kind=EvidenceKind.gap, source="loki", finding="x")
+    nothing = tell(unsure(category="unknown"), [event()], [gap], (), None)
+    assert nothing.done == "Nothing was changed. No cause was found. It could see no logs of it."
+    assert nothing.asked == "Look for the cause by hand."
+    assert tell(unsure(), [event()], [], (), None).asked.endswith("mend it by hand: no runbook fits.")
+
+
+def test_a_symptom_is_not_given_out_for_a_cause_and_a_change_before_it_is_looked_at_first() -> None:
+    change = Evidence(id="E1", kind=EvidenceKind.change, source="grafana", finding="x", data={"own": ["flag on"]})
+    log = Evidence(id="E2", kind=EvidenceKind.logs, source="loki", finding="x", data={"top": ["ERROR token expired"]})
+    slow = unsure(category="latency", root_cause="Responses are slow.", decision={"would_have": "guide"})
+    story = tell(slow, [event()], [change, log], (), GUIDE)
+    assert story.done == "Nothing was changed. What is wrong was seen, but not why."
+    assert story.asked == (
+        "That is a symptom, and what is behind it is not known. Begin with what was changed, then follow runbook guide."
+    )
+    assert (story.changes, story.log_line) == (("flag on",), "ERROR token expired")
 
 
 def test_what_is_at_work_or_over_asks_nothing() -> None:

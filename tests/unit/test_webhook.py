@@ -433,6 +433,7 @@ def test_what_the_sender_cut_off_is_told_on_each_event_and_to_the_sender():
         grafana(alert(labels={"alertname": "TestAlert", "instance": "Grafana", "service": "payments"})),
         grafana(alert(), groupKey='{alertname="TestAlert", instance="Grafana"}2026-11-30'),
         grafana(alert(labels={"alertname": "HighErrorRate"}), groupKey="test-51515151-1796083200"),
+        grafana(alert(), groupKey="the {web} hook-5151515151515151-1796083200"),
     ],
 )
 def test_grafanas_test_button_opens_nothing_and_is_told_to_have_arrived(payload):

@@ -97,8 +97,8 @@ async def test_an_escalated_incident_says_what_is_wrong_what_was_done_and_what_t
     await page.goto(f"{url}/incidents/{lease.incident_id}")
     await expect(page.locator("#wrong")).to_contain_text("The certificate of ledger has expired")
     await expect(page.locator("#wrong")).to_contain_text("still firing")
-    await expect(page.locator("#done")).to_contain_text("Nothing was changed. Confidence 0.42 is below")
-    await expect(page.locator("#next")).to_contain_text("carry out the named runbook by hand")
+    await expect(page.locator("#done")).to_contain_text("Nothing was changed. The cause is only 42 % sure")
+    await expect(page.locator("#next")).to_contain_text("if so, follow runbook renew-certificate")
     assert lease.incident_id not in await page.locator("main").inner_text()
     await _resolve(store, lease)
     await page.reload()
@@ -120,6 +120,54 @@ async def test_on_a_phone_the_first_screen_holds_what_somebody_who_was_woken_nee
     if kind is awaiting:
         for name in ("Approve", "Reject"):
             await expect(watched.page.get_by_role("button", name=name)).to_be_in_viewport()
+
+
+WORDY = "requests wait in vain for a connection from the pool, and the pool is 100 % in use by transactions " * 3
+ALL_AT_ONCE = (
+    Evidence(
+        id="E20", kind="change", source="grafana", finding="noted", data={"own": [f"9 min before: {WORDY}"[:160]]}
+    ),
+    Evidence(id="E21", kind="change", source="gitlab", finding=WORDY[:300], data={"deployment": 7}),
+    Evidence(id="E22", kind="logs", source="loki", finding="x", data={"top": [f"ERROR {WORDY}"[:160]]}),
+)
+
+
+@pytest.mark.parametrize("kind", [escalated, awaiting])
+async def test_on_a_phone_a_long_story_leaves_room_for_what_is_asked(site: Site, store, kind: Any):
+    said = {"summary": WORDY[:200], "description": WORDY}
+    if kind is escalated:
+        lease = await escalated(store, now(), annotations=said, evidence=ALL_AT_ONCE, root_cause=WORDY[:290])
+    else:
+        lease = await awaiting(store, now(), annotations=said)
+        await store.write(lease, Changes(incident={"root_cause": WORDY[:290]}, evidence=ALL_AT_ONCE), now=now())
+    url, watched = await site(context={"viewport": {"width": 390, "height": 844}})
+    page = watched.page
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await expect(page.locator("#wrong .changed li").first).to_be_in_viewport(ratio=1)
+    if kind is awaiting:
+        for name in ("Approve", "Reject"):
+            await expect(page.get_by_role("button", name=name)).to_be_in_viewport(ratio=1)
+    else:
+        await expect(page.locator("#done > p")).to_be_in_viewport(ratio=1)
+        await expect(page.locator("#next > p").first).to_be_in_viewport(ratio=1)
+
+
+async def test_where_no_cause_was_found_the_alert_speaks_and_a_person_says_what_it_was(site: Site, store):
+    said = {"summary": "p95 of ledger is above 700 ms"}
+    nothing = "No cause that the rules know shows in the evidence of ledger."
+    lease = await escalated(store, now(), annotations=said, root_cause=nothing, category="unknown")
+    url, watched = await site()
+    page = watched.page
+    await page.goto(url)
+    await expect(page.locator("[data-live=needs] .row")).to_contain_text("no cause was found")
+    await page.goto(f"{url}/incidents/{lease.incident_id}")
+    await expect(page.locator("#wrong .trouble")).to_have_text("TLSHandshakeFailures: p95 of ledger is above 700 ms")
+    await expect(page.get_by_role("button", name="The cause was right")).to_have_count(0)
+    await page.get_by_text("What was the cause?").click()
+    await page.get_by_label("What it was", exact=True).last.fill("a slow disk")
+    await page.locator(".person").last.get_by_label("Who").fill("ada")
+    await page.get_by_role("button", name="It was this").click()
+    assert (await store.incident(lease.incident_id)).feedback["cause"] == "a slow disk"
 
 
 async def test_a_person_acknowledges_closes_and_judges_the_cause_on_the_page(site: Site, store):

@@ -390,7 +390,7 @@ confidence 0.42 is below 0.70
 
 ### What to do next
 
-Check the cause below; if it is right, carry out the named runbook by hand.
+Check whether the cause is right; if so, follow runbook renew-certificate.
 
 ### What was seen
 
@@ -410,9 +410,18 @@ memory is at 41 % of its limit, and the alert no longer fires
 """
 
 
-async def escalated(store: SqlIncidentStore, now: datetime, service: str = "ledger") -> Lease:
-    """Open an incident that ends with a person."""
-    lease = await open_incident(store, now, service, alertname="TLSHandshakeFailures", severity="warning")
+async def escalated(
+    store: SqlIncidentStore,
+    now: datetime,
+    service: str = "ledger",
+    *,
+    annotations: Mapping[str, str] | None = None,
+    evidence: Sequence[Evidence] = (),
+    **found: str,
+) -> Lease:
+    """Open an incident that ends with a person; ``found``: fields of it that are other than usual."""
+    said = {"annotations": annotations} if annotations else {}
+    lease = await open_incident(store, now, service, alertname="TLSHandshakeFailures", severity="warning", **said)
     decision = await analysed(
         store, lease, now, root_cause="The certificate of ledger has expired", confidence=0.42, analyst="rules"
     )
@@ -429,7 +438,7 @@ async def escalated(store: SqlIncidentStore, now: datetime, service: str = "ledg
             "handover": HANDOVER,
             "missing": {"docker": "set SREOPS_DOCKER__HOST"},
         },
-    }
-    await store.write(lease, Changes(incident=fields), now=now + timedelta(seconds=9))
+    } | found
+    await store.write(lease, Changes(incident=fields, evidence=evidence), now=now + timedelta(seconds=9))
     await store.finish(lease)
     return lease

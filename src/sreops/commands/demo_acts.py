@@ -18,7 +18,11 @@ from sreops.sandbox.world import World
 _ACT_S = 60.0
 APPROVE_AFTER_S = 5.0
 _ISSUE_S = 5.0
-_DEPLOYED_S = 15.0  # a few dozen requests that fail, also on a busy machine
+_SHOWS_S = 60.0
+_FAILING = (
+    'sum(rate(http_requests_total{service="%s",status=~"5.."}[5m]))'
+    ' / sum(rate(http_requests_total{service="%s"}[5m])) > 0.05'
+)
 _COLOURS = {
     "consume_event": "bright_white",
     "create_gitlab_issue": "blue",
@@ -259,7 +263,7 @@ async def _refusal(stage: Stage) -> Act:
 async def _bad_deploy(stage: Stage) -> Act:
     act, service = Act("4. a bad deployment", "recommendations"), "recommendations"
     _rule(stage, "4. recommendations fails since a deployment: the change is named, a person approves the way back")
-    await asyncio.sleep(_DEPLOYED_S)  # until what it broke shows
+    act.promise("what it broke shows", await _requests_fail(stage, service))
     alert = stage.world.alert("HighErrorRate", service, tier="supervised")
     await stage.fire(alert)
     waiting = await stage.until(service, lambda found: found["status"] == "awaiting_approval", _ACT_S)
@@ -280,6 +284,17 @@ async def _bad_deploy(stage: Stage) -> Act:
     act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
     await stage.resolve(alert)
     return act
+
+
+async def _requests_fail(stage: Stage, service: str) -> bool:
+    """Wait until more than 5 % of the service's requests of five minutes failed, which sreops will look at."""
+    query = {"query": _FAILING.replace("%s", service)}
+    async with httpx.AsyncClient(base_url=stage.world.servers["prometheus"].url, trust_env=False) as prometheus:
+        for _ in range(int(_SHOWS_S)):
+            if (await prometheus.get("/api/v1/query", params=query)).json()["data"]["result"]:
+                return True
+            await asyncio.sleep(1)
+    return False
 
 
 def _evidence_text(found: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from sreops.domain.records.record import Thought
 from sreops.errors import NotFound
 
 _NODE = "correlate"
+_RESOLVED = IncidentStatus.resolved.value
 _ENDED_AT = Prepared(select(incidents.c.ended_at).where(incidents.c.id == bindparam("of_incident")))
 _NEW_INCIDENT, _NEW_WORK = Prepared(insert(incidents)), Prepared(insert(work))
 
@@ -100,6 +101,7 @@ class Applying:
         self._log = Log()
         self._how: Mapping[Disposition, Callable[[Row[Any], AlertEvent, Correlation], None]] = {
             Disposition.attach: self._attach,
+            Disposition.repeat: self._repeat,
             Disposition.refire: self._refire,
             Disposition.requeue: self._requeue,
             Disposition.resolve: self._resolve,
@@ -109,7 +111,7 @@ class Applying:
         """Apply a decision; return it as applied."""
         decision = self._possible(event, decision)
         self._log.add(event, decision)
-        if decision.incident_id is None or decision.disposition in _COUNTED_ONLY:
+        if decision.incident_id is None or decision.disposition is Disposition.stale:
             return decision
         if decision.disposition is Disposition.open:
             self._open(decision.incident_id, event, decision)
@@ -185,6 +187,14 @@ class Applying:
         self._learn_scope(incident, event)
         self.list_member(incident.id, event)
 
+    def _repeat(self, incident: Row[Any], event: AlertEvent, _: Correlation) -> None:
+        """Hear a repeated notification only where it says that the alert is worse than it was, as annotations may."""
+        alert = self._alerts.of(incident.id, event.fingerprint)
+        if alert is None or alert.ended_at is not None or alert.starts_at > event.starts_at:
+            return
+        if alert.rank is not None and RANK[event.severity] < alert.rank and incident.status != _RESOLVED:
+            self._joining.joins(incident.id, event.model_copy(update={"starts_at": alert.starts_at}))
+
     def _refire(self, incident: Row[Any], event: AlertEvent, _: Correlation) -> None:
         self._joining.joins(incident.id, event, anew=True)
         self._learn_scope(incident, event)
@@ -237,10 +247,6 @@ class Applying:
     def _update(self, incident_id: str, **values: object) -> None:
         self._connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
         self._known.is_changed(incident_id)
-
-
-_COUNTED_ONLY = frozenset({Disposition.repeat, Disposition.stale})
-"""A repeated notification says nothing new."""
 
 
 def _ended_as(incident: Row[Any]) -> str:

@@ -15,17 +15,19 @@ _LOGS_OWN: Final = "level"
 _SPELLINGS: Final = {
     Severity.critical: (
         "critical crit fatal emergency emerg disaster blocker page pager error err severe high highest major urgent "
-        "alert immediate red p0 p1 sev0 sev1 s0 s1 0 1"
+        "alert immediate red p0 p1 sev0 sev1 s0 s1 severity0 severity1 priority0 priority1 0 1"
     ),
     Severity.warning: (
-        "warning warn minor medium moderate average degraded ticket yellow amber orange p2 p3 sev2 sev3 s2 s3 2 3"
+        "warning warn minor medium moderate average degraded ticket yellow amber orange p2 p3 sev2 sev3 s2 s3 "
+        "severity2 severity3 priority2 priority3 2 3"
     ),
     # no bare 4 and 5: of some senders they are the worst, and only what says that it is information is information
     Severity.info: "info information informational notice low lowest debug trivial none ok p4 p5 sev4 sev5 s4 s5",
 }
 _SEVERITY_OF: Final = {word: severity for severity, words in _SPELLINGS.items() for word in words.split()}
 _SHOWN_CHARS: Final = 40
-_WORDS: Final = re.compile(r"[a-z]+[0-9]*|[0-9]+")
+_WORDS: Final = re.compile(r"[a-z]+[0-9]*|[0-9]+(?:\.[0-9]+)?")
+_WHOLE_NUMBER: Final = re.compile(r"(?<=[0-9])\.0+\Z")  # 2.0, as a sender writes a number
 _MOST_WORDS: Final = 4
 _NEGATIONS: Final = frozenset({"non", "not", "no", "never", "ish"})
 
@@ -33,8 +35,9 @@ _NEGATIONS: Final = frozenset({"non", "not", "no", "never", "ish"})
 def severity_of(text: str) -> Severity | None:
     """Return the severity that a word means (``crit``, ``P1``, ``sev-1``, ``ticket`` …), or None.
 
-    Of several words (``P1 - Critical``, ``Severity 2``) it is the worst that one of them means.
+    Of several words (``P1 - Critical``) it is the worst that one of them means.
     """
+    text = _WHOLE_NUMBER.sub("", text.strip())
     whole = _SEVERITY_OF.get(text) or _SEVERITY_OF.get("".join(char for char in text.lower() if char.isalnum()))
     return whole or _of_words(_WORDS.findall(text.lower()[:_SHOWN_CHARS]))
 

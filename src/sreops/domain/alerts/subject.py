@@ -15,20 +15,26 @@ from sreops.domain.alerts.exporters import (
     CONTAINER_EXPORTERS,
     HOST_EXPORTERS,
     POD_EXPORTERS,
+    SIDECARS,
     TARGET_EXPORTERS,
     exporter_of,
 )
-from sreops.domain.alerts.speaker import host_of, is_url, said_by, who_speaks
+from sreops.domain.alerts.speaker import exporter_by_job, host_of, is_url, said_by, who_speaks, without_relay
 from sreops.domain.alerts.subject_labels import (
+    FOUND_BY,
     KIND_OF,
+    NO_HOST_PARTS,
     OURS,
     OUTRIGHT,
+    POD_NAMES,
     SCOPE_LABELS,
     SCOPE_NAMES,
     SERVICE_LABELS,
+    SPOKEN_OF,
     TARGET_LABELS,
     SubjectKind,
 )
+from sreops.domain.alerts.subject_names import service_of_task, two_of_job, without_suffix
 
 __all__ = ["SERVICE_LABELS", "Subject", "SubjectKind", "subject_as_sent", "subject_of"]
 
@@ -55,14 +61,7 @@ _MAX_NAME_CHARS: Final = 256
 _MAX_SCOPE: Final = 32
 _KEPT_LABELS: Final = 32
 _KEPT_CHARS: Final = 1024  # of a label set's values, so that what is kept stays within a few megabytes
-# a pod of a Deployment or CronJob (…-7d9c5b8f4-x2kqz), and one of a DaemonSet or Job, whose alphabet has no vowels
-_POD_HASH: Final = re.compile(r"-(?:(?=[a-z]*[0-9])[a-z0-9]{6,10}-[a-z0-9]{5}|[bcdfghjklmnpqrstvwxz2456789]{5})\Z")
-_SWARM_TASK: Final = re.compile(r"(?P<service>.+)\.(?:[0-9]+|[a-z0-9]{25})\.[a-z0-9]{25}\Z")
-_REPLICA_SET: Final = re.compile(r"-(?=[a-z]*[0-9])[a-z0-9]{6,10}\Z")
-_PROVIDER: Final = re.compile(r"(?<=.)@[a-z]+\Z")  # Traefik's: payments@docker
-_CRON_RUN: Final = re.compile(r"-[0-9]{8,10}\Z")  # the minute that a CronJob's Job was made for
 _UNIT: Final = re.compile(r".*\.(?:service|socket|timer|mount|scope|slice|target|device|path|swap)\Z")
-_JOB_OF_TWO: Final = re.compile(r"(?P<namespace>[^/\s]+)/(?P<name>[^/\s]+)\Z")
 _PROBE_JOB: Final = re.compile(r"integrations/(?:blackbox|snmp|ping)/(?P<target>\S.*)\Z")
 
 
@@ -124,10 +123,13 @@ class _Reading:
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
         self._values: Mapping[str, str] = labels
-        written = "".join(labels)
-        if "." in written or not written.islower():  # UTF-8 names of Prometheus 3 and OpenTelemetry; Service, Host
+        if not _PLAIN_NAMES.fullmatch("".join(labels)):  # UTF-8 names of Prometheus 3 and OpenTelemetry; Service, Host
             spelled = sorted(labels, key=lambda name: _canonical(name) == name)  # of two, the plain spelling
             self._values = {_canonical(name): labels[name] for name in spelled}
+        sent = self._values
+        if "exported_job" in sent:
+            self._values = without_relay(sent)
+        self._relayed = self._values is not sent
         self._clash = not _EXPORTED.isdisjoint(self._values)
         self._declared = False
         speaker = who_speaks(self._values)
@@ -159,22 +161,17 @@ class _Reading:
             return None
         if canonical in ("service_name", "app", "app_kubernetes_io_name") and exporter_of(name):
             return None
+        if canonical in FOUND_BY and self._is_found_by(name):
+            return None
         kind = KIND_OF.get(canonical, SubjectKind.workload)
         if canonical == "name" and not self._declared and not self._name_is_a_container(name):
             return None
         why = f", because {self._speaks} speaks about others" if self._speaks else ""
-        if canonical in ("pod", "k8s_pod_name"):
-            name = _POD_HASH.sub("", name)
-        elif canonical in ("job_name", "k8s_job_name"):
-            name = _CRON_RUN.sub("", name)
-        elif canonical == "replicaset":
-            name = _REPLICA_SET.sub("", name)
-        elif canonical == "service":
-            name = _PROVIDER.sub("", name)
-        elif canonical == "instance":
+        name = without_suffix(canonical, name)
+        if canonical == "instance":
             name, kind = self._instance(name)
-        elif canonical == "job" and (two := _JOB_OF_TWO.match(name)):
-            return self._made(two["name"], kind, label, why, {"namespace": two["namespace"]})
+        elif canonical == "job" and (two := two_of_job(name)):
+            return self._made(two[1], kind, label, why)
         elif kind is SubjectKind.container and (service := self._swarm_service(name)):
             name, kind = service, SubjectKind.swarm_service
         return self._made(name, kind, label, why)
@@ -185,15 +182,17 @@ class _Reading:
             service = self._name(label)
             if service and container.startswith(f"{service}."):
                 return service
-        task = _SWARM_TASK.match(container)
-        return task["service"] if task else None
+        return service_of_task(container)
 
     def _exporter_itself(self) -> Subject | None:
         """Return the exporter where its own container is spoken of: it stands there, and nobody was scraped."""
         container = self._name("container")
-        if not container or any(label in self._values for label in ("job", "instance", "pod", "endpoint")):
+        if not container or self._is_scraped():
             return None
         return self._made(container, SubjectKind.container, "container", "")
+
+    def _is_scraped(self) -> bool:
+        return any(label in self._values for label in ("job", "instance", "pod", "endpoint"))
 
     def _probed(self) -> Subject | None:
         """Return whom an exporter of targets has probed, where ``instance`` is not it."""
@@ -207,28 +206,38 @@ class _Reading:
                 return self._made(name, SubjectKind.target, label, why)
         return None
 
-    def _made(
-        self, name: str, kind: SubjectKind, label: str, why: str, scope: Mapping[str, str] | None = None
-    ) -> Subject:
+    def _made(self, name: str, kind: SubjectKind, label: str, why: str) -> Subject:
         read_from = f"label {self._spelled(label)}{why}"
-        whole = {**(scope or {}), **self.scope(kind, label)}
-        return Subject(name=_short(name), kind=kind, scope=whole, read_from=read_from)
+        scope = self.scope(kind, label)
+        if "namespace" not in scope and (namespace := self._namespace_in_job(name)):
+            scope = {"namespace": namespace, **scope}
+        return Subject(name=_short(name), kind=kind, scope=scope, read_from=read_from)
+
+    def _namespace_in_job(self, name: str) -> str | None:
+        """Return the namespace that a job NAMESPACE/NAME says of this name."""
+        for label in ("exported_job", "job"):
+            if (job := self._value(label)) and (two := two_of_job(job)) and exporter_of(job, job=True) is None:
+                return _short(two[0]) if two[1] == name else None
+        return None
 
     def scope(self, kind: SubjectKind, label: str) -> dict[str, str]:
         """Return what tells this subject from its namesakes."""
         found = {}
+        in_pod = not POD_NAMES.isdisjoint(self._values)
         for key, names in SCOPE_LABELS.items():
             if _SAYS[key].isdisjoint(self._values):
                 continue
-            if key == "host" and kind in (SubjectKind.host, SubjectKind.target, SubjectKind.swarm_service):
-                continue  # it is the host itself, or lives on several
+            if key == "host" and (in_pod or kind in NO_HOST_PARTS):
+                continue
+            if key in ("compose_project", "swarm_stack") and self._speaker and kind in SPOKEN_OF:
+                continue  # where the exporter lives
             if key == "namespace" and self._namespace_is_the_exporters(kind):
                 names = ("exported_namespace",)  # the others say where the exporter lives
             for name in (f"exported_{names[0]}", *names):
                 if name != label and (value := self._name(name)):
                     found[key] = _short(value)
                     break
-        if "host" not in found and kind in (SubjectKind.container, SubjectKind.compose_service):
+        if "host" not in found and kind in (SubjectKind.container, SubjectKind.compose_service) and not in_pod:
             found |= self._host_of_the_exporter()
         return found
 
@@ -256,16 +265,31 @@ class _Reading:
                 return False  # nobody is scraped by a URL: it is whom the exporter has asked
             if self._speaker in TARGET_EXPORTERS:
                 return exporter_of(host_of(value)) is not None
-            return self._speaker is not None and self._speaker not in HOST_EXPORTERS
+            if self._speaker in HOST_EXPORTERS:
+                return exporter_of(host_of(value)) is not None  # its container's name, which no host has
+            return self._speaker is not None
+        if canonical == "container" and value in SIDECARS and self._is_scraped():
+            return True
         if canonical in ("pod", "container") and self._speaker is not None and self._pod_is_the_exporters():
             return True
         if canonical == "job" and self._job_names_nobody:
             return True
-        known = exporter_of(value, job=canonical == "job")
+        known = exporter_by_job(self._values, value) if canonical == "job" else exporter_of(value)
         if known is None:
             return False
         spoken_about = canonical in ("container", "pod") and self._speaker in POD_EXPORTERS and known != self._speaker
         return not spoken_about
+
+    def _is_found_by(self, name: str) -> bool:
+        """Whether a scraper found an exporter in the engine by this name; of a shipper the lines are its own."""
+        known = exporter_of(name)
+        if known is None or not self._is_scraped():
+            return False
+        instance = self._value("instance") or ""
+        return known == self._speaker or (self._job_is_dockers() and host_of(instance) != instance)
+
+    def _job_is_dockers(self) -> bool:
+        return self._speaker == "agent" and "docker" in (self._value("job") or "")
 
     def _pod_is_the_exporters(self) -> bool:
         pod = self._value("pod")
@@ -282,7 +306,7 @@ class _Reading:
         if self._clash:
             return self._value("exported_namespace") is not None
         beside = self._speaker is not None and self._speaker not in POD_EXPORTERS and self._pod_is_the_exporters()
-        return beside or (self._speaker is not None and kind in (SubjectKind.host, SubjectKind.target))
+        return beside or (self._speaker is not None and kind in SPOKEN_OF)
 
     def _name_is_a_container(self, name: str) -> bool:
         """Whether ``name`` is a container's: cAdvisor's other labels, or an exporter of containers, stand beside it."""
@@ -294,7 +318,7 @@ class _Reading:
             return False
         if any(label.startswith("container_label_") for label in self._values):
             return True
-        if self._speaker == "agent" and "docker" in (self._value("job") or ""):
+        if self._job_is_dockers():
             return True
         cgroup = self._value("id") or ""
         return "image" in self._values or (cgroup.startswith("/") and ("docker" in cgroup or "libpod" in cgroup))
@@ -323,13 +347,19 @@ class _Reading:
         return value.removeprefix("/") or None if value else None
 
     def _spelled(self, label: str) -> str:
+        if self._relayed and label in ("job", "instance"):
+            label = f"exported_{label}"
         if label in self._labels:
             return label
         return next((name for name in self._labels if _canonical(name) == label), label)
 
 
+_PLAIN_NAMES: Final = re.compile(r"[a-z0-9_]*")
+_PLAIN: Final = str.maketrans("./-", "___")
+
+
 def _canonical(name: str) -> str:
-    return name.replace(".", "_").lower()
+    return name.translate(_PLAIN).lower()
 
 
 def _short(text: str) -> str:

@@ -17,6 +17,12 @@ class SubjectKind(StrEnum):
     rule = "rule"
 
 
+SPOKEN_OF: Final = frozenset({SubjectKind.host, SubjectKind.target})
+"""Whom exporters speak of from elsewhere: the namespace and the project beside them are the exporter's."""
+
+NO_HOST_PARTS: Final = frozenset({*SPOKEN_OF, SubjectKind.swarm_service})
+"""These are the host itself, or live on several: no host tells two of them apart."""
+
 OUTRIGHT: Final = "sreops_service"
 """The label that names the subject whatever the others say."""
 
@@ -24,6 +30,7 @@ KIND_OF: Final = {
     "container": SubjectKind.container,
     "container_name": SubjectKind.container,
     "k8s_container_name": SubjectKind.container,
+    "kubernetes_container_name": SubjectKind.container,
     "container_label_io_kubernetes_container_name": SubjectKind.container,
     "name": SubjectKind.container,
     "container_label_com_docker_compose_service": SubjectKind.compose_service,
@@ -49,10 +56,13 @@ KIND_OF: Final = {
     "k8s_cronjob_name": SubjectKind.workload,
     "job_name": SubjectKind.workload,
     "k8s_job_name": SubjectKind.workload,
+    "workload": SubjectKind.workload,
     "replicaset": SubjectKind.workload,
     "horizontalpodautoscaler": SubjectKind.workload,
     "pod": SubjectKind.workload,
     "k8s_pod_name": SubjectKind.workload,
+    "kubernetes_pod_name": SubjectKind.workload,
+    "pod_name": SubjectKind.workload,
     "persistentvolumeclaim": SubjectKind.workload,
     "job": SubjectKind.workload,
     "node": SubjectKind.host,
@@ -61,6 +71,7 @@ KIND_OF: Final = {
     "host": SubjectKind.host,
     "hostname": SubjectKind.host,
     "host_name": SubjectKind.host,
+    "computer": SubjectKind.host,
     "instance": SubjectKind.host,
     "rulename": SubjectKind.rule,
 }
@@ -69,6 +80,14 @@ SERVICE_LABELS: Final = tuple(KIND_OF)
 
 TARGET_LABELS: Final = ("target", "monitor_name", "monitor_url", "url", "name")
 """Where exporters that probe others say whom, if not in ``instance``: ping, Uptime Kuma, Gatus."""
+
+FOUND_BY: Final = frozenset(
+    {
+        *("container_name", "compose_service", "com_docker_compose_service"),
+        *("swarm_service", "com_docker_swarm_service_name"),
+    }
+)
+"""What a scraper that finds its targets in the engine says of whom it scrapes, and a shipper of whose lines."""
 
 SCOPE_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     "compose_project": (
@@ -82,6 +101,9 @@ SCOPE_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
         "namespace",
         "k8s_namespace_name",
         "kubernetes_namespace",
+        "kubernetes_namespace_name",
+        "kubernetes_pod_namespace",
+        "namespace_name",
         "container_label_io_kubernetes_pod_namespace",
         "service_namespace",
     ),
@@ -91,12 +113,16 @@ SCOPE_LABELS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What tells namesakes apart, and the labels that say it, the first that is there."""
 
+POD_NAMES: Final = frozenset({"pod", "exported_pod", "k8s_pod_name", "kubernetes_pod_name", "pod_name"})
+"""Labels that say that the subject is a pod's, and so may be on any node."""
+
 SCOPE_NAMES: Final = frozenset(name for names in SCOPE_LABELS.values() for name in names)
 
 OURS: Final = frozenset(
     {
         *("sreops_service", "alertname", "severity", "priority", "urgency", "criticality", "level", "tier"),
         *("agent_action", "runbook_id", "escalate_threshold", "grafana_folder", "alertgroup"),
+        *("prometheus_replica", "thanos_replica", "ruler_replica", "rule_replica"),
     }
 )
-"""Labels that say how bad it is or what to do, and tell no two subjects apart."""
+"""Labels that say how bad it is, what to do, or which twin has evaluated it, and tell no two subjects apart."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sreops.domain.causes.analysis import Category
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
+from sreops.domain.text.quantity import quantity
 
 NEAR_LIMIT = 0.85
 AT_LIMIT = 0.95
@@ -161,12 +162,15 @@ def _of_disk(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, 
 def _of_errors(item: Evidence, _around: _Around) -> Iterator[tuple[Category, str, float]]:
     last = _number(item, "last")
     if last is not None and last >= LEAST_ERRORS and _rise(item) >= RISEN:
-        yield Category.error_rate, f"errors are at {last:.3g}, {_times(_rise(item))}", 0.6
+        share = item.data.get("signal") == "error_ratio"
+        unit, of = ("ratio", "of the requests fail") if share else ("", "errors a second")
+        yield Category.error_rate, f"{quantity(last, unit)} {of}, {_was(item, unit)}", 0.6
 
 
 def _of_latency(item: Evidence, around: _Around) -> Iterator[tuple[Category, str, float]]:
-    if _rise(item) >= RISEN:
-        yield Category.latency, f"latency is {_times(_rise(item))}", 0.6
+    last = _number(item, "last")
+    if last is not None and _rise(item) >= RISEN:
+        yield Category.latency, f"1 in 20 takes longer than {quantity(last, 's')}, {_was(item, 's')}", 0.6
         if around.busier:
             yield Category.traffic_overload, "latency and traffic have grown together", 0.65
 
@@ -295,5 +299,5 @@ def _rise(item: Evidence) -> float:
     return last / baseline if baseline > 0 else math.inf
 
 
-def _times(rise: float) -> str:
-    return f"{rise:.1f} times the baseline" if math.isfinite(rise) else "up from nothing"
+def _was(item: Evidence, unit: str) -> str:
+    return f"was {quantity(_number(item, 'before') or 0.0, unit)}"

@@ -40,7 +40,10 @@ def is_of_change(note: NotedChange) -> bool:
 def noted_changes(
     notes: Sequence[NotedChange], services: Sequence[str], alert_at: datetime, query: str, redactor: Redactor
 ) -> Evidence:
-    """Tell of noted changes: those that name one of the services first, then the ones closest to the alert."""
+    """Tell of noted changes: those that name one of the services first, then the ones closest to the alert.
+
+    ``services``: the alerted one first; ``data``'s ``own`` are those that name it.
+    """
     wanted = [note for note in notes if is_of_change(note)]
     wanted.sort(key=lambda note: (not _names(note, services), abs((note.at - alert_at).total_seconds())))
     lines = [f"{when(note.at, alert_at)}: {_shown(note)}" for note in wanted[:_MOST]]
@@ -50,33 +53,42 @@ def noted_changes(
         mine = sum(_names(note, services) for note in wanted)
         who = f", {mine} of them of this service or its neighbours" if mine else ""
         finding = f"{len(wanted)} noted change{'s' if len(wanted) > 1 else ''}{who}; {lines[0]}"
+    own = [
+        redactor.redact(f"{when(note.at, alert_at)}: {one_line(note.text, 160)}")
+        for note in wanted[:_MOST]
+        if _names(note, services[:1])
+    ]
     return Evidence(
         id="", kind=EvidenceKind.change, source="grafana", query=query,
         finding=redactor.redact(one_line(finding, 400)),
-        text=redactor.redact(clean("\n".join(lines))), data={"noted": len(wanted)},
+        text=redactor.redact(clean("\n".join(lines))), data={"noted": len(wanted), "own": own},
     )  # fmt: skip
 
 
 def container_changes(states: Sequence[tuple[str, ContainerState]], alert_at: datetime, redactor: Redactor) -> Evidence:
     """Tell which of the containers were made (from which image) or started anew in the hour before the alert, or since.
 
-    ``states`` are (service, state), the alerted one first.
+    ``states`` are (service, state), the alerted one first; ``data``'s ``own`` says that it was made anew before.
     """
     found: list[tuple[float, str]] = []
-    for service, state in states:
+    own: list[str] = []
+    for place, (service, state) in enumerate(states):
         name = one_line(service, 80)
         for at, what in (
             (state.created_at, f"was created from image {one_line(state.image, 160)}"),
             (state.started_at, "was started"),
         ):
             if at is not None and (alert_at - at).total_seconds() <= LATELY_S:
-                found.append((abs((at - alert_at).total_seconds()), f"{name} {what} {when(at, alert_at)}"))
+                told = f"{name} {what} {when(at, alert_at)}"
+                found.append((abs((at - alert_at).total_seconds()), told))
+                if place == 0 and at == state.created_at and at <= alert_at:
+                    own.append(redactor.redact(f"{when(at, alert_at)}: {what}"))
     lines = [line for _, line in sorted(found)[:_MOST]]
     whose = ", ".join(one_line(service, 80) for service, _ in states)
     finding = "; ".join(lines[:3]) or f"no container of {whose} was created or started in the hour before the alert"
     return Evidence(
         id="", kind=EvidenceKind.change, source="docker", finding=redactor.redact(one_line(finding, 400)),
-        text=redactor.redact("\n".join(lines)), data={"changes": len(found)},
+        text=redactor.redact("\n".join(lines)), data={"changes": len(found), "own": own[:1]},
     )  # fmt: skip
 
 

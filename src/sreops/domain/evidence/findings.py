@@ -14,6 +14,7 @@ from sreops.domain.evidence.log_selection import TriedSelector
 from sreops.domain.evidence.scope import evidence_window
 from sreops.domain.evidence.series_trend import course, in_words
 from sreops.domain.incidents.incident import Incident
+from sreops.domain.text.quantity import quantity
 from sreops.domain.text.redaction import Redactor, clean, one_line
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "tool", "tried",
 ]  # fmt: skip
 
+_NEARLY_FULL = 0.85
+"""Of its limit: what is this full is told as full, whichever way it went."""
 _STEADY = 0.10  # a change below a tenth is none
 _MAX_POINTS = 60  # of a series, as the page draws it
 
@@ -89,8 +92,9 @@ def logs_told(
     if not found.lines:
         finding = f"{name}: no log line in the window"
     else:
-        top = "; ".join(redactor.redact(one_line(line, 160)) for line in chosen.top)
-        finding = f"{name}: {_count(chosen.total, 'line')}, {_count(chosen.templates, 'template')}; most telling: {top}"
+        data["top"] = [redactor.redact(one_line(line, 160)) for line in chosen.top]
+        counted = f"{_count(chosen.total, 'line')}, {_count(chosen.templates, 'template')}"
+        finding = f"{name}: {counted}; most telling: {'; '.join(data['top'])}"
     return Evidence(
         id="", kind=EvidenceKind.logs, source=source, query=found.query, finding=finding[:700],
         text=redactor.redact(chosen.text), data=data, partial=found.partial,
@@ -175,6 +179,9 @@ def _told(title: str, signal: Signal, data: Mapping[str, Any], count: int) -> st
     shown_last = quantity(last, signal.unit)
     if abs(data["change"]) < _STEADY:
         text = f"{title} steady at {shown_last}"
+    elif extreme < before and data.get("limit_ratio", 0) >= _NEARLY_FULL:
+        # less than before, and still all that it may: that it fell is not the news
+        text = f"{title} at {shown_last}, was {quantity(before, signal.unit)}"
     else:
         verb = "rose" if extreme > before else "fell"
         text = f"{title} {verb} from {quantity(before, signal.unit)} to {quantity(extreme, signal.unit)}"
@@ -186,26 +193,6 @@ def _told(title: str, signal: Signal, data: Mapping[str, Any], count: int) -> st
     if count > 1:
         text += f"; the {'worst' if signal.by else 'most changed'} of {count} series"
     return text + in_words(data)
-
-
-def quantity(value: float, unit: str) -> str:
-    """Write a value with its unit for people: ``498 MB``, ``12 %``, ``230 ms``."""
-    size = abs(value)
-    if unit == "bytes":
-        for factor, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-            if size >= factor:
-                return f"{value / factor:.3g} {name}"
-        return f"{value:.0f} B"
-    if unit == "ratio":
-        return f"{value * 100:.3g} %"
-    if unit == "s":
-        if size >= 120:
-            return f"{value / 3600:.1f} h" if size >= 7200 else f"{value / 60:.0f} min"
-        return f"{value * 1000:.3g} ms" if 0 < size < 1 else f"{value:.3g} s"
-    if unit == "bool":
-        return f"{value:g}"
-    suffix = {"cores": " cores", "req/s": " req/s", "/s": "/s"}.get(unit, "")
-    return f"{value:.4g}{suffix}"
 
 
 def _last_value(found: SeriesSet | None) -> float | None:

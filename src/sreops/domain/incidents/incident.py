@@ -202,6 +202,11 @@ class Incident(BaseModel):
     feedback: dict[str, Any] | None = None  # what a person says of the cause: {by, right, cause, component, at}
 
     @property
+    def known_cause(self) -> str | None:
+        """The cause, where one was found; an analysis that found none says so in ``root_cause``."""
+        return None if self.category == "unknown" else self.root_cause
+
+    @property
     def absorbed_by(self) -> str | None:
         """The storm, or the older incident of its target, that has absorbed this one: it is told and counted there."""
         return self.storm_id or self.merged_into

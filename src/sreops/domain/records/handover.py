@@ -10,30 +10,7 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Incident, IncidentAlert, Reason, Storm
-
-NEXT_STEPS: Mapping[Reason, str] = {
-    Reason.low_confidence: "Check the cause below; if it is right, carry out the named runbook by hand.",
-    Reason.no_runbook_matched: "No runbook covers this. Remedy it by hand, then consider writing one.",
-    Reason.unknown_runbook: "The named runbook does not exist. Correct the alert's runbook_id label or add it.",
-    Reason.action_not_remediation: "A restart or scaling would not mend this. Mend the cause by hand.",
-    Reason.observe_only: "The alert asks for observation only. Decide whether the recommended action is wanted.",
-    Reason.policy_denied: "Policy forbids acting here; the reasons are below. Act by hand, or widen the policy.",
-    Reason.approval_rejected: "A person rejected the plan. Remedy it another way.",
-    Reason.approval_expired: "Nobody decided in time. Decide now and act by hand.",
-    Reason.step_failed: "A step could not be carried out. See its error, and act by hand.",
-    Reason.outcome_unknown: "Look at the target first: whether the step happened could not be known.",
-    Reason.remediation_ineffective: "The remedy was applied and did not help. Do not repeat it; look elsewhere.",
-    Reason.verification_unknown: "The remedy was applied, but nothing could prove that it helped. Check the service.",
-    Reason.analysis_failed: "No analysis could be made. Investigate from the evidence below.",
-    Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
-    Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
-    Reason.refired: "It comes back: whatever was done, or happened by itself, does not last. Look behind it.",
-    Reason.merged: "It joined an older incident of the same target. Go on there.",
-    Reason.storm: "Many alerts came at once. Look for what they share.",
-    Reason.timed_out: "The incident took too long. See where it stood below.",
-    Reason.internal_error: "sreops failed while working on this. Investigate by hand, and report the error.",
-}
-"""What a person needs to do next, for every reason of an escalation."""
+from sreops.domain.records.next_step import next_step
 
 
 def title(event: AlertEvent, storm: Storm | None = None, members: int = 1) -> str:
@@ -82,7 +59,7 @@ def closing(
         outcome.get("why", ""),
     ]
     if outcome.get("end") == "escalated":
-        lines += ["", "### What to do next", "", NEXT_STEPS.get(Reason(str(outcome["reason"])), "Investigate by hand.")]
+        lines += ["", "### What to do next", "", next_step(Reason(str(outcome["reason"])), incident)]
         if would_have := (decision or {}).get("would_have"):
             lines += [
                 "",
@@ -143,11 +120,11 @@ def _alerts(incident: Incident, alerts: Sequence[IncidentAlert]) -> list[str]:
 
 
 def _cause(incident: Incident) -> list[str]:
-    if not incident.root_cause:
+    if not incident.known_cause:
         return ["No cause was established."]
     confidence = f"{incident.confidence:.2f}" if incident.confidence is not None else "unknown"
     return [
-        fenced(incident.root_cause),
+        fenced(incident.known_cause),
         "",
         f"- confidence {confidence}, by {incident.analyst or 'nobody'}"
         + (f" ({incident.analyst_why})" if incident.analyst_why else ""),

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.incidents.incident import Effect, Incident, VerificationResult, storm_of
 from sreops.domain.incidents.needs import need_of
-from sreops.domain.records.handover import NEXT_STEPS
+from sreops.domain.records.next_step import next_step
 from sreops.domain.records.notice import Notice, NoticeKind
 from sreops.domain.records.story import without_ids
 from sreops.domain.text.redaction import Redactor, one_line
@@ -128,10 +128,10 @@ def _what(incident: Incident, event: AlertEvent | None, now: datetime) -> str:
 def _cause(incident: Incident) -> str:
     if incident.closed and incident.closed.get("cause"):
         return f"{_clean(str(incident.closed['cause']))} (says {_clean(str(incident.closed['by']), _SHORT)})"
-    if not incident.root_cause:
+    if not incident.known_cause:
         return "Not known."
     sure = f" ({incident.confidence:.0%} sure)" if incident.confidence is not None else ""
-    return f"{_clean(without_ids(incident.root_cause))}{sure}"
+    return f"{_clean(without_ids(incident.known_cause))}{sure}"
 
 
 def _done(incident: Incident) -> str:
@@ -174,11 +174,11 @@ def _asked(notice: Notice, incident: Incident, expires_at: datetime | None) -> s
 
 
 def _handed_over(incident: Incident) -> str:
-    said = NEXT_STEPS.get(incident.reason, "") if incident.reason else ""
+    said = next_step(incident.reason, incident)
     why = _clean(str((incident.decision or {}).get("why", "")))
     if why.startswith("DOWN:"):  # our own hand left it so: nothing comes before that
-        return f"{why}. {said or 'Investigate by hand.'}"
-    return " ".join(part for part in (said or "Investigate by hand.", f"sreops stopped: {why}." if why else "") if part)
+        return f"{why}. {said}"
+    return " ".join(part for part in (said, f"sreops stopped: {why}." if why else "") if part)
 
 
 def _plan(incident: Incident) -> str:

@@ -10,7 +10,8 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.incidents.incident import Incident, IncidentStatus, VerificationResult
 from sreops.domain.incidents.needs import Need, need_of
-from sreops.domain.records.handover import NEXT_STEPS, code, cost_in_words
+from sreops.domain.records.handover import code, cost_in_words
+from sreops.domain.records.next_step import next_step
 from sreops.domain.records.timeline import TimelineEntry
 
 _EVIDENCE = 12
@@ -60,9 +61,9 @@ def _wrong(incident: Incident, events: Sequence[tuple[AlertEvent, str]]) -> list
     lines = [f"{code(incident.service)}: {code(incident.alertname)} ({incident.severity.value}), {since}, {state}."]
     if told:
         lines.append(f"The alert says: {code(told)}")
-    if incident.root_cause:
+    if incident.known_cause:
         sure = f", {incident.confidence:.0%} sure" if incident.confidence is not None else ""
-        lines.append(f"Cause ({incident.analyst or 'rules'}{sure}): {code(incident.root_cause)}")
+        lines.append(f"Cause ({incident.analyst or 'rules'}{sure}): {code(incident.known_cause)}")
     else:
         lines.append("No cause is known yet." if not incident.status.ended else "No cause was established.")
     if incident.feedback:
@@ -98,10 +99,9 @@ def _next(incident: Incident, now: datetime, link: str | None) -> list[str]:
         steps = ", then ".join(f"{step.get('action')} {step.get('target')}" for step in plan)
         return [f"- Decide about the plan {code(incident.plan_hash)}: {code(steps)}", *page]
     if incident.status is IncidentStatus.escalated:
-        told = NEXT_STEPS.get(incident.reason, "") if incident.reason else ""
         why = str((incident.decision or {}).get("why") or "")
         known = [f"- {code(incident.acknowledged_by)} knows of it."] if incident.acknowledged_by else []
-        return [f"- {told or 'Investigate by hand.'}", *([f"- Why: {code(why)}"] if why else []), *known, *page]
+        return [f"- {next_step(incident.reason, incident)}", *([f"- Why: {code(why)}"] if why else []), *known, *page]
     return ["- Nothing yet: sreops is at work.", *page]
 
 
