@@ -2,7 +2,7 @@
 
 import pytest
 
-from sreops.domain.alerts.subject import Subject, subject_of
+from sreops.domain.alerts.subject import Subject, SubjectKind, subject_of
 from sreops.domain.incidents.correlation import fits
 
 NODE = "node-exporter"
@@ -345,3 +345,8 @@ def test_a_service_of_somebodys_own_is_no_exporter_for_the_sound_of_its_name(lab
 
 def test_an_exporters_own_job_is_no_namespace_of_a_namesake():
     assert of({"container_name": "docker", "job": "integrations/docker"}) == ("docker", "container", {})
+
+
+def test_a_target_is_named_without_the_password_in_its_url() -> None:
+    subject = subject_of({"job": "blackbox", "instance": "https://probe:s3cret@shop.example/health"}, "SiteDown")
+    assert (subject.name, subject.kind) == ("https://shop.example/health", SubjectKind.target)

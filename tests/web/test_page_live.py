@@ -178,9 +178,7 @@ async def test_a_person_acknowledges_closes_and_judges_the_cause_on_the_page(sit
     await expect(page).to_have_title("1 need you · sreops")
     await expect(page.locator("[data-live=needs] .row")).to_contain_text("ledger")
     await page.goto(f"{url}/incidents/{lease.incident_id}")
-    await page.get_by_text("Acknowledge, close or give back").click()
-    await page.locator(".person").first.get_by_label("Who").fill("ada")
-    await page.get_by_label("Note").fill("looking at it")
+    await page.locator(".seen").get_by_label("Who").fill("ada")
     await page.get_by_role("button", name="Acknowledge").click()
     await expect(page.locator("#wrong")).to_contain_text("acknowledged by ada")
     await page.goto(url)
@@ -314,7 +312,7 @@ async def test_who_decides_sees_cause_confidence_evidence_what_it_hits_and_what_
     url, watched = await site()
     await watched.page.goto(f"{url}/incidents/{lease.incident_id}")
     decision = watched.page.locator("#decision")
-    await expect(decision).to_contain_text("91 % sure of the cause. checkout calls it.")
+    await expect(decision).to_contain_text("91 % sure of the cause above. checkout calls it.")
     await decision.locator("summary").click()
     for told in (
         "The basket cache of payments grows without bound", "E3 memory rose from 210 MiB to 486 MiB",

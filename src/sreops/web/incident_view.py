@@ -249,6 +249,8 @@ def _stages(incident: Incident, records: Sequence[Record]) -> list[Stage]:
             state = "skipped" if place < reached or incident.status.ended else "ahead"
         else:
             state = "now" if place == reached and not incident.status.ended else "done"
+        if node == "analyze_root_cause" and state == "done" and not incident.known_cause:
+            label, state = "No cause found", "skipped"
         stages.append(Stage(label=label, state=state, at=first.get(node)))
     return stages
 

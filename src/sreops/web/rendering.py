@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sreops.domain.incidents.needs import need_of
 from sreops.domain.records.story import without_ids
 from sreops.web import words
 
@@ -68,6 +69,7 @@ class Templates:
             "clock": lambda at: at.strftime("%H:%M:%S"),
             "moment": lambda at: at.strftime("%Y-%m-%d %H:%M:%S"),
         }
+        self._environment.tests["asking"] = lambda incident, now: need_of(incident, now) is not None
         for name in _TEMPLATES:
             self._environment.get_template(name)  # compiled now: a mistake is found at start
 

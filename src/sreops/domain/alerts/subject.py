@@ -35,6 +35,7 @@ from sreops.domain.alerts.subject_labels import (
     SubjectKind,
 )
 from sreops.domain.alerts.subject_names import service_of_task, two_of_job, without_suffix
+from sreops.domain.text.urls import without_userinfo_in
 
 __all__ = ["SERVICE_LABELS", "Subject", "SubjectKind", "subject_as_sent", "subject_of"]
 
@@ -208,6 +209,8 @@ class _Reading:
 
     def _made(self, name: str, kind: SubjectKind, label: str, why: str) -> Subject:
         read_from = f"label {self._spelled(label)}{why}"
+        if is_url(name):
+            name = without_userinfo_in(name)
         scope = self.scope(kind, label)
         if "namespace" not in scope and (namespace := self._namespace_in_job(name)):
             scope = {"namespace": namespace, **scope}
