@@ -79,6 +79,12 @@ def test_numbers_are_measured_findings_that_the_cause_rests_on() -> None:
     assert tell(incident(), [event()], evidence, ("E1", "E2"), None).numbers == ("98 % of 512 MB",)
 
 
+def test_an_alert_that_says_its_name_and_its_service_alone_is_not_told_beside_a_cause() -> None:
+    found = incident(root_cause="The disk is full.")
+    said = {"summary": f"{found.alertname} fires on {found.service}"}
+    assert tell(found, [event(annotations=said)], [], (), None).said == ""
+
+
 def test_since_is_the_first_firing_alert() -> None:
     earlier = event(startsAt=NOW - timedelta(minutes=5))
     assert tell(incident(), [event(), earlier], [], (), None).since == NOW - timedelta(minutes=5)

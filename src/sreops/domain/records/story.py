@@ -16,6 +16,8 @@ from sreops.domain.runbooks.template import ValueRefused, fill_text
 from sreops.domain.text.redaction import one_line
 
 _SAID_CHARS = 220
+_WORD = re.compile(r"\w+")
+_LINKING = frozenset({"on", "of", "for", "at", "in", "is", "fires", "firing", "alert"})
 _IDS = re.compile(r"\s?\(E[0-9]{1,4}(?:(?:,| and) E[0-9]{1,4}){0,20}\)")
 _ENDS = {
     Resolution.fixed: "It was fixed.",
@@ -107,10 +109,14 @@ def _said(incident: Incident, events: Sequence[AlertEvent]) -> str:
         return ""
     newest = ([event for event in events if event.status is AlertStatus.firing] or events)[-1]
     given = [one_line(newest.annotations.get(name, ""), _SAID_CHARS) for name in ("summary", "description")]
-    name = one_line(incident.alertname, _SAID_CHARS).lower()
-    told = [text for text in dict.fromkeys(given) if text and text.lower() != name]  # the rule's name says nothing
+    known = {*_LINKING, *_words(one_line(incident.alertname, _SAID_CHARS)), *_words(one_line(incident.service, 200))}
+    told = [text for text in dict.fromkeys(given) if text and not known.issuperset(_words(text))]
     both = ". ".join(text.rstrip(".") for text in told)
     return both if len(both) <= _SAID_CHARS else told[0]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
 
 
 def _fires(incident: Incident, said: str) -> str:
