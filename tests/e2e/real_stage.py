@@ -154,13 +154,20 @@ class RealStage:
         await eventually(seen, 30, what=what)
 
     async def begin(self, state: State) -> None:
-        """Wait until it can be measured how the patient is; what the engine has told until then is no part of it."""
+        """Wait until all can see how the patient is; what the engine has told until then is no part of the story."""
         if state is State.well:
             await self.measured(lambda share: share < 0.8, "the patient to be measured")
         else:
             await self.measured(lambda share: share > 0.9, "its memory to be full")
         if state is State.ill:
             self._complain()
+        health = "unhealthy" if state is State.ill else "healthy"
+
+        async def shown() -> bool:
+            found = await asyncio.to_thread(self.ill.dockerd.inspect, self.ill.container)
+            return str(found["State"]["Health"]["Status"]) == health
+
+        await eventually(shown, 30, what=f"the engine to call it {health}")
         self._began = await self._told.everything()
 
     def _complain(self) -> None:

@@ -136,7 +136,7 @@ def admitted(
         config={} if stop_timeout_s is None else {"StopTimeout": stop_timeout_s},
         healthcheck={
             "Test": ["CMD-SHELL", check],
-            "Interval": 1_000_000_000,
+            "Interval": 700_000_000,
             "Timeout": 2_000_000_000,
             "Retries": 3,
             "StartPeriod": 0,
