@@ -159,9 +159,15 @@ class Server(ABC):
         return status
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open, and nothing answers."""
+        """Freeze it (SIGSTOP): connections stay open, and nothing answers.
+
+        Returns once every thread stands still: on a busy machine that comes later than the signal, and one that is
+        not there yet may answer what the test sends next.
+        """
         self._paused = True
-        self._signal(self.tree(), signal.SIGSTOP)
+        pids = self.tree()
+        self._signal(pids, signal.SIGSTOP)
+        poll(lambda: all(_stands_still(pid) for pid in pids), 10, what=f"{self.name} to stand still")
 
     def resume(self) -> None:
         """Let a paused server go on."""
@@ -216,6 +222,18 @@ class Server(ABC):
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _stands_still(pid: int) -> bool:
+    states = [_state(thread) for thread in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(state in ("T", "t", "Z", "X", "") for state in states)
+
+
+def _state(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except OSError:  # it has ended
+        return ""
 
 
 def _parent_and_state(pid: int) -> tuple[int, str] | None:
