@@ -86,7 +86,20 @@ class DispatchSuite:
                 elif how == 1:
                     due_s = 115.0 + 10 * round_
                     await store.park(lease, wake_at=at(due_s), timer="poll")
+                    if lease.woken_by == "takeover":
+                        due_s = 0.0  # it looks once more
                     rows = [(*row[:4], due_s) if row[2] == lease.incident_id else row for row in rows]
+
+    async def test_a_run_that_is_taken_over_looks_once_more_before_it_sleeps(self, store: SqlIncidentStore) -> None:
+        incident_id = await opened(store, now=at(0))
+        await store.claim("dies", now=at(1), lease_s=5, limit=1)
+        await store.wake(incident_id, woken_by="decision")
+        [lease] = await store.claim("next", now=at(8), lease_s=30, limit=1)
+        assert lease.woken_by == "takeover"
+        await store.park(lease, wake_at=at(1000), timer="approval")
+        [lease] = await store.claim("next", now=at(9), lease_s=30, limit=1)
+        await store.park(lease, wake_at=at(1000), timer="approval")
+        assert await store.claim("next", now=at(10), lease_s=30, limit=1) == []
 
     async def test_twenty_claimers_share_the_work_without_a_double(
         self, store: SqlIncidentStore, another: Opener

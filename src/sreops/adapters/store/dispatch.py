@@ -123,7 +123,8 @@ class SqlDispatch(SqlPart):
             lease_until=now + timedelta(seconds=lease_s),
             token=row.token + 1,
             woken_by=woken_by,
-            wakes_seen=row.wakes,
+            # the run that is taken over may have been woken too late to see it: it looks once more when it parks
+            wakes_seen=row.wakes - (row.lease_owner is not None),
             seen_at=now,
         )
         return Lease(
@@ -177,7 +178,8 @@ class SqlDispatch(SqlPart):
             row = held(connection, lease)
             slept = {"due_at": wake_at, "ready": False, "timer": timer, "woken_by": "timer"}
             woken = row.wakes != row.wakes_seen
-            self._end_lease(connection, lease, attempts=0, last_error=None, **({} if woken else slept))
+            again = {"woken_by": "timer"} if row.woken_by == "takeover" else {}
+            self._end_lease(connection, lease, attempts=0, last_error=None, **(again if woken else slept))
 
         await self._db.write(park)
 
