@@ -8,7 +8,7 @@ from typing import Final
 
 from sreops.agent.remediation import engine_commands
 from sreops.agent.remediation.decision import Escalate, WaitUntil
-from sreops.agent.remediation.external_effects import ERRAND_TIMER, ERRANDS
+from sreops.agent.remediation.external_effects import EXTERNAL_EFFECTS, EXTERNAL_TIMER
 from sreops.agent.remediation.life import target_pulse
 from sreops.agent.remediation.request import Request
 from sreops.domain.incidents.incident import Effect, EffectOutcome, Reason
@@ -30,7 +30,7 @@ async def intended(request: Request) -> Effect | Escalate:
     try:
         if step.action.on_engine:
             return await engine_commands.intended(request)
-        standing, snapshot = await ERRANDS[step.action].before(request)
+        standing, snapshot = await EXTERNAL_EFFECTS[step.action].before(request)
     except SreopsError as exc:
         if step.action.on_engine and not isinstance(exc, EngineUnavailable | EngineRefused):
             raise
@@ -46,7 +46,7 @@ async def send(request: Request, effect: Effect) -> Settled | WaitUntil:
             settled = await engine_commands.send(request, step, effect)
         else:
             engine_commands.refuse_when_late(request, effect)
-            settled = await ERRANDS[step.action].send(request, effect)
+            settled = await EXTERNAL_EFFECTS[step.action].send(request, effect)
     except (Unavailable, Refused) as exc:
         return Settled.failed(str(exc))
     except OutcomeUnknown as exc:
@@ -65,7 +65,7 @@ async def follow(request: Request, effect: Effect) -> Settled | WaitUntil:
     """Say by looking what became of an effect that an earlier visit has begun, or when to look again."""
     step, now, on_engine = request.step, request.now(), request.step.action.on_engine
     try:
-        looks = engine_commands.follow if on_engine else ERRANDS[step.action].look
+        looks = engine_commands.follow if on_engine else EXTERNAL_EFFECTS[step.action].look
         settled = await looks(request, effect)
     except (Unavailable, Refused) as exc:
         if now < effect.intent_at + timedelta(seconds=_patience_s(request, effect)):
@@ -93,9 +93,9 @@ def _open(request: Request, settled: Settled) -> WaitUntil:
     """Wait for an effect that may still come true."""
     if request.step.action.on_engine:
         return WaitUntil(until=settled.look_again_at or request.now() + timedelta(seconds=1), timer=_SETTLING)
-    told = "" if request.waited_for == ERRAND_TIMER else settled.why  # told once, not at every look
+    told = "" if request.waited_for == EXTERNAL_TIMER else settled.why  # told once, not at every look
     until = settled.look_again_at or request.now() + timedelta(seconds=2)
-    return WaitUntil(until=until, timer=ERRAND_TIMER, thought=told)
+    return WaitUntil(until=until, timer=EXTERNAL_TIMER, thought=told)
 
 
 def _with_the_lost(request: Request, settled: Settled) -> Settled:

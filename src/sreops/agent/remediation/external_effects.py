@@ -6,13 +6,13 @@ from typing import Any, Final, Protocol
 from sreops.agent.context import Tools
 from sreops.agent.remediation.gitlab_acts import PlayJob, RollbackDeployment, RunPipeline
 from sreops.agent.remediation.request import Request
-from sreops.agent.remediation.webhook_call import ERRAND_TIMER, WebhookCall
+from sreops.agent.remediation.webhook_call import EXTERNAL_TIMER, WebhookCall
 from sreops.domain.incidents.incident import Effect
 from sreops.domain.remediation.effects import Settled
 from sreops.domain.remediation.policy import TargetFacts
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
 
-__all__ = ["ERRANDS", "ERRAND_TIMER", "ExternalEffect", "external_facts"]
+__all__ = ["EXTERNAL_EFFECTS", "EXTERNAL_TIMER", "ExternalEffect", "external_facts"]
 
 
 class ExternalEffect(Protocol):
@@ -35,7 +35,7 @@ class ExternalEffect(Protocol):
         ...
 
 
-ERRANDS: Final[Mapping[StepAction, ExternalEffect]] = {
+EXTERNAL_EFFECTS: Final[Mapping[StepAction, ExternalEffect]] = {
     StepAction.rollback_deployment: RollbackDeployment(),
     StepAction.play_job: PlayJob(),
     StepAction.run_pipeline: RunPipeline(),
@@ -45,4 +45,4 @@ ERRANDS: Final[Mapping[StepAction, ExternalEffect]] = {
 
 async def external_facts(tools: Tools, step: PlannedStep) -> TargetFacts:
     """Return what policy needs to know of the target of a step outside the engine."""
-    return await ERRANDS[step.action].facts(tools, step)
+    return await EXTERNAL_EFFECTS[step.action].facts(tools, step)

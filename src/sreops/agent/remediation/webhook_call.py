@@ -17,7 +17,7 @@ from sreops.domain.text.redaction import one_line
 from sreops.errors import OutcomeUnknown, WebhookUnavailable
 from sreops.ports import WebhookAnswer, WebhookFacts
 
-ERRAND_TIMER = "errand"
+EXTERNAL_TIMER = "errand"
 """The timer of an errand that was looked after already."""
 _AGAIN_S = 2.0
 _EXCERPT_CHARS = 200
@@ -72,7 +72,7 @@ class WebhookCall:
         if same != (effect.snapshot.get("url"), effect.snapshot.get("body_sha256")):
             return Settled.unknown("it may have been called, and its settings are others now: it is not called again")
         until = effect.intent_at + timedelta(seconds=step.timeout_s + request.tools.settings.docker.settle_margin_s)
-        repeated = request.waited_for == ERRAND_TIMER
+        repeated = request.waited_for == EXTERNAL_TIMER
         latest = effect.intent_at + timedelta(seconds=request.tools.settings.policy.max_event_age_s)
         if now >= until and (repeated or now >= latest):  # one that comes back late from a crash repeats it once
             return Settled.unknown("it may have been called, and too long ago for a repeat: look at its receiver")

@@ -79,9 +79,10 @@ def exporter_of(value: str, *, job: bool = False) -> str | None:
         text = text.removeprefix(ALLOYS_SCRAPER)
     if job and (found := _KNOWN_JOB.fullmatch(text)) and found.lastgroup:
         known = _JOBS[int(found.lastgroup[1:])][0]
-        if known != SOME_EXPORTER or not (
-            named := _KNOWN.search(text)
-        ):  # integrations/cadvisor, integrations/blackbox/x
+        named = (
+            _KNOWN.search(text) if known == SOME_EXPORTER else None
+        )  # integrations/cadvisor, integrations/blackbox/x
+        if named is None:
             return known
         return _NAMES[int(str(named.lastgroup)[1:])][0]
     if (found := _KNOWN.search(text)) and found.lastgroup:

@@ -104,6 +104,9 @@ def _shown(note: NotedChange) -> str:
 
 def when(at: datetime, alert_at: datetime) -> str:
     """Say how long before or after the alert that was, and at what time."""
-    apart_s = (alert_at - at).total_seconds()
-    side = "before" if apart_s >= 0 else "after"
-    return f"{span(abs(apart_s))} {side} the alert (at {at.astimezone(UTC):%H:%M:%S} UTC)"
+    return f"{from_alert((alert_at - at).total_seconds())} (at {at.astimezone(UTC):%H:%M:%S} UTC)"
+
+
+def from_alert(before_s: float) -> str:
+    """Say how long before the alert, or after it, something was."""
+    return f"{span(abs(before_s))} {'before' if before_s >= 0 else 'after'} the alert"

@@ -7,10 +7,10 @@ evidence itself.
 import re
 from collections.abc import Sequence
 
+from sreops.domain.evidence.changes import from_alert
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.evidence.log_mining import severity
 from sreops.domain.text.redaction import one_line
-from sreops.domain.text.spans import span
 
 SHOWN = 2
 """Numbers, and changes."""
@@ -109,13 +109,11 @@ def _deployed(piece: Evidence) -> str:
     """Say when, by whom, and of what: in an order in which a short screen cuts the least of it."""
     if "sha" not in piece.data:
         return piece.finding
-    before_s = float(piece.data.get("before_s") or 0.0)
-    side = "before" if before_s >= 0 else "after"
     verb = "rolled back" if piece.data.get("back") is True else "deployed"
     who = f" by {piece.data['by']}" if piece.data.get("by") else ""
     what = f"{str(piece.data.get('sha', ''))[:8]} of {piece.data.get('project', '')}".strip()
     where = f" to {piece.data['environment']}" if piece.data.get("environment") else ""
-    return f"{span(abs(before_s))} {side} the alert: {verb}{who}{where}, {what}"
+    return f"{from_alert(float(piece.data.get('before_s') or 0.0))}: {verb}{who}{where}, {what}"
 
 
 def unseen(evidence: Sequence[Evidence]) -> str:

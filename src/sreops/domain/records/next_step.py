@@ -47,11 +47,11 @@ def next_step(reason: Reason | None, incident: Incident, *, changed: bool = Fals
         return NEXT_STEPS[reason]
     named = incident.runbook_id or str((incident.decision or {}).get("would_have") or "")
     follow = f"follow runbook {named}" if named else ""
+    steps = ", then ".join(step for step in (_CHANGED if changed else "", follow) if step)
     if only_a_symptom(incident):
-        steps = ", then ".join([_CHANGED] * changed + [follow] * bool(named)) or "look for it by hand"
+        steps = steps or "look for it by hand"
         return f"{_SYMPTOM} {steps[0].upper()}{steps[1:]}."
     if not incident.known_cause:
-        steps = ", then ".join([_CHANGED] * changed + [follow] * bool(named))
         return f"Look for the cause by hand{f': {steps}' if steps else ''}."
     return f"Check whether the cause is right; if so, {follow or 'mend it by hand: no runbook fits'}."
 
