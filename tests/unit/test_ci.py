@@ -20,6 +20,7 @@ from sreops.domain.text.redaction import Redactor
 
 AT = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 LATER = AT + timedelta(minutes=5)
+AGAIN = AT + timedelta(seconds=20)
 
 
 @pytest.mark.parametrize("status", ["manual", "running", "a word of the future"])
@@ -37,13 +38,14 @@ def test_ends_are_told_as_they_are() -> None:
 
 def test_of_candidates_one_is_ours_none_may_still_come_and_several_nobody_can_tell() -> None:
     def ours(found: list[int], now: datetime = AT) -> object:
-        return one_of_ours(found, what="job", now=now, until=LATER, again_at=AT)
+        return one_of_ours(found, what="job", now=now, until=LATER, again_at=AGAIN)
 
     assert ours([7]) == 7
-    for found, now, outcome in ([], AT, None), ([], LATER, EffectOutcome.unknown), ([7, 8], AT, EffectOutcome.unknown):
+    unknown = EffectOutcome.unknown
+    for found, now, told in ([], AT, (None, AGAIN)), ([], LATER, (unknown, None)), ([7, 8], AT, (unknown, None)):
         settled = ours(found, now)
         assert isinstance(settled, Settled)
-        assert settled.outcome is outcome
+        assert (settled.outcome, settled.look_again_at) == told
 
 
 def test_one_effect_in_a_project_at_a_time_whatever_its_environment() -> None:
