@@ -15,7 +15,6 @@ from sreops.domain.evidence.deployments import (
 from sreops.domain.incidents.incident import EffectOutcome
 from sreops.domain.remediation.ci import of_status, one_of_ours
 from sreops.domain.remediation.effects import Settled
-from sreops.domain.remediation.target_identity import deployment_identity, same_project
 from sreops.domain.text.redaction import Redactor
 
 AT = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
@@ -46,13 +45,6 @@ def test_of_candidates_one_is_ours_none_may_still_come_and_several_nobody_can_te
         settled = ours(found, now)
         assert isinstance(settled, Settled)
         assert (settled.outcome, settled.look_again_at) == told
-
-
-def test_one_effect_in_a_project_at_a_time_whatever_its_environment() -> None:
-    production = deployment_identity("shop/Pay", "production")
-    assert same_project(production, deployment_identity("shop/pay"))
-    assert not same_project(production, deployment_identity("shop/pay2", "production"))
-    assert not same_project("docker/compose/shop/pay", "docker/compose/shop/web")
 
 
 def test_a_deployment_is_told_with_what_it_brought_and_the_rest_is_counted() -> None:
