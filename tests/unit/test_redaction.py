@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growth import assert_linear
-from sreops.domain.text.redaction import Redactor, clean, one_line, redact, strip_ansi
+from sreops.domain.text.redaction import Redactor, Redactors, clean, one_line, redact, strip_ansi
 
 SECRETS = [
     ("password=hunter2 next", "hunter2"),
@@ -223,9 +223,50 @@ def test_terminal_sequences_and_hidden_text_go_and_words_stay():
     assert clean("größer, 東京 😀") == "größer, 東京 😀"
 
 
+HIDDEN = [
+    0x00, 0x0D, 0x7F, 0x200B, 0x202E, 0x2028, 0x2029, 0xD800, 0xE000, 0xE0041, 0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0,
+    0xFE00, 0xFE0F, 0xE0100, 0xE01EF,
+]  # fmt: skip
+
+
+def test_what_no_one_can_see_goes_and_its_visible_neighbours_stay():
+    assert {code: clean(f"a{chr(code)}b") for code in HIDDEN} == dict.fromkeys(HIDDEN, "ab")
+    for seen in (0x09, 0x0A, 0xA0, 0x034E, 0x1161, 0xFDFF, 0xFE10, 0xFFA1):
+        assert clean(f"a{chr(seen)}b") == f"a{chr(seen)}b"
+
+
 def test_one_line_is_one_line_within_its_limit():
     assert one_line("a\n  b\x00 c") == "a b c"
-    assert len(one_line("x" * 10_000, 100)) == 100
+    assert one_line("x" * 100, 100) == "x" * 100
+    assert one_line("x" * 101, 100) == "x" * 99 + "…"
+    assert one_line("x" * 300) == "x" * 300
+    assert one_line("x" * 301) == "x" * 299 + "…"
+
+
+def test_of_a_text_that_is_much_longer_than_its_line_only_the_beginning_is_read():
+    assert one_line(" " * 799 + "ab", 100) == "a"
+
+
+def test_an_incident_keeps_its_redactor_while_it_is_asked_for():
+    kept = Redactors(most=2)
+    first, second = kept.of("I1"), kept.of("I2")
+    first.redact("password=hunter2x")
+    assert kept.of("I1") is first
+    kept.of("I3")
+    assert kept.of("I1") is first, "asked for later than the second"
+    assert kept.of("I2") is not second
+
+
+def test_redactors_of_two_hundred_and_fifty_six_incidents_are_kept():
+    kept = Redactors()
+    first = kept.of("I0")
+    for number in range(1, 256):
+        kept.of(f"I{number}")
+    assert kept.of("I0") is first
+    second = kept.of("I1")
+    kept.of("one more")
+    assert kept.of("I1") is second
+    assert kept.of("I0") is first
 
 
 HOSTILE = ["a", "a-", "1 ", "1", "a@", "a_", "password=", 'password="', "eyJ", "http://a:", "\x1b]", "a.", "@a.",
