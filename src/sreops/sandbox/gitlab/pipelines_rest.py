@@ -310,10 +310,7 @@ def _create_pipeline(project: Project, request: Request, match: "re.Match[str]",
     if "ref" not in asked:
         raise ParameterRefused("ref is missing")
     variables = params.get("variables") or []
-    if not isinstance(variables, list) or not all(
-        isinstance(variable, dict) and isinstance(variable.get("key"), str) and isinstance(variable.get("value"), str)
-        for variable in variables
-    ):
+    if not isinstance(variables, list) or not all(map(_is_variable, variables)):
         raise ParameterRefused("variables is invalid")
     if variables:
         project.check_variables()
