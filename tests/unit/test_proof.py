@@ -28,7 +28,14 @@ from sreops.domain.evidence.evidence import (
 )
 from sreops.domain.evidence.golden_signals import choose
 from sreops.domain.remediation.policy import PolicyFacts, PolicyInput, PolicyLimits, TargetFacts, Verdict, decide
-from sreops.domain.remediation.proof import ProofKind, Suspected, led_to_the_present_start, points_elsewhere, proofs
+from sreops.domain.remediation.proof import (
+    ProofKind,
+    Suspected,
+    change_proofs,
+    led_to_the_present_start,
+    points_elsewhere,
+    proofs,
+)
 from sreops.domain.runbooks.file import load_runbooks
 from sreops.domain.runbooks.matching import RULES, select_runbook
 from sreops.domain.runbooks.plan import make_plan
@@ -108,6 +115,25 @@ def test_what_is_normal_or_old_or_of_another_proves_nothing(evidence: Evidence, 
     assert proven(C.out_of_memory, suspected(**changes), evidence) == []
 
 
+def test_a_series_that_ends_in_the_targets_present_life_is_of_it() -> None:
+    ends_5_s_ago = memory(0.97)
+    assert proven(C.out_of_memory, suspected(started_at=at(-30)), ends_5_s_ago) == [ProofKind.series]
+
+
+@pytest.mark.parametrize("points", [None, [], "none"])
+def test_a_series_without_points_proves_nothing(points: object) -> None:
+    item = memory(0.97)
+    assert proven(C.out_of_memory, suspected(), item.model_copy(update={"data": item.data | {"points": points}})) == []
+
+
+def test_a_deployment_right_before_bears_out_that_it_was_bad_and_nothing_else() -> None:
+    suspicion = {"told": "errors began 2 min after deployment 7", "close": True}
+    change = Evidence(id="E4", kind=EvidenceKind.change, source="gitlab", finding="", data={"suspected": suspicion})
+    [proof] = change_proofs(C.bad_deploy, [memory(0.97), change])
+    assert proof.told == "errors began 2 min after deployment 7 (change)"
+    assert all(change_proofs(cause, [change]) == () for cause in Category if cause is not C.bad_deploy)
+
+
 def test_a_series_bears_out_only_the_cause_that_it_shows() -> None:
     for cause in Category:
         expected = [ProofKind.series] if cause in (C.out_of_memory, C.memory_leak) else []
@@ -183,6 +209,11 @@ def neighbour(role: str = "called", **container: Any) -> Evidence:
     return Evidence(id="E5", kind=EvidenceKind.neighbour, source="docker", finding="", data=data)
 
 
+def died(crashes: int, role: str = "called") -> Evidence:
+    data = {"service": "ledger-db", "role": role, "crashes": crashes}
+    return Evidence(id="E6", kind=EvidenceKind.events, source="docker", finding="", data=data)
+
+
 def ranking(first: str, *, abstained: bool = False) -> Evidence:
     data = {"first": first, "abstained": abstained}
     return Evidence(id="E9", kind=EvidenceKind.suspects, source="suspects", finding="", data=data)
@@ -194,8 +225,13 @@ def ranking(first: str, *, abstained: bool = False) -> Evidence:
         (neighbour(running=False, status="exited", exit_code=1), "ledger-db, which it calls, is not running"),
         (neighbour(health="unhealthy"), "ledger-db, which it calls, is not healthy"),
         (neighbour(status="restarting"), "ledger-db, which it calls, is being restarted"),
+        (died(1), "ledger-db, which it calls, died by itself once lately"),
         (ranking("ledger-db"), "of all services ledger-db changed most"),
+        (ranking("x" * 80), f"of all services {'x' * 80} changed most"),
+        (ranking("x" * 81), f"of all services {'x' * 79}… changed most"),
         (neighbour(), ""),
+        (died(0), ""),
+        (ranking("ledger-db").model_copy(update={"kind": EvidenceKind.metric}), ""),
         (neighbour(role="caller", health="unhealthy"), ""),
         (neighbour(role="peer", health="unhealthy"), ""),
         (ranking("payments"), ""),
