@@ -79,7 +79,7 @@ async def known_target(tools: Tools, subject: Subject, patient: Patient) -> Know
     scope = {key: value for key, value in subject.scope.items() if key == "host"}
     for name in sorted(shared):
         found = await tools.containers.matching(name, scope, timeout_s=tools.settings.docker.timeout_s)
-        if {standing_identity(one) for one in found} == {standing}:
+        if {standing_identity(container) for container in found} == {standing}:
             names |= {name}
     engine = {"host": first.engine} if first.engine else {}
     return KnownTarget(standing=standing, names=names, scope=scope_of(first) | engine)

@@ -50,7 +50,9 @@ async def _requeue(ids: Sequence[str], everything: bool) -> int:
     console = _console()
     async with _log() as (settings, event_log):
         found = {letter.id: letter for letter in await _read(event_log)}
-        chosen = [one for one in found.values() if one.requeued_at is None and not one.cut] if everything else []
+        chosen = (
+            [letter for letter in found.values() if letter.requeued_at is None and not letter.cut] if everything else []
+        )
         missing = [wanted for wanted in ids if wanted not in found]
         chosen += [found[wanted] for wanted in dict.fromkeys(ids) if wanted in found]
         refused = 0

@@ -306,7 +306,9 @@ async def _issue_becomes(stage: Stage, found: dict[str, Any], state: str) -> boo
     issue = found.get("issue") or {}
     tracker = stage.world.gitlab
     for _ in range(int(_ISSUE_S / 0.2)):
-        if tracker is not None and any(one.iid == issue.get("iid") and one.state == state for one in tracker.issues):
+        if tracker is not None and any(
+            tracked.iid == issue.get("iid") and tracked.state == state for tracked in tracker.issues
+        ):
             return True
         await asyncio.sleep(0.2)
     return False

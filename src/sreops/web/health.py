@@ -175,7 +175,7 @@ def health_routes(context: WebContext, access: Access, checks: Checks) -> list[R
         shown: dict[str, Any] = {"status": report.status, "kafka": report.kafka}
         if await access.allows(request):
             shown |= {
-                "checks": {name: _shown(one) for name, one in report.checks.items()},
+                "checks": {name: _shown(check) for name, check in report.checks.items()},
                 "backlog": _waiting(report, context.clock.now()),
                 "why": list(report.why),
                 "version": context.version,

@@ -128,9 +128,9 @@ def _paths() -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     for model in _BODIES:
-        one = model.model_json_schema(ref_template="#/components/schemas/{model}", by_alias=True)
-        schemas |= one.pop("$defs", {})
-        schemas[model.__name__] = one
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}", by_alias=True)
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
     return schemas | {
         "Incident": _incident(),
         "IncidentInFull": {

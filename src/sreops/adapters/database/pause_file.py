@@ -20,7 +20,7 @@ class DataDirPauseFile:
 
     def _look(self) -> str | None:
         try:
-            there = next((one for one in self._directory.iterdir() if one.name.upper() in (NAME, "PAUSED")), None)
+            there = next((path for path in self._directory.iterdir() if path.name.upper() in (NAME, "PAUSED")), None)
             if there is None:
                 return None
             with there.open(encoding="utf-8", errors="replace") as file:

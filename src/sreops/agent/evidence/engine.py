@@ -52,7 +52,7 @@ def container_evidence(question: Question, own: OwnContainers) -> Sequence[Evide
     if own.state is not None:
         others = [state for state in own.states if state.id != own.state.id]
         shown = (own.state, *others)[:MOST_REPLICAS]
-        return [findings.container(one, question.now, question.redactor) for one in shown]
+        return [findings.container(state, question.now, question.redactor) for state in shown]
     if question.event.subject.kind in (SubjectKind.host, SubjectKind.target):
         return []
     if question.tools.containers is None:
@@ -76,8 +76,12 @@ async def engine_events_of(
     name = state.name if state is not None else engine_name(question.event)
     if containers is None or not name:
         return []
-    replicas = [one.name for one in own.states if one.name != name] if state is not None else []
-    near = {one.state.name: one for one in neighbours if one.state is not None and one.state.name != name}
+    replicas = [other.name for other in own.states if other.name != name] if state is not None else []
+    near = {
+        neighbour.state.name: neighbour
+        for neighbour in neighbours
+        if neighbour.state is not None and neighbour.state.name != name
+    }
     told = await containers.events(
         [name, *replicas, *near],
         lately(question.alert_at, question.now),

@@ -73,7 +73,7 @@ async def _undone(
     once more, since each of these twice is the same as once.
     """
     store, number = request.tools.store, UNDO_STEPS + effect.step
-    intent = next((one for one in await _ledger(request) if one.step == number), None)
+    intent = next((entry for entry in await _ledger(request) if entry.step == number), None)
     if intent is not None and intent.outcome is not None:
         return None if intent.outcome is EffectOutcome.succeeded else intent.detail
     looked_at = request.now()

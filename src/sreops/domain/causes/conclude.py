@@ -109,9 +109,11 @@ def _with_change(
         return verdicts
     weighed = _verdicts([*signs, *changed], recovered=recovered)
     # what a line says of a recovery does not undo what was deployed
-    whole = [one for one in _verdicts([*signs, *changed], recovered=False) if one.category is Category.bad_deploy]
-    rest = [one for one in weighed if one.category is not Category.bad_deploy]
-    return sorted([*whole, *rest], key=lambda one: (-one.score, one.category.value))
+    whole = [
+        verdict for verdict in _verdicts([*signs, *changed], recovered=False) if verdict.category is Category.bad_deploy
+    ]
+    rest = [verdict for verdict in weighed if verdict.category is not Category.bad_deploy]
+    return sorted([*whole, *rest], key=lambda verdict: (-verdict.score, verdict.category.value))
 
 
 def _evidence_signs(evidence: Sequence[Evidence]) -> Iterator[Sign]:

@@ -117,7 +117,7 @@ def _as_said(identity: Identity, said: Mapping[str, str]) -> Iterator[LogSelecto
     telling = [name for name in (*CONTAINER_LABELS, *SWARM_LABELS) if _names(said.get(name, ""), identity)]
     scope = ("compose_project", "namespace", "host")
     for name in telling:
-        yield LogSelector({name: said[name], **{one: said[one] for one in scope if said.get(one)}})
+        yield LogSelector({name: said[name], **{label: said[label] for label in scope if said.get(label)}})
 
 
 def _names(value: str, identity: Identity) -> bool:
@@ -153,7 +153,7 @@ def judge(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity:
         return _unknown(selector, unknown, identity)
     if own:
         narrowed = _common(own)
-        others = [one for one in (*strangers, *unknown) if narrowed.items() <= one.items()]
+        others = [stream for stream in (*strangers, *unknown) if narrowed.items() <= stream.items()]
         if narrowed and not others:
             return SelectorVerdict(LogSelector(narrowed), f"{_count(own)} its own, narrowed from {_count(streams)}")
     taken_in = _common_words(strangers or unknown)

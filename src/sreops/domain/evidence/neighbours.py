@@ -131,7 +131,7 @@ def _peers(own: ContainerState | None, states: Mapping[str, ContainerState], lab
         (name, beside(place, ContainerPlace(state.labels, state.networks), labels)) for name, state in states.items()
     ]
     peers = [Neighbour(name, NeighbourRole.peer, states[name], by) for name, by in found if by]
-    return sorted(peers, key=lambda one: (-_badness(states[one.service]), one.service))
+    return sorted(peers, key=lambda peer: (-_badness(states[peer.service]), peer.service))
 
 
 def _badness(state: ContainerState) -> int:

@@ -223,11 +223,11 @@ def comparable(found: Mapping[str, LogLines]) -> list[Line]:
     logged = {service: lines for service, lines in found.items() if lines.lines}
     if len(logged) < 2:
         return []
-    whole_from = max((one.lines[0].at for one in logged.values() if one.partial), default=None)
+    whole_from = max((log.lines[0].at for log in logged.values() if log.partial), default=None)
     lines = [
         (line.at.timestamp(), service, line.text[:MOST_CHARS])
-        for service, one in logged.items()
-        for line in one.lines
+        for service, log in logged.items()
+        for line in log.lines
         if whole_from is None or line.at >= whole_from
     ]
     return sorted(lines, key=lambda line: line[0])
