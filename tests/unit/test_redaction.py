@@ -240,8 +240,8 @@ def test_a_value_has_one_placeholder_however_it_is_written_down():
 
 @pytest.mark.parametrize(
     ("text", "secret"),
-    [('{"password": "hunter2 and more', "hunter2"), ("password='hunter2", "hunter2"), ("{'password': b'hunter2", "hunter2"),
-     ("x ghp_a1B2c3", "a1B2c3"),
+    [('{"password": "hunter2 and more', "hunter2"), ("password='hunter2", "hunter2"),
+     ("{'password': b'hunter2", "hunter2"), ("x ghp_a1B2c3", "a1B2c3"),
      ("x glpat-a1B2…", "a1B2"), ("x postgres://app:hunter2…", "hunter2"), ('"token": "hunter2…', "hunter2")],
 )  # fmt: skip
 def test_a_secret_that_was_cut_off_is_masked_as_well(text, secret):
