@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from itertools import groupby
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -59,15 +58,10 @@ def _said_lines(body: str) -> Iterator[str]:
         quotes += token.nesting if token.type.startswith("blockquote") else 0
         if token.type == "inline" and token.map is not None and not quotes:
             written = {lines[at].strip() for at in range(*token.map) if at not in long_quote}
-            yield from (line for line in _plain_lines(token.children or ()) if line in written)
-
-
-def _plain_lines(parts: Sequence[Token]) -> Iterator[str]:
-    """Return the lines of a paragraph in which there is nothing but text; of what is struck out the text is deeper."""
-    for _, line in groupby(parts, key=lambda part: part.type in ("softbreak", "hardbreak")):
-        match list(line):
-            case [Token(type="text", level=0, content=told)]:
-                yield told.strip()
+            plain = (
+                part for part in token.children or () if part.type == "text" and part.level == 0
+            )  # else struck out
+            yield from (part.content.strip() for part in plain if part.content.strip() in written)
 
 
 def _long_quote(lines: Sequence[str], tokens: Sequence[Token]) -> range:
