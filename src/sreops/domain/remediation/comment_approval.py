@@ -56,12 +56,11 @@ def _said_lines(body: str) -> Iterator[str]:
     quotes = 0
     for token in tokens:
         quotes += token.nesting if token.type.startswith("blockquote") else 0
-        if token.type == "inline" and token.map is not None and not quotes:
+        if token.children and token.map is not None and not quotes:
             written = {lines[at].strip() for at in range(*token.map) if at not in long_quote}
-            plain = (
-                part for part in token.children or () if part.type == "text" and part.level == 0
-            )  # else struck out
-            yield from (part.content.strip() for part in plain if part.content.strip() in written)
+            # what is deeper is struck out, or stands in a link
+            read = {part.content.strip() for part in token.children if part.type == "text" and not part.level}
+            yield from written & read
 
 
 def _long_quote(lines: Sequence[str], tokens: Sequence[Token]) -> range:
