@@ -105,11 +105,17 @@ def test_a_value_is_told_as_people_write_it(promql: str, value: float, told: str
 
 
 @pytest.mark.parametrize(
-    ("condition", "worst"),
-    [("< 1", "7"), ("<= 1", "7"), ("> 1", "-9"), (">= 1", "-9"), ("== 0", "-9"), ("!= 0", "-9")],
-)
-def test_the_worst_of_several_series_is_the_one_farthest_on_the_wrong_side(condition: str, worst: str) -> None:
+    ("condition", "worst", "of_others"),
+    [
+        ("< 1", "7", "9"), ("<= 1", "7", "9"), ("> 1", "-9", "-7"), (">= 1", "-9", "-7"), ("== 0", "-9", "9"),
+        ("!= 0", "-9", "9"),
+    ],
+)  # fmt: skip
+def test_the_worst_of_several_series_is_the_one_farthest_on_the_wrong_side(
+    condition: str, worst: str, of_others: str
+) -> None:
     assert of("x{}", 2, -9, 7, condition=condition) == f"x {worst}"
+    assert of("x{}", 2, -7, 9, condition=condition) == f"x {of_others}"
     assert in_words("x{}", condition, [3], [2, -9, 7]) == f"x 3, was {worst}"
 
 
