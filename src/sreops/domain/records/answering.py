@@ -31,7 +31,8 @@ def from_the_record(question: str, cause: str | None, evidence: Sequence[Evidenc
         missing = f" Not available were: {', '.join(dict.fromkeys(gaps))}." if gaps else ""
         return f"Nothing in the record speaks of that.{missing} {concluded}", []
     lines = "\n".join(f"{piece.id} ({piece.source}): {one_line(piece.finding)}" for piece in found)
-    return f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}", [o.id for o in found]
+    text = f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}"
+    return text, [piece.id for piece in found]
 
 
 def _words(text: str) -> set[str]:
