@@ -125,7 +125,8 @@ def answered(case: Case, seen: Study, analysis: Analysis, *, by_model: bool) -> 
         best = ranking.suspects[0]
         changed = seen.suspicion.change.service if seen.suspicion is not None and seen.suspicion.close else ""
         ranked = sorted(
-            (s.service for s in ranking.suspects), key=lambda name: name != changed or not fields.get("cause")
+            (suspect.service for suspect in ranking.suspects),
+            key=lambda name: name != changed or not fields.get("cause"),
         )
         fields |= {"ranked": tuple(ranked), "abstained": ranking.abstained}
         if best.signs and analysis.category is Category.unknown:
