@@ -119,10 +119,10 @@ def _tell(console: Console, letter: Letter) -> None:
     if letter.cut:
         state += ", only its beginning was kept"
     at = letter.record.at.isoformat(timespec="seconds") if letter.record.at else "?"
-    told = [f"{letter.id}  {at}  {letter.origin}  {letter.record.key or '-'}  {state}", f"    {letter.error}"]
+    lines = [f"{letter.id}  {at}  {letter.origin}  {letter.record.key or '-'}  {state}", f"    {letter.error}"]
     if letter.frame:
-        told.append(f"    at {letter.frame}")
-    for line in told:
+        lines.append(f"    at {letter.frame}")
+    for line in lines:
         console.print(printable(line), markup=False)
 
 
