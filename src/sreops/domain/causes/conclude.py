@@ -129,8 +129,8 @@ def _alert_signs(brief: Brief) -> Iterator[Sign]:
     """What the alert itself says: names and annotations, weighed down, and never enough to act on."""
     cited = next((item.id for item in brief.evidence if item.kind is EvidenceKind.alert), "")
     for event in brief.alerts[:5]:
-        said = [event.alertname, *(event.annotations.get(key, "") for key in ("summary", "description", "message"))]
-        yield from _text_signs("\n".join(said), cited, "alert", FROM_THE_ALERT)
+        texts = [event.alertname, *(event.annotations.get(key, "") for key in ("summary", "description", "message"))]
+        yield from _text_signs("\n".join(texts), cited, "alert", FROM_THE_ALERT)
 
 
 def _text_signs(text: str, evidence_id: str, source: str, weight: float) -> Iterator[Sign]:
