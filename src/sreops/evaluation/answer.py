@@ -97,8 +97,8 @@ def offered_actions(case: Case) -> tuple[OfferedRunbook, ...]:
 def choose_action(case: Case) -> RemedyChoice:
     """Choose among candidate actions by the rules, from all that the case holds."""
     # what a thing is called says nothing of what is wrong with it: a namespace may be named after anything
-    said = [value for name, value in case.labels.items() if name.lower() not in _NAMING]
-    alert = [*said, *case.annotations.values()]
+    values = [value for name, value in case.labels.items() if name.lower() not in _NAMING]
+    alert = [*values, *case.annotations.values()]
     return choose(
         case.candidates,
         Clues(

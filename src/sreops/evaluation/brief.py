@@ -49,8 +49,9 @@ def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()
     logs = _logs(case, at, redactor)
     items += logs
     if case.events:
-        told = (redactor.redact(clean(line))[:600] for line in _worst_first(case.events)[:60])  # a cut halves secrets
-        text = "\n".join(told)
+        # a cut halves secrets
+        lines = (redactor.redact(clean(line))[:600] for line in _worst_first(case.events)[:60])
+        text = "\n".join(lines)
         items.append(_piece(EvidenceKind.logs, "events", f"{len(case.events)} events of the cluster", text))
     items += _states(case, redactor)
     first = ranking.suspects[0].service if ranking.suspects and not ranking.abstained else ""
@@ -124,8 +125,8 @@ def components(case: Case) -> bool:
     """Whether the candidates are parts of the system: most of them have series or log lines of their own."""
     if not case.candidates:
         return False
-    heard = {entry.service for entry in case.logs}
-    owning = {_owner(name, case.candidates)[0] for name in case.metrics} | heard
+    with_logs = {entry.service for entry in case.logs}
+    owning = {_owner(name, case.candidates)[0] for name in case.metrics} | with_logs
     return 2 * sum(candidate in owning for candidate in case.candidates) >= len(case.candidates)
 
 

@@ -175,11 +175,11 @@ def fitting(case: Case, baselines: Sequence[Baseline]) -> Baseline:
 
     with_metrics = max((baseline for baseline in baselines if baseline.metrics), key=share, default=None)
     metrics = with_metrics.metrics if with_metrics is not None and share(with_metrics) >= 0.3 else {}
-    heard = {entry.service for entry in case.logs}
+    with_logs = {entry.service for entry in case.logs}
     logs = [
         entry
         for baseline in baselines
-        if baseline.logs and len(heard & {entry.service for entry in baseline.logs}) >= 0.5 * len(heard) > 0
+        if baseline.logs and len(with_logs & {entry.service for entry in baseline.logs}) >= 0.5 * len(with_logs) > 0
         for entry in baseline.logs
     ]
     graphs = [baseline.calls for baseline in baselines if baseline.calls]

@@ -100,7 +100,7 @@ class Bin:
 
 def reliability(judged: Sequence[JudgedAnswer]) -> tuple[Bin, ...]:
     """Tell in bins of confidence how many answers are right; without those whose labels judge none."""
-    told = [(result.answer.confidence, right) for result in judged if (right := is_right(result)) is not None]
+    claims = [(result.answer.confidence, right) for result in judged if (right := is_right(result)) is not None]
     return tuple(
         Bin(
             low,
@@ -110,7 +110,7 @@ def reliability(judged: Sequence[JudgedAnswer]) -> tuple[Bin, ...]:
             sum(confidence for confidence, _ in inside) / len(inside),
         )
         for low, high in BINS
-        if (inside := [(confidence, right) for confidence, right in told if low <= confidence < high])
+        if (inside := [(confidence, right) for confidence, right in claims if low <= confidence < high])
     )
 
 
