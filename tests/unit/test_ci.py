@@ -15,11 +15,11 @@ from sreops.domain.evidence.deployments import (
 from sreops.domain.incidents.incident import EffectOutcome
 from sreops.domain.remediation.ci import of_status, one_of_ours
 from sreops.domain.remediation.effects import Settled
-from sreops.domain.remediation.target_identity import deployment_identity, same_project
 from sreops.domain.text.redaction import Redactor
 
 AT = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 LATER = AT + timedelta(minutes=5)
+AGAIN = AT + timedelta(seconds=20)
 
 
 @pytest.mark.parametrize("status", ["manual", "running", "a word of the future"])
@@ -37,20 +37,14 @@ def test_ends_are_told_as_they_are() -> None:
 
 def test_of_candidates_one_is_ours_none_may_still_come_and_several_nobody_can_tell() -> None:
     def ours(found: list[int], now: datetime = AT) -> object:
-        return one_of_ours(found, what="job", now=now, until=LATER, again_at=AT)
+        return one_of_ours(found, what="job", now=now, until=LATER, again_at=AGAIN)
 
     assert ours([7]) == 7
-    for found, now, outcome in ([], AT, None), ([], LATER, EffectOutcome.unknown), ([7, 8], AT, EffectOutcome.unknown):
+    unknown = EffectOutcome.unknown
+    for found, now, told in ([], AT, (None, AGAIN)), ([], LATER, (unknown, None)), ([7, 8], AT, (unknown, None)):
         settled = ours(found, now)
         assert isinstance(settled, Settled)
-        assert settled.outcome is outcome
-
-
-def test_one_effect_in_a_project_at_a_time_whatever_its_environment() -> None:
-    production = deployment_identity("shop/Pay", "production")
-    assert same_project(production, deployment_identity("shop/pay"))
-    assert not same_project(production, deployment_identity("shop/pay2", "production"))
-    assert not same_project("docker/compose/shop/pay", "docker/compose/shop/web")
+        assert (settled.outcome, settled.look_again_at) == told
 
 
 def test_a_deployment_is_told_with_what_it_brought_and_the_rest_is_counted() -> None:

@@ -26,22 +26,41 @@ def settled(seen: CommandState | None, after_s: float, said: tuple[str, ...] = (
 
 
 @pytest.mark.parametrize(
-    ("seen", "after_s", "outcome"),
+    ("seen", "after_s", "outcome", "why"),
     [
-        (CommandState(running=False, exit_code=0, pid=7), 1, EffectOutcome.succeeded),
-        (CommandState(running=False, exit_code=3, pid=7), 1, EffectOutcome.failed),
-        (CommandState(running=False, exit_code=0, pid=7), 9999, EffectOutcome.succeeded),
-        (None, 1, EffectOutcome.unknown),
-        (RUNS, 59, None),
-        (RUNS, 60, EffectOutcome.unknown),
-        (NEVER, 14, None),
-        (NEVER, 15, EffectOutcome.unknown),
+        (CommandState(running=False, exit_code=0, pid=7), 1, EffectOutcome.succeeded, "ended with exit code 0"),
+        (CommandState(running=False, exit_code=3, pid=7), 1, EffectOutcome.failed, "ended with exit code 3"),
+        (CommandState(running=False, exit_code=0, pid=7), 9999, EffectOutcome.succeeded, "ended with exit code 0"),
+        (None, 1, EffectOutcome.unknown, "has no record of the command"),
+        (RUNS, 60, EffectOutcome.unknown, "still runs after 60 s"),
+        (NEVER, 15, EffectOutcome.unknown, "was not started within 15 s"),
     ],
 )
 def test_the_record_alone_tells_what_became_of_it(
-    seen: CommandState | None, after_s: float, outcome: EffectOutcome | None
+    seen: CommandState | None, after_s: float, outcome: EffectOutcome, why: str
 ) -> None:
-    assert settled(seen, after_s).outcome is outcome
+    answer = settled(seen, after_s)
+    assert answer.outcome is outcome
+    assert why in answer.why
+    assert seen is None or seen.exit_code is None or answer.why == f"the command {why}", "it wrote no lines"
+
+
+@pytest.mark.parametrize(
+    ("seen", "after_s", "again_s", "why"),
+    [
+        (RUNS, 1, 3, "the command runs"),
+        (RUNS, 59, 60, "the command runs"),
+        (RUNS.model_copy(update={"pid": 0}), 20, 22, "the command runs"),
+        (RUNS.model_copy(update={"running": False}), 20, 22, "the command runs"),  # its end is not written yet
+        (NEVER, 1, 3, "nothing shows yet that the command was started"),
+        (NEVER, 14, 15, "nothing shows yet that the command was started"),
+    ],
+)
+def test_what_is_open_is_looked_at_again_soon_and_not_after_its_time(
+    seen: CommandState, after_s: float, again_s: float, why: str
+) -> None:
+    expected = Settled(outcome=None, why=why, look_again_at=T0 + timedelta(seconds=again_s))
+    assert settled(seen, after_s) == expected
 
 
 def test_its_last_lines_are_told_on_one_bounded_line() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sreops.domain.remediation.comment_approval import WhyNot, decision_in, why_not
+from sreops.domain.remediation.comment_approval import MAX_CHARS, WhyNot, decision_in, why_not
 
 HASH = "0123456789abcdef"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -34,6 +34,30 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
         (f"\tsreops approve {HASH}", None),
         (f"`x\nsreops approve {HASH}\ny`", None),
         (f">>>\nquoted\n\nsreops approve {HASH}\n>>>", None),
+        (f">>>\nquoted\n\nsreops approve {HASH}\n\n>>>", None),
+        (f">>>\nquoted\n>>>\n\nsreops approve {HASH}", True),
+        (f"sreops approve {HASH}\n\n>>>\nquoted", True),
+        (f"```\nlog\n```\n>>>\nquoted\n>>>\nsreops approve {HASH}", True),
+        (f"Is a_b * c_d fine?\nsreops approve {HASH}\n2 * 3 _", True),
+        (f"so **said\nsreops approve {HASH}\nthey**", None),
+        (f">>>\nquoted\n>>>\n\nsreops approve {HASH}\n\n>>>\nquoted\n>>>", None),  # may be read as a quote in one
+        (f">>>>\nquoted\n>>>\n\nsreops approve {HASH}", None),  # not ended by fewer
+        (f"```\n>>>\n```\n>>>\n\nsreops approve {HASH}", None),  # the first is code, and ends nothing
+        (f"  > said\nsreops approve {HASH}", None),
+        (f"- > said\n  sreops approve {HASH}", None),
+        (f"- ```\n\n  sreops approve {HASH}\n\n  ```", None),
+        (f"```x```\n\n```\nsreops approve {HASH}\n```", None),
+        (f"- log\n  ```\n\n```\nsreops approve {HASH}\n```", None),
+        (f"~~never\nsreops approve {HASH}\nmind~~", None),
+        (f"![\nsreops approve {HASH}\n](x.png)", None),
+        (f"- sreops approve {HASH}", None),
+        (f"# sreops approve {HASH}", None),
+        (f"---\nsreops approve {HASH}\n---", None),
+        (f"sreops approve {HASH}\n-- \nAda, on call", True),
+        (f"1. `docker ps` is **fine**\n2. [graph](https://x)\n\nsreops approve {HASH}", True),
+        (f"> quoted\n>\n> > deeper\n\nsreops approve {HASH}", True),
+        (f"Go on,\rsreops approve {HASH}\r", True),
+        ("a\n" * 4_980 + f"\nsreops approve {HASH}", True),
         (f"<details>\n\nsreops approve {HASH}\n\n</details>", None),
         (f"<!--\nsreops approve {HASH}\n-->", None),
         ("sreops approve ", None),
@@ -42,6 +66,12 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 )
 def test_only_a_whole_line_outside_of_quotes_and_code_decides(body: str, wish: bool | None) -> None:
     assert decision_in(body, HASH) is wish
+
+
+def test_a_comment_that_is_too_long_to_be_read_decides_nothing() -> None:
+    said = f"sreops approve {HASH}\n\n"
+    assert decision_in(said + "x" * (MAX_CHARS - len(said)), HASH) is True
+    assert decision_in(said + "x" * (MAX_CHARS - len(said) + 1), HASH) is None
 
 
 def test_without_a_plan_nothing_decides() -> None:

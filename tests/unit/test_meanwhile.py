@@ -22,6 +22,8 @@ def at(seconds: float) -> datetime:
         (Life(started_at=at(0)), (), None),
         (Life(started_at=at(70), restart_count=1), (), None),  # its own restart policy did: it is ill
         (Life(started_at=at(70)), (Hand(since=at(60), until=at(75)),), None),  # we did
+        (Life(started_at=at(60)), (Hand(since=at(60), until=at(75)),), None),  # at the moment of our intent
+        (Life(started_at=at(75)), (Hand(since=at(60), until=at(75)),), None),  # at the last moment that may be ours
         (Life(started_at=at(76)), (Hand(since=at(60), until=at(75)),), at(76)),  # somebody did, after us
         (Life(started_at=at(59)), (Hand(since=at(60), until=at(75)),), at(59)),
         (None, (), None),  # it does not run, or is no container

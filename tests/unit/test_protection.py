@@ -79,6 +79,7 @@ def test_on_the_hosts_network_every_container_is_called_like_the_host_and_none_i
         # by name: in a network that sreops is in too, or where nobody here can resolve it
         (attached(), Ourselves(container=SREOPS, addresses=database("DB."))),
         (attached(), Ourselves(container=SREOPS, addresses=database("ops-db-1", "172.20.0.3"))),
+        (attached(), Ourselves(container=SREOPS, addresses=database("db", "10.0.0.9"))),  # here and now it means this
         (attached(), Ourselves(addresses=database("db"))),
         # by address
         (attached(), Ourselves(addresses=database("pg.internal", "172.20.0.3"))),
@@ -102,6 +103,7 @@ def test_what_a_setting_leads_to_is_protected_and_the_setting_is_named(reach: Re
     [
         # a namesake in a network of others
         (attached("monitoring", "172.22.0.3"), Ourselves(container=SREOPS, addresses=database("db", "172.20.0.3"))),
+        (attached("monitoring", "172.22.0.3"), Ourselves(container=SREOPS, addresses=database("db"))),
         (attached(), Ourselves(addresses=database("db", "10.0.0.9"))),  # the name means another machine here
         (publishing(5433), Ourselves(addresses=database("localhost", "127.0.0.1"))),
         (publishing(5432, "10.0.0.5"), Ourselves(addresses=database("localhost", "127.0.0.1"))),
@@ -115,6 +117,40 @@ def test_what_a_setting_leads_to_is_protected_and_the_setting_is_named(reach: Re
 )
 def test_what_only_looks_like_it_is_not(reach: Reach, us: Ourselves) -> None:
     assert why_protected(container("shop-db-1", reach=reach), us) == ""
+
+
+@pytest.mark.parametrize(
+    ("reach", "us", "how"),
+    [
+        (attached(), Ourselves(container=SREOPS, addresses=database("DB.")), "DB. is its name in network ops"),
+        (attached(), Ourselves(addresses=database("pg", "172.20.0.3")), "172.20.0.3 is its address in network ops"),
+        (
+            publishing(5432), Ourselves(addresses=database("localhost", "127.0.0.1")),
+            "it publishes port 5432 of its host",
+        ),
+        (
+            publishing(5432), Ourselves(addresses=database("db.example.com")),
+            "it publishes port 5432 of its host, and what its name means can't be found out",
+        ),
+        (
+            publishing(5432), Ourselves(container=SREOPS, addresses=database("10.0.0.5", "10.0.0.5")),
+            "it publishes port 5432 of its host, and that may be the host that is meant",
+        ),
+    ],
+)  # fmt: skip
+def test_people_are_told_how_the_setting_leads_there_and_what_is_uncertain(
+    reach: Reach, us: Ourselves, how: str
+) -> None:
+    told = f"it is the database of sreops (SREOPS_DATABASE_URL leads to it: {how})"
+    assert why_protected(container(reach=reach), us) == told
+
+
+def test_a_subnet_that_is_written_by_an_address_in_it_is_read() -> None:
+    [own] = SREOPS.reach.attachments
+    loosely = own.model_copy(update={"subnets": frozenset({"172.20.0.1/16"})})
+    sreops = SREOPS.model_copy(update={"reach": Reach(attachments=(loosely,))})
+    us = Ourselves(container=sreops, addresses=database("db", "172.20.0.3"))
+    assert why_protected(container("shop-db-1", reach=publishing(5432)), us) == "", "a neighbour, not the host"
 
 
 def test_a_swarm_service_that_is_the_broker_is_protected() -> None:

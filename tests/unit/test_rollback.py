@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,14 @@ def test_what_was_rolled_away_from_stays_left_after_a_mended_version() -> None:
     found = way_back(deployed("a", "bad", "a", "mended"))
     assert found.to is not None
     assert found.to.sha == "a"
+
+
+@pytest.mark.parametrize("history", ["a bad a mended", "a bad a mended mended", "a bad worse a mended"])
+def test_what_was_left_is_not_gone_to_where_the_version_before_it_has_no_job(history: str) -> None:
+    shas = history.split()
+    found = way_back(deployed(*shas, jobless=(1, shas.index("a", 1) + 1)))
+    assert (found.to, found.current.sha if found.current else "") == (None, "mended")
+    assert "never rolled away from" in found.why
 
 
 def test_a_failed_deployment_is_neither_what_runs_nor_a_way_back() -> None:

@@ -48,9 +48,11 @@ def replica(*path: str, value: Any) -> dict[str, Any]:
     ("params", "replicas", "wanted"),
     [
         ({"replicas": 3}, 1, 3),
+        ({"by": 1, "max": 4}, 1, 2),
         ({"by": 2, "max": 4}, 1, 3),
         ({"by": 2, "max": 4}, 3, 4),
         ({"by": 2, "max": 4}, 7, 7),
+        ({"by": -1}, 2, 1),
         ({"by": -1}, 1, 1),
         ({"by": -3, "min": 2}, 4, 2),
         ({"by": -1, "min": 5}, 3, 3),
@@ -61,6 +63,20 @@ def test_more_and_fewer_stay_within_their_bounds_and_never_turn_round(
 ) -> None:
     assert wanted_replicas(params, replicas) == wanted
     assert bool(why_not_scaled("web", params, replicas)) == ("by" in params and wanted == replicas)
+
+
+@pytest.mark.parametrize(
+    ("params", "bound"),
+    [
+        ({"by": 1, "max": 4}, "at most 4"),
+        ({"by": 2, "min": 2, "max": 4}, "at most 4"),
+        ({"by": -1}, "at least 1"),
+        ({"by": -1, "min": 4, "max": 6}, "at least 4"),
+    ],
+)
+def test_the_bound_that_leaves_nothing_to_scale_is_named(params: dict[str, int], bound: str) -> None:
+    replicas = int(bound.rpartition(" ")[2])
+    assert why_not_scaled("web", params, replicas) == f"web has {replicas} replicas, and the runbook's bound is {bound}"
 
 
 def test_a_further_replica_is_the_same_but_for_name_number_and_aliases() -> None:

@@ -7,10 +7,16 @@ from sreops.domain.remediation.places import places_of, too_many
 from sreops.domain.remediation.target_identity import (
     Namesake,
     Touched,
+    Where,
+    address_identity,
     concerns,
     deployment_identity,
+    full_names,
     may_be_one,
     names_of,
+    read_identity,
+    same_project,
+    scope_of,
     standing_identity,
 )
 
@@ -53,6 +59,82 @@ def test_a_task_and_its_swarm_service_are_one() -> None:
     assert standing_identity(service) == standing_identity(container("x.1.y", swarm_service="shop_payments"))
 
 
+def service(**changes: object) -> ServiceState:
+    return ServiceState.model_validate({"id": "s", "name": "web", "replicas": 1, "running": 1} | changes)
+
+
+@pytest.mark.parametrize(
+    ("target", "identity", "read"),
+    [
+        (service(), "docker/swarm/web", Where("", "swarm", ("web",))),
+        (service(engine="eu-1"), "docker%3Aeu-1/swarm/web", Where("eu-1", "swarm", ("web",))),
+        (service(project="a/b"), "docker/compose/a%2Fb/web", Where("", "compose", ("a/b", "web"))),
+        (service(project="shop", engine="eu"), "docker%3Aeu/compose/shop/web", Where("eu", "compose", ("shop", "web"))),
+        (container("x.1.y", swarm_service="web", engine="eu"), "docker%3Aeu/swarm/web", Where("eu", "swarm", ("web",))),
+        (container("db", engine="eu"), "docker%3Aeu/container/db", Where("eu", "container", ("db",))),
+        (container("db"), "docker/container/db", Where("", "container", ("db",))),
+    ],
+)
+def test_an_identity_says_engine_kind_and_names_and_is_read_again(
+    target: ContainerState | ServiceState, identity: str, read: Where
+) -> None:
+    assert standing_identity(target) == identity
+    assert read_identity(identity) == read
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "", "docker", "docker/swarm", "docker/swarm/a/b", "docker/container", "docker/container/a/b",
+        "docker/compose/shop", "docker/compose/shop/web/x", "docker/pod/x", "podman/swarm/x", "gitlab/shop%2Fpay/prod",
+    ],
+)  # fmt: skip
+def test_what_is_no_identity_of_an_engine_is_not_read_as_one(identity: str) -> None:
+    assert read_identity(identity) is None
+
+
+def test_what_lies_outside_the_engine_is_known_by_its_address_or_project() -> None:
+    assert address_identity("https://hooks.example/a?b") == "url/https%3A%2F%2Fhooks.example%2Fa%3Fb"
+    assert deployment_identity("Shop/Pay") == "gitlab/shop%2Fpay"
+    assert deployment_identity("Shop/Pay", "Prod/eu") == "gitlab/shop%2Fpay/Prod%2Feu"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("gitlab/shop%2Fpay/production", "gitlab/shop%2Fpay", True),
+        ("gitlab/shop%2Fpay/production", "gitlab/shop%2Fpay/staging", True),
+        ("gitlab/shop%2Fpay/production", "gitlab/shop%2Fpay2/production", False),
+        ("docker/compose/shop/pay", "docker/compose/shop/web", False),
+        ("gitlab", "gitlab", False),
+    ],
+)
+def test_one_effect_in_a_project_at_a_time_whatever_its_environment(one: str, other: str, same: bool) -> None:
+    assert same_project(one, other) is same_project(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"labels": COMPOSE}, {"x", "shop-payments", "shop_payments"}),
+        (
+            {"labels": COMPOSE | {"com.docker.compose.container-number": "2"}},
+            {"x", "shop-payments", "shop_payments", "shop-payments-2", "shop_payments_2"},
+        ),
+        ({"labels": {"com.docker.compose.service": "payments"}}, {"x"}),
+        ({"swarm_service": "shop_payments"}, {"x", "shop_payments"}),
+    ],
+)
+def test_a_name_that_says_the_project_means_its_container_alone(changes: dict[str, object], names: set[str]) -> None:
+    assert full_names(container("x", **changes)) == names
+
+
+def test_the_scope_of_a_container_is_its_compose_project_and_swarm_stack() -> None:
+    assert scope_of(container(labels=COMPOSE)) == {"compose_project": "shop"}
+    assert scope_of(container(labels={"com.docker.stack.namespace": "shop"})) == {"swarm_stack": "shop"}
+    assert scope_of(container()) == {}
+
+
 def test_the_names_of_a_target() -> None:
     assert names_of(container(labels=COMPOSE)) == {"shop-payments-1", "payments"}
     assert names_of(ServiceState(id="s", name="web", replicas=1, running=1)) == {"web"}
@@ -90,6 +172,8 @@ def test_rows_without_an_identity_are_not_all_one() -> None:
         ("url/https%3A%2F%2Fhooks", []),
         ("", []),
         ("docker", []),
+        ("docker/compose", ["docker"]),
+        ("docker/compose/shop", ["docker", "docker/compose/shop"]),
     ],
 )
 def test_a_target_lies_on_a_host_and_in_a_project(standing: str, places: list[str]) -> None:
@@ -104,6 +188,22 @@ def test_each_place_has_its_own_limit_and_is_named() -> None:
     assert host.startswith("9 acts in the last hour on engine 'eu-1', and 10 are allowed, with 2 of this plan")
     [project] = too_many(standings, acts, lambda kind: 11 if kind == "host" else 4)
     assert "Compose project 'shop', and 4 are allowed, with 1 of this plan" in project
+
+
+@pytest.mark.parametrize(
+    ("standing", "limits", "told"),
+    [
+        ("docker/container/x", {"host": 0}, "the engine, and 0 are allowed, with 1 of this plan (SREOPS_POLICY__HOST_"),
+        (
+            "gitlab/grp%2Fshop/prod", {"project": 0},
+            "GitLab project 'grp/shop', and 0 are allowed, with 1 of this plan (SREOPS_POLICY__PROJECT_",
+        ),
+    ],
+)  # fmt: skip
+def test_where_nothing_was_done_lately_the_plan_itself_counts_and_the_limit_is_named(
+    standing: str, limits: dict[str, int], told: str
+) -> None:
+    assert too_many([standing], {}, limits.__getitem__) == [f"0 acts in the last hour on {told}ACTS_PER_HOUR)"]
 
 
 SHOP, MONITORING = {"compose_project": "shop"}, {"compose_project": "monitoring"}

@@ -14,7 +14,7 @@ def one_of_ours(found: Sequence[T], *, what: str, now: datetime, until: datetime
     """Return the only candidate; none: later, until nothing can come any more; several: nobody can know which."""
     if len(found) == 1:
         return found[0]
-    if len(found) > 1:
+    if found:
         return Settled.unknown(f"{len(found)} {what}s were begun under our name since the intent: which one is ours?")
     if now < until:
         return Settled.later(f"no {what} of ours is there yet", again_at)

@@ -1,13 +1,25 @@
-"""A decision about a plan in a comment on the incident's issue: what counts as one, and what does not. Pure."""
+"""A decision about a plan in a comment on the incident's issue: what counts as one, and what does not. Pure.
+
+What is quoted, code or struck out is told by a CommonMark parser; what GitLab adds to CommonMark (``>>>`` quotes, front
+matter) is known here. Where two readings are possible, nothing is decided.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+MAX_CHARS = 10_000
+"""A longer comment decides nothing: anyone may write one, and all are read."""
+_MARKDOWN = MarkdownIt("commonmark").enable("strikethrough")
 _TAG = re.compile(r"<[A-Za-z!/?]")
-_INDENTED = re.compile(r"(?: {4}| {0,3}\t)")
+_FRONT_MATTER = re.compile(r"\s*(?:---|\+\+\+|;;;)")
+_LINE_END = re.compile(r"\r\n?|\n")
+_LONG_QUOTE = re.compile(r" {0,3}>{3,}\s*")
 
 
 class WhyNot(StrEnum):
@@ -24,10 +36,10 @@ def decision_in(body: str, plan_hash: str) -> bool | None:
     It must be a whole line ``sreops approve HASH`` or ``sreops reject HASH``, outside of quotes and code: text that
     somebody quotes or shows is not what they say. A comment with HTML in it says nothing, since a tag may do either.
     """
-    if not plan_hash or _TAG.search(body):
+    if not plan_hash or len(body) > MAX_CHARS or _TAG.search(body) or _FRONT_MATTER.match(body):
         return None
     wanted = {f"sreops approve {plan_hash}": True, f"sreops reject {plan_hash}": False}
-    said = {wanted[line.strip()] for line in _said_lines(body) if line.strip() in wanted}
+    said = {wanted[line] for line in _said_lines(body) if line in wanted}
     return said.pop() if len(said) == 1 else None
 
 
@@ -39,37 +51,30 @@ def why_not(*, created_at: datetime, edited: bool, requested_at: datetime) -> Wh
 
 
 def _said_lines(body: str) -> Iterator[str]:
-    """Return the lines of paragraphs that are neither quoted nor code."""
-    for paragraph in _paragraphs(body.replace("\r\n", "\n").split("\n")):
-        quoted = any(line.lstrip().startswith(">") for line in paragraph)  # the lines after it go on with the quote
-        if quoted or any("`" in line for line in paragraph):
-            continue
-        yield from (line for line in paragraph if not _INDENTED.match(line))
+    """Return the lines that are nothing but text, as it is written and as it is read, neither quoted nor code."""
+    lines, tokens = _LINE_END.split(body), _MARKDOWN.parse(body)
+    long_quote = _long_quote(lines, tokens)
+    quotes = 0
+    for token in tokens:
+        quotes += token.nesting if token.type.startswith("blockquote") else 0
+        if token.type == "inline" and token.map is not None and not quotes:
+            written = {lines[at].strip() for at in range(*token.map) if at not in long_quote}
+            yield from (line for line in _plain_lines(token.children or ()) if line in written)
 
 
-def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
-    """Return runs of lines between blank ones, without fenced blocks and ``>>>`` quotes, which span blank lines."""
-    paragraph: list[str] = []
-    fence = ""
-    in_quote = False
-    for line in lines:
-        if line.strip() == ">>>":
-            in_quote = not in_quote
-            continue
-        found = _FENCE.match(line)
-        if fence:
-            if found and found[1][0] == fence[0] and len(found[1]) >= len(fence) and line.strip() == found[1]:
-                fence = ""
-            continue
-        if found:
-            fence = found[1]
-            continue
-        if in_quote:
-            continue
-        if line.strip():
-            paragraph.append(line)
-        elif paragraph:
-            yield paragraph
-            paragraph = []
-    if paragraph:
-        yield paragraph
+def _plain_lines(parts: Sequence[Token]) -> Iterator[str]:
+    """Return the lines of a paragraph in which there is nothing but text; of what is struck out the text is deeper."""
+    for _, line in groupby(parts, key=lambda part: part.type in ("softbreak", "hardbreak")):
+        match list(line):
+            case [Token(type="text", level=0, content=told)]:
+                yield told.strip()
+
+
+def _long_quote(lines: Sequence[str], tokens: Sequence[Token]) -> range:
+    """Return where quotes between GitLab's ``>>>`` lines are: from the first on, to the last if all are plain."""
+    marks = [at for at, line in enumerate(lines) if _LONG_QUOTE.fullmatch(line)]
+    if not marks:
+        return range(0)
+    code = {at for token in tokens if token.type == "fence" and token.map is not None for at in range(*token.map)}
+    plain = code.isdisjoint(marks) and len({lines[at].strip() for at in marks}) == 1
+    return range(marks[0], marks[-1] if plain and len(marks) % 2 == 0 else len(lines))

@@ -18,27 +18,32 @@ _OVER = re.compile(r"\s/\s")
 _MAX_NAME_CHARS: Final = 80
 _ERRORS: Final = "errors"
 _KIB = 1024.0
+_ENDLESS = 1e12
+
+
+def _figures(value: float, count: int) -> str:
+    """Return a number with so many significant figures, and what has more before its point in full: no ``1.2e+04``."""
+    return f"{value:.0f}" if 10**count <= abs(round(value)) < _ENDLESS else f"{value:.{count}g}"
 
 
 def _percent(value: float) -> str:
-    part = value * 100
-    return f"{part:.0f} %" if part >= 10 or part == 0 else f"{part:.2g} %"
+    return f"{_figures(value * 100, 2)} %"
 
 
 def _plain(value: float) -> str:
-    return f"{value:.4g}"
+    return _figures(value, 4)
 
 
 def _seconds(value: float) -> str:
-    return f"{value * 1000:.0f} ms" if 0 < abs(value) < 1 else f"{value:.3g} s"
+    return f"{_figures(value * 1000, 3)} ms" if 0 < abs(value) < 1 else f"{_figures(value, 3)} s"
 
 
 def _bytes(value: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(value) < _KIB:
-            return f"{value:.3g} {unit}"
+            return f"{_figures(value, 3)} {unit}"
         value /= _KIB
-    return f"{value:.3g} TiB"
+    return f"{_figures(value, 3)} TiB"
 
 
 def in_words(

@@ -72,7 +72,7 @@ def _is_us(target: ContainerState | ServiceState, us: Ourselves) -> bool:
 
 def _leads_to(address: OwnAddress, reach: Reach, us: Ourselves) -> str:
     """Say by what an address leads to this container, or nothing."""
-    host = address.host.lower().rstrip(".")
+    host = address.host.lower().removesuffix(".")
     # names are the engine's where sreops shares a network with it, and where nobody else could resolve them
     shared = None if us.container is None else {attachment.network for attachment in us.container.reach.attachments}
     for one in reach.attachments:
@@ -102,25 +102,23 @@ class _Where(NamedTuple):
 def _meant_by(address: OwnAddress, reach: Reach, us: Ourselves) -> _Where:
     if not address.ips:
         return _Where(this_host=True, doubt=", and what its name means can't be found out")
-    in_own_network = us.container is not None and not us.container.reach.on_host_network
-    gateways = {attachment.gateway for attachment in reach.attachments if attachment.gateway}
-    if us.container is not None:
-        gateways |= {attachment.gateway for attachment in us.container.reach.attachments if attachment.gateway}
+    own = us.container.reach if us.container is not None else Reach(on_host_network=True)
+    in_own_network = not own.on_host_network
+    gateways = {attachment.gateway for attachment in (*reach.attachments, *own.attachments)}
     if address.ips & (gateways | us.host_ips):
         return _Where(this_host=True)
     loopback = [ip for ip in address.ips if ipaddress.ip_address(ip).is_loopback]
     if loopback:
         return _Where(this_host=us.engine_is_local and not in_own_network)
-    if in_own_network and any(_may_be_the_host(ip, us) for ip in address.ips):
+    if in_own_network and any(_may_be_the_host(ip, own) for ip in address.ips):
         # from inside a container its host's address in the local network looks like any other machine's
         return _Where(this_host=True, doubt=", and that may be the host that is meant")
     return _Where(this_host=False)
 
 
-def _may_be_the_host(ip: str, us: Ourselves) -> bool:
+def _may_be_the_host(ip: str, own: Reach) -> bool:
     address = ipaddress.ip_address(ip)
-    own = us.container.reach.attachments if us.container is not None else ()
-    subnets = [ipaddress.ip_network(subnet, strict=False) for one in own for subnet in one.subnets]
+    subnets = [ipaddress.ip_network(subnet, strict=False) for one in own.attachments for subnet in one.subnets]
     return address.is_private and not any(address in subnet for subnet in subnets)
 
 

@@ -45,7 +45,7 @@ def way_back(history: Sequence[Deployment]) -> WayBack:
             left |= {other.sha for other in done[earlier[-1] + 1 : at]} - {one.sha}
     first = {one.sha: one.id for one in reversed(done)}
     for one in reversed(done[:-1]):
-        if one.sha == current.sha or one.sha in left or first[one.sha] > first[current.sha]:
+        if one.sha in left or first[one.sha] >= first[current.sha]:
             continue
         if one.job_id is None:
             continue  # reported by the API: there is no job to run again
