@@ -620,4 +620,27 @@ def test_any_bytes_on_a_topic_are_an_event_or_unreadable(value):
 )
 def test_a_resolve_for_want_of_data_proves_no_recovery(reason, proves):
     event = event_of({"alertname": "A"}, status="resolved", annotations={"grafana_state_reason": reason})
-    assert event.proves_recovery is proves
+    assert event.proves_recovery(no_data_recovers=False) is proves
+
+
+@pytest.mark.parametrize(
+    ("reason", "proves"),
+    [
+        ("NoData", True),
+        ("NoData, KeepLast", True),
+        ("MissingSeries", True),
+        ("NoData,MissingSeries", True),
+        ("NoData, Error", False),
+        ("MissingSeries, Updated", False),
+        ("Error", False),
+        ("Updated", False),
+        ("Paused", False),
+        ("RuleDeleted", False),
+        ("", True),
+    ],
+)
+def test_where_rules_count_without_data_as_healthy_only_missing_data_becomes_recovery(reason, proves):
+    event = event_of({"alertname": "A"}, status="resolved", annotations={"grafana_state_reason": reason})
+    assert event.proves_recovery(no_data_recovers=True) is proves
+    firing = event_of({"alertname": "A"}, status="firing", annotations={"grafana_state_reason": reason})
+    assert firing.proves_recovery(no_data_recovers=True) is False
