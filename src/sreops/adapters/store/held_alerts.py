@@ -80,9 +80,7 @@ class HeldAlert:
 class HeldAlerts:
     """Of all incidents, the alerts with the fingerprints of one transaction's events."""
 
-    def __init__(
-        self, connection: Connection, events: Iterable[AlertEvent], *, no_data_recovers: bool = False
-    ) -> None:
+    def __init__(self, connection: Connection, events: Iterable[AlertEvent], *, no_data_recovers: bool = False) -> None:
         self._connection = connection
         self._no_data_recovers = no_data_recovers
         self._prints = list(dict.fromkeys(plain(event.fingerprint) for event in events))
