@@ -107,8 +107,8 @@ def parser() -> argparse.ArgumentParser:
     )
     off = hands.add_parser("pause", help="nothing is done any more, from the next effect on")
     on = hands.add_parser("resume", help="let it act again; what failed before counts no more")
-    for one in (off, on):
-        one.add_argument("--reason", default="", help="why, for the page and the audit")
+    for command in (off, on):
+        command.add_argument("--reason", default="", help="why, for the page and the audit")
     hands.add_parser("status", help="whether it is paused, by whom and why")
     tokens = commands.add_parser("tokens", help="API tokens of people and services").add_subparsers(
         dest="what", metavar="WHAT", required=True

@@ -127,7 +127,7 @@ def _unknown_keys(name: str, found: Any, value: str) -> Iterator[tuple[str, str]
 
 def _meant(name: str, known: set[str]) -> str:
     """Say which setting was probably meant."""
-    if flat := [one for one in sorted(known) if _flat(one) == _flat(name)]:
+    if flat := [setting for setting in sorted(known) if _flat(setting) == _flat(name)]:
         return f"; did you mean {flat[0]}?"
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
     return f"; did you mean {near[0]}?" if near else "; docs/settings.md lists all of them"

@@ -73,7 +73,7 @@ def _check_address(value: str, schemes: tuple[str, ...], forms: str) -> None:
 
 
 def _brokers(value: str) -> str:
-    for part in filter(None, (one.strip() for one in value.split(","))):
+    for part in filter(None, (broker.strip() for broker in value.split(","))):
         try:
             parts = urlsplit(f"//{part}")
             right = parts.hostname and (parts.port or 1) > 0 and parts.netloc == part and " " not in part
@@ -96,7 +96,7 @@ def _near(path: Path) -> str:
     """Say which file beside it was probably meant, or that the folder itself is missing."""
     if not path.parent.is_dir():
         return f": there is no folder {path.parent} either"
-    beside = [one.name for one in path.parent.iterdir() if one.is_file()]
+    beside = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     meant = difflib.get_close_matches(path.name, beside, n=1)
     return f"; did you mean {path.parent / meant[0]}?" if meant else ""
 

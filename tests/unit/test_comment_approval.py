@@ -37,6 +37,9 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
         (f">>>\nquoted\n\nsreops approve {HASH}\n\n>>>", None),
         (f">>>\nquoted\n>>>\n\nsreops approve {HASH}", True),
         (f"sreops approve {HASH}\n\n>>>\nquoted", True),
+        (f"```\nlog\n```\n>>>\nquoted\n>>>\nsreops approve {HASH}", True),
+        (f"Is a_b * c_d fine?\nsreops approve {HASH}\n2 * 3 _", True),
+        (f"so **said\nsreops approve {HASH}\nthey**", None),
         (f">>>\nquoted\n>>>\n\nsreops approve {HASH}\n\n>>>\nquoted\n>>>", None),  # may be read as a quote in one
         (f">>>>\nquoted\n>>>\n\nsreops approve {HASH}", None),  # not ended by fewer
         (f"```\n>>>\n```\n>>>\n\nsreops approve {HASH}", None),  # the first is code, and ends nothing

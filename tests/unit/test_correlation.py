@@ -18,8 +18,10 @@ from sreops.domain.incidents.correlation import (
     correlate,
     ended_at_of,
     gathers,
+    once_more,
 )
 from sreops.domain.incidents.incident import IncidentStatus, Resolution, incident_id_of
+from sreops.domain.incidents.target import KnownTarget
 
 T0 = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 WINDOWS = Windows()  # grace 10 min, refire 60 min, escalated a day
@@ -243,6 +245,72 @@ def test_an_alert_never_joins_a_namesake_that_differs_and_joins_whom_it_must(kno
         assert not fitting or len({tuple(sorted(one.scope.items())) for one in fitting}) > 1
     if any(one.scope == scope for one in incidents):
         assert disposition is D.attach
+
+
+class TestTarget:
+    """Once the engine was asked, an incident is known by every name of its target."""
+
+    shop = incident(held(), service="shop-db-1").model_copy(
+        update={
+            "target": KnownTarget(
+                standing="docker/compose/shop/db", names=frozenset({"db"}), scope={"compose_project": "shop"}
+            )
+        }
+    )
+
+    def test_an_alert_by_another_name_of_the_target_joins(self):
+        assert outcome(of(None), self.shop) == (D.attach, "I1")
+        assert outcome(of({"compose_project": "shop"}), self.shop) == (D.attach, "I1")
+        assert outcome(of(None, "shop-db-1"), self.shop) == (D.attach, "I1")
+
+    def test_one_by_no_name_of_it_or_of_another_scope_opens_its_own(self):
+        assert outcome(of(None, "web"), self.shop)[0] is D.open
+        assert outcome(of({"compose_project": "monitoring"}), self.shop)[0] is D.open
+        assert outcome(of({"compose_project": "monitoring"}, "shop-db-1"), self.shop)[0] is D.open
+        assert outcome(of(None), incident(held(), service="shop-db-1"))[0] is D.open
+
+    def test_what_its_alerts_say_of_its_scope_comes_before_what_the_engine_says(self):
+        known = self.shop.model_copy(update={"scope": {"compose_project": "staging", "host": "a"}})
+        assert known.whole_scope == {"compose_project": "staging", "host": "a"}
+        assert self.shop.whole_scope == {"compose_project": "shop"}
+
+    def test_of_those_that_fit_the_one_whose_target_says_the_same_is_the_closest(self):
+        wide = namesake("wide").model_copy(update={"service": "shop-db-1"})
+        like = of({"compose_project": "shop", "host": "a"}, "shop-db-1")
+        assert outcome(like, wide, self.shop) == (D.attach, "I1")
+
+
+class TestPutBack:
+    """A person puts an event back from the dead letter: what it had begun begins anew."""
+
+    noticed = Correlation(disposition=D.repeat, incident_id="I9", why="x")
+
+    @pytest.mark.parametrize("status", [S.resolved, S.escalated])
+    def test_the_ended_incident_that_it_had_begun_is_worked_on_again(self, status):
+        ended = incident(held(), status=status, ended=5)
+        again = once_more(self.noticed, "I1", [incident(id="I0"), ended])
+        assert (again.disposition, again.incident_id) == (D.requeue, "I1")
+        assert again.why == "put back from the dead letter: incident I1 is worked on again"
+
+    @pytest.mark.parametrize("handled_by", [None, "I1", "gone"])
+    def test_else_it_is_decided_as_any_other(self, handled_by):
+        assert once_more(self.noticed, handled_by, [incident(held())]) == self.noticed
+
+    def test_what_opens_or_begins_anew_starts_a_graph(self):
+        assert {one for one in D if one.starts_graph} == {D.open, D.refire, D.requeue}
+
+
+def test_people_are_told_what_became_of_an_alert():
+    over = incident(held(), status=S.escalated, ended=10)
+    told = {
+        "open: noted there": decide(event(fingerprint="fp2"), incident(held())),
+        "escalated and still gathers its alerts: noted there": decide(event(20, fingerprint="fp2"), over),
+        "is resolved: others of it still fire": decide(event(resolved=True), incident(held(), held("fp2"))),
+        "is resolved: none of its alerts fires any more": decide(event(resolved=True), incident(held())),
+    }
+    for why, decision in told.items():
+        assert decision.why.endswith(why)
+        assert "I1" in decision.why
 
 
 class TestEscalated:

@@ -6,7 +6,7 @@ import pytest
 
 from sreops.domain.evidence.evidence import ContainerState, ServiceState
 from sreops.domain.incidents.incident import Effect, EffectOutcome
-from sreops.domain.remediation.effects import settle
+from sreops.domain.remediation.effects import Settled, settle
 
 T0 = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 STARTED = T0 - timedelta(hours=5)
@@ -25,8 +25,90 @@ def effect(action: str = "restart_container", **snapshot: object) -> Effect:
     )  # fmt: skip
 
 
-def settled(what: Effect, seen: object, after_s: float, replicas: int | None = None) -> object:
-    return settle(what, seen, wanted_replicas=replicas, now=T0 + timedelta(seconds=after_s), margin_s=15.0)  # type: ignore[arg-type]
+def settled(
+    what: Effect, seen: ContainerState | ServiceState | None, after_s: float, replicas: int | None = None
+) -> Settled:
+    return settle(what, seen, wanted_replicas=replicas, now=T0 + timedelta(seconds=after_s), margin_s=15.0)
+
+
+def service(**changes: object) -> ServiceState:
+    fields = {"id": "s1", "name": "payments", "replicas": 1, "running": 1} | changes
+    return ServiceState.model_validate(fields)
+
+
+def of_service(action: str, **before: object) -> Effect:
+    return effect(action).model_copy(update={"snapshot": service(**before).snapshot()})
+
+
+def test_an_answer_says_what_became_of_it_why_and_when_to_look_again() -> None:
+    assert Settled.succeeded("x") == Settled(outcome=EffectOutcome.succeeded, why="x")
+    assert Settled.failed("x") == Settled(outcome=EffectOutcome.failed, why="x")
+    assert Settled.unknown("x") == Settled(outcome=EffectOutcome.unknown, why="x")
+    assert Settled.later("x", T0) == Settled(outcome=None, why="x", look_again_at=T0)
+
+
+DOWN = container(running=False, status="exited")
+FAILED, SUCCEEDED, UNKNOWN = EffectOutcome.failed, EffectOutcome.succeeded, EffectOutcome.unknown
+AT_IT = "the engine may still be at it"
+GONE = "the target is gone or was replaced by another since the intent"
+BACK = {"spec": "good", "previous_spec": "bad"}
+
+
+@pytest.mark.parametrize(
+    ("what", "seen", "outcome", "why"),
+    [
+        (effect(), container(started_at=T0), SUCCEEDED, "the container has started anew at 2026-11-23T03:00:00+00:00"),
+        (effect(), None, UNKNOWN, GONE),
+        (effect("stop_container"), container(id="d" * 64), UNKNOWN, GONE),
+        (effect("stop_container"), DOWN, SUCCEEDED, "the container ran at the intent and has ended since"),
+        (effect("start_container"), container(), SUCCEEDED, "the container is running"),
+        (effect(), container(running=False, status="exited", error="x" * 400), FAILED,
+         f"the container is exited: it could not be started: {'x' * 300}"),
+        (of_service("restart_container"), service(force_update=1), SUCCEEDED,
+         "Swarm was told to replace the service's tasks"),
+        (of_service("rollback_service", spec="bad", previous_spec="good"), service(**BACK), SUCCEEDED,
+         "the service has gone back to its previous specification"),
+        (of_service("scale_container", project="shop"), service(project="shop", replicas=3, running=3), SUCCEEDED,
+         "the service has 3 containers"),
+        (of_service("scale_container"), service(replicas=3), SUCCEEDED, "the service is declared with 3 replicas"),
+        (of_service("scale_container"), service(), None, AT_IT),
+        (effect(), container(), None, AT_IT),
+    ],
+)  # fmt: skip
+def test_what_is_seen_is_told(
+    what: Effect, seen: ContainerState | ServiceState | None, outcome: EffectOutcome | None, why: str
+) -> None:
+    answer = settled(what, seen, 2, replicas=3)
+    assert (answer.outcome, answer.why) == (outcome, why)
+
+
+def test_what_nothing_shows_is_told_with_the_time_that_was_waited() -> None:
+    why = "nothing on the target shows that restart_container happened within 25 s, and nothing shows that it will not"
+    assert settled(effect(), container(), 25).why.startswith(why)
+    assert settled(effect(), DOWN, 25).why == "the container is exited: it could not be started"
+
+
+def without(what: Effect, *names: str) -> Effect:
+    """An effect whose intent an older release wrote, which kept less."""
+    kept = {name: value for name, value in what.snapshot.items() if name not in names}
+    return what.model_copy(update={"snapshot": kept})
+
+
+def test_an_intent_that_kept_less_is_compared_with_none_so_far() -> None:
+    short = without(effect(), "stop_timeout_s")
+    assert settled(short, container(), 14.5).look_again_at == T0 + timedelta(seconds=15)
+    assert settled(short, container(), 15).outcome is UNKNOWN
+    uncounted = without(effect(), "restart_count")
+    assert settled(uncounted, container(started_at=T0), 1).outcome is SUCCEEDED
+    assert settled(uncounted, container(started_at=T0, restart_count=1), 1).outcome is None
+    service_before = without(of_service("restart_container"), "force_update")
+    assert settled(service_before, service(), 1).outcome is None
+    assert settled(service_before, service(force_update=1), 1).outcome is SUCCEEDED
+
+
+def test_what_was_never_started_and_is_not_yet_has_not_succeeded() -> None:
+    before = effect("start_container", started_at=None, status="created")
+    assert settled(before, container(started_at=None, running=False, status="created"), 1).outcome is None
 
 
 def test_a_container_started_anew_since_the_intent_settles_as_succeeded() -> None:

@@ -257,3 +257,176 @@ def test_a_tasks_container_that_was_just_made_is_starting(
     pulse = pulse_of("job.1.t1", state)
     assert pulse is not None
     assert pulse.vital is vital
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"exit_code": 1}, "exited, exit code 1"),
+        ({"exit_code": None, "status": "dead"}, "dead"),
+        ({"exit_code": 137, "oom_killed": True, "restart_count": 2},
+         "exited, OOM-killed, exit code 137, restarted 2 times by the engine"),
+        ({"status": "paused", "running": True}, "paused"),
+        ({"status": "running", "running": True, "restart_count": 2}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_of_one_that_is_down_people_are_told_how_it_ended(changes: dict[str, object], detail: str) -> None:
+    pulse = pulse_of("job", container(**changes))
+    assert pulse is not None
+    assert pulse.detail == detail
+    assert pulse.told == f"job is {pulse.vital.value}" + (f" ({detail})" if detail else "")
+
+
+def test_a_pulse_holds_what_the_engine_shows_of_the_target_itself() -> None:
+    seen = container(running=True, status="running", health="starting", restart_count=2)
+    events = [event("die", 3), event("die", 5, "another"), event("health_status: unhealthy", 7), event("die", 9)]
+    assert pulse_of("alias", seen, events) == Pulse(
+        target="alias", vital=Vital.starting, id="c1", started_at=at(0), restart_count=2, died_at=(at(3), at(9)),
+        ill_at=(at(7),),
+    )  # fmt: skip
+    service = ServiceState(id="s", name="job", replicas=3, running=2, failed_at=(at(4),))
+    assert pulse_of("alias", service) == Pulse(
+        target="alias", vital=Vital.starting, id="s", detail="2 of 3 replicas run", died_at=(at(4),)
+    )
+    assert unseen("job", "away") == Pulse(target="job", vital=Vital.unseen, detail="away")
+    assert gone("job") == Pulse(target="job", vital=Vital.gone, detail="it was removed from the engine")
+
+
+@pytest.mark.parametrize("health", ["healthy", "unhealthy", "starting", None, "none"])
+def test_what_runs_is_as_well_as_its_health_check_says(health: str | None) -> None:
+    running = container(running=True, status="running", health=health)
+    assert vital(running) is (Vital(health) if health not in (None, "none") else Vital.running)
+
+
+@pytest.mark.parametrize(
+    ("words", "turns"),
+    [
+        ("unhealthy healthy", [0, 1]),
+        ("unhealthy healthy healthy", [0, 1]),
+        ("healthy unhealthy unhealthy", [1, 2]),
+        ("healthy", []),
+        ("unhealthy start healthy", [0]),
+        ("unhealthy start healthy unhealthy healthy", [0, 3, 4]),
+        ("unhealthy exec healthy", [0, 2]),
+    ],
+)
+def test_a_time_of_illness_begins_and_ends_with_a_turn_of_its_health(words: str, turns: list[int]) -> None:
+    told = [f"health_status: {word}" if word.endswith("healthy") else word for word in words.split()]
+    pulse = pulse_of("job", container(), [event(action, second) for second, action in enumerate(told)])
+    assert pulse is not None
+    assert pulse.ill_at == tuple(at(second) for second in turns)
+
+
+@pytest.mark.parametrize(
+    ("actions", "word"),
+    [
+        ("die", Vital.done), ("kill die", Vital.down), ("kill stop die", Vital.down), ("kill", Vital.done),
+        ("kill start die", Vital.done), ("kill die start die", Vital.done), ("kill die die", Vital.done),
+        ("die start kill die", Vital.down), ("kill die start", Vital.done),
+    ],
+)  # fmt: skip
+def test_only_its_last_end_is_asked_for_by_a_kill_in_the_same_life(actions: str, word: Vital) -> None:
+    assert vital(container(), *(event(action, second) for second, action in enumerate(actions.split()))) is word
+
+
+def test_of_several_the_one_that_is_down_or_ill_or_unseen_is_told_before_one_that_lives() -> None:
+    order = ["gone", "down", "unhealthy", "unseen", "starting", "running", "healthy", "done", "stopped"]
+    for place, word in enumerate(order):
+        pulses = [Pulse(target=other, vital=Vital(other)) for other in reversed(order[place:])]
+        found = worst(pulses)
+        assert found is not None
+        assert found.target == word
+
+
+def test_only_what_is_at_rest_is_stopped_on_purpose() -> None:
+    words = {word: as_stopped(Pulse(target="job", vital=word)).vital for word in Vital}
+    assert words == {word: word for word in Vital} | {Vital.down: Vital.stopped, Vital.done: Vital.stopped}
+
+
+def alive(word: str = "running", **changes: object) -> Pulse:
+    fields = {"target": "job", "vital": Vital(word), "id": "c1", "started_at": at(0)} | changes
+    return Pulse.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("pulses", "now", "prospect", "why", "again"),
+    [
+        ([], 9, Prospect.unclear, "the target was not looked at since the effect", None),
+        ([(0, unseen("job", "away"))], 9, Prospect.unclear, "job is unseen (away)", None),
+        ([(0, unseen("job", "away")), (5, alive())], 14, Prospect.settling,
+         "job is running, not yet for 10 s since the effect", 15),
+        ([(0, alive()), (5, alive())], 9, Prospect.settling, "job is running, not yet for 10 s since the effect", 10),
+        ([(0, alive()), (5, alive())], 10, Prospect.lives, "job is running, for 10 s since the effect", None),
+        ([(0, alive()), (5, alive("unhealthy"))], 99, Prospect.unclear, "job is unhealthy", None),
+        ([(0, alive()), (5, alive("starting"))], 99, Prospect.unclear, "job is starting", None),
+        ([(0, alive()), (5, unseen("job", "away"))], 99, Prospect.unclear, "job is unseen (away)", None),
+        ([(0, alive()), (5, alive("unhealthy")), (7, alive())], 14, Prospect.settling,
+         "job is running, not yet for 10 s since the effect", 15),
+        ([(0, alive()), (7, alive(ill_at=(at(3), at(6))))], 15, Prospect.settling,
+         "job is running, not yet for 10 s since the effect", 16),
+        ([(0, alive()), (7, alive(ill_at=(at(-3),)))], 10, Prospect.lives, "job is running, for 10 s since the effect",
+         None),
+        ([(0, alive()), (5, alive("down", detail="exited"))], 9, Prospect.died,
+         "job is down (exited) since the effect", None),
+        ([(0, alive()), (5, alive("gone")), (7, alive())], 9, Prospect.died, "job is gone since the effect", None),
+        ([(0, alive()), (5, alive(id="c2"))], 9, Prospect.died,
+         "job was replaced by another container since the effect", None),
+        ([(0, alive()), (5, alive(restart_count=1, started_at=at(4)))], 9, Prospect.died,
+         "job died and was restarted by the engine since the effect", None),
+        ([(0, alive()), (5, alive(restart_count=2))], 9, Prospect.died,
+         "job died and was restarted 2 times by the engine since the effect", None),
+        ([(0, alive()), (5, alive(started_at=at(4)))], 9, Prospect.died,
+         "job was started anew since the effect", None),
+        ([(0, alive(died_at=(at(1),))), (5, alive(died_at=(at(1), at(2), at(4), at(3))))], 9, Prospect.died,
+         f"job died at {at(4):%H:%M:%S} UTC, since the effect", None),
+        ([(0, alive(died_at=(at(1),))), (5, alive(died_at=(at(1),)))], 10, Prospect.lives,
+         "job is running, for 10 s since the effect", None),
+        ([(0, alive()), (5, alive(died_at=(at(-1), at(0))))], 10, Prospect.lives,
+         "job is running, for 10 s since the effect", None),
+        ([(0, alive(started_at=None)), (5, alive(started_at=None, died_at=(at(-1),)))], 9, Prospect.died,
+         f"job died at {at(-1):%H:%M:%S} UTC, since the effect", None),
+        ([(0, alive()), (5, alive("done", died_at=(at(4),)))], 10, Prospect.lives,
+         "job is done, for 10 s since the effect", None),
+        ([(0, alive("stopped", restart_count=7)), (5, alive(restart_count=7))], 10, Prospect.lives,
+         "job is running, for 10 s since the effect", None),
+        ([(0, alive("stopped", restart_count=7)), (5, alive(restart_count=8))], 10, Prospect.died,
+         "job died and was restarted 8 times by the engine since the effect", None),
+    ],
+)  # fmt: skip
+def test_what_is_known_of_a_life_since_an_effect_is_told(
+    pulses: list[tuple[float, Pulse]], now: float, prospect: Prospect, why: str, again: float | None
+) -> None:
+    verdict = since_effect([(at(second), pulse) for second, pulse in pulses], settle_s=10, now=at(now))
+    assert (verdict.prospect, verdict.why) == (prospect, why)
+    assert verdict.again_at == (None if again is None else at(again))
+
+
+@pytest.mark.parametrize(
+    ("pulse", "now", "prospect", "why", "again"),
+    [
+        (alive("done"), 0, Prospect.lives, "job has ended well", None),
+        (alive("down", detail="exited"), 99, Prospect.dead, "job is down (exited)", None),
+        (alive("gone"), 99, Prospect.dead, "job is gone", None),
+        (alive("unhealthy"), 99, Prospect.unclear, "job is unhealthy", None),
+        (alive("unseen"), 99, Prospect.unclear, "job is unseen", None),
+        (alive("starting"), 99, Prospect.unclear, "job is starting", None),
+        (alive(), 12, Prospect.lives, "job is running, for 10 s since the resolve and its last start", None),
+        (alive(), 11, Prospect.settling,
+         "job is running, not yet for 10 s since the resolve and its last start", 12),
+        (alive(started_at=at(5)), 14, Prospect.settling,
+         "job is running, not yet for 10 s since the resolve and its last start", 15),
+        (alive(started_at=None, died_at=(at(3), at(6))), 15, Prospect.settling,
+         "job is running, not yet for 10 s since the resolve and its last start", 16),
+        (alive(ill_at=(at(3), at(7))), 16, Prospect.settling,
+         "job is running, not yet for 10 s since the resolve and its last start", 17),
+        (alive(ill_at=(at(1),), died_at=(at(-4),)), 12, Prospect.lives,
+         "job is running, for 10 s since the resolve and its last start", None),
+    ],
+)  # fmt: skip
+def test_what_is_known_of_a_life_since_a_resolve_is_told(
+    pulse: Pulse, now: float, prospect: Prospect, why: str, again: float | None
+) -> None:
+    verdict = since_resolve(pulse, at(2), settle_s=10, now=at(now))
+    assert (verdict.prospect, verdict.why) == (prospect, why)
+    assert verdict.again_at == (None if again is None else at(again))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growth import assert_linear
-from sreops.domain.text.redaction import Redactor, clean, one_line, redact, strip_ansi
+from sreops.domain.text.redaction import Redactor, Redactors, clean, one_line, redact, strip_ansi
 
 SECRETS = [
     ("password=hunter2 next", "hunter2"),
@@ -144,6 +144,63 @@ def test_what_is_no_secret_stays(text):
     assert redact(text) == text
 
 
+@pytest.mark.parametrize("text", [text for text, _ in SECRETS if "KEY-----" not in text and "response=" not in text])
+def test_what_stands_around_a_secret_stays(text):
+    around = re.split("<[a-z-]+-[0-9]+>", redact(text))
+    assert re.fullmatch(".+".join(re.escape(part) for part in around), text, re.DOTALL)
+
+
+KEY = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("{password: hunter2x}", "{password: <secret-1>}"),
+        ("(password=hunter2x)", "(password=<secret-1>)"),
+        ("[token=abc123]", "[token=<secret-1>]"),
+        ("password=b'x1'", "password=b'<secret-1>'"),
+        ('password=b"x1"', 'password=b"<secret-1>"'),
+        ("password=b'x1", "password=b'<secret-1>"),
+        ("password='x1)}]'", "password='<secret-1>'"),
+        ('password="a1\\"', 'password="<secret-1>\\"'),
+        ("password='${X1}'", "password='<secret-1>'"),
+        ("password=${X1}", "password=${X1}"),
+        ("password=$(x1)", "password=$(x1)"),
+        ("password='", "password='"),
+        ("password=b'", "password=b'"),
+        ("password=''", "password=''"),
+        ("password=NULL", "password=NULL"),
+        ("password='null'", "password='null'"),
+        ("token=<abc>", "token=<abc>"),
+        ("token='<abc1'", "token='<secret-1>'"),
+        ("token='abc1>'", "token='<secret-1>'"),
+        ("token:\n  key1:\n  x", "token:\n  key1:\n  x"),
+        ("token: key1:", "token: <secret-1>"),
+        ("Invalid token : unexpected", "Invalid token : unexpected"),
+        ("invalid token: a1b2", "invalid token: <secret-1>"),
+        ("bad_token: unexpected", "bad_token: <secret-1>"),
+        ("my.token: unexpected", "my.token: <secret-1>"),
+        ("token = unexpected", "token = <secret-1>"),
+        ("token swordfish", "token swordfish"),
+        ("--token swordfish", "--token <secret-1>"),
+        ("Set-Cookie: a=1; Path=/; Max-Age=3", "Set-Cookie: a=<secret-1>; Path=/; Max-Age=3"),
+        ("cookie: abc123 def", "cookie: <secret-1> def"),
+        ("cookie: abc def", "cookie: abc def"),
+        ("Cookie: <secret-1> x", "Cookie: <secret-1> x"),
+        ("http://u:p1@h1/http://u:p2@h2", "http://u:<secret-2>@h1/http://u:<secret-1>@h2"),
+        ("http://h:pw…", "http://h:<secret-1>…"),
+        ("http://h:a/b…", "http://h:a/b…"),
+        ("http://h:8080…", "http://h:8080…"),
+        ("4111 1111 1111 1111 and 5555-5555-5555-4444 x", "<card-1> and <card-2> x"),
+        ("mail a%40b.example or a@b.example", "mail <email-1> or <email-1>"),
+        (f"a {KEY} and {KEY.replace('AoIB', 'BoIB')}.", "a <private-key-1> and <private-key-2>."),
+    ],
+)
+def test_just_the_secret_is_masked(text, masked):
+    assert redact(text) == masked
+
+
 def test_the_same_value_has_the_same_placeholder_within_a_redactor():
     redactor = Redactor()
     first = redactor.redact("password=hunter2 by a@b.example")
@@ -183,7 +240,8 @@ def test_a_value_has_one_placeholder_however_it_is_written_down():
 
 @pytest.mark.parametrize(
     ("text", "secret"),
-    [('{"password": "hunter2 and more', "hunter2"), ("password='hunter2", "hunter2"), ("x ghp_a1B2c3", "a1B2c3"),
+    [('{"password": "hunter2 and more', "hunter2"), ("password='hunter2", "hunter2"),
+     ("{'password': b'hunter2", "hunter2"), ("x ghp_a1B2c3", "a1B2c3"),
      ("x glpat-a1B2…", "a1B2"), ("x postgres://app:hunter2…", "hunter2"), ('"token": "hunter2…', "hunter2")],
 )  # fmt: skip
 def test_a_secret_that_was_cut_off_is_masked_as_well(text, secret):
@@ -223,9 +281,50 @@ def test_terminal_sequences_and_hidden_text_go_and_words_stay():
     assert clean("größer, 東京 😀") == "größer, 東京 😀"
 
 
+HIDDEN = [
+    0x00, 0x0D, 0x7F, 0x200B, 0x202E, 0x2028, 0x2029, 0xD800, 0xE000, 0xE0041, 0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0,
+    0xFE00, 0xFE0F, 0xE0100, 0xE01EF,
+]  # fmt: skip
+
+
+def test_what_no_one_can_see_goes_and_its_visible_neighbours_stay():
+    assert {code: clean(f"a{chr(code)}b") for code in HIDDEN} == dict.fromkeys(HIDDEN, "ab")
+    for seen in (0x09, 0x0A, 0xA0, 0x034E, 0x1161, 0xFDFF, 0xFE10, 0xFFA1):
+        assert clean(f"a{chr(seen)}b") == f"a{chr(seen)}b"
+
+
 def test_one_line_is_one_line_within_its_limit():
     assert one_line("a\n  b\x00 c") == "a b c"
-    assert len(one_line("x" * 10_000, 100)) == 100
+    assert one_line("x" * 100, 100) == "x" * 100
+    assert one_line("x" * 101, 100) == "x" * 99 + "…"
+    assert one_line("x" * 300) == "x" * 300
+    assert one_line("x" * 301) == "x" * 299 + "…"
+
+
+def test_of_a_text_that_is_much_longer_than_its_line_only_the_beginning_is_read():
+    assert one_line(" " * 799 + "ab", 100) == "a"
+
+
+def test_an_incident_keeps_its_redactor_while_it_is_asked_for():
+    kept = Redactors(most=2)
+    first, second = kept.of("I1"), kept.of("I2")
+    first.redact("password=hunter2x")
+    assert kept.of("I1") is first
+    kept.of("I3")
+    assert kept.of("I1") is first, "asked for later than the second"
+    assert kept.of("I2") is not second
+
+
+def test_redactors_of_two_hundred_and_fifty_six_incidents_are_kept():
+    kept = Redactors()
+    first = kept.of("I0")
+    for number in range(1, 256):
+        kept.of(f"I{number}")
+    assert kept.of("I0") is first
+    second = kept.of("I1")
+    kept.of("one more")
+    assert kept.of("I1") is second
+    assert kept.of("I0") is first
 
 
 HOSTILE = ["a", "a-", "1 ", "1", "a@", "a_", "password=", 'password="', "eyJ", "http://a:", "\x1b]", "a.", "@a.",

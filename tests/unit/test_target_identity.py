@@ -172,6 +172,8 @@ def test_rows_without_an_identity_are_not_all_one() -> None:
         ("url/https%3A%2F%2Fhooks", []),
         ("", []),
         ("docker", []),
+        ("docker/compose", ["docker"]),
+        ("docker/compose/shop", ["docker", "docker/compose/shop"]),
     ],
 )
 def test_a_target_lies_on_a_host_and_in_a_project(standing: str, places: list[str]) -> None:
@@ -186,6 +188,22 @@ def test_each_place_has_its_own_limit_and_is_named() -> None:
     assert host.startswith("9 acts in the last hour on engine 'eu-1', and 10 are allowed, with 2 of this plan")
     [project] = too_many(standings, acts, lambda kind: 11 if kind == "host" else 4)
     assert "Compose project 'shop', and 4 are allowed, with 1 of this plan" in project
+
+
+@pytest.mark.parametrize(
+    ("standing", "limits", "told"),
+    [
+        ("docker/container/x", {"host": 0}, "the engine, and 0 are allowed, with 1 of this plan (SREOPS_POLICY__HOST_"),
+        (
+            "gitlab/grp%2Fshop/prod", {"project": 0},
+            "GitLab project 'grp/shop', and 0 are allowed, with 1 of this plan (SREOPS_POLICY__PROJECT_",
+        ),
+    ],
+)  # fmt: skip
+def test_where_nothing_was_done_lately_the_plan_itself_counts_and_the_limit_is_named(
+    standing: str, limits: dict[str, int], told: str
+) -> None:
+    assert too_many([standing], {}, limits.__getitem__) == [f"0 acts in the last hour on {told}ACTS_PER_HOUR)"]
 
 
 SHOP, MONITORING = {"compose_project": "shop"}, {"compose_project": "monitoring"}

@@ -20,6 +20,7 @@ from sreops.domain.remediation.verification import (
     judge,
     parse_condition,
     read_condition,
+    vetoed,
 )
 from sreops.domain.runbooks.runbook import Condition
 
@@ -140,6 +141,56 @@ def test_every_series_must_meet_the_condition_and_what_was_not_measured_is_unkno
     assert reading.holds is holds
     assert why in reading.why
     assert all(math.isfinite(value) for value in reading.values)
+
+
+@pytest.mark.parametrize(
+    ("given_answer", "values", "why"),
+    [
+        (answer(0.01, -0.02), (0.01, -0.02), "-0.02 < 0.05"),
+        (answer(0.6, 0.01, 0.5), (0.6, 0.01, 0.5), "2 of 3 series: 0.6 is not < 0.05"),
+        (answer(0.01, math.inf), (0.01,), "a series is NaN or infinite: nothing was measured there"),
+        (answer(), (), "the query returned no data"),
+        (answer(0.01, partial=True), (0.01,), "the answer is partial: cut"),
+        (
+            answer(0.01, partial=True).model_copy(update={"notes": ("a store is away", "b too")}), (0.01,),
+            "the answer is partial: a store is away; b too",
+        ),
+        (None, (), "the query was not answered"),
+    ],
+)  # fmt: skip
+def test_a_reading_says_what_was_asked_measured_and_why(
+    given_answer: SeriesSet | None, values: tuple[float, ...], why: str
+) -> None:
+    reading = read_condition(ERRORS, given_answer)
+    assert (reading.promql, reading.condition, reading.values, reading.why) == ("errors", "< 0.05", values, why)
+
+
+@pytest.mark.parametrize(
+    ("alert", "others", "nothing"),
+    [
+        (False, (), True), (False, (False, False), True), (False, (False, True), False), (False, (None,), False),
+        (None, (), False), (True, (False,), False),
+    ],
+)  # fmt: skip
+def test_nothing_fires_only_where_that_is_known_of_every_alert(
+    alert: bool | None, others: tuple[bool | None, ...], nothing: bool
+) -> None:
+    told = tuple(OtherAlert(alertname="a", firing=firing) for firing in others)
+    assert Look(alert_firing=alert, others=told).nothing_fires is nothing
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("healthy", "starting", "unseen", "done"), None),
+        (("healthy", "unhealthy", "down"), "target 1 is unhealthy"),
+        (("down",), "target 0 is down"),
+        (("gone",), "target 0 is gone"),
+        ((), None),
+    ],
+)
+def test_a_target_that_is_not_well_contradicts_a_recovery(words: tuple[str, ...], why: str | None) -> None:
+    assert vetoed(Look(pulses=tuple(pulse(word, f"target {n}") for n, word in enumerate(words)))) == why
 
 
 def test_the_latest_point_of_a_series_counts() -> None:
@@ -271,6 +322,95 @@ def test_already_met_means_nothing_to_fix_is_seen(seen: Look, met: bool) -> None
 def test_a_look_that_lacks_a_condition_is_unknown() -> None:
     judgement = judged((300, look(True)), conditions=(ERRORS, SLOW))
     assert (judgement.result, judgement.final) == (UNKNOWN, True)
+
+
+def measured(value: float, promql: str = "q{}", *, holds: bool | None = True, why: str = "") -> Reading:
+    return Reading(promql=promql, condition="< 1", holds=holds, values=(value,), why=why)
+
+
+def seen_as(*readings: Reading, word: str = "healthy", alert: bool | None = False, other: object = "none") -> Look:
+    return look(container=word, alert=alert, other=other).model_copy(update={"readings": readings})
+
+
+LIVES = "payments is healthy, for 10 s since the effect"
+ILL = measured(3, holds=False)
+NOBODY_KNOWS = "nobody knows whether alert QueueStuck of this incident still fires; the conditions don't speak of it"
+
+
+@pytest.mark.parametrize(
+    ("seen", "baseline", "why"),
+    [
+        (seen_as(measured(0.5)), None, f"q 0.5; {LIVES}"),
+        (seen_as(measured(0.5)), seen_as(ILL), f"q 0.5, was 3; {LIVES}"),
+        (seen_as(measured(0.5)), seen_as(measured(3, "of another{}", holds=False)), f"q 0.5; {LIVES}"),
+        (seen_as(measured(0.5), measured(0.4)), seen_as(ILL), f"q 0.5, was 3; q 0.4; {LIVES}"),
+        (seen_as(), seen_as(alert=True), f"the alert no longer fires; {LIVES}"),
+        (seen_as(ILL, word="down", alert=True, other=True), seen_as(measured(4, holds=False)),
+         "payments is down since the effect; q 3, was 4, should be < 1; the alert still fires; "
+         "alert QueueStuck of this incident still fires"),
+        (seen_as(ILL, measured(0.5), word="unhealthy"), None, "payments is unhealthy; q 3, should be < 1"),
+        (seen_as(measured(0.5, holds=None, why="cut"), word="starting", other=None), seen_as(ILL),
+         f"q 0.5, was 3: cut; payments is starting; {NOBODY_KNOWS}"),
+        (seen_as(alert=None), None,
+         "the runbook has no verify conditions and nobody knows whether the alert still fires"),
+        (seen_as(measured(0.5), alert=None), None, f"q 0.5; {LIVES}"),
+    ],
+)  # fmt: skip
+def test_how_things_stand_is_told_with_what_was_before_and_what_is_down_first(
+    seen: Look, baseline: Look | None, why: str
+) -> None:
+    assert judged((10, seen), conditions=(ERRORS,) * len(seen.readings), baseline=baseline).why == why
+
+
+@pytest.mark.parametrize(
+    ("looks", "why"),
+    [
+        ([(290, seen_as(measured(0.5))), (300, seen_as(measured(0.4)))], "q 0.4, was 3, for 10 of 30 s so far"),
+        ([(300, seen_as())], "0 of 1 conditions were measured"),
+        ([(-1, seen_as(measured(0.5)))], "nothing was measured since the effect"),
+        ([], "nothing was measured since the effect"),
+    ],
+)
+def test_what_is_not_known_yet_is_told(looks: list[tuple[float, Look]], why: str) -> None:
+    judgement = judged(*looks, conditions=(SLOW,), baseline=seen_as(ILL))
+    assert (judgement.result, judgement.why) == (UNKNOWN, why)
+    assert judgement.final is (not looks or looks[-1][0] == 300)
+
+
+def test_a_look_at_the_moment_of_the_effects_end_counts() -> None:
+    assert judged((0, look(True)), settle_s=0).result is FIXED
+
+
+def test_one_that_lacks_a_condition_is_final_only_at_the_deadline() -> None:
+    assert not judged((299, look(True)), conditions=(ERRORS, SLOW)).final
+
+
+def test_each_target_is_judged_by_how_its_own_effect_left_it() -> None:
+    both = look(True).model_copy(update={"pulses": (pulse("healthy"), pulse("healthy", "checkout"))})
+    standard = Standard(
+        conditions=(ERRORS,), targets=("payments", "checkout", "unlooked"), since=at(0), settle_s=10,
+        left_as={"payments": (at(0), pulse("healthy")), "checkout": (at(-7), pulse("healthy", "checkout"))},
+    )  # fmt: skip
+    judgement = judge([(at(2), both)], standard, now=at(2), deadline=at(300))
+    assert judgement.why == (
+        "payments is healthy, not yet for 10 s since the effect; checkout is healthy, not yet for 10 s since the "
+        "effect; the target was not looked at since the effect"
+    )
+    assert judgement.again_at == at(10)
+    later = judge([(at(5), both)], standard, now=at(5), deadline=at(300))
+    assert "checkout" not in later.why
+    again = both.model_copy(update={"pulses": (pulse("healthy"), pulse("healthy", "checkout").model_copy(
+        update={"started_at": at(1)}))})  # fmt: skip
+    died = judge([(at(2), both), (at(3), again)], standard, now=at(3), deadline=at(300))
+    assert (died.result, died.final) == (NOT_FIXED, True)
+    assert "checkout was started anew since the effect" in died.why
+
+
+def test_what_was_no_target_must_live_since_the_effect_and_its_own_last_start() -> None:
+    started = pulse("healthy", "checkout").model_copy(update={"started_at": at(4)})
+    seen = look(True, container=None).model_copy(update={"pulses": (started,)})
+    judgement = judged((12, seen))
+    assert judgement.result is UNKNOWN
 
 
 _looks = st.builds(

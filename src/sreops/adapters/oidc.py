@@ -234,7 +234,7 @@ def _texts(value: object) -> tuple[str, ...]:
     """Return the strings of a claim that may be a list or a single one; anything else is none."""
     if isinstance(value, str):
         return (value,)
-    return tuple(one for one in value[:_MAX_GROUPS] if isinstance(one, str)) if isinstance(value, list) else ()
+    return tuple(text for text in value[:_MAX_GROUPS] if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 def _shown(value: object) -> str:

@@ -47,8 +47,8 @@ class HttpWebhooks:
 
     def known(self, name: str) -> WebhookFacts | None:
         """Return the webhook of this name; None where the settings have none."""
-        one = self._webhooks.get(name)
-        return None if one is None else WebhookFacts(one.name, _shown(one), one.idempotent)
+        webhook = self._webhooks.get(name)
+        return None if webhook is None else WebhookFacts(webhook.name, _shown(webhook), webhook.idempotent)
 
     async def call(self, name: str, body: bytes, *, key: str, timeout_s: float) -> WebhookAnswer:
         """POST once; see the port."""

@@ -52,7 +52,9 @@ async def _requeue(ids: Sequence[str], everything: bool) -> int:
     console = _console()
     async with _log() as (settings, event_log):
         found = {letter.id: letter for letter in await _read(event_log)}
-        chosen = [one for one in found.values() if one.requeued_at is None and not one.cut] if everything else []
+        chosen = (
+            [letter for letter in found.values() if letter.requeued_at is None and not letter.cut] if everything else []
+        )
         missing = [wanted for wanted in ids if wanted not in found]
         chosen += [found[wanted] for wanted in dict.fromkeys(ids) if wanted in found]
         refused = 0
@@ -119,10 +121,10 @@ def _tell(console: Console, letter: Letter) -> None:
     if letter.cut:
         state += ", only its beginning was kept"
     at = letter.record.at.isoformat(timespec="seconds") if letter.record.at else "?"
-    told = [f"{letter.id}  {at}  {letter.origin}  {letter.record.key or '-'}  {state}", f"    {letter.error}"]
+    lines = [f"{letter.id}  {at}  {letter.origin}  {letter.record.key or '-'}  {state}", f"    {letter.error}"]
     if letter.frame:
-        told.append(f"    at {letter.frame}")
-    for line in told:
+        lines.append(f"    at {letter.frame}")
+    for line in lines:
         console.print(printable(line), markup=False)
 
 

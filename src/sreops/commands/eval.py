@@ -95,14 +95,14 @@ class _Evaluation:
         """Answer the cases of one set and tell how well; return how many they are."""
         judged: list[JudgedAnswer] = []
         if group.alerts is not None:
-            async for one in self._retrievals(group.name, group.alerts, asked):
-                judged.append(one)
+            async for result in self._retrievals(group.name, group.alerts, asked):
+                judged.append(result)
         for path in group.files:
             answered_one = await self._case(group.name, path, asked, baselines)
             if answered_one is not None:
                 judged.append(answered_one)
-        for one in judged:
-            out.write(one.answer.line() + "\n")
+        for result in judged:
+            out.write(result.answer.line() + "\n")
         if judged:
             self.console.print(_table(group.name, scores(group.name, judged), judged))
             if bins := reliability(judged):
@@ -213,7 +213,7 @@ def _listed(raw: object, key: str) -> list[Any]:
 
 
 def _table(name: str, found: Sequence[Score], judged: Sequence[JudgedAnswer]) -> Table:
-    seconds = sum(one.answer.seconds for one in judged)
+    seconds = sum(result.answer.seconds for result in judged)
     table = Table(
         title=f"{name}: {len(judged)} cases in {seconds:.1f} s", box=None, pad_edge=False, title_justify="left"
     )
@@ -229,12 +229,12 @@ def _reliability_table(name: str, bins: Sequence[Bin]) -> Table:
     table = Table(title=f"{name}: what its confidence is worth", box=None, pad_edge=False, title_justify="left")
     for column in ("claimed", "mean", "of", "right"):
         table.add_column(column, justify="left" if column == "claimed" else "right")
-    for one in bins:
-        claimed = f"{one.low:.1f} to {min(one.high, 1.0):.1f}"
-        table.add_row(claimed, f"{one.claimed:.2f}", str(one.count), f"{one.right / one.count:.2f}")
-    sure = [one for one in bins if one.low >= SURE]
-    if count := sum(one.count for one in sure):
-        right, mean = sum(one.right for one in sure) / count, sum(one.claimed * one.count for one in sure) / count
+    for bin_ in bins:
+        claimed = f"{bin_.low:.1f} to {min(bin_.high, 1.0):.1f}"
+        table.add_row(claimed, f"{bin_.claimed:.2f}", str(bin_.count), f"{bin_.right / bin_.count:.2f}")
+    sure = [bin_ for bin_ in bins if bin_.low >= SURE]
+    if count := sum(bin_.count for bin_ in sure):
+        right, mean = sum(bin_.right for bin_ in sure) / count, sum(bin_.claimed * bin_.count for bin_ in sure) / count
         table.add_row(f"{SURE} and above", f"{mean:.2f}", str(count), f"{right:.2f}")
     return table
 

@@ -114,7 +114,7 @@ def _write_env(wanted: Mapping[str, str], there: Mapping[str, str], terminal: Te
 
 
 def _quoted(name: str, value: str) -> str:
-    if all((one.isascii() and one.isalnum()) or one in _PLAIN for one in value):
+    if all((char.isascii() and char.isalnum()) or char in _PLAIN for char in value):
         return value
     if "'" in value or not value.isprintable():
         raise SettingsInvalid([f"{name}: it holds a quote or a control character; write it into {ENV_FILE} yourself"])
@@ -255,4 +255,6 @@ def _checks(answer: httpx.Response) -> Mapping[str, Mapping[str, Any]]:
     except ValueError:
         return {}
     checks = body.get("checks") if isinstance(body, dict) else None
-    return {name: one for name, one in checks.items() if isinstance(one, dict)} if isinstance(checks, dict) else {}
+    return (
+        {name: check for name, check in checks.items() if isinstance(check, dict)} if isinstance(checks, dict) else {}
+    )

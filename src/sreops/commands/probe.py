@@ -57,7 +57,7 @@ def _payload(body: object) -> object:
         alert: dict[str, Any] = {"status": "firing", **body, "labels": {"alertname": "SreopsProbe", **body["labels"]}}
         body = {"version": "1", "status": "firing", "alerts": [alert]}
     alerts = body.get("alerts")
-    return {**body, "alerts": [_without_tier(one) for one in alerts]} if isinstance(alerts, list) else body
+    return {**body, "alerts": [_without_tier(alert) for alert in alerts]} if isinstance(alerts, list) else body
 
 
 def _without_tier(alert: object) -> object:
@@ -115,8 +115,8 @@ async def _tell(app: Running, terminal: Terminal) -> bool:
         asked = probed(await app.parts.store.evidence(incident.id))
         terminal.title(incident.service)
         terminal.say(in_words(incident.subject))
-        for one in asked:
-            for line in lines(one):
+        for probe in asked:
+            for line in lines(probe):
                 terminal.say(line)
         missing = lacking(asked)
         good = good and not missing
@@ -128,7 +128,7 @@ async def _tell(app: Running, terminal: Terminal) -> bool:
 def lines(asked: Probed) -> list[str]:
     """Return one question in lines: what came back, the query, what was tried before it, the cure."""
     told = [f"{_TICKS[asked.answer]} {asked.part:<9}  {asked.found}"]
-    told += [f"             tried  {one}" for one in asked.tried]
+    told += [f"             tried  {query}" for query in asked.tried]
     if asked.query:
         told.append(f"             asked  {asked.query}")
     if asked.cure:

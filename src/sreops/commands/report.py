@@ -106,7 +106,7 @@ async def _row(store: IncidentStore, incident: Incident, told: Told, later: Sequ
     records = await store.records(incident_id=incident.id, limit=_RECORDS, newest=True)
     after = afterwards_in(records, told)
     found = compare(told, after, course_of(incident, later), now)
-    return Row(incident, told, after, found, [_note(one) for one in records if _is_note(one)])
+    return Row(incident, told, after, found, [_note(record) for record in records if _is_note(record)])
 
 
 def _is_note(record: Record) -> bool:
@@ -126,7 +126,11 @@ def _as_json(rows: Sequence[Row], seen: int, now: datetime, since: datetime) -> 
         "incidents": seen,
         "total": len(rows),
         "runbooks": [
-            {"runbook_id": runbook_id, "plans": counts.total(), **{one.value: counts[one] for one in Comparison}}
+            {
+                "runbook_id": runbook_id,
+                "plans": counts.total(),
+                **{comparison.value: counts[comparison] for comparison in Comparison},
+            }
             for runbook_id, counts in _tally(rows).items()
         ],
         "items": [row.shown() for row in rows],
@@ -157,7 +161,11 @@ def _tell(terminal: Terminal, rows: Sequence[Row], seen: int, since: datetime, r
         table.add_row(*(shown(cell[:300]) for cell in cells))
     terminal.console.print(table)
     for runbook_id, counts in _tally(rows).items():
-        told = ", ".join(f"{counts[one]} {one.value.replace('_', ' ')}" for one in Comparison if counts[one])
+        told = ", ".join(
+            f"{counts[comparison]} {comparison.value.replace('_', ' ')}"
+            for comparison in Comparison
+            if counts[comparison]
+        )
         terminal.say(f"{runbook_id}: {counts.total()} told, {told}")
     terminal.say(
         "confirmed: people did the same, and it helped; in vain: the same, and it did not; otherwise: something else "
@@ -167,7 +175,7 @@ def _tell(terminal: Terminal, rows: Sequence[Row], seen: int, since: datetime, r
 
 
 def _in_words(note: dict[str, Any]) -> str:
-    said = [f"as {note['was']}"] if "was" in note else []
-    said += ["the cause was " + ("right" if note["right"] else "wrong")] if "right" in note else []
-    said += [str(note[name]) for name in ("text", "cause") if note.get(name)]
-    return f"{note['by']} ({note['what']}): {', '.join(said)}"
+    remarks = [f"as {note['was']}"] if "was" in note else []
+    remarks += ["the cause was " + ("right" if note["right"] else "wrong")] if "right" in note else []
+    remarks += [str(note[name]) for name in ("text", "cause") if note.get(name)]
+    return f"{note['by']} ({note['what']}): {', '.join(remarks)}"

@@ -82,7 +82,7 @@ def _chosen(
 ) -> tuple[Sequence[Runbook], str]:
     """Return the runbooks to show, and why these: those on offer, or the agent's choice."""
     if not cause and not logs and not event.runbook_id:
-        ids = {one.id for one in offered(runbooks, [event])}
+        ids = {runbook.id for runbook in offered(runbooks, [event])}
         chosen = [runbook for runbook in runbooks if runbook.id in ids]
         return chosen, "offered: its conditions on the alert hold" if chosen else "no runbook is offered for it"
     seen = [Evidence(id="E1", kind=EvidenceKind.logs, source="simulated", finding="simulated", text="\n".join(logs))]
@@ -102,5 +102,7 @@ def _lines(plan: Plan) -> list[str]:
         params = ", ".join(f"{name}={value}" for name, value in step.params.items() if name != "container")
         target = f" {step.target}" if step.action.disruptive or step.action == "check_health" else ""
         lines.append(f"{number}. {step.action}{target}{f' ({params})' if params else ''}")
-    lines += [f"verify: {one.promql} {one.condition} for {one.for_s:g} s" for one in plan.verify]
+    lines += [
+        f"verify: {condition.promql} {condition.condition} for {condition.for_s:g} s" for condition in plan.verify
+    ]
     return lines if plan.verify else [*lines, "verify: by the alert's own state"]

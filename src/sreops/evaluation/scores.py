@@ -74,13 +74,13 @@ def scores(name: str, judged: Sequence[JudgedAnswer]) -> tuple[Score, ...]:
     """Score the answers of one set in every way that their labels allow."""
     found: list[tuple[str, float, int]] = []
     for measure, applies, hit in _MEASURES:
-        those = [one for one in judged if applies(one.answer, one.labels)]
+        those = [result for result in judged if applies(result.answer, result.labels)]
         if those:
-            value = sum(hit(one.answer, one.labels) for one in those)
+            value = sum(hit(result.answer, result.labels) for result in those)
             found.append((measure, value if measure in _COUNTED else value / len(those), len(those)))
-    logs = sum(one.log_chars for one in judged)
+    logs = sum(result.log_chars for result in judged)
     if logs:
-        found.append(("excerpt share", sum(len(one.answer.log_excerpt) for one in judged) / logs, len(judged)))
+        found.append(("excerpt share", sum(len(result.answer.log_excerpt) for result in judged) / logs, len(judged)))
     return tuple(
         Score(name, measure, value, count, *_FLOORS.get((name, measure), (None, None)))
         for measure, value, count in found
@@ -100,17 +100,23 @@ class Bin:
 
 def reliability(judged: Sequence[JudgedAnswer]) -> tuple[Bin, ...]:
     """Tell in bins of confidence how many answers are right; without those whose labels judge none."""
-    told = [(one.answer.confidence, right) for one in judged if (right := is_right(one)) is not None]
+    claims = [(result.answer.confidence, right) for result in judged if (right := is_right(result)) is not None]
     return tuple(
-        Bin(low, high, len(inside), sum(right for _, right in inside), sum(c for c, _ in inside) / len(inside))
+        Bin(
+            low,
+            high,
+            len(inside),
+            sum(right for _, right in inside),
+            sum(confidence for confidence, _ in inside) / len(inside),
+        )
         for low, high in BINS
-        if (inside := [(c, right) for c, right in told if low <= c < high])
+        if (inside := [(confidence, right) for confidence, right in claims if low <= confidence < high])
     )
 
 
-def is_right(one: JudgedAnswer) -> bool | None:
+def is_right(result: JudgedAnswer) -> bool | None:
     """Whether what was claimed is so: the action, the class, the first suspect or the cause; None where none can be."""
-    answer, labels = one.answer, one.labels
+    answer, labels = result.answer, result.labels
     if _asks_action(answer, labels):
         return answer.action in (labels.actions or (None,))
     if answer.ranked and not _ranks_parts(answer, labels):

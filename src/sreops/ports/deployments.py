@@ -27,7 +27,7 @@ class Deployments(Protocol):
         """Return the newest deployments, newest first. Raises IssuesUnavailable, IssuesRefused."""
         ...
 
-    async def brought(self, before: Deployment | None, one: Deployment, *, timeout_s: float) -> Brought:
+    async def brought(self, before: Deployment | None, deployment: Deployment, *, timeout_s: float) -> Brought:
         """Return what came with a deployment since the one before it; cached, since neither changes."""
         ...
 

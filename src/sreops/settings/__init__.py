@@ -187,9 +187,9 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
+        for network in value:
             try:
-                ip_network(one, strict=False)
+                ip_network(network, strict=False)
             except ValueError as exc:
                 raise ValueError("one of them is no address and no network such as 10.0.0.0/8") from exc
         return value
@@ -249,8 +249,8 @@ def _names(*, with_env_file: bool) -> NamesRead:
     read = [read_names(os.environ, Settings)]  # noqa: TID251  # the one reader of the environment
     if with_env_file and Path(_ENV_FILE).is_file():
         read.append(read_names(dotenv_values(_ENV_FILE, encoding="utf-8"), Settings, origin=_ENV_FILE))
-    problems = tuple(problem for one in read for problem in one.problems)
-    return NamesRead(problems, tuple(warning for one in read for warning in one.warnings))
+    problems = tuple(problem for names in read for problem in names.problems)
+    return NamesRead(problems, tuple(warning for names in read for warning in names.warnings))
 
 
 def _no_json(group: str, exc: SettingsError) -> str:

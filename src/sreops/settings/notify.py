@@ -19,7 +19,9 @@ def _channels(value: object) -> object:
         read = json.loads(value)
     except ValueError as exc:
         raise ValueError(f"is no JSON list of channels: {exc.__class__.__name__} at {exc}") from None
-    return tuple({"url": one} if isinstance(one, str) else one for one in (read if isinstance(read, list) else [read]))
+    return tuple(
+        {"url": entry} if isinstance(entry, str) else entry for entry in (read if isinstance(read, list) else [read])
+    )
 
 
 class NotifyChannel(BaseModel):

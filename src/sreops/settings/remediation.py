@@ -58,7 +58,7 @@ class ActionsSettings(BaseModel):
     @field_validator("webhooks")
     @classmethod
     def _each_its_own(cls, value: tuple[Webhook, ...]) -> tuple[Webhook, ...]:
-        names = [one.name for one in value]
+        names = [webhook.name for webhook in value]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)}: stands there twice; runbooks call a webhook by its name")
         return value

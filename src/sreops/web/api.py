@@ -169,7 +169,7 @@ class _Api:
                 "thoughts": [record.public() for record in thoughts],
                 "decision": incident.decision,
                 "approval": approval_json(approval) if approval else None,
-                "told": [told_json(one, self._context.channels) for one in told],
+                "told": [told_json(telling, self._context.channels) for telling in told],
             }
         )
 
@@ -178,7 +178,7 @@ class _Api:
         found, following = await self._store.recorded(
             limit=whole_number(request, "limit", 50, least=1, most=MAX_PAGE), cursor=request.query_params.get("cursor")
         )
-        return answer({"items": [_recorded_json(one) for one in found], "next": following})
+        return answer({"items": [_recorded_json(recorded) for recorded in found], "next": following})
 
     async def approve(self, request: Request) -> Response:
         return await self._decide(request, approve=True)
@@ -204,8 +204,8 @@ class _Api:
 
     async def runbooks(self, request: Request) -> Response:
         records: dict[str, list[Any]] = {}
-        for one in await self._store.track_records():
-            records.setdefault(one.runbook_id, []).append(one.model_dump(mode="json", exclude={"runbook_id"}))
+        for record in await self._store.track_records():
+            records.setdefault(record.runbook_id, []).append(record.model_dump(mode="json", exclude={"runbook_id"}))
         shown = [
             {**runbook.model_dump(mode="json"), "record": records.get(runbook.id, [])}
             for runbook in self._context.runbooks

@@ -77,7 +77,7 @@ class Connections:
                 self.refuse(next(iter(of_address)), "too_many_of_address")
         if len(self._unproven) > self.bounds.unproven:
             # a proxy's connection may carry somebody else's request: others go before it
-            direct = (one for one in self._unproven if one.group is not None)
+            direct = (waiting for waiting in self._unproven if waiting.group is not None)
             self.refuse(next(direct, None) or next(iter(self._unproven)), "too_many")
         self.waits_for_head(connection)
 

@@ -145,12 +145,14 @@ def judge(
 def _late(backlog: Backlog | None) -> list[str]:
     if backlog is None:
         return ["the backlog could not be counted"]
-    told = []
+    reasons = []
     if backlog.oldest_ready_s > LATE_READY_S:
-        told.append(f"backlog: {backlog.ready} incidents wait to be started, the oldest {backlog.oldest_ready_s:.0f} s")
+        reasons.append(
+            f"backlog: {backlog.ready} incidents wait to be started, the oldest {backlog.oldest_ready_s:.0f} s"
+        )
     if backlog.inbox > FULL_INBOX:
-        told.append(f"backlog: {backlog.inbox} events wait to be correlated")
-    return told
+        reasons.append(f"backlog: {backlog.inbox} events wait to be correlated")
+    return reasons
 
 
 def _down(why: str) -> Health:
@@ -175,7 +177,7 @@ def health_routes(context: WebContext, access: Access, checks: Checks) -> list[R
         shown: dict[str, Any] = {"status": report.status, "kafka": report.kafka}
         if await access.allows(request):
             shown |= {
-                "checks": {name: _shown(one) for name, one in report.checks.items()},
+                "checks": {name: _shown(check) for name, check in report.checks.items()},
                 "backlog": _waiting(report, context.clock.now()),
                 "why": list(report.why),
                 "version": context.version,

@@ -166,7 +166,7 @@ def view_incident(
     analysis, plan = mapping_in(decision, "analysis"), mapping_in(decision, "plan")
     policy = mapping_in(decision, "policy")
     known = {piece.id for piece in evidence}
-    cited = tuple(str(one) for one in list_in(analysis, "evidence") if str(one) in known)
+    cited = tuple(str(piece_id) for piece_id in list_in(analysis, "evidence") if str(piece_id) in known)
     looked, before = last_look(records, incident.episode_at)
     return IncidentView(
         incident=incident,
@@ -186,9 +186,9 @@ def view_incident(
         would_have=text_in(decision, "would_have"),
         steps=[_step(step) for step in list_in(plan, "steps") if isinstance(step, Mapping)],
         conditions=[
-            (text_in(one, "promql"), text_in(one, "condition"))
-            for one in list_in(plan, "verify")
-            if isinstance(one, Mapping)
+            (text_in(condition, "promql"), text_in(condition, "condition"))
+            for condition in list_in(plan, "verify")
+            if isinstance(condition, Mapping)
         ],
         plan_hash=text_in(decision, "plan_hash") or incident.plan_hash or "",
         verdict=text_in(policy, "verdict"),

@@ -34,15 +34,15 @@ def measured_in(look: Mapping[str, Any], before: Mapping[str, Any]) -> list[Meas
     """Say each condition in words, with what it was before."""
     found = []
     earlier = list_in(before, "readings")
-    for place, one in enumerate(list_in(look, "readings")):
-        if not isinstance(one, Mapping):
+    for place, reading in enumerate(list_in(look, "readings")):
+        if not isinstance(reading, Mapping):
             continue
         was = earlier[place] if place < len(earlier) and isinstance(earlier[place], Mapping) else {}
-        promql, condition, why = (text_in(one, name) for name in ("promql", "condition", "why"))
-        held = one.get("holds")
+        promql, condition, why = (text_in(reading, name) for name in ("promql", "condition", "why"))
+        held = reading.get("holds")
         values, values_before = (
-            [number for number in map(finite, list_in(reading, "values")) if number is not None]
-            for reading in (one, was if text_in(was, "promql") == promql else {})
+            [number for number in map(finite, list_in(either, "values")) if number is not None]
+            for either in (reading, was if text_in(was, "promql") == promql else {})
         )
         try:
             told = in_words(promql, condition, values, values_before, holds=held if isinstance(held, bool) else None)

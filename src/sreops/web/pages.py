@@ -122,14 +122,16 @@ class Pages:
         needing = [*in_storm, *single]  # a storm is one row, on top, however many came after it
         counts = await self._store.needs_counts(now=now)
         asked_for = {incident.id for incident in needing}
-        with_somebody = [one for one in firing if one.id not in asked_for and one.absorbed_by is None]
-        shown = asked_for | {one.id for one in with_somebody}
-        over = [one for one in latest if one.status.ended and one.id not in shown]
+        with_somebody = [
+            incident for incident in firing if incident.id not in asked_for and incident.absorbed_by is None
+        ]
+        shown = asked_for | {incident.id for incident in with_somebody}
+        over = [incident for incident in latest if incident.status.ended and incident.id not in shown]
         return {
             "needing": needing,
             "needs_count": sum(counts.values()),
             "more_needing": (more_storms or more_needing) is not None,
-            "working": _storms_first([one for one in working if one.id not in asked_for]),
+            "working": _storms_first([incident for incident in working if incident.id not in asked_for]),
             "more_working": more is not None,
             "with_somebody": with_somebody,
             "ended": over[:SHOWN_ENDED],
@@ -256,4 +258,4 @@ def _shown(person: Person | None) -> dict[str, Any]:
 
 
 def _storms_first(incidents: Sequence[Incident]) -> list[Incident]:
-    return sorted(incidents, key=lambda one: one.storm_name is None)
+    return sorted(incidents, key=lambda incident: incident.storm_name is None)

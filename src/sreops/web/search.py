@@ -61,7 +61,7 @@ def read_search(request: Request, now: datetime) -> ListQuery:
         search=Search(
             severities=_severities(_text(query.get("severity"))),
             subject=_text(query.get("subject")),
-            scope=tuple(one for part in query.getlist("scope") for one in _text(part).split(",") if one.strip()),
+            scope=tuple(entry for part in query.getlist("scope") for entry in _text(part).split(",") if entry.strip()),
             words=tuple(words),
             since=_moment("since", query.get("since"), now),
             until=_moment("until", query.get("until"), now),
@@ -81,10 +81,10 @@ def _one_of(name: str, given: str | None, known: Sequence[str]) -> str | None:
 
 
 def _severities(given: str) -> tuple[Severity, ...]:
-    told = [part.strip() for part in given.split(",") if part.strip()]
-    for one in told:
-        _one_of("severity", one, tuple(severity.value for severity in Severity))
-    return tuple(map(Severity, told))
+    names = [part.strip() for part in given.split(",") if part.strip()]
+    for name in names:
+        _one_of("severity", name, tuple(severity.value for severity in Severity))
+    return tuple(map(Severity, names))
 
 
 def _moment(name: str, given: str | None, now: datetime) -> datetime | None:

@@ -189,7 +189,7 @@ class _Tokens:
     async def _revoke(self, request: Request) -> ApiToken:
         person = _asker(request)
         token_id = request.path_params["token_id"]
-        token = next((one for one in await self._store.api_tokens() if one.token_id == token_id), None)
+        token = next((token for token in await self._store.api_tokens() if token.token_id == token_id), None)
         if token is None:
             raise NotFound(f"there is no API token {token_id[:50]!r}")
         why = why_not_revoke(person, token)

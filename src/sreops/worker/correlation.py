@@ -122,7 +122,9 @@ class Correlator:
             rows = await self._store.uncorrelated(limit)
             if self._failures and len(rows) < limit:  # all that wait: another replica may have done the others
                 waiting = {row.event_id for row in rows}
-                self._failures = {one: failure for one, failure in self._failures.items() if one in waiting}
+                self._failures = {
+                    event_id: failure for event_id, failure in self._failures.items() if event_id in waiting
+                }
             buried = await self._bury_unreadable([row for row in rows if isinstance(row, UnreadableEvent)])
             done, outage = await self._correlate_batch([row for row in rows if isinstance(row, AlertEvent)])
             if done:
@@ -139,7 +141,7 @@ class Correlator:
         held_back: set[str] = set()
         done = failed_in_a_row = 0
         for start in range(0, len(events), TOGETHER):
-            ready = [one for one in events[start : start + TOGETHER] if not self._waits(one, held_back)]
+            ready = [event for event in events[start : start + TOGETHER] if not self._waits(event, held_back)]
             if not ready:
                 continue
             if await self._correlate_together(ready):

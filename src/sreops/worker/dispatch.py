@@ -25,7 +25,7 @@ from sreops.worker.lost_runs import LostRuns
 
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
-_BEGINNINGS = frozenset(one.value for one in Disposition if one.starts_graph)
+_BEGINNINGS = frozenset(disposition.value for disposition in Disposition if disposition.starts_graph)
 _APART_S = 0.01  # between two beginnings: about what an incident takes of the processor before it asks the model
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 

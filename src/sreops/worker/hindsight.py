@@ -70,8 +70,8 @@ class Hindsight:
         handed_over, _ = await store.incidents(
             status=IncidentStatus.escalated.value, search=Search(since=since), limit=_MOST
         )
-        denied = [one for one in handed_over if one.reason is Reason.policy_denied]
-        fresh = {one.id for one in denied if (one.id, one.episode) not in self._done}
+        denied = [incident for incident in handed_over if incident.reason is Reason.policy_denied]
+        fresh = {incident.id for incident in denied if (incident.id, incident.episode) not in self._done}
         for incident_id in self._open | fresh:  # what a person has closed meanwhile is looked at a last time
             await self._follow(incident_id, now)
 
@@ -135,7 +135,8 @@ class Hindsight:
         margin = timedelta(seconds=self._tools.settings.docker.settle_margin_s)
         effects = await self._tools.store.effects_on(standing, _DISRUPTIVE, limit=_EFFECTS) if standing else ()
         ours = [
-            Hand(since=one.intent_at, until=(one.outcome_at or self._tools.clock.now()) + margin) for one in effects
+            Hand(since=effect.intent_at, until=(effect.outcome_at or self._tools.clock.now()) + margin)
+            for effect in effects
         ]
         return deeds_of(step.target, events, present, since, ours)
 

@@ -93,7 +93,7 @@ class IssueRefresh:
 
     async def _show_due(self) -> None:
         now = asyncio.get_running_loop().time()
-        for incident_id in [one for one, due in self._due.items() if due <= now]:
+        for incident_id in [incident_id for incident_id, due in self._due.items() if due <= now]:
             if await self._show(incident_id):
                 self._due.pop(incident_id, None)
                 self._tries.pop(incident_id, None)
@@ -116,7 +116,7 @@ class IssueRefresh:
         picture = IssuePicture(
             summary=summary(incident, events, evidence, happened, link=link, now=now),
             timeline=happened,
-            related=[one.issue.iid for one in earlier if one.issue is not None and one.issue.iid > 0],
+            related=[other.issue.iid for other in earlier if other.issue is not None and other.issue.iid > 0],
             acknowledged=incident.acknowledged_by is not None and incident.status.value == "escalated",
             page_line=page_line(link) if link else "",
         )

@@ -50,7 +50,7 @@ class NoticePlanner:
         held: set[str] = set()
         self._waiting_for_silence = 0
         for place, notice in enumerate(unplanned):
-            later = [one for one in unplanned[place + 1 :] if one.incident_id == notice.incident_id]
+            later = [other for other in unplanned[place + 1 :] if other.incident_id == notice.incident_id]
             if notice.incident_id in held or not self._is_due(notice, later):
                 held.add(notice.incident_id)
                 continue

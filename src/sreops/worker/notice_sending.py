@@ -59,7 +59,9 @@ class NoticeLoop:
         self._settings = settings
         self._shared = shared
         self._owner = uuid.uuid4().hex
-        self._channels: Mapping[str, Channel] = {one.name: one for one in (notifier.channels if notifier else ())}
+        self._channels: Mapping[str, Channel] = {
+            channel.name: channel for channel in (notifier.channels if notifier else ())
+        }
         self._planner = NoticePlanner(
             store=store,
             clock=clock,
@@ -103,8 +105,8 @@ class NoticeLoop:
         if await self._settle(waiting) or await self._adopt(waiting):
             waiting = await self._store.undone_deliveries()
         now = self._clock.now()
-        DELIVERIES_WAIT.set(sum(one.due_at <= now for one in waiting))
-        mine = [one for one in waiting if one.channel in self._channels]
+        DELIVERIES_WAIT.set(sum(delivery.due_at <= now for delivery in waiting))
+        mine = [delivery for delivery in waiting if delivery.channel in self._channels]
         for batch in next_batches(mine, now, self._busy()):
             chosen = await self._still_wanted([mine[position] for position in batch.positions])
             if not chosen:
@@ -116,14 +118,14 @@ class NoticeLoop:
     async def _still_wanted(self, chosen: Sequence[Delivery]) -> Sequence[Delivery]:
         """Return them less those that may have arrived and that nobody needs to be reminded of."""
         wanted = []
-        for one in chosen:
-            if one.maybe_again:
-                incident = await self._store.incident(one.incident_id)
+        for delivery in chosen:
+            if delivery.maybe_again:
+                incident = await self._store.incident(delivery.incident_id)
                 if need_of(incident, self._clock.now()) is None:
                     why = "it may have arrived, and needs nobody any more"
-                    await self._store.drop_deliveries([one.seq], why=why, now=self._clock.now())
+                    await self._store.drop_deliveries([delivery.seq], why=why, now=self._clock.now())
                     continue
-            wanted.append(one)
+            wanted.append(delivery)
         return wanted
 
     def _busy(self) -> set[str]:
@@ -138,23 +140,27 @@ class NoticeLoop:
 
     async def _settle(self, waiting: Sequence[Delivery]) -> bool:
         """Find out what became of sendings that another process, or this one before its end, has begun."""
-        left = {one.attempt_id: one for one in waiting if one.claimed_by is not None and one.attempt_id is not None}
+        left = {
+            delivery.attempt_id: delivery
+            for delivery in waiting
+            if delivery.claimed_by is not None and delivery.attempt_id is not None
+        }
         changed = False
-        for attempt_id, one in left.items():
+        for attempt_id, delivery in left.items():
             if attempt_id in self._attempts or self._notifier is None:
                 continue
             found = await self._notifier.settle(attempt_id)
             now = self._clock.now()
-            lapsed = one.claimed_until is None or one.claimed_until < now
+            lapsed = delivery.claimed_until is None or delivery.claimed_until < now
             if found.state is SendState.running:
                 continue
             if found.state is SendState.not_begun and self._shared:
                 if not lapsed:  # another replica may be at it, on another machine
                     continue
                 found = Sending(SendState.unknown, "the replica that was sending it is gone")
-            channel = self._channels.get(one.channel)
+            channel = self._channels.get(delivery.channel)
             again_s = REMIND_S if found.state is SendState.unknown else 0.0
-            await self._note(attempt_id, channel, found, [one], now, again_at=now + timedelta(seconds=again_s))
+            await self._note(attempt_id, channel, found, [delivery], now, again_at=now + timedelta(seconds=again_s))
             changed = True
         return changed
 
@@ -164,11 +170,11 @@ class NoticeLoop:
             return False
         self._adopted = True
         changed = False
-        for one in waiting:
-            if one.channel in self._channels or one.claimed_by is not None:
+        for delivery in waiting:
+            if delivery.channel in self._channels or delivery.claimed_by is not None:
                 continue
             await self._store.move_deliveries(
-                [one.seq], list(self._channels), why="the channel is configured no more", now=self._clock.now()
+                [delivery.seq], list(self._channels), why="the channel is configured no more", now=self._clock.now()
             )
             changed = True
         return changed
@@ -181,7 +187,7 @@ class NoticeLoop:
         self._attempts.add(attempt_id)
         try:
             claimed = await self._store.claim_deliveries(
-                [one.seq for one in chosen],
+                [delivery.seq for delivery in chosen],
                 attempt_id=attempt_id,
                 owner=self._owner,
                 now=self._clock.now(),
@@ -191,10 +197,10 @@ class NoticeLoop:
                 return
             found = await notifier.send(
                 batch.channel,
-                [Message.model_validate(one.message) for one in chosen],
+                [Message.model_validate(delivery.message) for delivery in chosen],
                 attempt_id=attempt_id,
                 digest=batch.digest,
-                maybe_again=any(one.maybe_again for one in chosen),
+                maybe_again=any(delivery.maybe_again for delivery in chosen),
             )
             await self._note(attempt_id, channel, found, chosen, self._clock.now())
         except SreopsError as exc:  # the store is away: what became of it is settled when it is back
@@ -216,13 +222,13 @@ class NoticeLoop:
             await self._store.deliveries_sent(attempt_id, now=now)
             self._well(channel)
             DELIVERIES.labels(service, "sent").inc()
-            for one in chosen:
-                if not one.digest:
-                    DELIVERY_SECONDS.observe(max(0.0, (now - one.told_at).total_seconds()))
-            log.info(SENT_EVENT, channel=label, incident_ids=[one.incident_id for one in chosen])
+            for delivery in chosen:
+                if not delivery.digest:
+                    DELIVERY_SECONDS.observe(max(0.0, (now - delivery.told_at).total_seconds()))
+            log.info(SENT_EVENT, channel=label, incident_ids=[delivery.incident_id for delivery in chosen])
         else:
             pause_s = self._ill(channel) if again_at is None else 0.0
-            given_up = all((now - one.told_at).total_seconds() > self._settings.give_up_s for one in chosen)
+            given_up = all((now - delivery.told_at).total_seconds() > self._settings.give_up_s for delivery in chosen)
             retry_at = None if given_up else again_at or now + timedelta(seconds=pause_s)
             why = found.why or found.state.value
             maybe = found.state is SendState.unknown
@@ -254,6 +260,7 @@ async def delivery_health(store: IncidentStore, notifier: Notifier, clock: Clock
     if not late:
         return Health("up", f"{len(labels)} channels: {', '.join(labels.values())}")
     told = "; ".join(
-        f"{labels.get(one.channel, 'a channel of before')}: {one.count} wait ({one.error})" for one in late
+        f"{labels.get(overdue.channel, 'a channel of before')}: {overdue.count} wait ({overdue.error})"
+        for overdue in late
     )
     return Health("down", told, "see that the receiver answers; `sreops notify test` sends a message")

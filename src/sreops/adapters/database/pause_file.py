@@ -20,13 +20,13 @@ class DataDirPauseFile:
 
     def _look(self) -> str | None:
         try:
-            there = next((one for one in self._directory.iterdir() if one.name.upper() in (NAME, "PAUSED")), None)
+            there = next((path for path in self._directory.iterdir() if path.name.upper() in (NAME, "PAUSED")), None)
             if there is None:
                 return None
             with there.open(encoding="utf-8", errors="replace") as file:
-                said = file.readline(_READ_CHARS).strip()
+                reason = file.readline(_READ_CHARS).strip()
         except FileNotFoundError:  # the directory is made at start; a file may go between two looks
             return None
         except OSError as exc:
             return f"{self._directory} can't be looked at for a file {NAME}: {exc.strerror}"
-        return said or f"there is a file {there.name} in {self._directory}"
+        return reason or f"there is a file {there.name} in {self._directory}"

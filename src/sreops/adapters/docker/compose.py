@@ -64,9 +64,11 @@ class ComposeServices:
         )
         if len(listed) > MAX_REPLICAS:
             raise EngineRefused(f"docker: {identity}: {len(listed)} containers, more than {MAX_REPLICAS}")
-        ids = [str(one.get("Id")) for one in listed]
-        shown = await asyncio.gather(*(self._shown(f"containers/{one}/json", deadline) for one in ids))
-        return sorted((one for one in shown if one is not None), key=number_of)
+        ids = [str(summary.get("Id")) for summary in listed]
+        shown = await asyncio.gather(
+            *(self._shown(f"containers/{container_id}/json", deadline) for container_id in ids)
+        )
+        return sorted((replica for replica in shown if replica is not None), key=number_of)
 
     async def _shown(self, path: str, deadline: float) -> Mapping[str, Any] | None:
         try:
@@ -123,8 +125,8 @@ class ComposeServices:
 
     async def _shrink(self, surplus: Sequence[Mapping[str, Any]], deadline: float) -> None:
         begun = False
-        for one in reversed(surplus):  # the highest numbers first, as Compose does
-            path = f"containers/{one['Id']}"
+        for replica in reversed(surplus):  # the highest numbers first, as Compose does
+            path = f"containers/{replica['Id']}"
             try:
                 expect(await self._act("POST", f"{path}/stop", deadline, {}, None), "stop", 204, 304)
                 begun = True
@@ -143,20 +145,20 @@ class ComposeServices:
 
 def _service(identity: str, seen: Sequence[ContainerState]) -> ServiceState:
     labels: dict[str, str] = {}
-    for one in seen:
-        labels = {**one.labels, **labels}
-    if not all(one.labels.get(_ENABLE, "").strip().lower() == "true" for one in seen):
+    for state in seen:
+        labels = {**state.labels, **labels}
+    if not all(state.labels.get(_ENABLE, "").strip().lower() == "true" for state in seen):
         labels.pop(_ENABLE, None)  # what is allowed for one of them is not for all
-    graces = [one.stop_timeout_s for one in seen if one.stop_timeout_s is not None]
+    graces = [state.stop_timeout_s for state in seen if state.stop_timeout_s is not None]
     forever = any(grace < 0 for grace in graces)
     # one that its policy brought back has died before its present start
-    deaths = [one.started_at for one in seen if one.restart_count and one.started_at is not None]
-    up = [one for one in seen if one.running and one.status == "running"]
+    deaths = [state.started_at for state in seen if state.restart_count and state.started_at is not None]
+    up = [state for state in seen if state.running and state.status == "running"]
     return ServiceState(
         id=identity,
         name=seen[0].labels[SERVICE_LABEL],
         project=seen[0].labels[PROJECT_LABEL],
-        members=tuple(one.name for one in seen),
+        members=tuple(state.name for state in seen),
         replicas=len(seen),
         running=len(up),
         labels=labels,
@@ -165,7 +167,7 @@ def _service(identity: str, seen: Sequence[ContainerState]) -> ServiceState:
         engine=seen[0].engine,
         reach=Reach(
             attachments=tuple(attachment for state in seen for attachment in state.reach.attachments),
-            published=tuple(one for state in seen for one in state.reach.published),
+            published=tuple(port for state in seen for port in state.reach.published),
         ),
         image=seen[0].image,
     )

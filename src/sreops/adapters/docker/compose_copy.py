@@ -48,7 +48,7 @@ def why_not_copied(replicas: Sequence[Mapping[str, Any]]) -> str:
         return f"{_name(first)} has a name of its own (container_name), of which there can be one"
     host = _part(first, "HostConfig")
     for bindings in _part(host, "PortBindings").values():
-        if any(isinstance(one, dict) and one.get("HostPort") for one in bindings or ()):
+        if any(isinstance(binding, dict) and binding.get("HostPort") for binding in bindings or ()):
             return "it publishes a fixed port of its host, which one container can have"
     if _part(first, "Config").get("MacAddress"):
         return "it has a fixed MAC address"
@@ -71,19 +71,19 @@ def copy_of(shown: Mapping[str, Any], number: int) -> Copy:
     config["Labels"] = {**kept, NUMBER_LABEL: str(number)}
     host = dict(_part(shown, "HostConfig"))
     mode = str(host.get("NetworkMode") or "")
-    endpoints = [(network, _endpoint(shown, one, name)) for network, one in _networks(shown)]
-    first = [(network, one) for network, one in endpoints if network == mode]
+    endpoints = [(network, _endpoint(shown, settings, name)) for network, settings in _networks(shown)]
+    first = [(network, endpoint) for network, endpoint in endpoints if network == mode]
     body = {**config, "HostConfig": host}
     if first:  # older engines take one network when a container is made
         body["NetworkingConfig"] = {"EndpointsConfig": dict(first)}
     if not endpoints or _NOT_NAMED.fullmatch(mode):
         return Copy(name, body, ())
-    return Copy(name, body, [(network, one) for network, one in endpoints if network != mode])
+    return Copy(name, body, [(network, endpoint) for network, endpoint in endpoints if network != mode])
 
 
 def _endpoint(shown: Mapping[str, Any], network: Mapping[str, Any], name: str) -> dict[str, Any]:
     own = {_name(shown), str(shown.get("Id", ""))[:_SHORT_ID]}
-    aliases = [one for one in network.get("Aliases") or () if isinstance(one, str) and one not in own]
+    aliases = [alias for alias in network.get("Aliases") or () if isinstance(alias, str) and alias not in own]
     kept = {key: network[key] for key in ("DriverOpts", "GwPriority", "Links") if network.get(key)}
     return {**kept, "Aliases": [name, *aliases]}
 
@@ -97,8 +97,8 @@ def _joint(shown: Mapping[str, Any]) -> str | None:
 
 def _networks(shown: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     found = _part(_part(shown, "NetworkSettings"), "Networks")
-    named = [(name, one) for name, one in found.items() if isinstance(one, dict)]
-    return [(name, one) for name, one in named if not _NOT_NAMED.fullmatch(name)]
+    named = [(name, network) for name, network in found.items() if isinstance(network, dict)]
+    return [(name, network) for name, network in named if not _NOT_NAMED.fullmatch(name)]
 
 
 def _labels(shown: Mapping[str, Any]) -> Mapping[str, str]:

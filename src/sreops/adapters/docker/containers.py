@@ -90,11 +90,17 @@ class DockerContainers(DockerActs):
             return ()  # no container can have this name, and nothing of it reaches the engine
         deadline = time.monotonic() + timeout_s
         named = await self._list({"name": [f"^/{re.escape(name)}$"]}, timeout_s)
-        found = [one for one in named if f"/{name}" in names_of(one) and in_scope(labels_of(one.get("Labels")), scope)]
+        found = [
+            summary
+            for summary in named
+            if f"/{name}" in names_of(summary) and in_scope(labels_of(summary.get("Labels")), scope)
+        ]
         if not found or not exact:
             for filters in means(name):
                 listed = await self._list({"label": list(filters)}, deadline - time.monotonic())
-                found += [one for one in listed if is_meant(name, labels_of(one.get("Labels")), scope, filters)]
+                found += [
+                    summary for summary in listed if is_meant(name, labels_of(summary.get("Labels")), scope, filters)
+                ]
                 if found:
                     break
         return await self._inspected(found, deadline)
@@ -113,14 +119,14 @@ class DockerContainers(DockerActs):
             project, service = where.parts
             filters = {"label": [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]}
         seen = await self._inspected(await self._list(filters, timeout_s), deadline)
-        return [one for one in seen if standing_identity(one) == identity]
+        return [state for state in seen if standing_identity(state) == identity]
 
     async def _inspected(self, found: Sequence[Mapping[str, Any]], deadline: float) -> Sequence[ContainerState]:
         ids = [task["Id"] for task in newest_tasks(found)[:MAX_MATCHES] if isinstance(task.get("Id"), str)]
         ids = list(dict.fromkeys(ids))
         left_s = deadline - time.monotonic()
-        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids))
-        return sorted((one for one in seen if one is not None), key=lambda one: one.name)
+        seen = await asyncio.gather(*(self.inspect(container_id, timeout_s=left_s) for container_id in ids))
+        return sorted((state for state in seen if state is not None), key=lambda state: state.name)
 
     async def inspect(self, container_id: str, *, timeout_s: float) -> ContainerState | None:
         """Return it by its full id; None where it is gone."""
@@ -140,11 +146,11 @@ class DockerContainers(DockerActs):
         for label in shared:
             left_s = deadline - time.monotonic()
             found = await self._list({"label": [f"{label}={container.labels[label]}"]}, left_s)
-            listed |= {str(one.get("Id")): one for one in found}
+            listed |= {str(summary.get("Id")): summary for summary in found}
         adjoining, peers = around(container, listed, self._peer_labels)
         left_s = deadline - time.monotonic()
         ids = (*adjoining[:MAX_ADJOINING], *peers[:MAX_PEERS])
-        seen = await asyncio.gather(*(self.inspect(one, timeout_s=left_s) for one in ids))
+        seen = await asyncio.gather(*(self.inspect(container_id, timeout_s=left_s) for container_id in ids))
         return [state for state in seen if state is not None]
 
     async def logs(self, container_id: str, *, since: datetime, limit: int, timeout_s: float) -> LogLines:
@@ -273,10 +279,10 @@ class DockerContainers(DockerActs):
 def ambiguous(name: str, found: Sequence[ContainerState]) -> TargetAmbiguous:
     """Return the error that names the candidates, with what tells them apart."""
     choice = [
-        one.name
-        + (f" (project {project})" if (project := one.labels.get(PROJECT_LABEL)) else "")
-        + (f" on {one.engine}" if one.engine else "")
-        for one in found
+        state.name
+        + (f" (project {project})" if (project := state.labels.get(PROJECT_LABEL)) else "")
+        + (f" on {state.engine}" if state.engine else "")
+        for state in found
     ]
     return TargetAmbiguous(
         f"docker: {len(found)} containers are called or of the service {name} ({', '.join(choice[:10])}): "

@@ -139,7 +139,7 @@ class Engine:
         asked = {**(params or {}), "filters": json.dumps(filters)}
         answer = await self.ask("GET", path, params=asked, timeout_s=timeout_s)
         shown = await self.parsed(f"GET /{path}", answer)
-        if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
+        if not isinstance(shown, list) or not all(isinstance(item, dict) for item in shown):
             raise EngineUnavailable(f"docker: GET /{path}: the answer is JSON, but not a list of objects")
         return shown
 

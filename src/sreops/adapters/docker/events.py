@@ -36,8 +36,8 @@ def read_events(body: bytes, names: Collection[str], *, cut: bool) -> list[Conta
             shown = read_json(line.decode("utf-8", "replace"))
         except ValueError as exc:
             raise ValueError(f"a line is no event: {exc}") from exc
-        found += [one for one in _event(shown) if one.name in names]
-    return sorted(found, key=lambda one: one.at)
+        found += [event for event in _event(shown) if event.name in names]
+    return sorted(found, key=lambda event: event.at)
 
 
 def _event(shown: Any) -> Iterator[ContainerEvent]:

@@ -47,7 +47,7 @@ class DockerHosts:
     ) -> Sequence[ContainerState]:
         """Return the containers that a name means within a scope; the scope's host picks the engine."""
         asked = self._within(scope)
-        found = await _each(one.matching(name, scope, exact=exact, timeout_s=timeout_s) for one in asked)
+        found = await _each(engine.matching(name, scope, exact=exact, timeout_s=timeout_s) for engine in asked)
         return self._noted(state for states in found for state in states)
 
     async def standing(self, identity: str, *, timeout_s: float) -> Sequence[ContainerState]:
@@ -78,10 +78,10 @@ class DockerHosts:
     ) -> ContainerEvents:
         """Return what happened to these containers on this engine; None: on all, where names may mean several."""
         asked = self._engines.values() if engine is None else (self._named(engine),)
-        told = await _each(one.events(names, window, limit=limit, timeout_s=timeout_s) for one in asked)
-        events = sorted((event for one in told for event in one.events), key=lambda event: event.at)
-        partial = any(one.partial for one in told) or len(events) > limit
-        return ContainerEvents(query=told[0].query, events=tuple(events[-limit:]), partial=partial)
+        answers = await _each(host.events(names, window, limit=limit, timeout_s=timeout_s) for host in asked)
+        events = sorted((event for answer in answers for event in answer.events), key=lambda event: event.at)
+        partial = any(answer.partial for answer in answers) or len(events) > limit
+        return ContainerEvents(query=answers[0].query, events=tuple(events[-limit:]), partial=partial)
 
     async def image(self, reference: str, *, timeout_s: float, engine: str = "") -> ImageState | None:
         """Return what this tag means on an engine."""
@@ -93,11 +93,11 @@ class DockerHosts:
 
     async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
         """Return which of these actions are refused before which engine."""
-        told = []
+        refused = []
         for name, engine in self._engines.items():
             found = await engine.refused_actions(actions, timeout_s=timeout_s)
-            told += [f"{one} on {name}" if name else one for one in found]
-        return told
+            refused += [f"{action} on {name}" if name else action for action in found]
+        return refused
 
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart it where it is."""
@@ -133,9 +133,13 @@ class DockerHosts:
     async def service(self, name: str, *, timeout_s: float, engine: str | None = None) -> ServiceState | None:
         """Return the Swarm service of this name; None for the engine: of all, and several are refused."""
         asked = self._engines.values() if engine is None else (self._named(engine),)
-        found = [one for one in await _each(one.service(name, timeout_s=timeout_s) for one in asked) if one is not None]
-        if len({one.id for one in found}) > 1:  # two managers of one Swarm know the same service
-            engines = ", ".join(sorted(one.engine or "(nameless)" for one in found))
+        found = [
+            service
+            for service in await _each(host.service(name, timeout_s=timeout_s) for host in asked)
+            if service is not None
+        ]
+        if len({service.id for service in found}) > 1:  # two managers of one Swarm know the same service
+            engines = ", ".join(sorted(service.engine or "(nameless)" for service in found))
             raise EngineRefused(f"docker: services {name} exist on {engines}: the alert's host tells which is meant")
         if found:
             self._note(found[0].id, found[0].engine)
@@ -164,7 +168,7 @@ class DockerHosts:
     async def health(self) -> Health:
         """Say whether every engine answers; each has a check of its own besides."""
         found = await asyncio.gather(*(engine.health() for engine in self._engines.values()))
-        return next((one for one in found if one.status != "up"), found[0])
+        return next((health for health in found if health.status != "up"), found[0])
 
     def _within(self, scope: Mapping[str, str]) -> Sequence[DockerContainers]:
         host = scope.get("host")
@@ -214,7 +218,7 @@ def _short(host: str) -> str:
 async def _each(asked: Iterable[Awaitable[_T]]) -> list[_T]:
     """Ask all at once; where one fails, what all together hold is not known."""
     found = await asyncio.gather(*asked, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
-    return [one for one in found if not isinstance(one, BaseException)]
+    for result in found:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in found if not isinstance(result, BaseException)]

@@ -15,9 +15,9 @@ from sreops.domain.remediation.target_identity import NUMBER_LABEL, STACK_LABEL
 Summary = Mapping[str, Any]
 
 
-def names_of(one: Summary) -> list[str]:
+def names_of(summary: Summary) -> list[str]:
     """Return its names, each with the slash before it."""
-    names = one.get("Names")
+    names = summary.get("Names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
@@ -30,22 +30,25 @@ def around(
     """
     own = ContainerPlace(container.labels, container.networks)
     places = {
-        name: ContainerPlace(labels_of(one.get("Labels")), networks_of(one))
-        for name, one in sorted(listed.items(), key=lambda item: names_of(item[1])[:1])
+        name: ContainerPlace(labels_of(summary.get("Labels")), networks_of(summary))
+        for name, summary in sorted(listed.items(), key=lambda item: names_of(item[1])[:1])
         if name != container.id
     }
-    adjoining = [one for one, place in places.items() if adjoin(own.labels, place.labels)]
+    adjoining = [container_id for container_id, place in places.items() if adjoin(own.labels, place.labels)]
     done = run_once(own.labels).union(*(run_once(place.labels) for place in places.values()))
     peers = [
-        one
-        for one, place in places.items()
-        if one not in adjoining and compose_service(place.labels) not in done and beside(own, place, peer_labels)
+        container_id
+        for container_id, place in places.items()
+        if container_id not in adjoining
+        and compose_service(place.labels) not in done
+        and beside(own, place, peer_labels)
     ]
-    return adjoining, sorted(peers, key=lambda one: -_badness(listed[one]))  # stable: by name where equal
+    # stable: by name where equal
+    return adjoining, sorted(peers, key=lambda container_id: -_badness(listed[container_id]))
 
 
-def _badness(one: Summary) -> int:
-    return 2 * (one.get("State") != "running") + ("(unhealthy)" in str(one.get("Status")))
+def _badness(summary: Summary) -> int:
+    return 2 * (summary.get("State") != "running") + ("(unhealthy)" in str(summary.get("Status")))
 
 
 # --- what a name means
@@ -65,8 +68,8 @@ def in_scope(labels: Mapping[str, str], scope: Mapping[str, str]) -> bool:
         if key in scope and labels.get(label) != scope[key]:
             return False
     for key, names in _SAID_BY_SOME.items():
-        said = next((labels[name] for name in names if name in labels), None)
-        if key in scope and said is not None and said != scope[key]:
+        stated = next((labels[name] for name in names if name in labels), None)
+        if key in scope and stated is not None and stated != scope[key]:
             return False
     return True
 
@@ -112,12 +115,12 @@ def spellings(labels: Mapping[str, str]) -> frozenset[str]:
 def newest_tasks(listed: Sequence[Summary]) -> list[Summary]:
     """Leave out the containers that Swarm has replaced: of each slot of a service only the newest is a replica."""
     newest: dict[str, Summary] = {}
-    for one in sorted(listed, key=lambda one: (_made(one), names_of(one)[:1])):
-        task = labels_of(one.get("Labels")).get(_TASK_LABEL, "")
-        newest[task.rpartition(".")[0] or str(one.get("Id"))] = one
+    for summary in sorted(listed, key=lambda summary: (_made(summary), names_of(summary)[:1])):
+        task = labels_of(summary.get("Labels")).get(_TASK_LABEL, "")
+        newest[task.rpartition(".")[0] or str(summary.get("Id"))] = summary
     return list(newest.values())
 
 
-def _made(one: Summary) -> int:
-    created = one.get("Created")
+def _made(summary: Summary) -> int:
+    created = summary.get("Created")
     return created if isinstance(created, int) else 0

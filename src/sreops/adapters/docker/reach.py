@@ -25,9 +25,9 @@ def container_reach(shown: Mapping[str, Any]) -> Reach:
         published += [Published(port=port) for name in exposed if (port := _port(str(name).partition("/")[0]))]
     return Reach(
         attachments=tuple(
-            _attachment(name, one, own)
-            for name, one in sorted(_part(settings, "Networks").items())
-            if isinstance(one, dict) and name != "host"
+            _attachment(name, network, own)
+            for name, network in sorted(_part(settings, "Networks").items())
+            if isinstance(network, dict) and name != "host"
         ),
         published=tuple(published),
         hostname=str(config.get("Hostname") or ""),
@@ -40,9 +40,9 @@ def service_reach(shown: Mapping[str, Any]) -> Reach:
     spec, endpoint = _part(shown, "Spec"), _part(shown, "Endpoint")
     name = str(spec.get("Name", ""))
     names: dict[str, set[str]] = {}
-    for one in _parts(_part(spec, "TaskTemplate").get("Networks")):
-        aliases = [alias for alias in one.get("Aliases") or () if isinstance(alias, str)]
-        names.setdefault(str(one.get("Target")), {name, f"tasks.{name}"}).update(aliases)
+    for network in _parts(_part(spec, "TaskTemplate").get("Networks")):
+        aliases = [alias for alias in network.get("Aliases") or () if isinstance(alias, str)]
+        names.setdefault(str(network.get("Target")), {name, f"tasks.{name}"}).update(aliases)
     addresses = {str(part.get("NetworkID")): str(part.get("Addr", "")) for part in _parts(endpoint.get("VirtualIPs"))}
     ports = [_port(str(part.get("PublishedPort"))) for part in _parts(endpoint.get("Ports"))]
     return Reach(
@@ -58,21 +58,21 @@ def service_reach(shown: Mapping[str, Any]) -> Reach:
     )
 
 
-def _attachment(name: str, one: Mapping[str, Any], own: set[str]) -> Attachment:
-    names = {text for key in ("Aliases", "DNSNames") for text in one.get(key) or () if isinstance(text, str)}
+def _attachment(name: str, network: Mapping[str, Any], own: set[str]) -> Attachment:
+    names = {text for key in ("Aliases", "DNSNames") for text in network.get(key) or () if isinstance(text, str)}
     found, subnets = set(), set()
     for key, length in (("IPAddress", "IPPrefixLen"), ("GlobalIPv6Address", "GlobalIPv6PrefixLen")):
-        for ip in _ips(one.get(key)):
+        for ip in _ips(network.get(key)):
             found.add(ip)
-            if isinstance(one.get(length), int) and one[length]:
-                subnets.add(str(ipaddress.ip_network(f"{ip}/{one[length]}", strict=False)))
+            if isinstance(network.get(length), int) and network[length]:
+                subnets.add(str(ipaddress.ip_network(f"{ip}/{network[length]}", strict=False)))
     return Attachment(
         # a service names its networks by id, so a container does too
-        network=str(one.get("NetworkID") or name),
+        network=str(network.get("NetworkID") or name),
         names=frozenset((names | own) - {""}),
         addresses=frozenset(found),
         subnets=frozenset(subnets),
-        gateway=next(_ips(one.get("Gateway")), ""),
+        gateway=next(_ips(network.get("Gateway")), ""),
     )
 
 
@@ -100,4 +100,4 @@ def _part(shown: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _parts(shown: Any) -> list[Mapping[str, Any]]:
-    return [one for one in shown if isinstance(one, dict)] if isinstance(shown, list) else []
+    return [part for part in shown if isinstance(part, dict)] if isinstance(shown, list) else []

@@ -79,7 +79,7 @@ def _config_digest(config: Mapping[str, Any], host: Mapping[str, Any], mounts: A
     mounted = [mount for mount in mounts if isinstance(mount, dict)] if isinstance(mounts, list) else []
     told = {
         "command": [config.get(name) for name in ("Entrypoint", "Cmd", "User", "WorkingDir")],
-        "variables": sorted(str(one).partition("=")[0] for one in env) if isinstance(env, list) else [],
+        "variables": sorted(str(variable).partition("=")[0] for variable in env) if isinstance(env, list) else [],
         "limits": [host.get(name) for name in ("Memory", "NanoCpus", "PidsLimit", "CpuQuota", "NetworkMode")],
         "restart": _part(host, "RestartPolicy").get("Name"),
         "mounts": sorted(str(mount.get("Destination")) for mount in mounted),

@@ -37,7 +37,7 @@ class SwarmServices:
             if exc.status == 503:  # no Swarm here
                 return None
             raise
-        exact = [one for one in services if _spec(one).get("Name") == name]  # the filter takes prefixes
+        exact = [service for service in services if _spec(service).get("Name") == name]  # the filter takes prefixes
         if not exact:
             return None
         filters = {"service": [str(exact[0].get("ID"))]}  # those that have ended too: they tell of failures
@@ -84,7 +84,9 @@ class SwarmServices:
 
         def unchanged(shown: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
             was = shown.get("PreviousSpec")
-            digests = [spec_digest(_template(one)) for one in (now, was if isinstance(was, dict) else {})]
+            digests = [
+                spec_digest(_template(specification)) for specification in (now, was if isinstance(was, dict) else {})
+            ]
             if digests != [spec, previous]:
                 raise EngineRefused(f"docker: service {now.get('Name')} was changed since it was looked at")
             return dict(now)  # the request needs a whole one, and Swarm takes the previous instead
@@ -131,8 +133,8 @@ class SwarmServices:
         expect(update, "update", 200)
 
 
-def _spec(one: Mapping[str, Any]) -> Mapping[str, Any]:
-    spec = one.get("Spec")
+def _spec(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec = service.get("Spec")
     return spec if isinstance(spec, dict) else {}
 
 

@@ -142,7 +142,9 @@ class EmbeddedEventLog:
 
     def leads(self, subscription: EmbeddedSubscription) -> bool:
         """Say whether this subscription is the one that reads for its group: the oldest one does."""
-        return next((one for one in self._subscriptions if one.group == subscription.group), None) is subscription
+        return (
+            next((reader for reader in self._subscriptions if reader.group == subscription.group), None) is subscription
+        )
 
     async def read(
         self, group: str, starts: dict[str, int], topics: Sequence[str], limit: int, max_bytes: int | None = None

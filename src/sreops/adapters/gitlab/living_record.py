@@ -125,7 +125,7 @@ class LivingRecord:
 
     async def _relate(self, at: str, shown: dict[str, Any], related: Sequence[int], deadline: float) -> None:
         linked, _ = await self._api.page(f"{at}/links", deadline, [("per_page", "100")])
-        there = {one.get("iid") for one in linked}
+        there = {issue.get("iid") for issue in linked}
         for iid in related:
             if iid in there or iid == shown.get("iid"):
                 continue

@@ -100,14 +100,14 @@ class GitLabPipelines:
             self._lists.popitem(last=False)
         return found
 
-    async def brought(self, before: Deployment | None, one: Deployment, *, timeout_s: float) -> Brought:
+    async def brought(self, before: Deployment | None, deployment: Deployment, *, timeout_s: float) -> Brought:
         """Return what came with a deployment: commits and files by comparison, its merge requests, its release."""
-        key = (one.project, before.id if before else 0, one.id)
+        key = (deployment.project, before.id if before else 0, deployment.id)
         if key in self._brought:
             return self._brought[key]
-        api, deadline = self._api(one.project), time.monotonic() + timeout_s
-        commits, files, back = await self._compared(api, before, one, deadline)
-        requests = await self._optional(api, f"/deployments/{one.id}/merge_requests", deadline)
+        api, deadline = self._api(deployment.project), time.monotonic() + timeout_s
+        commits, files, back = await self._compared(api, before, deployment, deadline)
+        requests = await self._optional(api, f"/deployments/{deployment.id}/merge_requests", deadline)
         releases = await self._optional(api, "/releases", deadline, [("per_page", "20")])
         made = Brought(
             commits=commits, files=files, back=back,
@@ -118,7 +118,7 @@ class GitLabPipelines:
                 )
                 for item in requests
             ),
-            release=next((text_in(item.get("tag_name")) for item in releases if _is_of(item, one.sha)), ""),
+            release=next((text_in(item.get("tag_name")) for item in releases if _is_of(item, deployment.sha)), ""),
         )  # fmt: skip
         self._brought[key] = made
         while len(self._brought) > _MOST_CACHED:
@@ -126,21 +126,21 @@ class GitLabPipelines:
         return made
 
     async def _compared(
-        self, api: GitLabApi, before: Deployment | None, one: Deployment, deadline: float
+        self, api: GitLabApi, before: Deployment | None, deployment: Deployment, deadline: float
     ) -> tuple[tuple[BroughtCommit, ...], tuple[str, ...], bool]:
-        if before is None or before.sha == one.sha:
+        if before is None or before.sha == deployment.sha:
             return (), (), False
-        told = await self._compare(api, before.sha, one.sha, deadline)
-        back = not told.get("commits")
+        comparison = await self._compare(api, before.sha, deployment.sha, deadline)
+        back = not comparison.get("commits")
         if back:  # nothing came: it may have gone back to something older
-            told = await self._compare(api, one.sha, before.sha, deadline)
+            comparison = await self._compare(api, deployment.sha, before.sha, deadline)
         commits = tuple(
             BroughtCommit(
                 sha=text_in(item.get("id")), title=text_in(item.get("title")), author=text_in(item.get("author_name"))
             )
-            for item in list_in(told.get("commits"))[::-1][:_MOST_FILES]
+            for item in list_in(comparison.get("commits"))[::-1][:_MOST_FILES]
         )
-        files = tuple(text_in(item.get("new_path")) for item in list_in(told.get("diffs"))[:_MOST_FILES])
+        files = tuple(text_in(item.get("new_path")) for item in list_in(comparison.get("diffs"))[:_MOST_FILES])
         return commits, files, back
 
     async def _compare(self, api: GitLabApi, old: str, new: str, deadline: float) -> Mapping[str, Any]:
@@ -166,14 +166,14 @@ class GitLabPipelines:
         api = self._api(project)
         items, _ = await api.page(f"{api.at_project}/deployments", deadline, params)
         read = [found for item in items if (found := deployment_of(project, item)) is not None]
-        wanted = [one for one in read if not environment or one.environment == environment]
-        return sorted(wanted, key=lambda one: -one.id)
+        wanted = [deployment for deployment in read if not environment or deployment.environment == environment]
+        return sorted(wanted, key=lambda deployment: -deployment.id)
 
     # --- acting --------------------------------------------------------------------------------------------------
 
     def refusal(self, action: str, project: str, **of: str) -> str:
         """Say why the settings do not allow it, or nothing."""
-        entries = [one for one in self._settings.actions if one.project.lower() == project.lower()]
+        entries = [entry for entry in self._settings.actions if entry.project.lower() == project.lower()]
         if not entries:
             return f"SREOPS_GITLAB__ACTIONS has no entry for project {project!r}"
         if not any(action in entry.actions for entry in entries):
@@ -185,11 +185,11 @@ class GitLabPipelines:
 
     async def health(self, now: datetime, *, timeout_s: float) -> Health:
         """Say whether each project that may be acted upon lets its token do that, and what its own rules forbid."""
-        found = await asyncio.gather(*(self._acting(one, now, timeout_s) for one in self._settings.actions))
-        down = [one for one in found if one.status == "down"]
-        told = down or [one for one in found if one.cure] or found
-        cures = dict.fromkeys(one.cure for one in told if one.cure)
-        return Health("down" if down else "up", "; ".join(one.detail for one in told), "; ".join(cures))
+        found = await asyncio.gather(*(self._acting(entry, now, timeout_s) for entry in self._settings.actions))
+        down = [health for health in found if health.status == "down"]
+        told = down or [health for health in found if health.cure] or found
+        cures = dict.fromkeys(health.cure for health in told if health.cure)
+        return Health("down" if down else "up", "; ".join(health.detail for health in told), "; ".join(cures))
 
     async def _acting(self, entry: GitLabActions, now: datetime, timeout_s: float) -> Health:
         api, deadline = self._api(entry.project), time.monotonic() + timeout_s
@@ -240,7 +240,7 @@ class GitLabPipelines:
         items, _ = await api.page(
             path, time.monotonic() + timeout_s, [("include_retried", "true"), ("per_page", "100")]
         )
-        return sorted((job_of(item) for item in items), key=lambda one: -one.id)
+        return sorted((job_of(item) for item in items), key=lambda job: -job.id)
 
     async def pipelines(self, project: str, ref: str, *, by: str = "", timeout_s: float) -> Sequence[Pipeline]:
         """Return a ref's newest pipelines, newest first."""
@@ -251,7 +251,8 @@ class GitLabPipelines:
         items, _ = await api.page(f"{api.at_project}/pipelines", time.monotonic() + timeout_s, params)
         read = [pipeline_of(item) for item in items]
         return sorted(
-            (one for one in read if one.ref == ref and (not by or one.source == "api")), key=lambda one: -one.id
+            (pipeline for pipeline in read if pipeline.ref == ref and (not by or pipeline.source == "api")),
+            key=lambda pipeline: -pipeline.id,
         )
 
     async def pipeline(self, project: str, pipeline_id: int, *, timeout_s: float) -> Pipeline:

@@ -85,7 +85,7 @@ def rules_of(shown: Mapping[str, Any]) -> Rules:
     """Return a project's own rules, as it shows them."""
     forward = shown.get("ci_forward_deployment_enabled") is True
     back = shown.get("ci_forward_deployment_rollback_allowed")
-    grants = [object_in(one).get("access_level") for one in object_in(shown.get("permissions")).values()]
+    grants = [object_in(permission).get("access_level") for permission in object_in(shown.get("permissions")).values()]
     level = max((grant for grant in grants if isinstance(grant, int)), default=None)
     role = text_in(shown.get("ci_pipeline_variables_minimum_override_role"))
     held = shown.get("restrict_user_defined_variables") is not False and role

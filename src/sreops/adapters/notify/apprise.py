@@ -39,7 +39,7 @@ class AppriseNotifier:
         self._settings = settings
         self._folder = folder
         self._ca_file = ca_file
-        self._urls = {one.channel.name: one for one in channels_of(settings.urls)}
+        self._urls = {channel_url.channel.name: channel_url for channel_url in channels_of(settings.urls)}
 
     @property
     def channels(self) -> Sequence[Channel]:
@@ -71,19 +71,25 @@ class AppriseNotifier:
     async def health(self) -> Health:
         """Look whether every channel's URL is understood and, where that can be told, its host reachable."""
         answers = await asyncio.gather(*(self._look_at(url) for url in self._urls.values()))
-        problems = [f"{one.channel.label}: {why}" for one, why in zip(self._urls.values(), answers, strict=True) if why]
+        problems = [
+            f"{channel_url.channel.label}: {why}"
+            for channel_url, why in zip(self._urls.values(), answers, strict=True)
+            if why
+        ]
         if problems:
             return Health("down", "; ".join(problems), "correct SREOPS_NOTIFY__URLS; `sreops notify test` sends")
         labels = ", ".join(channel.label for channel in self.channels)
         return Health("up", f"{labels}: understood; `sreops notify test` sends a message")
 
-    async def _look_at(self, one: ChannelUrl) -> str | None:
+    async def _look_at(self, channel_url: ChannelUrl) -> str | None:
         attempt_id = os.urandom(16).hex()
-        found = await self._carry_out(one, {"url": one.url.get_secret_value(), "check": True}, attempt_id)
+        found = await self._carry_out(
+            channel_url, {"url": channel_url.url.get_secret_value(), "check": True}, attempt_id
+        )
         await self.forget(attempt_id)
         if found.state is not SendState.sent:
             return found.why or found.state.value
-        place = one.host_port()
+        place = channel_url.host_port()
         if place is None:
             return None
         try:

@@ -76,8 +76,8 @@ def channels_of(given: Sequence[NotifyChannel]) -> list[ChannelUrl]:
     found: list[ChannelUrl] = []
     problems: list[str] = []
     seen: set[str] = set()
-    for number, one in enumerate(given, 1):
-        text = one.url.get_secret_value()
+    for number, entry in enumerate(given, 1):
+        text = entry.url.get_secret_value()
         if problem := _problem(text):
             shown = f"{text.partition('://')[0][:20]}://…" if "://" in text else "without a scheme"
             problems.append(f"SREOPS_NOTIFY__URLS: its URL {number} ({shown}) {problem}")
@@ -87,7 +87,7 @@ def channels_of(given: Sequence[NotifyChannel]) -> list[ChannelUrl]:
             if name in seen:
                 continue
             seen.add(name)
-            channel = Channel(name, _label(url, len(found) + 1), service_of(url), one.rule)
+            channel = Channel(name, _label(url, len(found) + 1), service_of(url), entry.rule)
             found.append(ChannelUrl(channel, SecretStr(url)))
     if problems:
         raise SettingsInvalid(problems)
@@ -138,7 +138,7 @@ def _one_recipient_each(url: str) -> Iterator[str]:
     scheme, _, rest = base.partition("://")
     place, *paths = rest.split("/")
     in_path = [unquote(path) for path in paths if path]
-    named = [one for name, value in pairs if name == "to" for one in re.split(r"[,\s]+", value) if one]
+    named = [address for name, value in pairs if name == "to" for address in re.split(r"[,\s]+", value) if address]
     if len(in_path) + len(named) < 2:
         yield url
         return

@@ -108,10 +108,10 @@ def _several(service: str, messages: Sequence[Message], *, digest: bool, maybe_a
     listed = sorted(newest.values(), key=lambda message: (message.is_over, message.severity != "critical"))
     asking = sum(not message.is_over for message in listed)
     kinds = [_kind(message) for message in listed]
-    kind = next((one for one in ("failure", "warning", "info", "success") if one in kinds), "info")
+    kind = next((kind for kind in ("failure", "warning", "info", "success") if kind in kinds), "info")
     lines = []
     for message in listed[:_LISTED]:
-        link = next((f" {one.url}" for one in message.links if one.label == "incident"), "")
+        link = next((f" {link.url}" for link in message.links if link.label == "incident"), "")
         lines.append(f"- {harmless(f'{message.headline}: {message.what}', service)[:300]}{link}")
     if len(listed) > _LISTED:
         lines.append(f"and {len(listed) - _LISTED} more")
@@ -162,7 +162,7 @@ def _common(service: str) -> dict[str, str]:
 
 
 def _parameters(service: str, message: Message, kind: str) -> dict[str, str]:
-    link = next((one.url for one in message.links if one.label == "incident"), "")
+    link = next((link.url for link in message.links if link.label == "incident"), "")
     if service == "webhook":
         fields = {
             "id": f"{message.key}:{message.kind.value}:{int(message.at.timestamp())}",

@@ -115,7 +115,7 @@ class LokiLogs:
         found = body.get("data")
         if not isinstance(found, list | None):
             raise self._room.unavailable(path, answer, "the answer is JSON, but not a list of streams")
-        return [{str(k): str(v) for k, v in one.items()} for one in found or () if isinstance(one, dict)]
+        return [{str(k): str(v) for k, v in stream.items()} for stream in found or () if isinstance(stream, dict)]
 
     def _span(self, window: Window) -> list[tuple[str, str]]:
         return [("start", str(to_ns(window.start))), ("end", str(to_ns(window.end) + 1_000))]

@@ -155,9 +155,9 @@ class PrometheusMetrics:
         if not isinstance(data, list | None):
             raise MetricsUnavailable(f"prometheus: {self._room.shown_url}{path}: the answer is not a list of series")
         return [
-            {name: value for name, value in one.items() if isinstance(value, str)}
-            for one in (data or ())[:MOST_SERIES]
-            if isinstance(one, dict)
+            {name: value for name, value in labels.items() if isinstance(value, str)}
+            for labels in (data or ())[:MOST_SERIES]
+            if isinstance(labels, dict)
         ]
 
     async def label_names(self, *, timeout_s: float) -> frozenset[str]:

@@ -59,10 +59,10 @@ def read_silences(listed: object, where: str) -> tuple[Silence, ...]:
         raise SilencesUnavailable(f"{where}: a silence can't be read: {place}: {first['msg']}") from exc
     return tuple(
         Silence(
-            id=one.id, matchers=one.matchers, starts_at=one.starts_at, ends_at=one.ends_at, state=one.status.state,
-            created_by=one.created_by, comment=one.comment, where=where,
+            id=silence.id, matchers=silence.matchers, starts_at=silence.starts_at, ends_at=silence.ends_at,
+            state=silence.status.state, created_by=silence.created_by, comment=silence.comment, where=where,
         )
-        for one in read
+        for silence in read
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def read_silenced_by(listed: object, where: str) -> Mapping[str, Sequence[str]]:
         status = item.get("status") if isinstance(item, dict) else None
         by = status.get("silencedBy") if isinstance(status, dict) else None
         if isinstance(by, list) and by:
-            found[str(item.get("fingerprint"))] = [str(one) for one in by]
+            found[str(item.get("fingerprint"))] = [str(silence_id) for silence_id in by]
     return found
 
 

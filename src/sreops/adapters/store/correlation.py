@@ -69,8 +69,8 @@ class SqlCorrelation(SqlPart):
         if self._db.shared:
             # every replica goes through the inbox: most of the others' work must not cost the write lock
             rows = await self._db.read(lambda connection: _inbox_rows(connection, ids))
-            if all(one in rows and rows[one].correlation is not None for one in ids):
-                return [parsed(Correlation, rows[one].correlation) for one in ids]
+            if all(event_id in rows and rows[event_id].correlation is not None for event_id in ids):
+                return [parsed(Correlation, rows[event_id].correlation) for event_id in ids]
 
         def correlate(connection: Connection) -> list[Correlation]:
             rows = _inbox_rows(connection, ids)

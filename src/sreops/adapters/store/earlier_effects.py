@@ -74,7 +74,7 @@ def earlier_effects(
             mine_of_name = {named[-1].effect_id: named[-1].intent_at}
         found |= mine_of_name
     to = {f"name_{number}": name for number, name in enumerate(sorted(names))}
-    to |= {f"standing_{number}": one for number, one in enumerate(sorted(standings))}
+    to |= {f"standing_{number}": standing for number, standing in enumerate(sorted(standings))}
     newest, lately = _done_to(len(names), len(standings))
     [to_target] = newest.all(connection, **own, **to)
     times = [at for at in (to_target.newest, *found.values()) if at is not None]

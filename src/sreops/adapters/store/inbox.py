@@ -199,7 +199,7 @@ class Inbox(SqlPart):
             there: set[str] = set()
             for chunk in chunks(list(first)):
                 there |= set(connection.execute(select(inbox.c.event_id).where(inbox.c.event_id.in_(chunk))).scalars())
-            new = [one for event_id, one in first.items() if event_id not in there]
+            new = [pair for event_id, pair in first.items() if event_id not in there]
             put_in(connection, new, now, only_recorded)
             return len(new) + sum(_requeue(connection, event, record, now) for event, record in again)
 

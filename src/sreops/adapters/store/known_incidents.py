@@ -71,9 +71,11 @@ class KnownIncidents:
         own = incident_id_of(event)
         if own not in self._absent and (own in self._rows or self._take(_OF_ID.all(self._connection, of_id=own))):
             ids[own] = None
-        rows = sorted((self._rows[one] for one in ids), key=lambda row: (row.opened_at, row.id), reverse=True)
+        rows = sorted(
+            (self._rows[incident_id] for incident_id in ids), key=lambda row: (row.opened_at, row.id), reverse=True
+        )
         missing = [row for row in rows if row.id not in self._incidents]
-        self._incidents |= {one.id: one for one in known_of(self._connection, missing)}
+        self._incidents |= {incident.id: incident for incident in known_of(self._connection, missing)}
         return [self._with_alert(self._incidents[row.id], event) for row in rows]
 
     def row(self, incident_id: str) -> Row[Any]:
@@ -115,14 +117,17 @@ class KnownIncidents:
         for chunk in chunks(list(services)):
             some = select(incidents.c.service).where(incidents.c.service.in_(chunk), lately).distinct()
             there = set(self._connection.execute(some).scalars())
-            self._by_service |= {one: [] for one in chunk if one not in there}
+            self._by_service |= {service: [] for service in chunk if service not in there}
             named = select(target_names).where(target_names.c.name.in_(chunk), lately)
             for row in self._connection.execute(named.join(incidents, incidents.c.id == target_names.c.incident_id)):
                 self._by_name.setdefault(row.name, []).append(row.incident_id)
         own = {incident_id_of(event) for event in events}
-        holders = {one: self._alerts.holders(one) for one in {plain(event.fingerprint) for event in events}}
+        holders = {
+            fingerprint: self._alerts.holders(fingerprint)
+            for fingerprint in {plain(event.fingerprint) for event in events}
+        }
         # of more than the limit the newest count, which only the database can tell cheaply
-        self._by_print = {one: list(ids) for one, ids in holders.items() if len(ids) < KNOWN_LIMIT}
+        self._by_print = {fingerprint: list(ids) for fingerprint, ids in holders.items() if len(ids) < KNOWN_LIMIT}
         wanted = own.union(*self._by_print.values(), *self._by_name.values())
         for chunk in chunks(list(wanted)):
             self._take(self._connection.execute(select(incidents).where(incidents.c.id.in_(chunk))))

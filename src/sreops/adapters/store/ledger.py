@@ -140,7 +140,7 @@ class Ledger(SqlPart):
                 effects_last_hour=earlier.lately,
                 acts_lately=acts_in(connection, places, now, but=(incident.id, incident.episode)),
                 running_now=len({other for other, _ in acting}),
-                service_busy=any(concerns({service}, names, standings, one) for _, one in acting),
+                service_busy=any(concerns({service}, names, standings, touched) for _, touched in acting),
                 failures_in_a_row=failures_in_a_row(connection, service, runbook_id, names, standings),
                 fixes_in_a_row=fixes_in_a_row(connection, service, runbook_id),
             )

@@ -50,13 +50,13 @@ def refuse_second_effect(
     subjects, standings = {effect.service, incident.service}, {effect.standing} - {""}
     names = {*subjects, effect.target, str(effect.snapshot.get("name") or effect.target)}
     busy = [
-        (other, one)
-        for other, one in acting
-        if concerns(subjects, names, standings, one) or same_project(effect.standing, one.standing)
+        (other, touched)
+        for other, touched in acting
+        if concerns(subjects, names, standings, touched) or same_project(effect.standing, touched.standing)
     ]
     if busy:
-        other, one = min(busy)
-        raise EffectBlocked([f"incident {other} is remediating {one.target} now"], wait=True)
+        other, touched = min(busy)
+        raise EffectBlocked([f"incident {other} is remediating {touched.target} now"], wait=True)
     earlier = earlier_effects(connection, incident, effect.episode, subjects, names, standings, now)
     if earlier.newest is not None and (now - earlier.newest).total_seconds() < cooldown_s:
         raise EffectBlocked([f"{effect.target} was remediated at {earlier.newest.isoformat()}: it cools down"])

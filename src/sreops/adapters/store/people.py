@@ -84,13 +84,13 @@ class SqlPeople(SqlPart):
                 raise DecisionConflict(f"incident {row.id} is of a storm, which is not worked on by itself")
             alert = incident_alerts.c
             mine = connection.execute(select(alert.ended_at, alert.proven).where(alert.incident_id == row.id)).all()
-            over = bool(mine) and all(one.ended_at is not None for one in mine)
+            over = bool(mine) and all(alert_row.ended_at is not None for alert_row in mine)
             begin_anew(
                 connection,
                 row,
                 now,
                 all_resolved_at=now if over else None,
-                resolve_proven=not over or all(one.proven for one in mine),
+                resolve_proven=not over or all(alert_row.proven for alert_row in mine),
                 given_back={"by": by, "reason": reason, "at": now.isoformat(), "episode": row.episode + 1},
             )
             _say(connection, row, f"{by} gave it back to sreops: {reason}", now)

@@ -84,7 +84,7 @@ def _absorbed(connection: Connection, storm_ids: Sequence[str]) -> dict[str, int
         return {}
     query = select(incidents.c.storm_id, func.count().label("n")).where(incidents.c.storm_id.in_(storm_ids))
     counts = {row.storm_id: row.n for row in connection.execute(query.group_by(incidents.c.storm_id))}
-    return {one: counts.get(one, 0) for one in storm_ids}
+    return {storm_id: counts.get(storm_id, 0) for storm_id in storm_ids}
 
 
 def known_of(connection: Connection, rows: Sequence[Row[Any]]) -> list[KnownIncident]:

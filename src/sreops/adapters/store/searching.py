@@ -29,8 +29,8 @@ def conditions_of(search: Search) -> Iterator[ColumnElement[bool]]:
     if search.subject:
         also = exists().where(target_names.c.incident_id == incidents.c.id, _holds(target_names.c.name, search.subject))
         yield or_(_holds(incidents.c.service, search.subject), also)
-    for one in search.scope:
-        yield _scope(one)
+    for part in search.scope:
+        yield _scope(part)
     for word in search.words:
         joined = exists().where(
             incident_alerts.c.incident_id == incidents.c.id, _holds(incident_alerts.c.alertname, word)

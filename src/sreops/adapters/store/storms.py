@@ -105,10 +105,10 @@ class Storms:
                 .order_by(incidents.c.opened_at.desc(), incidents.c.id.desc())
                 .limit(_MOST)
             ).all()
-            self._open = {one.id: one for one in known_of(self._connection, rows)}
+            self._open = {storm.id: storm for storm in known_of(self._connection, rows)}
         return [
-            one.model_copy(update={"others_fire": self._alerts.others_fire(one.id, event.fingerprint)})
-            for one in self._open.values()
+            storm.model_copy(update={"others_fire": self._alerts.others_fire(storm.id, event.fingerprint)})
+            for storm in self._open.values()
         ]
 
     def _openings(self, event: AlertEvent) -> Openings:

@@ -34,40 +34,40 @@ async def deployments_of(question: Question, state: ContainerState | None, lines
     timeout_s = question.tools.settings.gitlab.timeout_s
     known = await reader.history(place.project, place.environment, timeout_s=timeout_s)
     environment = place.environment or _environment_of(known, place)
-    history = [one for one in known if one.environment == environment]
+    history = [deployment for deployment in known if deployment.environment == environment]
     lately = deployments_lately(history, question.alert_at, question.now)
     if not lately:
         return [no_deployment(place, len(history))]
     onset = onset_of((line.at, line.text) for line in lines.lines)
-    suspicion = suspect([change_of(one, service) for one in lately if _runs(one, place)], onset)
+    suspicion = suspect([change_of(deployment, service) for deployment in lately if _runs(deployment, place)], onset)
     first = suspicion.change.key if suspicion is not None else ""
     earlier = [incident.opened_at for incident in await history_of(question)]
-    ordered = sorted(lately[:_MOST], key=lambda one: str(one.id) != first)
+    ordered = sorted(lately[:_MOST], key=lambda deployment: str(deployment.id) != first)
     return [
-        await _told(reader, question, place, history, one, suspicion if str(one.id) == first else None,
-                    came_after_deployments(history, one, earlier))
-        for one in ordered
+        await _told(reader, question, place, history, deployment, suspicion if str(deployment.id) == first else None,
+                    came_after_deployments(history, deployment, earlier))
+        for deployment in ordered
     ]  # fmt: skip
 
 
 async def _told(
-    reader: Deployments, question: Question, place: Place, history: Sequence[Deployment], one: Deployment,
+    reader: Deployments, question: Question, place: Place, history: Sequence[Deployment], deployment: Deployment,
     suspicion: Suspicion | None, seen_before: bool,
 ) -> Evidence:  # fmt: skip
-    before = next((other for other in history if other.well and other.id < one.id), None)
-    brought = await reader.brought(before, one, timeout_s=question.tools.settings.gitlab.timeout_s)
+    before = next((other for other in history if other.well and other.id < deployment.id), None)
+    brought = await reader.brought(before, deployment, timeout_s=question.tools.settings.gitlab.timeout_s)
     return deployment_evidence(
-        place, one, brought, question.alert_at, question.redactor,
+        place, deployment, brought, question.alert_at, question.redactor,
         way_back=way_back(history).told, suspicion=suspicion, seen_before=seen_before,
     )  # fmt: skip
 
 
 def _environment_of(history: Sequence[Deployment], place: Place) -> str | None:
     """Return the environment of what runs, by its revision, else of the newest deployment."""
-    running = (one for one in history if place.revision and one.sha == place.revision)
-    return next((one.environment for one in (*running, *history) if one.environment), None)
+    running = (deployment for deployment in history if place.revision and deployment.sha == place.revision)
+    return next((deployment.environment for deployment in (*running, *history) if deployment.environment), None)
 
 
-def _runs(one: Deployment, place: Place) -> bool:
+def _runs(deployment: Deployment, place: Place) -> bool:
     """Whether it may be what runs: the image says no other revision."""
-    return not place.revision or place.revision == one.sha
+    return not place.revision or place.revision == deployment.sha

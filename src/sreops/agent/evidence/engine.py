@@ -52,7 +52,7 @@ def container_evidence(question: Question, own: OwnContainers) -> Sequence[Evide
     if own.state is not None:
         others = [state for state in own.states if state.id != own.state.id]
         shown = (own.state, *others)[:MOST_REPLICAS]
-        return [findings.container(one, question.now, question.redactor) for one in shown]
+        return [findings.container(state, question.now, question.redactor) for state in shown]
     if question.event.subject.kind in (SubjectKind.host, SubjectKind.target):
         return []
     if question.tools.containers is None:
@@ -76,9 +76,13 @@ async def engine_events_of(
     name = state.name if state is not None else engine_name(question.event)
     if containers is None or not name:
         return []
-    replicas = [one.name for one in own.states if one.name != name] if state is not None else []
-    near = {one.state.name: one for one in neighbours if one.state is not None and one.state.name != name}
-    told = await containers.events(
+    replicas = [other.name for other in own.states if other.name != name] if state is not None else []
+    near = {
+        neighbour.state.name: neighbour
+        for neighbour in neighbours
+        if neighbour.state is not None and neighbour.state.name != name
+    }
+    answer = await containers.events(
         [name, *replicas, *near],
         lately(question.alert_at, question.now),
         limit=engine_events.MOST_EVENTS,
@@ -86,21 +90,21 @@ async def engine_events_of(
         engine=state.engine if state is not None else None,
     )
     service, alert_at, redactor = question.event.service, question.alert_at, question.redactor
-    items = [engine_events.engine_events(service, _of(told, name), alert_at, redactor)]
+    items = [engine_events.engine_events(service, _of(answer, name), alert_at, redactor)]
     for replica in replicas:
-        item = engine_events.engine_events(replica, _of(told, replica), alert_at, redactor)
+        item = engine_events.engine_events(replica, _of(answer, replica), alert_at, redactor)
         items += [item] if engine_events.is_telling(item) else []
     for near_name, neighbour in near.items():
         item = engine_events.engine_events(
-            neighbour.service, _of(told, near_name), alert_at, redactor, role=neighbour.role.value
+            neighbour.service, _of(answer, near_name), alert_at, redactor, role=neighbour.role.value
         )
         if engine_events.is_telling(item):
             items.append(item)
     return items
 
 
-def _of(told: ContainerEvents, name: str) -> ContainerEvents:
-    return told.model_copy(update={"events": tuple(event for event in told.events if event.name == name)})
+def _of(answer: ContainerEvents, name: str) -> ContainerEvents:
+    return answer.model_copy(update={"events": tuple(event for event in answer.events if event.name == name)})
 
 
 async def images_of(question: Question, state: ContainerState | None) -> Sequence[Evidence]:

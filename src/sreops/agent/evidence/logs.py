@@ -113,7 +113,7 @@ async def _shared_selectors(
     if listed is None:
         return []
     streams = await logs.streams(LogSelector(patterns={listed: ".+"}), window, timeout_s=timeout_s)
-    return [one for static in shared(streams) if (one := in_records(static, identity)) is not None]
+    return [selector for static in shared(streams) if (selector := in_records(static, identity)) is not None]
 
 
 async def _of_the_engine(question: Question, state: ContainerState | None) -> OwnLogs:

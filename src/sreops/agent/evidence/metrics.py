@@ -46,18 +46,18 @@ async def own_metrics(question: Question, state: ContainerState | None) -> Measu
     signals = signals_of(selected.own)
     tried = findings.tried(selected.asked, question.redactor)
     if not signals:
-        asked = ", ".join(one.query for one in selected.asked) or "no label that the server has"
+        asked = ", ".join(selector.query for selector in selected.asked) or "no label that the server has"
         why = f"no metric is known of {identity.kind.value.replace('_', ' ')} {question.event.service}"
         return Measured([findings.gap("prometheus", f"{why} (asked: {asked})", _cure(identity), tried=tried)])
     found = await asyncio.gather(*(measure(question, question.event.service, signal) for signal in signals))
-    evidence = [item for one in found for item in one.evidence]
+    evidence = [item for measured in found for item in measured.evidence]
     first = evidence[0].model_copy(update={"data": {**evidence[0].data, "tried": tried}})
-    return Measured([first, *evidence[1:]], [seen for one in found for seen in one.seen])
+    return Measured([first, *evidence[1:]], [seen for measured in found for seen in measured.seen])
 
 
 def signals_of(own: Sequence[OwnSeries]) -> Sequence[Signal]:
     """Return the golden signals that these series can answer, each once."""
-    chosen = [choose(one.selector.labels, one.names, patterns=one.selector.patterns) for one in own]
+    chosen = [choose(series.selector.labels, series.names, patterns=series.selector.patterns) for series in own]
     return merge(chosen)
 
 
@@ -71,16 +71,16 @@ async def select_series(
         log.warning(LABELS_UNKNOWN, error=str(exc))
         names = None
     selectors = metric_selectors(identity, said, names)
-    judged = await asyncio.gather(*(_judged(metrics, one, identity, window, timeout_s) for one in selectors))
-    if judged and all(isinstance(one, SreopsError) for one in judged):
+    judged = await asyncio.gather(*(_judged(metrics, selector, identity, window, timeout_s) for selector in selectors))
+    if judged and all(isinstance(answer, SreopsError) for answer in judged):
         assert isinstance(judged[0], SreopsError)
         raise judged[0]
     own: list[OwnSeries] = []
     asked: list[TriedSelector] = []
     further: list[MetricSelector] = []
-    for selector, one in zip(selectors, judged, strict=True):
-        _keep(selector, one, own, asked)
-        further += one.follow if isinstance(one, JudgedSeries) else ()
+    for selector, answer in zip(selectors, judged, strict=True):
+        _keep(selector, answer, own, asked)
+        further += answer.follow if isinstance(answer, JudgedSeries) else ()
     for selector in further:
         if selector in selectors:
             continue
@@ -98,11 +98,11 @@ async def _judged(
         if len(series) < MOST_SERIES or not judged.use:
             return judged
         # whose they are is told by these; what metrics there are, is not
-        names = [await metrics.names(one.selector.labels, window, timeout_s=timeout_s) for one in judged.use]
+        names = [await metrics.names(own.selector.labels, window, timeout_s=timeout_s) for own in judged.use]
     except SreopsError as exc:
         return exc
     use = tuple(
-        OwnSeries(one.selector, tuple(sorted({*one.names, *more}))) for one, more in zip(judged.use, names, strict=True)
+        OwnSeries(own.selector, tuple(sorted({*own.names, *more}))) for own, more in zip(judged.use, names, strict=True)
     )
     return JudgedSeries(f"{judged.why}, by the first {MOST_SERIES}", use)
 
@@ -114,7 +114,7 @@ def _keep(
         asked.append(TriedSelector(selector.promql, False, str(judged)[:200]))
         return
     asked.append(TriedSelector(selector.promql, bool(judged.use), judged.why))
-    own += [one for one in judged.use if one not in own]
+    own += [series for series in judged.use if series not in own]
 
 
 def _cure(identity: Identity) -> str:

@@ -31,7 +31,7 @@ async def comparable_lines(question: Question, own: OwnLogs, near: Sequence[Neig
     began = max(question.window.start, question.alert_at - timedelta(seconds=BEFORE_S))
     window = Window(start=began, end=max(question.window.end, began + timedelta(seconds=1)))
     answers = await asyncio.gather(*(_lines(question, own.labels, neighbour, window) for neighbour in near))
-    around = {one.service: lines for one, lines in zip(near, answers, strict=True)}
+    around = {neighbour.service: lines for neighbour, lines in zip(near, answers, strict=True)}
     # of its own lines those that a neighbour would have been asked for: as many, of the same time
     newest = tuple(line for line in own.lines.lines if line.at >= began)[-LINES:]
     partial = len(newest) < len(own.lines.lines) or own.lines.partial

@@ -41,8 +41,8 @@ async def neighbourhood(question: Question, own: ContainerState | None) -> Neigh
     found = neighbours_of(question.event.service, own, around, topology, peer_labels)
     neighbours = tuple(await asyncio.gather(*(_with_container(question, neighbour) for neighbour in found)))
     looked = await asyncio.gather(*(_look(question, neighbour) for neighbour in neighbours))
-    evidence = [item for one in looked for item in one.evidence]
-    return Neighbourhood(neighbours, evidence, [seen for one in looked for seen in one.seen])
+    evidence = [item for measured in looked for item in measured.evidence]
+    return Neighbourhood(neighbours, evidence, [seen for measured in looked for seen in measured.seen])
 
 
 async def _around(question: Question, own: ContainerState | None) -> Sequence[ContainerState]:
@@ -73,9 +73,9 @@ async def _look(question: Question, neighbour: Neighbour) -> Measured:
     signals = await _signals(question, neighbour)
     measured = await asyncio.gather(*(measure(question, neighbour.service, signal) for signal in signals))
     why = "" if question.tools.containers is not None else "no container engine is configured"
-    items = [item for one in measured for item in one.evidence]
+    items = [item for answer in measured for item in answer.evidence]
     told = neighbour_evidence(neighbour, items, question.redactor, why_unseen=why)
-    return Measured([told], [seen for one in measured for seen in one.seen])
+    return Measured([told], [seen for answer in measured for seen in answer.seen])
 
 
 async def _signals(question: Question, neighbour: Neighbour) -> Sequence[Signal]:

@@ -27,11 +27,13 @@ async def suspects_of(
     if not measured and not lines:
         return []
     service, over = question.event.service, await _over(question, near.on_call_path)
-    services = (service, *(one.service for one in near.on_call_path if one.service not in over))
-    seen = [one for one in measured if one.service in services]
-    told = [line for line in lines if line[1] in services]
+    services = (service, *(neighbour.service for neighbour in near.on_call_path if neighbour.service not in over))
+    seen = [series for series in measured if series.service in services]
+    compared = [line for line in lines if line[1] in services]
     calls = calls_of(service, near.on_call_path)
-    ranking = await in_analysis_thread(suspect, seen, services, calls, question.alert_at, question.window, lines=told)
+    ranking = await in_analysis_thread(
+        suspect, seen, services, calls, question.alert_at, question.window, lines=compared
+    )
     return [ranking_evidence(ranking, question.redactor, over=over)]
 
 
@@ -45,7 +47,7 @@ async def _over(question: Question, near: Sequence[Neighbour]) -> Mapping[str, d
         return over_at([*unsolved, *earlier], question.alert_at, question.window)
 
     ends = await asyncio.gather(*(ended(neighbour) for neighbour in near))
-    return {one.service: at for one, at in zip(near, ends, strict=True) if at is not None}
+    return {neighbour.service: at for neighbour, at in zip(near, ends, strict=True) if at is not None}
 
 
 async def _lines(question: Question, own: OwnLogs, near: Sequence[Neighbour]) -> Sequence[Line]:

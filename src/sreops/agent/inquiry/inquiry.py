@@ -175,7 +175,7 @@ class IncidentInquiry:
         service = self._scopes.services[_place(question.scope)]
         earlier = await self._visit.tools.store.history(service, before=incident.opened_at, limit=_HISTORY)
         since = now - timedelta(days=question.days)
-        found = [one for one in earlier if one.opened_at >= since]
+        found = [incident for incident in earlier if incident.opened_at >= since]
         of = "this service" if service == incident.service else f"its neighbour {one_line(service, 80)}"
         item = findings.history(found, now, of=of)
         return item.model_copy(update={"finding": self.redact(item.finding), "text": self.redact(item.text)})

@@ -40,15 +40,15 @@ async def find_scopes(visit: Visit, evidence: Sequence[Evidence]) -> Scopes:
     containers: list[str] = []
     if visit.tools.containers is not None:
         mine = state.name if state is not None else engine_name(visit.event)
-        containers = [name for name in (mine, *(one.container for one in near)) if name]
+        containers = [name for name in (mine, *(neighbour.container for neighbour in near)) if name]
     return Scopes(
         logs=tuple(selector for selector, _ in logs),
         owners=tuple(owner for _, owner in logs),
         metrics=tuple(metric.selector for metric in metrics),
         names=tuple(metric.names for metric in metrics),
         containers=tuple(containers),
-        services=(visit.incident.service, *(one.service for one in near)),
-        neighbours=tuple((one.service, one.relation) for one in near),
+        services=(visit.incident.service, *(neighbour.service for neighbour in near)),
+        neighbours=tuple((neighbour.service, neighbour.relation) for neighbour in near),
     )
 
 
@@ -63,14 +63,17 @@ async def _log_scopes(visit: Visit, own: Identity, near: Sequence[NearService]) 
     if logs is None:
         return []
     asked: list[tuple[Identity, dict[str, str], str]] = [(own, visit.event.labels, "")]
-    asked += [(identity_of_neighbour(one.service, None, one.container), {}, one.service) for one in near]
+    asked += [
+        (identity_of_neighbour(neighbour.service, None, neighbour.container), {}, neighbour.service)
+        for neighbour in near
+    ]
     found = await asyncio.gather(
         *(_or_none(select_own(logs, who, said, _window(visit), 1, settings.timeout_s)) for who, said, _ in asked)
     )
     return [
-        (one.selector, whose)
-        for one, (_, _, whose) in zip(found, asked, strict=True)
-        if one is not None and one.selector is not None
+        (verdict.selector, whose)
+        for verdict, (_, _, whose) in zip(found, asked, strict=True)
+        if verdict is not None and verdict.selector is not None
     ]
 
 
@@ -79,14 +82,16 @@ async def _metric_scopes(visit: Visit, own: Identity, near: Sequence[NearService
     if metrics is None:
         return []
     asked: list[tuple[Identity, dict[str, str], int]] = [(own, visit.event.labels, _SCOPES)]
-    asked += [(identity_of_neighbour(one.service, None, one.container), {}, _OF_A_NEIGHBOUR) for one in near]
+    asked += [
+        (identity_of_neighbour(neighbour.service, None, neighbour.container), {}, _OF_A_NEIGHBOUR) for neighbour in near
+    ]
     found = await asyncio.gather(
         *(_or_none(select_series(metrics, who, said, _window(visit), settings.timeout_s)) for who, said, _ in asked)
     )
     return [
         OwnSeries(series.selector, usable_names(series.names))
-        for one, (_, _, most) in zip(found, asked, strict=True)
-        for series in (_richest(one.own)[:most] if one is not None else ())
+        for selected, (_, _, most) in zip(found, asked, strict=True)
+        for series in (_richest(selected.own)[:most] if selected is not None else ())
     ]
 
 
@@ -94,10 +99,10 @@ def _richest(own: Sequence[OwnSeries]) -> Sequence[OwnSeries]:
     """Return the selectors of most metrics first, without those that add no metric to the others."""
     kept: list[OwnSeries] = []
     known: set[str] = set()
-    for one in sorted(own, key=lambda one: -len(one.names)):
-        if not known.issuperset(one.names):
-            kept.append(one)
-            known.update(one.names)
+    for series in sorted(own, key=lambda series: -len(series.names)):
+        if not known.issuperset(series.names):
+            kept.append(series)
+            known.update(series.names)
     return kept
 
 

@@ -27,7 +27,7 @@ async def analyze_root_cause(visit: Visit) -> State:
     """
     version = visit.tools.runbooks.version  # those that are offered are those that are chosen from
     brief = await _brief(visit)
-    analysts = [one for one in visit.tools.analysts if one.name == RULES or visit.incident.storm_id is None]
+    analysts = [analyst for analyst in visit.tools.analysts if analyst.name == RULES or visit.incident.storm_id is None]
     asks = any(analyst.name != RULES for analyst in analysts)
     inquiry = await open_inquiry(visit, brief.evidence) if asks and visit.tools.settings.llm.max_steps else None
     failures: list[str] = []

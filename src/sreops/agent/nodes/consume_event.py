@@ -10,7 +10,7 @@ from sreops.domain.incidents.incident import Reason, storm_of
 from sreops.domain.incidents.storms import in_words
 
 Pairs = Sequence[tuple[AlertEvent, str]]
-_BEGIN = frozenset(one for one in Disposition if one.starts_graph)
+_BEGIN = frozenset(disposition for disposition in Disposition if disposition.starts_graph)
 
 
 def of_episode(pairs: Pairs) -> Pairs:
@@ -39,10 +39,10 @@ def joined(pairs: Pairs, began_by: str | None) -> AlertEvent | None:
     event = next((event for event, _ in pairs if event.event_id == began_by), None)
     if event is None:
         return None
-    newest = {one.fingerprint: one for one, _ in pairs}
+    newest = {event.fingerprint: event for event, _ in pairs}
     if newest[event.fingerprint].status is AlertStatus.firing:
         return event
-    firing = [one for one in newest.values() if one.status is AlertStatus.firing]
+    firing = [event for event in newest.values() if event.status is AlertStatus.firing]
     return firing[-1] if firing else event
 
 

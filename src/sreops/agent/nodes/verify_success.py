@@ -54,8 +54,8 @@ async def verify_success(visit: Visit) -> State:
 
 def _standard(visit: Visit, plan: Plan, since: datetime) -> Standard:
     left_as = {
-        target: (datetime.fromisoformat(one["at"]), Pulse.model_validate(one["pulse"]))
-        for target, one in visit.state.get("left_as", {}).items()
+        target: (datetime.fromisoformat(left["at"]), Pulse.model_validate(left["pulse"]))
+        for target, left in visit.state.get("left_as", {}).items()
     }
     return Standard(
         conditions=plan.verify,
@@ -68,7 +68,7 @@ def _standard(visit: Visit, plan: Plan, since: datetime) -> Standard:
 
 def _earlier(state: State) -> Looks:
     kept = state.get("looks", [])[-_KEPT_LOOKS:]
-    return [(datetime.fromisoformat(one["at"]), Look.model_validate(one["look"])) for one in kept]
+    return [(datetime.fromisoformat(entry["at"]), Look.model_validate(entry["look"])) for entry in kept]
 
 
 def _dumped(looks: Looks) -> list[dict[str, Any]]:

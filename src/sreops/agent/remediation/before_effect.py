@@ -92,5 +92,9 @@ async def _not_up(request: Request) -> str:
     others = [replica for replica in replicas if replica.name != step.target]
     if len(others) < step.of - 1:
         return f"of {step.of} replicas only {len(replicas)} are there"
-    down = [f"{one.name}: {ails(one) or 'it is starting'}" for one in others if ails(one) or one.health == "starting"]
+    down = [
+        f"{replica.name}: {ails(replica) or 'it is starting'}"
+        for replica in others
+        if ails(replica) or replica.health == "starting"
+    ]
     return f"another replica is not up ({'; '.join(down)})" if down else ""

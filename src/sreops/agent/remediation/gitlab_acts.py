@@ -185,17 +185,18 @@ class RunPipeline(_OnGitLab):
         )
         since = effect.intent_at - timedelta(seconds=_LATE_CLOCK_S)
         ours = [
-            one
-            for one in found
-            if one.id > snapshot["newest_pipeline_id"] and (one.created_at is None or one.created_at >= since)
+            pipeline
+            for pipeline in found
+            if pipeline.id > snapshot["newest_pipeline_id"]
+            and (pipeline.created_at is None or pipeline.created_at >= since)
         ]
-        one = _ours(request, effect, ours, "pipeline")
-        if isinstance(one, Settled):
-            return one
-        settled = _followed(request, effect, one.status, f"pipeline {one.id} ({one.url})")
+        pipeline = _ours(request, effect, ours, "pipeline")
+        if isinstance(pipeline, Settled):
+            return pipeline
+        settled = _followed(request, effect, pipeline.status, f"pipeline {pipeline.id} ({pipeline.url})")
         if settled.outcome is not EffectOutcome.failed:
             return settled
-        jobs = await gitlab.jobs(_project(request.step), one.id, timeout_s=_timeout_s(request))
+        jobs = await gitlab.jobs(_project(request.step), pipeline.id, timeout_s=_timeout_s(request))
         failed = next((job for job in jobs if job.status == "failed"), None)
         return await _with_last_lines(request, gitlab, settled, failed) if failed else settled
 
@@ -209,10 +210,10 @@ async def _job_settled(request: Request, gitlab: Pipelines, effect: Effect, job:
 
 async def _with_last_lines(request: Request, gitlab: Pipelines, settled: Settled, job: Job) -> Settled:
     try:
-        said = await gitlab.last_lines(_project(request.step), job.id, timeout_s=_timeout_s(request))
+        last_lines = await gitlab.last_lines(_project(request.step), job.id, timeout_s=_timeout_s(request))
     except SreopsError:
         return settled
-    redacted = request.redact(clean(said))
+    redacted = request.redact(clean(last_lines))
     lines = " / ".join(line.strip() for line in redacted.splitlines() if line.strip())
     told = f"{settled.why}; its last lines: {one_line(lines[-_SAID_CHARS:], _SAID_CHARS)}"
     return Settled.failed(told) if lines else settled

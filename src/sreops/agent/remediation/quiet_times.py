@@ -40,13 +40,13 @@ async def quiet_times(
     labelled = [*_by_alerts(events, now), *_by_targets(targets, now)]
     return QuietTimes(
         holds=(
-            *(why for one in asked for why in one.holds),
+            *(why for answer in asked for why in answer.holds),
             *(f"maintenance: {told}" for told in holding(policy.maintenance, names, now)),
             *(f"change freeze: {told}" for told in holding(policy.freezes, names, now)),
             *(f"the runbook's not_during: {told}" for told in holding(request.plan.not_during, names, now)),
             *labelled,
         ),
-        unasked=tuple(why for one in asked for why in one.unasked),
+        unasked=tuple(why for answer in asked for why in answer.unasked),
     )
 
 
@@ -57,8 +57,8 @@ async def _ask(silences: Silences, events: Sequence[AlertEvent], now: datetime) 
         log.warning(SILENCES_UNKNOWN, where=silences.name, error=str(exc))
         return QuietTimes(unasked=(f"whether {silences.name} silences the alert can't be asked: {exc}",))
     return QuietTimes(
-        holds=tuple(dict.fromkeys(one.why for one in found if one.sure)),
-        unasked=tuple(dict.fromkeys(one.why for one in found if not one.sure)),
+        holds=tuple(dict.fromkeys(silenced.why for silenced in found if silenced.sure)),
+        unasked=tuple(dict.fromkeys(silenced.why for silenced in found if not silenced.sure)),
     )
 
 

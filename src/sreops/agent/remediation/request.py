@@ -44,7 +44,11 @@ class Request:
     @property
     def effect(self) -> Effect | None:
         """The step's own effect, where an earlier visit has begun it."""
-        mine = [one for one in self.incident.effects if one.episode == self.incident.episode and one.step == self.index]
+        mine = [
+            effect
+            for effect in self.incident.effects
+            if effect.episode == self.incident.episode and effect.step == self.index
+        ]
         return mine[-1] if mine else None
 
     @property

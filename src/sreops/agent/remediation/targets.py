@@ -41,7 +41,7 @@ async def find_target(tools: Tools, step: PlannedStep) -> Target | None:
     if step.action is StepAction.scale_container:
         return await containers.compose_service(step.standing, timeout_s=timeout_s)
     found = await containers.standing(step.standing, timeout_s=timeout_s)
-    named = [one for one in found if one.name == step.target]
+    named = [container for container in found if container.name == step.target]
     if not named and step.of == 1 and len(found) == 1:
         return found[0]  # renamed, or made anew under another name
     return named[0] if named else None
@@ -146,7 +146,7 @@ async def _why_protected(tools: Tools, seen: Target | None) -> str:
     members: Sequence[Target] = ()
     if isinstance(seen, ServiceState) and seen.project:  # what holds for one of its containers holds for all
         members = await tools.containers.standing(standing_identity(seen), timeout_s=timeout_s)
-    return next((why for one in (seen, *members) if (why := why_protected(one, us))), "")
+    return next((why for target in (seen, *members) if (why := why_protected(target, us))), "")
 
 
 def grace_of(step: PlannedStep, seen: Target, default_s: float) -> float:

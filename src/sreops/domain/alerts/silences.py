@@ -81,7 +81,7 @@ def silenced(
     though we may not see them, and though they match on labels that we do not have.
     """
     found = []
-    named = {one.id: one for one in silences}
+    named = {silence.id: silence for silence in silences}
     for event in events:
         labels = labels_for_silences(event)
         for silence in silences:

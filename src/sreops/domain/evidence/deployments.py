@@ -149,30 +149,43 @@ def _matches(glob: str, name: str) -> bool:
 def deployments_lately(history: Sequence[Deployment], alert_at: datetime, now: datetime) -> Sequence[Deployment]:
     """Return those that may have to do with the alert, the likeliest first: before the onset, and close to it."""
     found = [
-        one for one in history
-        if one.well and (alert_at - one.at).total_seconds() <= LATELY_S and one.at <= max(now, alert_at)
+        deployment for deployment in history
+        if deployment.well and (alert_at - deployment.at).total_seconds() <= LATELY_S
+        and deployment.at <= max(now, alert_at)
     ]  # fmt: skip
-    return sorted(found, key=lambda one: (_after_s(one, alert_at) > SETTLE_S, abs(_after_s(one, alert_at))))
+    return sorted(
+        found, key=lambda deployment: (_after_s(deployment, alert_at) > SETTLE_S, abs(_after_s(deployment, alert_at)))
+    )
 
 
-def change_of(one: Deployment, service: str) -> SuspectedChange:
+def change_of(deployment: Deployment, service: str) -> SuspectedChange:
     """Return a deployment as a change of a service, from when its job began."""
-    return SuspectedChange(at=one.began or one.at, service=service, text=one.sha[:8], key=str(one.id))
+    return SuspectedChange(
+        at=deployment.began or deployment.at, service=service, text=deployment.sha[:8], key=str(deployment.id)
+    )
 
 
 def came_after_deployments(history: Sequence[Deployment], but: Deployment, earlier: Sequence[datetime]) -> bool:
     """Whether one of the service's earlier incidents began right after another deployment to this environment."""
-    others = [one for one in history if one.well and one.id != but.id and one.environment == but.environment]
-    return any(0 <= (at - (one.began or one.at)).total_seconds() <= LATE_S for at in earlier for one in others)
+    others = [
+        deployment
+        for deployment in history
+        if deployment.well and deployment.id != but.id and deployment.environment == but.environment
+    ]
+    return any(
+        0 <= (at - (deployment.began or deployment.at)).total_seconds() <= LATE_S
+        for at in earlier
+        for deployment in others
+    )
 
 
-def _after_s(one: Deployment, alert_at: datetime) -> float:
-    return (one.at - alert_at).total_seconds()
+def _after_s(deployment: Deployment, alert_at: datetime) -> float:
+    return (deployment.at - alert_at).total_seconds()
 
 
 def deployment_evidence(
     place: Place,
-    one: Deployment,
+    deployment: Deployment,
     brought: Brought,
     alert_at: datetime,
     redactor: Redactor,
@@ -185,19 +198,19 @@ def deployment_evidence(
 
     ``suspicion``: the trouble began right after it; ``seen_before``: as this alert did after earlier ones.
     """
-    who = brought.requests[0].author if len(brought.requests) == 1 else one.by
+    who = brought.requests[0].author if len(brought.requests) == 1 else deployment.by
     titles = [request.title for request in brought.requests] or [commit.title for commit in brought.commits]
     what = f": {one_line(titles[0], 120)}" if titles else ""
     more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
     verb = "was rolled back" if brought.back else "was deployed"
     finding = (
-        f"{one_line(one.sha[:8], 8)} of {one_line(one.project, 100)} {verb} to {one_line(one.environment, 60)} "
-        f"{when(one.at, alert_at)}{_by(who)}{what}{more}"
+        f"{one_line(deployment.sha[:8], 8)} of {one_line(deployment.project, 100)} {verb} "
+        f"to {one_line(deployment.environment, 60)} {when(deployment.at, alert_at)}{_by(who)}{what}{more}"
     )
     if suspicion is not None:
         again = "; this alert came after an earlier deployment as well" if seen_before else ""
         finding = f"{finding}; {suspicion.told}{again}"
-    lines = [f"deployment {one.id}, ref {one_line(one.ref, 80)}, known by {place.why}"]
+    lines = [f"deployment {deployment.id}, ref {one_line(deployment.ref, 80)}, known by {place.why}"]
     if brought.release:
         lines.append(f"release {one_line(brought.release, 80)}")
     lines += [
@@ -213,13 +226,14 @@ def deployment_evidence(
         lines.append(f"files: {shown}" + (f" and {len(brought.files) - _MOST_FILES} more"
                                           if len(brought.files) > _MOST_FILES else ""))  # fmt: skip
     lines.append(f"way back: {way_back}")
-    before_s = -_after_s(one, alert_at)
+    before_s = -_after_s(deployment, alert_at)
     return Evidence(
-        id="", kind=EvidenceKind.change, source="gitlab", query=f"deployments of {place.project}", url=one.url,
+        id="", kind=EvidenceKind.change, source="gitlab", query=f"deployments of {place.project}", url=deployment.url,
         finding=redactor.redact(one_line(finding, 400)), text=redactor.redact(clean("\n".join(lines))),
         data={
-            "deployment": one.id, "project": one.project, "environment": one.environment, "sha": one.sha,
-            "at": one.at.astimezone(UTC).isoformat(), "before_s": before_s, "by": redactor.redact(one_line(who, 100)),
+            "deployment": deployment.id, "project": deployment.project, "environment": deployment.environment,
+            "sha": deployment.sha, "at": deployment.at.astimezone(UTC).isoformat(), "before_s": before_s,
+            "by": redactor.redact(one_line(who, 100)),
             "back": brought.back, "way_back": redactor.redact(one_line(way_back, 200)),
         }
         | (

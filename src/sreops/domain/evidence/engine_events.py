@@ -102,7 +102,7 @@ def ails(state: ContainerState, told: Sequence[ContainerEvent] = ()) -> str:
         return f"it is {one_line(state.status, 20)}{code}" + (", OOM-killed" if state.oom_killed else "")
     if state.health == "unhealthy":
         return "it is unhealthy"
-    course = _course([one for one in told if one.container_id == state.id])
+    course = _course([event for event in told if event.container_id == state.id])
     if course.ooms or state.oom_killed:
         return "it was OOM-killed"
     return f"it died by itself {_often(course.crashes.total())}" if course.crashes else ""
@@ -123,15 +123,15 @@ def _deaths(course: _Course) -> list[str]:
     return [f"died by itself {_often(course.crashes.total())} ({told})"]
 
 
-def _line(one: ContainerEvent, alert_at: datetime) -> str:
-    what = one.action
-    if one.action == "die" and one.exit_code is not None:
-        what = f"die (exit code {one.exit_code})"
-    elif one.action == "kill" and one.signal is not None:
-        what = f"kill (signal {one.signal})"
-    elif one.action == "create":
-        what = f"create (from image {one_line(one.image, 160)})"
-    return f"{what} {when(one.at, alert_at)}"
+def _line(event: ContainerEvent, alert_at: datetime) -> str:
+    what = event.action
+    if event.action == "die" and event.exit_code is not None:
+        what = f"die (exit code {event.exit_code})"
+    elif event.action == "kill" and event.signal is not None:
+        what = f"kill (signal {event.signal})"
+    elif event.action == "create":
+        what = f"create (from image {one_line(event.image, 160)})"
+    return f"{what} {when(event.at, alert_at)}"
 
 
 def _often(number: int) -> str:

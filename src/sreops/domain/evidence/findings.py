@@ -104,8 +104,9 @@ def logs_told(
 def tried(asked: Sequence[TriedSelector], redactor: Redactor) -> list[str]:
     """Say what was asked, in order, and why one was taken and the others were not."""
     return [
-        f"{redactor.redact(one_line(one.query, 300))}: {'taken, ' if one.taken else ''}{one_line(one.why, 200)}"
-        for one in asked
+        f"{redactor.redact(one_line(selector.query, 300))}: "
+        f"{'taken, ' if selector.taken else ''}{one_line(selector.why, 200)}"
+        for selector in asked
     ]
 
 

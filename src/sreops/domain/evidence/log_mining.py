@@ -170,13 +170,15 @@ def _continues(text: str, entry: _Entry) -> bool:
 def _continued(text: str, at: datetime, streams: dict[_Labels, _Entry], stream: _Labels) -> _Entry | None:
     """Return the entry that a line continues: a trace that is told, else the line of an error, else its stream's."""
     looks_so = text[:1] in (" ", "\t") or text.startswith(_CONTINUES)
-    if not looks_so and all(len(one.lines) == 1 for one in streams.values()):
+    if not looks_so and all(len(entry.lines) == 1 for entry in streams.values()):
         return None
-    near = [one for one in streams.values() if at - one.until <= _FRAME_WITHIN and _continues(text, one)]
+    near = [entry for entry in streams.values() if at - entry.until <= _FRAME_WITHIN and _continues(text, entry)]
     if len(near) < 2:
         return near[0] if near else None
     own = streams.get(stream)
-    return max(near, key=lambda one: (len(one.lines) > 1, severity(one.lines[-1]) >= 3, one is own, one.until))
+    return max(
+        near, key=lambda entry: (len(entry.lines) > 1, severity(entry.lines[-1]) >= 3, entry is own, entry.until)
+    )
 
 
 def entries(lines: Iterable[LogLine]) -> Iterator[_Entry]:

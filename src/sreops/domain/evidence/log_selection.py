@@ -96,7 +96,10 @@ def _candidates(identity: Identity, said: Mapping[str, str]) -> Iterator[LogSele
     for container in identity.containers:
         yield from (LogSelector(patterns={name: f"/?{re.escape(container)}"}) for name in CONTAINER_LABELS)
     if identity.project and identity.service:
-        yield from (LogSelector({p: identity.project, s: identity.service}) for p, s in COMPOSE_LABELS)
+        yield from (
+            LogSelector({project_label: identity.project, service_label: identity.service})
+            for project_label, service_label in COMPOSE_LABELS
+        )
     if identity.swarm_service:
         yield from (LogSelector({name: identity.swarm_service}) for name in SWARM_LABELS)
         yield from (LogSelector(patterns={name: identity.task_pattern}) for name in CONTAINER_LABELS)
@@ -117,7 +120,7 @@ def _as_said(identity: Identity, said: Mapping[str, str]) -> Iterator[LogSelecto
     telling = [name for name in (*CONTAINER_LABELS, *SWARM_LABELS) if _names(said.get(name, ""), identity)]
     scope = ("compose_project", "namespace", "host")
     for name in telling:
-        yield LogSelector({name: said[name], **{one: said[one] for one in scope if said.get(one)}})
+        yield LogSelector({name: said[name], **{label: said[label] for label in scope if said.get(label)}})
 
 
 def _names(value: str, identity: Identity) -> bool:
@@ -153,7 +156,7 @@ def judge(selector: LogSelector, streams: Sequence[Mapping[str, str]], identity:
         return _unknown(selector, unknown, identity)
     if own:
         narrowed = _common(own)
-        others = [one for one in (*strangers, *unknown) if narrowed.items() <= one.items()]
+        others = [stream for stream in (*strangers, *unknown) if narrowed.items() <= stream.items()]
         if narrowed and not others:
             return SelectorVerdict(LogSelector(narrowed), f"{_count(own)} its own, narrowed from {_count(streams)}")
     taken_in = _common_words(strangers or unknown)

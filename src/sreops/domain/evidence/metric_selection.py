@@ -151,7 +151,8 @@ def _narrowing(said: Labels) -> dict[str, str]:
 
 def judge_series(selector: MetricSelector, series: Sequence[Labels], identity: Identity) -> JudgedSeries:
     """Say which of the series that a selector gives are the subject's own, and how they alone are asked for."""
-    series = [one for one in series if not one.get("__name__", "").startswith("ALERTS")]  # the alerts' own labels
+    # ALERTS… carry the alerts' own labels
+    series = [labels for labels in series if not labels.get("__name__", "").startswith("ALERTS")]
     if not series:
         return JudgedSeries("no series")
     if identity.kind is SubjectKind.host:
@@ -177,19 +178,19 @@ def judge_series(selector: MetricSelector, series: Sequence[Labels], identity: I
 
 
 def _used(selector: MetricSelector, series: Sequence[Labels], why: str) -> JudgedSeries:
-    names = tuple(sorted({one["__name__"] for one in series if one.get("__name__")}))
+    names = tuple(sorted({labels["__name__"] for labels in series if labels.get("__name__")}))
     return JudgedSeries(why, (OwnSeries(selector, names),))
 
 
 def _parted(series: Sequence[Labels], identity: Identity) -> dict[str, list[Labels]]:
     belonging = Belonging(identity)
-    verdicts = [belonging.judge(_as_told(one)) for one in series]
-    home = {one.get("instance") for one in series if _is_at_home(one, identity)}
+    verdicts = [belonging.judge(_as_told(labels)) for labels in series]
+    home = {labels.get("instance") for labels in series if _is_at_home(labels, identity)}
     parted: dict[str, list[Labels]] = {"own": [], "stranger": [], "unknown": []}
-    for one, verdict in zip(series, verdicts, strict=True):
+    for labels, verdict in zip(series, verdicts, strict=True):
         # a container of that name on another host; the same host may tell of an earlier one by another id
-        elsewhere = bool(home) and _of_container(one) and one.get("instance") not in home
-        parted["stranger" if elsewhere else verdict].append(one)
+        elsewhere = bool(home) and _of_container(labels) and labels.get("instance") not in home
+        parted["stranger" if elsewhere else verdict].append(labels)
     return parted
 
 
@@ -217,23 +218,25 @@ def _as_told(series: Labels) -> Labels:
 
 def _narrowed(selector: MetricSelector, own: Sequence[Labels], others: Sequence[Labels]) -> MetricSelector | None:
     """Return a selector that keeps the others out: by one label where that does, else by all that the own share."""
-    common = dict(set(own[0].items()).intersection(*(one.items() for one in own[1:])))
+    common = dict(set(own[0].items()).intersection(*(labels.items() for labels in own[1:])))
     usable = {name: value for name, value in common.items() if name != "__name__" and value and is_quotable(value)}
     ordered = [name for name in _TELLING_APART if name in usable]
-    for one in (*({name: usable[name]} for name in ordered), usable):
-        if one and not any(one.items() <= other.items() for other in others):
-            return MetricSelector({**selector.labels, **dict(sorted(one.items()))}, selector.patterns)
+    for labels in (*({name: usable[name]} for name in ordered), usable):
+        if labels and not any(labels.items() <= other.items() for other in others):
+            return MetricSelector({**selector.labels, **dict(sorted(labels.items()))}, selector.patterns)
     return None
 
 
 def _of_the_host(selector: MetricSelector, series: Sequence[Labels]) -> JudgedSeries:
     """Take of a host what its exporters say of it: containers and services on it have their own incidents."""
-    own = [one for one in series if _OF_HOSTS.fullmatch(one.get("__name__", "")) and not _of_container(one)]
-    telling = [one for one in own if one["__name__"] != "up"]
-    instances = list(dict.fromkeys(one["instance"] for one in telling or own if one.get("instance")))[:_MAX_INSTANCES]
+    own = [labels for labels in series if _OF_HOSTS.fullmatch(labels.get("__name__", "")) and not _of_container(labels)]
+    telling = [labels for labels in own if labels["__name__"] != "up"]
+    named = dict.fromkeys(labels["instance"] for labels in telling or own if labels.get("instance"))
+    instances = list(named)[:_MAX_INSTANCES]
     if not own:
         return JudgedSeries(f"{_count(series)}, none of the host itself")
-    if {one["__name__"] for one in telling} <= _NAMES_OF_HOST_ONLY and telling and "instance" not in selector.labels:
+    of_host_only = {labels["__name__"] for labels in telling} <= _NAMES_OF_HOST_ONLY
+    if of_host_only and telling and "instance" not in selector.labels:
         follow = tuple(MetricSelector({"instance": instance}) for instance in instances)
         return JudgedSeries(f"it says that the host's exporter is {' and '.join(instances)}", follow=follow)
     if "instance" in selector.patterns:
@@ -241,7 +244,7 @@ def _of_the_host(selector: MetricSelector, series: Sequence[Labels]) -> JudgedSe
     else:
         parts = [selector]
     use = [
-        OwnSeries(part, tuple(sorted({one["__name__"] for one in own if part.labels.items() <= one.items()})))
+        OwnSeries(part, tuple(sorted({labels["__name__"] for labels in own if part.labels.items() <= labels.items()})))
         for part in parts
     ]
     left = f", {len(series) - len(own)} of others left out" if len(series) > len(own) else ""
@@ -250,11 +253,11 @@ def _of_the_host(selector: MetricSelector, series: Sequence[Labels]) -> JudgedSe
 
 def _agree(series: Sequence[Labels]) -> str:
     """Return what parts series of which nothing tells whose they are, or "" where they may be one service's."""
-    told = [_as_told(one) for one in series]
-    if apart := agree_in_names(told):
+    stated = [_as_told(labels) for labels in series]
+    if apart := agree_in_names(stated):
         return apart
     for key in _APART:
-        values = {value for one in told for name in SCOPE_LABELS[key] if (value := one.get(name))}
+        values = {value for labels in stated for name in SCOPE_LABELS[key] if (value := labels.get(name))}
         if len(values) > 1:
             return f"{key} is {' and '.join(sorted(values)[:3])}"
     return ""

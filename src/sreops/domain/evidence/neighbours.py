@@ -131,7 +131,7 @@ def _peers(own: ContainerState | None, states: Mapping[str, ContainerState], lab
         (name, beside(place, ContainerPlace(state.labels, state.networks), labels)) for name, state in states.items()
     ]
     peers = [Neighbour(name, NeighbourRole.peer, states[name], by) for name, by in found if by]
-    return sorted(peers, key=lambda one: (-_badness(states[one.service]), one.service))
+    return sorted(peers, key=lambda peer: (-_badness(states[peer.service]), peer.service))
 
 
 def _badness(state: ContainerState) -> int:
@@ -141,9 +141,9 @@ def _badness(state: ContainerState) -> int:
 def calls_of(service: str, neighbours: Sequence[Neighbour]) -> frozenset[tuple[str, str]]:
     """Return (caller, callee) between the service and its neighbours; of peers no calls are known."""
     return frozenset(
-        (service, n.service) if n.role is NeighbourRole.called else (n.service, service)
-        for n in neighbours
-        if n.role is not NeighbourRole.peer
+        (service, neighbour.service) if neighbour.role is NeighbourRole.called else (neighbour.service, service)
+        for neighbour in neighbours
+        if neighbour.role is not NeighbourRole.peer
     )
 
 

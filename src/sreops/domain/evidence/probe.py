@@ -59,13 +59,13 @@ def probed(evidence: Sequence[Evidence]) -> tuple[Probed, ...]:
     asked = [
         _asked(piece, part) for piece in evidence if (part := _PARTS.get(piece.kind) or _part_of_gap(piece)) is not None
     ]
-    return tuple(sorted(asked, key=lambda one: list(EvidencePart).index(one.part)))
+    return tuple(sorted(asked, key=lambda probe: list(EvidencePart).index(probe.part)))
 
 
 def lacking(asked: Sequence[Probed]) -> tuple[EvidencePart, ...]:
     """Return the parts that are configured and of which nothing was found."""
-    found = {one.part for one in asked if one.answer is ProbeAnswer.found}
-    configured = {one.part for one in asked if one.answer is ProbeAnswer.nothing}
+    found = {probe.part for probe in asked if probe.answer is ProbeAnswer.found}
+    configured = {probe.part for probe in asked if probe.answer is ProbeAnswer.nothing}
     return tuple(part for part in EvidencePart if part in configured - found)
 
 
@@ -92,4 +92,4 @@ def _asked(piece: Evidence, part: EvidencePart) -> Probed:
 
 def _tried(data: Mapping[str, Any]) -> tuple[str, ...]:
     tried = data.get("tried")
-    return tuple(str(one) for one in tried) if isinstance(tried, list | tuple) else ()
+    return tuple(str(query) for query in tried) if isinstance(tried, list | tuple) else ()

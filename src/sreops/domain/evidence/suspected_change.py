@@ -64,7 +64,7 @@ class Suspicion(BaseModel):
 
 def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:
     """Return when something new began in a service's own lines (any order); None where nothing did or can be told."""
-    ordered = sorted(lines, key=lambda one: one[0])[-_MOST_LINES:]
+    ordered = sorted(lines, key=lambda line: line[0])[-_MOST_LINES:]
     first: dict[str, tuple[int, datetime, str]] = {}
     count: dict[str, int] = {}
     for place, (at, text) in enumerate(ordered):
@@ -78,7 +78,9 @@ def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:
         if place >= _LEAST_BEFORE and count[key] >= least and expected >= _MISSED:
             missed.append((expected, Onset(at=at, line=one_line(text, 200))))
     most = max((expected for expected, _ in missed), default=0.0)
-    return min((one for expected, one in missed if expected >= _SHARE * most), key=lambda one: one.at, default=None)
+    return min(
+        (onset for expected, onset in missed if expected >= _SHARE * most), key=lambda onset: onset.at, default=None
+    )
 
 
 def suspect(changes: Sequence[SuspectedChange], onset: Onset | None) -> Suspicion | None:
@@ -86,8 +88,8 @@ def suspect(changes: Sequence[SuspectedChange], onset: Onset | None) -> Suspicio
     if onset is None:
         return None
     found = []
-    for one in changes:
-        lag_s = (onset.at - one.at).total_seconds()
-        if 0 <= lag_s <= (FLAG_S if one.flag else LATE_S):
-            found.append(Suspicion(change=one, onset=onset, lag_s=lag_s, close=lag_s <= SOON_S))
-    return min(found, key=lambda one: (not one.close, one.change.flag, one.lag_s), default=None)
+    for change in changes:
+        lag_s = (onset.at - change.at).total_seconds()
+        if 0 <= lag_s <= (FLAG_S if change.flag else LATE_S):
+            found.append(Suspicion(change=change, onset=onset, lag_s=lag_s, close=lag_s <= SOON_S))
+    return min(found, key=lambda suspicion: (not suspicion.close, suspicion.change.flag, suspicion.lag_s), default=None)

@@ -95,8 +95,8 @@ class Joins(BaseModel):
 
     def uncovered(self, joined: Sequence["Joined"], now: datetime) -> "Joins":
         """Return what is remembered where these joined after the incident was last looked at: they are due at once."""
-        worst = min(joined, key=lambda one: RANK[one.severity])
-        names = tuple(dict.fromkeys(one.alertname for one in joined))
+        worst = min(joined, key=lambda newcomer: RANK[newcomer.severity])
+        names = tuple(dict.fromkeys(newcomer.alertname for newcomer in joined))
         why = f"{_listed(names)} joined while it was being closed, and nothing that was looked at covers that"
         pending = Pending(due_at=now, event_id=worst.event_id, severity=worst.severity, names=names, why=why)
         return self.model_copy(update={"pending": pending})
@@ -138,16 +138,17 @@ class News(BaseModel):
 
 def news_of(standing: Standing, joined: Sequence[Joined], joins: Joins, now: datetime) -> News:
     """Say what those who have just joined an incident change."""
-    worst = min(joined, key=lambda one: RANK[one.severity])
+    worst = min(joined, key=lambda newcomer: RANK[newcomer.severity])
     worse = RANK[worst.severity] < RANK[standing.severity]
     # a storm gathers alerts of any name: only that it gets worse is news
-    names = () if standing.is_storm else tuple(dict.fromkeys(one.alertname for one in joined if one.new_name))
+    new_names = tuple(dict.fromkeys(newcomer.alertname for newcomer in joined if newcomer.new_name))
+    names = () if standing.is_storm else new_names
     if not worse and not names:
         return News(joins=joins)
-    told = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
-    told += [f"{_listed(names)} joined"] if names else []
-    why = " and ".join(told)
-    news = worst if worse else next(one for one in joined if one.new_name)
+    changes = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
+    changes += [f"{_listed(names)} joined"] if names else []
+    why = " and ".join(changes)
+    news = worst if worse else next(newcomer for newcomer in joined if newcomer.new_name)
     remembered = _with_analysis(standing, joined, joins, why, now)
     return News(worse=worse, names=names, event_id=news.event_id, joins=remembered, why=why)
 
@@ -155,11 +156,11 @@ def news_of(standing: Standing, joined: Sequence[Joined], joins: Joins, now: dat
 def _with_analysis(standing: Standing, joined: Sequence[Joined], joins: Joins, why: str, now: datetime) -> Joins:
     """Add the analysis that is due: at once, or ``APART_S`` after the last one of its kind."""
     rank = RANK[standing.severity]
-    news = [one for one in joined if one.new_name or RANK[one.severity] < rank]
+    news = [newcomer for newcomer in joined if newcomer.new_name or RANK[newcomer.severity] < rank]
     news = [newcomer for newcomer in news if newcomer.alertname not in joins.names]
     if not news or not _is_analysed_again(standing, joins):
         return joins
-    worst = min(news, key=lambda one: RANK[one.severity])
+    worst = min(news, key=lambda newcomer: RANK[newcomer.severity])
     names = tuple(dict.fromkeys(newcomer.alertname for newcomer in news))
     if (before := joins.pending) is not None:
         instead = {"event_id": worst.event_id, "severity": worst.severity}

@@ -58,12 +58,12 @@ def rush_of(event: AlertEvent, openings: Openings, windows: Windows) -> Rush | N
 
 def going_on(event: AlertEvent, storms: Sequence[KnownIncident], now: datetime, windows: Windows) -> Rush | None:
     """Return the burst that the event belongs to, where it has not stopped: its last alert came within the window."""
-    for one in storms:
-        storm = one.storm
-        if storm is None or storm.kind is StormKind.time or not gathers(one, now, windows):
+    for incident in storms:
+        storm = incident.storm
+        if storm is None or storm.kind is StormKind.time or not gathers(incident, now, windows):
             continue
         its_own = event.alertname if storm.kind is StormKind.name else group_of(event)
-        within = now - (storm.last_at or one.opened_at) <= timedelta(seconds=windows.storm_window_s)
+        within = now - (storm.last_at or incident.opened_at) <= timedelta(seconds=windows.storm_window_s)
         if its_own == storm.key and within:
             return Rush(kind=storm.kind, key=storm.key, opened=0)
     return None
@@ -127,7 +127,7 @@ def _of_kind(rush: Rush, storms: Sequence[KnownIncident]) -> KnownIncident | Non
 
 def _closest(event: AlertEvent, storms: Sequence[KnownIncident]) -> KnownIncident | None:
     shares = {storm.id: common_labels(storm.storm.shared if storm.storm else {}, event.labels) for storm in storms}
-    best = max(storms, key=lambda one: len(shares[one.id]), default=None)
+    best = max(storms, key=lambda storm: len(shares[storm.id]), default=None)
     if best is not None and not shares[best.id]:
         return storms[0] if len(storms) >= MAX_STRANGERS else None
     return best

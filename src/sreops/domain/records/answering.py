@@ -17,9 +17,9 @@ _EMPTY = {
 def evidence_about(question: str, evidence: Sequence[Evidence]) -> list[Evidence]:
     """Return the pieces that share most words with the question, the best first; none where none shares any."""
     asked = _words(question)
-    scored = [(len(asked & _words(f"{one.source} {one.finding} {one.text[:4000]}")), one) for one in evidence]
+    scored = [(len(asked & _words(f"{piece.source} {piece.finding} {piece.text[:4000]}")), piece) for piece in evidence]
     found = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
-    return [one for _, one in found[:MOST]]
+    return [piece for _, piece in found[:MOST]]
 
 
 def from_the_record(question: str, cause: str | None, evidence: Sequence[Evidence]) -> tuple[str, list[str]]:
@@ -28,11 +28,12 @@ def from_the_record(question: str, cause: str | None, evidence: Sequence[Evidenc
     cause = one_line(cause or "").rstrip(".")
     concluded = f"The cause that was concluded: {cause}." if cause else "No cause was established."
     if not found:
-        gaps = [one.source for one in evidence if one.kind is EvidenceKind.gap]
+        gaps = [piece.source for piece in evidence if piece.kind is EvidenceKind.gap]
         missing = f" Not available were: {', '.join(dict.fromkeys(gaps))}." if gaps else ""
         return f"Nothing in the record speaks of that.{missing} {concluded}", []
-    lines = "\n".join(f"{one.id} ({one.source}): {one_line(one.finding)}" for one in found)
-    return f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}", [o.id for o in found]
+    lines = "\n".join(f"{piece.id} ({piece.source}): {one_line(piece.finding)}" for piece in found)
+    text = f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}"
+    return text, [piece.id for piece in found]
 
 
 def _words(text: str) -> set[str]:

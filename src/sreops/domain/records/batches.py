@@ -69,9 +69,9 @@ def next_batches(waiting: Sequence[_D], now: datetime, busy: Collection[str]) ->
     never takes holds up no other.
     """
     by_channel: dict[str, list[int]] = defaultdict(list)
-    for position, one in enumerate(waiting):
-        if one.channel not in busy:
-            by_channel[one.channel].append(position)
+    for position, delivery in enumerate(waiting):
+        if delivery.channel not in busy:
+            by_channel[delivery.channel].append(position)
     batches = []
     for channel, positions in by_channel.items():
         batch = _of_channel(channel, positions, waiting, now)
@@ -85,11 +85,11 @@ def _of_channel(channel: str, positions: Sequence[int], waiting: Sequence[_D], n
     held: set[str] = set()
     free = []
     for position in singles:
-        one = waiting[position]
-        if one.claimed_by is not None or one.due_at > now:
-            if not one.maybe_again:  # that one is only a reminder, and holds up no news
-                held.add(one.incident_id)
-        elif one.incident_id not in held:
+        delivery = waiting[position]
+        if delivery.claimed_by is not None or delivery.due_at > now:
+            if not delivery.maybe_again:  # that one is only a reminder, and holds up no news
+                held.add(delivery.incident_id)
+        elif delivery.incident_id not in held:
             free.append(position)
     if len(free) > MANY:
         return Batch(channel, tuple(free[:MOST_TOGETHER]), digest=False)
@@ -97,5 +97,9 @@ def _of_channel(channel: str, positions: Sequence[int], waiting: Sequence[_D], n
         firsts = {waiting[position].incident_id: position for position in reversed(free)}
         first = min(firsts.values(), key=lambda position: (waiting[position].attempts, position))
         return Batch(channel, (first,), digest=False)
-    due = [p for p in positions if waiting[p].digest and waiting[p].claimed_by is None and waiting[p].due_at <= now]
+    due = [
+        position
+        for position in positions
+        if waiting[position].digest and waiting[position].claimed_by is None and waiting[position].due_at <= now
+    ]
     return Batch(channel, tuple(due[:MOST_TOGETHER]), digest=True) if due else None

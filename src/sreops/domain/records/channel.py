@@ -66,7 +66,7 @@ def _severities(given: object) -> frozenset[Severity] | None:
     found = frozenset(known[name] for name in names)
     if isinstance(given, str) and len(found) == 1:
         [least] = found
-        return frozenset(one for one in Severity if _RANK[one] <= _RANK[least])
+        return frozenset(severity for severity in Severity if _RANK[severity] <= _RANK[least])
     return found
 
 

@@ -78,7 +78,7 @@ def closing(
             "### Policy",
             "",
             f"- verdict: {policy.get('verdict')}",
-            *[f"- {r}" for r in policy.get("reasons", ())],
+            *[f"- {reason}" for reason in policy.get("reasons", ())],
         ]
     if usage := (decision or {}).get("model_usage"):
         lines += ["", "### What it cost", "", f"- the model: {cost_in_words(usage)}"]
@@ -136,7 +136,7 @@ def _changes(evidence: Sequence[Evidence]) -> list[str]:
     """Tell what was deployed, the suspected one first, by whom, and the way back."""
     found = [item for item in evidence if item.kind is EvidenceKind.change and item.data.get("deployment")]
     lines = []
-    for item in sorted(found, key=lambda one: "suspected" not in one.data):
+    for item in sorted(found, key=lambda item: "suspected" not in item.data):
         lines.append(f"- **{item.id}** {code(item.finding)}" + (f" ({item.url})" if item.url else ""))
         if "suspected" in item.data:
             lines.append(f"  - author: {code(str(item.data.get('by') or 'not known'))}")

@@ -111,8 +111,8 @@ def _next(incident: Incident, now: datetime, link: str | None) -> list[str]:
 
 
 def _evidence(evidence: Sequence[Evidence]) -> list[str]:
-    told = [item for item in evidence if item.kind not in (EvidenceKind.alert, EvidenceKind.gap)]
-    lines = [f"- **{item.id}** {item.source}: {code(item.finding)}" for item in told[:_EVIDENCE]]
+    items = [item for item in evidence if item.kind not in (EvidenceKind.alert, EvidenceKind.gap)]
+    lines = [f"- **{item.id}** {item.source}: {code(item.finding)}" for item in items[:_EVIDENCE]]
     if gaps := [item.source for item in evidence if item.kind is EvidenceKind.gap]:
         lines.append(f"- Not available: {', '.join(dict.fromkeys(gaps))}.")
     return lines or ["- Nothing yet."]

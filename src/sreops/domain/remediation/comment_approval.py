@@ -64,10 +64,10 @@ def _said_lines(body: str) -> Iterator[str]:
 
 def _plain_lines(parts: Sequence[Token]) -> Iterator[str]:
     """Return the lines of a paragraph in which there is nothing but text; of what is struck out the text is deeper."""
-    for is_break, line in groupby(parts, key=lambda part: part.type in ("softbreak", "hardbreak")):
-        texts = [part.content if part.type == "text" and part.level == 0 else None for part in line]
-        if not is_break and None not in texts:
-            yield "".join(filter(None, texts)).strip()
+    for _, line in groupby(parts, key=lambda part: part.type in ("softbreak", "hardbreak")):
+        match list(line):
+            case [Token(type="text", level=0, content=told)]:
+                yield told.strip()
 
 
 def _long_quote(lines: Sequence[str], tokens: Sequence[Token]) -> range:
@@ -75,7 +75,6 @@ def _long_quote(lines: Sequence[str], tokens: Sequence[Token]) -> range:
     marks = [at for at, line in enumerate(lines) if _LONG_QUOTE.fullmatch(line)]
     if not marks:
         return range(0)
-    code = [token.map for token in tokens if token.type in ("fence", "code_block") and token.map is not None]
-    shown = any(begin <= at < end for at in marks for begin, end in code)
-    alike = len({lines[at].strip() for at in marks}) == 1
-    return range(marks[0], marks[-1] if alike and not shown and len(marks) % 2 == 0 else len(lines))
+    code = {at for token in tokens if token.type == "fence" and token.map is not None for at in range(*token.map)}
+    plain = code.isdisjoint(marks) and len({lines[at].strip() for at in marks}) == 1
+    return range(marks[0], marks[-1] if plain and len(marks) % 2 == 0 else len(lines))

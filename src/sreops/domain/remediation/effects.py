@@ -92,7 +92,7 @@ def _to_service(effect: Effect, seen: ServiceState, wanted_replicas: int | None)
         if (seen.spec, seen.previous_spec) == (before.get("previous_spec"), before.get("spec")):
             return EffectOutcome.succeeded, "the service has gone back to its previous specification"
         return None
-    if wanted_replicas is not None and seen.replicas == wanted_replicas:
+    if seen.replicas == wanted_replicas:
         if seen.project and seen.running < seen.replicas:
             return None  # made, and not started yet
         if seen.project:

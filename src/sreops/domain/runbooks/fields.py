@@ -77,9 +77,9 @@ def number_field(least: float, most: float, *, whole: bool = False) -> Any:
 def as_json(value: object) -> object:
     """Return a value of the file as JSON has it: what is written as a number or a boolean is one."""
     if isinstance(value, dict):
-        return {name: as_json(one) for name, one in value.items()}
+        return {name: as_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(one) for one in value]
+        return [as_json(item) for item in value]
     if not isinstance(value, Unquoted):
         return value
     if value.lower() in ("true", "false"):

@@ -14,9 +14,9 @@ def json_schema() -> dict[str, Any]:
     schema = RunbooksFile.model_json_schema()
     definitions: dict[str, Any] = schema["$defs"]
     for params in set(PARAMS.values()):
-        one = params.model_json_schema()
-        definitions.update(one.pop("$defs", {}))
-        definitions[f"{params.__name__}Params"] = one
+        params_schema = params.model_json_schema()
+        definitions.update(params_schema.pop("$defs", {}))
+        definitions[f"{params.__name__}Params"] = params_schema
     definitions["Step"]["allOf"] = [
         {
             "if": {"properties": {"action": {"const": action.value}}, "required": ["action"]},

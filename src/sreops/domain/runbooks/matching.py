@@ -264,7 +264,11 @@ def _subject_matches(when: SubjectGlobs, event: AlertEvent) -> bool:
 
 
 def _subject_globs(when: SubjectGlobs) -> list[tuple[str, tuple[str, ...]]]:
-    parts = [("name", when.name), ("kind", when.kind), *((f"scope {name}", one) for name, one in when.scope.items())]
+    parts = [
+        ("name", when.name),
+        ("kind", when.kind),
+        *((f"scope {name}", globs) for name, globs in when.scope.items()),
+    ]
     return [(name, globs) for name, globs in parts if globs]
 
 

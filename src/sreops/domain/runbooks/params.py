@@ -53,11 +53,11 @@ Body = Annotated[dict[str, Any], BeforeValidator(_body)]
 def _variables(value: object) -> object:
     if not isinstance(value, dict):
         raise fault("must be a mapping of names and texts")
-    read = {name: str(one) if isinstance(one, str) else one for name, one in value.items()}
-    for name, one in read.items():
+    read = {name: str(text) if isinstance(text, str) else text for name, text in value.items()}
+    for name, text in read.items():
         if not _VARIABLE.fullmatch(str(name)):
             raise fault(f"{str(name)[:80]!r} is no name of a variable: letters, digits and '_'")
-        if not isinstance(one, str):
+        if not isinstance(text, str):
             raise fault(f"{name}: must be text")
     if faults := body_faults(read):
         raise fault("; ".join(faults))

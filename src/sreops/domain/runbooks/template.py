@@ -143,9 +143,9 @@ def fill_body(body: Any, event: AlertEvent) -> Any:
 
 def _filled_in(value: Any, event: AlertEvent) -> Any:
     if isinstance(value, dict):
-        return {name: _filled_in(one, event) for name, one in value.items()}
+        return {name: _filled_in(item, event) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_filled_in(one, event) for one in value]
+        return [_filled_in(item, event) for item in value]
     return _fill(value, event, _plain) if isinstance(value, str) else value
 
 
@@ -160,12 +160,12 @@ def _plain(value: str, _at: int) -> str:
 def _texts(value: object, path: str) -> Iterator[tuple[str, str, bool]]:
     """Yield the texts of a JSON value with where each stands, and whether it is the name of a field."""
     if isinstance(value, dict):
-        for name, one in value.items():
+        for name, item in value.items():
             yield f"{path}.{name}".lstrip("."), str(name), True
-            yield from _texts(one, f"{path}.{name}".lstrip("."))
+            yield from _texts(item, f"{path}.{name}".lstrip("."))
     elif isinstance(value, list | tuple):
-        for index, one in enumerate(value):
-            yield from _texts(one, f"{path}[{index}]")
+        for index, item in enumerate(value):
+            yield from _texts(item, f"{path}[{index}]")
     elif isinstance(value, str):
         yield path or "it", value, False
 

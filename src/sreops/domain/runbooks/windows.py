@@ -52,8 +52,8 @@ def _days(value: object) -> object:
     if not isinstance(named, list | tuple) or not named:
         raise fault(f"must be a list of days of the week, not {described(value)}")
     days = []
-    for one in named:
-        word = str(one).strip().lower()
+    for name in named:
+        word = str(name).strip().lower()
         day = next((day for day in _DAYS if len(word) >= 3 and day.startswith(word)), None)
         if day is None:
             raise fault(f"{word[:40]!r} is no day of the week; {one_of(word, _DAYS)}")

@@ -50,7 +50,11 @@ def suspect(
     nothing of the others.
     """
     alert_s, start_s = alert_at.timestamp(), window.start.timestamp()
-    metrics = [Metric(one.service, name, one.points) for one in seen if (name := ranked_name(one.signal)) is not None]
+    metrics = [
+        Metric(series.service, name, series.points)
+        for series in seen
+        if (name := ranked_name(series.signal)) is not None
+    ]
     rankings = [
         rank(
             Observations(
@@ -76,11 +80,11 @@ def over_at(incidents: Sequence[Incident], alert_at: datetime, window: Window) -
     """
     recent = [incident for incident in incidents if incident.ended_at is None or incident.ended_at >= window.start]
     mended = [
-        one.ended_at
-        for one in recent
-        if one.ended_at is not None
-        and one.ended_at <= alert_at
-        and one.resolution in (Resolution.fixed, Resolution.recovered)
+        incident.ended_at
+        for incident in recent
+        if incident.ended_at is not None
+        and incident.ended_at <= alert_at
+        and incident.resolution in (Resolution.fixed, Resolution.recovered)
     ]
     return max(mended) if mended and len(mended) == len(recent) else None
 
@@ -90,17 +94,21 @@ def ranking_evidence(ranking: Ranking, redactor: Redactor, *, over: Mapping[str,
 
     ``over`` are services that were left out, since their own trouble was over before the alert, and when.
     """
-    total = sum(one.score for one in ranking.suspects) or 1.0
-    shares = {one.service: round(one.score / total, 2) for one in ranking.suspects[:_TOLD] if one.score > 0}
+    total = sum(suspected.score for suspected in ranking.suspects) or 1.0
+    shares = {
+        suspected.service: round(suspected.score / total, 2)
+        for suspected in ranking.suspects[:_TOLD]
+        if suspected.score > 0
+    }
     count = len(ranking.suspects)
     if ranking.abstained:
         best = f"; most changed: {ranking.suspects[0].service}" if shares else ""
         finding = f"suspects: none of {count} service{'s' if count != 1 else ''} stands out{best}"
     else:
         named = [
-            f"{one.service} {shares[one.service]:.2f} ({', '.join(_signals(one))})"
-            for one in ranking.suspects[:_TOLD]
-            if one.service in shares
+            f"{suspected.service} {shares[suspected.service]:.2f} ({', '.join(_signals(suspected))})"
+            for suspected in ranking.suspects[:_TOLD]
+            if suspected.service in shares
         ]
         finding = f"suspects: {', '.join(named)}"
         if (onset := ranking.suspects[0].onset) is not None:
@@ -108,21 +116,21 @@ def ranking_evidence(ranking: Ranking, redactor: Redactor, *, over: Mapping[str,
     for service, at in (over or {}).items():
         finding += f"; {one_line(service, 80)} is left out: its own incident was over at {at:%H:%M:%S} UTC"
     lines = [
-        f"{place}. {one.service} (score {one.score:.1f}): {'; '.join(one.signs[:3])}"
-        for place, one in enumerate(ranking.suspects[:_TOLD], start=1)
-        if one.score > 0
+        f"{place}. {suspected.service} (score {suspected.score:.1f}): {'; '.join(suspected.signs[:3])}"
+        for place, suspected in enumerate(ranking.suspects[:_TOLD], start=1)
+        if suspected.score > 0
     ]
     return Evidence(
         id="", kind=EvidenceKind.suspects, source="suspects", finding=redactor.redact(one_line(finding, 400)),
         text=redactor.redact(clean("\n".join(line[:600] for line in lines))),
         data={
             "abstained": ranking.abstained, "first": ranking.suspects[0].service if ranking.suspects else None,
-            "shares": shares, "scores": {one.service: one.score for one in ranking.suspects[:_TOLD]},
+            "shares": shares, "scores": {suspected.service: suspected.score for suspected in ranking.suspects[:_TOLD]},
         },
     )  # fmt: skip
 
 
-def _signals(one: Suspect) -> list[str]:
+def _signals(suspected: Suspect) -> list[str]:
     """Return the names of the signals behind a suspicion, each once."""
-    names = [sign.partition(" went from ")[0].removeprefix("share failing by ") for sign in one.signs[:3]]
+    names = [sign.partition(" went from ")[0].removeprefix("share failing by ") for sign in suspected.signs[:3]]
     return list(dict.fromkeys(names))

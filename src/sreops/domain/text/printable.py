@@ -5,7 +5,7 @@ def printable(text: str, *, kept: str = "") -> str:
     r"""Return the text with every character that is not printable spelled out (``\x1b``), but for those ``kept``."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in kept else _spelled(ord(one)) for one in text)
+    return "".join(char if char.isprintable() or char in kept else _spelled(ord(char)) for char in text)
 
 
 def _spelled(code: int) -> str:

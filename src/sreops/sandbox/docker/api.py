@@ -40,7 +40,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 def docker_api(engine: DockerEngine) -> ASGIApp:
     """Build the HTTP API over an engine and its faults, with and without the version in front of the path."""
     pages = _Pages(engine)
-    one = "/containers/{id:path}"
+    container_path = "/containers/{id:path}"
     routes = [
         Route("/_ping", pages.ping, methods=["GET", "HEAD"]),
         Route("/version", pages.version, methods=["GET"]),
@@ -48,14 +48,14 @@ def docker_api(engine: DockerEngine) -> ASGIApp:
         Route("/events", pages.events, methods=["GET"]),
         Route("/images/{name:path}/json", pages.image, methods=["GET"]),
         Route("/containers/json", pages.list, methods=["GET"]),
-        Route(f"{one}/json", pages.inspect, methods=["GET"]),
-        Route(f"{one}/logs", pages.logs, methods=["GET"]),
-        Route(f"{one}/stats", pages.stats, methods=["GET"]),
-        Route(f"{one}/start", pages.start, methods=["POST"]),
-        Route(f"{one}/stop", pages.stop, methods=["POST"]),
-        Route(f"{one}/restart", pages.restart, methods=["POST"]),
-        Route(f"{one}/kill", pages.kill, methods=["POST"]),
-        Route(f"{one}/wait", pages.wait, methods=["POST"]),
+        Route(f"{container_path}/json", pages.inspect, methods=["GET"]),
+        Route(f"{container_path}/logs", pages.logs, methods=["GET"]),
+        Route(f"{container_path}/stats", pages.stats, methods=["GET"]),
+        Route(f"{container_path}/start", pages.start, methods=["POST"]),
+        Route(f"{container_path}/stop", pages.stop, methods=["POST"]),
+        Route(f"{container_path}/restart", pages.restart, methods=["POST"]),
+        Route(f"{container_path}/kill", pages.kill, methods=["POST"]),
+        Route(f"{container_path}/wait", pages.wait, methods=["POST"]),
         *exec_routes(engine, pages.container),
         *making_routes(engine, pages.container),
         *service_routes(engine),
@@ -168,13 +168,13 @@ class _Pages:
         limit = int(text)
         everything = flag(request, "all") or limit > 0 or "status" in filters
         chosen = [
-            one
-            for one in self._engine.newest_first()
-            if (everything or one.running) and container_matches(filters, one)
+            container
+            for container in self._engine.newest_first()
+            if (everything or container.running) and container_matches(filters, container)
         ]
         now_ns = self._engine.clock.time_ns()
         shown = chosen[:limit] if limit > 0 else chosen
-        return reply([one.summary(now_ns, request.state.version) for one in shown])
+        return reply([container.summary(now_ns, request.state.version) for container in shown])
 
     async def image(self, request: Request) -> Response:
         reference = request.path_params["name"]

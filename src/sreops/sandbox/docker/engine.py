@@ -131,14 +131,14 @@ class DockerEngine:
         for container in self.containers.values():
             if container.name == name:
                 return container
-        found = [one for key, one in self.containers.items() if reference and key.startswith(reference)]
+        found = [container for key, container in self.containers.items() if reference and key.startswith(reference)]
         if len(found) > 1:
             raise Ambiguous(reference)
         return found[0] if found else None
 
     def newest_first(self) -> Iterator[Container]:
         """All containers, the latest created first."""
-        return iter(sorted(self.containers.values(), key=lambda one: one.created_ns, reverse=True))
+        return iter(sorted(self.containers.values(), key=lambda container: container.created_ns, reverse=True))
 
     async def finish(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
         """Carry out ``work`` to its end, even if whoever asked for it goes away."""

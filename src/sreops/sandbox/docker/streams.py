@@ -130,7 +130,7 @@ async def events(engine: DockerEngine, request: Request) -> Response:
             ("type" not in filters or "container" in filters["type"])
             and ("event" not in filters or event.action in filters["event"] or action in filters["event"])
             # the beginning of a name or id is enough for the engine (daemon/events/filter.go, FuzzyMatch)
-            and ("container" not in filters or any(one.startswith(tuple(filters["container"])) for one in about))
+            and ("container" not in filters or any(name.startswith(tuple(filters["container"])) for name in about))
             and ("image" not in filters or event.attributes["image"] in filters["image"])
             and labels_match(filters.get("label", []), event.attributes)
         )

@@ -109,7 +109,7 @@ class Swarm:
         if reference in self.services:
             return self.services[reference]
         named = [service for service in self.services.values() if service.name == reference]
-        found = named or [one for key, one in self.services.items() if reference and key.startswith(reference)]
+        found = named or [service for key, service in self.services.items() if reference and key.startswith(reference)]
         return found[0] if len(found) == 1 else None
 
     def update(self, service: Service, version: int, spec: dict[str, Any], now_ns: int) -> None:

@@ -238,9 +238,9 @@ class Project:
         """Return a pipeline's status: of the jobs that were not run again since."""
         jobs = [job for job in self.jobs if job.pipeline is pipeline and not job.retried]
         states = {job.status for job in jobs}
-        for one in ("running", "failed", "canceled", "manual", "pending"):
-            if one in states:
-                return one
+        for status in ("running", "failed", "canceled", "manual", "pending"):
+            if status in states:
+                return status
         return "success" if jobs else "created"
 
     def _start(self, job: Job) -> None:

@@ -18,49 +18,52 @@ def page_of_project(request: Request, project: Project) -> str:
     return f"{server_of(request)}/{project.path}"
 
 
-def deployment_json(project: Project, one: Deployment, request: Request) -> dict[str, Any]:
+def deployment_json(project: Project, deployment: Deployment, request: Request) -> dict[str, Any]:
     """Show a deployment."""
-    environment = {"id": project.environments[one.environment], "name": one.environment}
+    environment = {"id": project.environments[deployment.environment], "name": deployment.environment}
     return {
-        "id": one.id, "iid": one.iid, "ref": one.ref, "sha": one.sha, "status": one.status,
-        "created_at": stamp(one.created_at), "updated_at": stamp(one.created_at),
-        "user": user_json(one.user, server_of(request)), "environment": environment,
-        "deployable": job_json(project, one.job, request) if one.job else None,
+        "id": deployment.id, "iid": deployment.iid, "ref": deployment.ref, "sha": deployment.sha,
+        "status": deployment.status,
+        "created_at": stamp(deployment.created_at), "updated_at": stamp(deployment.created_at),
+        "user": user_json(deployment.user, server_of(request)), "environment": environment,
+        "deployable": job_json(project, deployment.job, request) if deployment.job else None,
     }  # fmt: skip
 
 
-def pipeline_json(project: Project, one: Pipeline, request: Request, *, whole: bool = False) -> dict[str, Any]:
+def pipeline_json(project: Project, pipeline: Pipeline, request: Request, *, whole: bool = False) -> dict[str, Any]:
     """Show a pipeline; a list shows nobody who started it."""
     shown = {
-        "id": one.id, "project_id": project.number, "ref": one.ref, "sha": one.sha, "source": one.source,
-        "status": project.status_of(one), "created_at": stamp(one.created_at), "updated_at": stamp(one.created_at),
-        "web_url": f"{page_of_project(request, project)}/-/pipelines/{one.id}",
+        "id": pipeline.id, "project_id": project.number, "ref": pipeline.ref, "sha": pipeline.sha,
+        "source": pipeline.source, "status": project.status_of(pipeline),
+        "created_at": stamp(pipeline.created_at), "updated_at": stamp(pipeline.created_at),
+        "web_url": f"{page_of_project(request, project)}/-/pipelines/{pipeline.id}",
     }  # fmt: skip
-    return shown | {"user": user_json(one.user, server_of(request))} if whole else shown
+    return shown | {"user": user_json(pipeline.user, server_of(request))} if whole else shown
 
 
-def job_json(project: Project, one: Job, request: Request) -> dict[str, Any]:
+def job_json(project: Project, job: Job, request: Request) -> dict[str, Any]:
     """Show a job; whether it was run again is not told."""
     shown = {
-        "id": one.id, "name": one.name, "stage": "deploy", "status": one.status, "ref": one.pipeline.ref,
-        "allow_failure": False, "created_at": stamp(one.created_at),
-        "started_at": stamp(one.started_at) if one.started_at else None,
-        "finished_at": stamp(one.finished_at) if one.finished_at else None,
-        "user": user_json(one.user, server_of(request)),
-        "commit": {"id": one.pipeline.sha},
+        "id": job.id, "name": job.name, "stage": "deploy", "status": job.status, "ref": job.pipeline.ref,
+        "allow_failure": False, "created_at": stamp(job.created_at),
+        "started_at": stamp(job.started_at) if job.started_at else None,
+        "finished_at": stamp(job.finished_at) if job.finished_at else None,
+        "user": user_json(job.user, server_of(request)),
+        "commit": {"id": job.pipeline.sha},
         "pipeline": {
-            "id": one.pipeline.id, "sha": one.pipeline.sha, "ref": one.pipeline.ref,
-            "status": project.status_of(one.pipeline),
+            "id": job.pipeline.id, "sha": job.pipeline.sha, "ref": job.pipeline.ref,
+            "status": project.status_of(job.pipeline),
         },
-        "web_url": f"{page_of_project(request, project)}/-/jobs/{one.id}", "artifacts": [],
+        "web_url": f"{page_of_project(request, project)}/-/jobs/{job.id}", "artifacts": [],
     }  # fmt: skip
-    return shown | ({"failure_reason": "script_failure"} if one.status == "failed" else {})
+    return shown | ({"failure_reason": "script_failure"} if job.status == "failed" else {})
 
 
-def request_json(project: Project, one: MergeRequest, request: Request) -> dict[str, Any]:
+def request_json(project: Project, merge_request: MergeRequest, request: Request) -> dict[str, Any]:
     """Show a merge request."""
     return {
-        "id": one.id, "iid": one.iid, "title": one.title, "state": "merged", "merged_at": stamp(one.merged_at),
-        "author": user_json(one.author, server_of(request)),
-        "web_url": f"{page_of_project(request, project)}/-/merge_requests/{one.iid}",
+        "id": merge_request.id, "iid": merge_request.iid, "title": merge_request.title,
+        "state": "merged", "merged_at": stamp(merge_request.merged_at),
+        "author": user_json(merge_request.author, server_of(request)),
+        "web_url": f"{page_of_project(request, project)}/-/merge_requests/{merge_request.iid}",
     }  # fmt: skip

@@ -82,11 +82,16 @@ class PipelinesRest:
         if request.url.path not in ("/api/v4/user", _OWN_TOKEN):
             return None
         shown = shown_by(request)
-        return next((one for one in self._projects.values() if one.token.value == shown), None)
+        return next((project for project in self._projects.values() if project.token.value == shown), None)
 
     def _of(self, named: str) -> Project | None:
         return next(
-            (one for one in self._projects.values() if named.lower() in (one.path.lower(), str(one.number))), None
+            (
+                project
+                for project in self._projects.values()
+                if named.lower() in (project.path.lower(), str(project.number))
+            ),
+            None,
         )
 
     def _route(self, path: str) -> tuple["re.Match[str]", dict[str, Handler]]:
@@ -160,7 +165,11 @@ def _environment(project: Project, request: Request, match: "re.Match[str]", par
     name = next((name for name, number in project.environments.items() if number == int(match["id"])), None)
     if name is None:
         raise Told(404, {"message": "404 Environment Not Found"})
-    done = [one for one in project.deployments if one.environment == name and one.status == "success"]
+    done = [
+        deployment
+        for deployment in project.deployments
+        if deployment.environment == name and deployment.status == "success"
+    ]
     last = deployment_json(project, done[-1], request) if done else None
     return JSONResponse({"id": int(match["id"]), "name": name, "state": "available", "last_deployment": last})
 
@@ -173,18 +182,19 @@ def _deployments(project: Project, request: Request, match: "re.Match[str]", par
     if finished and {"updated_after", "updated_before"} & set(asked):
         raise Told(400, {"message": "400 Bad request - `updated_at` and `finished_at` filters exclude each other"})
     found = [
-        one
-        for one in project.deployments
-        if asked.get("environment", one.environment) == one.environment
-        and asked.get("status", one.status) == one.status
+        deployment
+        for deployment in project.deployments
+        if asked.get("environment", deployment.environment) == deployment.environment
+        and asked.get("status", deployment.status) == deployment.status
     ]
-    found.sort(key=lambda one: one.id, reverse=asked.get("sort", "asc") == "desc")  # oldest first, unless told
+    # oldest first, unless told
+    found.sort(key=lambda deployment: deployment.id, reverse=asked.get("sort", "asc") == "desc")
     shown, headers = search.page_of(found, asked, request)
-    return JSONResponse([deployment_json(project, one, request) for one in shown], headers=headers)
+    return JSONResponse([deployment_json(project, deployment, request) for deployment in shown], headers=headers)
 
 
 def _find_deployment(project: Project, match: "re.Match[str]") -> Deployment:
-    found = next((one for one in project.deployments if one.id == int(match["id"])), None)
+    found = next((deployment for deployment in project.deployments if deployment.id == int(match["id"])), None)
     if found is None:
         raise Told(404, {"message": "404 Deployment Not Found"})
     return found
@@ -196,13 +206,19 @@ def _deployment(project: Project, request: Request, match: "re.Match[str]", para
 
 def _deployed_requests(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
     this = _find_deployment(project, match)
-    before = [one for one in project.deployments if one.environment == this.environment and one.id < this.id]
+    before = [
+        deployment
+        for deployment in project.deployments
+        if deployment.environment == this.environment and deployment.id < this.id
+    ]
     between = _between(project, before[-1].sha if before else "", this.sha)
-    return JSONResponse([request_json(project, one.merge_request, request) for one in between if one.merge_request])
+    return JSONResponse(
+        [request_json(project, commit.merge_request, request) for commit in between if commit.merge_request]
+    )
 
 
 def _commit_requests(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
-    found = next((one for one in project.commits if one.sha == match["sha"]), None)
+    found = next((commit for commit in project.commits if commit.sha == match["sha"]), None)
     if found is None:
         raise Told(404, {"message": "404 Commit Not Found"})
     shown = [request_json(project, found.merge_request, request)] if found.merge_request else []
@@ -210,7 +226,7 @@ def _commit_requests(project: Project, request: Request, match: "re.Match[str]",
 
 
 def _between(project: Project, old: str, new: str) -> list[Any]:
-    order = [one.sha for one in project.commits]
+    order = [commit.sha for commit in project.commits]
     if new not in order:
         return []
     start = order.index(old) + 1 if old in order else 0
@@ -221,17 +237,17 @@ def _compare(project: Project, request: Request, match: "re.Match[str]", params:
     asked = coerce(params, {"from": TEXT, "to": TEXT, "straight": FLAG})
     if missing := [name for name in ("from", "to") if name not in asked]:
         raise ParameterRefused(", ".join(f"{name} is missing" for name in missing))
-    known = {one.sha for one in project.commits}
+    known = {commit.sha for commit in project.commits}
     if asked["from"] not in known or asked["to"] not in known:
         raise Told(404, {"message": "404 Ref Not Found"})
     commits = _between(project, asked["from"], asked["to"])
-    files = dict.fromkeys(path for one in commits for path in one.files)
+    files = dict.fromkeys(path for commit in commits for path in commit.files)
     return JSONResponse(
         {
             "commits": [
-                {"id": one.sha, "short_id": one.sha[:8], "title": one.title, "author_name": one.author_name,
-                 "created_at": stamp(one.created_at)}
-                for one in commits
+                {"id": commit.sha, "short_id": commit.sha[:8], "title": commit.title, "author_name": commit.author_name,
+                 "created_at": stamp(commit.created_at)}
+                for commit in commits
             ],
             "diffs": [
                 {"old_path": path, "new_path": path, "new_file": False, "deleted_file": False, "diff": ""}
@@ -246,20 +262,22 @@ def _releases(project: Project, request: Request, match: "re.Match[str]", params
     asked = coerce(
         params, {**search.PAGES, "order_by": choice("released_at", "created_at"), "sort": choice("asc", "desc")}
     )
-    found = sorted(project.releases, key=lambda one: one.released_at, reverse=asked.get("sort", "desc") == "desc")
+    found = sorted(
+        project.releases, key=lambda release: release.released_at, reverse=asked.get("sort", "desc") == "desc"
+    )
     shown, headers = search.page_of(found, asked, request)
     return JSONResponse(
         [
-            {"tag_name": one.tag, "name": one.name, "released_at": stamp(one.released_at), "commit": {"id": one.sha},
-             "author": user_json(one.author, server_of(request))}
-            for one in shown
+            {"tag_name": release.tag, "name": release.name, "released_at": stamp(release.released_at),
+             "commit": {"id": release.sha}, "author": user_json(release.author, server_of(request))}
+            for release in shown
         ],
         headers=headers,
     )  # fmt: skip
 
 
 def _find_job(project: Project, match: "re.Match[str]") -> Job:
-    found = next((one for one in project.jobs if one.id == int(match["id"])), None)
+    found = next((job for job in project.jobs if job.id == int(match["id"])), None)
     if found is None:
         raise Told(404, {"message": "404 Not found"})
     return found
@@ -292,10 +310,7 @@ def _create_pipeline(project: Project, request: Request, match: "re.Match[str]",
     if "ref" not in asked:
         raise ParameterRefused("ref is missing")
     variables = params.get("variables") or []
-    if not isinstance(variables, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("key"), str) and isinstance(one.get("value"), str)
-        for one in variables
-    ):
+    if not isinstance(variables, list) or not all(map(_is_variable, variables)):
         raise ParameterRefused("variables is invalid")
     if variables:
         project.check_variables()
@@ -309,28 +324,30 @@ def _create_pipeline(project: Project, request: Request, match: "re.Match[str]",
     return JSONResponse(pipeline_json(project, made, request), 201)
 
 
-def _is_variable(one: object) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("key"), str) and isinstance(one.get("value"), str)
+def _is_variable(variable: object) -> bool:
+    return (
+        isinstance(variable, dict) and isinstance(variable.get("key"), str) and isinstance(variable.get("value"), str)
+    )
 
 
 def _pipelines(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
     asked = coerce(params, _PIPELINES)
     found = [
-        one
-        for one in project.pipelines
-        if asked.get("ref", one.ref) == one.ref
-        and asked.get("source", one.source) == one.source
-        and asked.get("sha", one.sha) == one.sha
-        and asked.get("username", one.user.username) == one.user.username
-        and asked.get("status", project.status_of(one)) == project.status_of(one)
+        pipeline
+        for pipeline in project.pipelines
+        if asked.get("ref", pipeline.ref) == pipeline.ref
+        and asked.get("source", pipeline.source) == pipeline.source
+        and asked.get("sha", pipeline.sha) == pipeline.sha
+        and asked.get("username", pipeline.user.username) == pipeline.user.username
+        and asked.get("status", project.status_of(pipeline)) == project.status_of(pipeline)
     ]
-    found.sort(key=lambda one: one.id, reverse=asked.get("sort", "desc") == "desc")
+    found.sort(key=lambda pipeline: pipeline.id, reverse=asked.get("sort", "desc") == "desc")
     shown, headers = search.page_of(found, asked, request)
-    return JSONResponse([pipeline_json(project, one, request) for one in shown], headers=headers)
+    return JSONResponse([pipeline_json(project, pipeline, request) for pipeline in shown], headers=headers)
 
 
 def _find_pipeline(project: Project, match: "re.Match[str]") -> Pipeline:
-    found = next((one for one in project.pipelines if one.id == int(match["id"])), None)
+    found = next((pipeline for pipeline in project.pipelines if pipeline.id == int(match["id"])), None)
     if found is None:
         raise Told(404, {"message": "404 Not found"})
     return found
@@ -344,15 +361,15 @@ def _pipeline_jobs(project: Project, request: Request, match: "re.Match[str]", p
     asked = coerce(params, {**search.PAGES, "include_retried": FLAG})
     pipeline = _find_pipeline(project, match)
     found = [
-        one for one in project.jobs if one.pipeline is pipeline and (asked.get("include_retried") or not one.retried)
+        job for job in project.jobs if job.pipeline is pipeline and (asked.get("include_retried") or not job.retried)
     ]
-    found.sort(key=lambda one: one.id, reverse=True)
+    found.sort(key=lambda job: job.id, reverse=True)
     shown, headers = search.page_of(found, asked, request)
-    return JSONResponse([job_json(project, one, request) for one in shown], headers=headers)
+    return JSONResponse([job_json(project, job, request) for job in shown], headers=headers)
 
 
 def _pipeline_variables(project: Project, request: Request, match: "re.Match[str]", params: Params) -> Response:
     pipeline = _find_pipeline(project, match)
     if project.token.access_level < MAINTAINER and pipeline.user is not project.user:
         raise Told(403, {"message": "403 Forbidden"})
-    return JSONResponse([{"variable_type": "env_var", **one} for one in pipeline.variables])
+    return JSONResponse([{"variable_type": "env_var", **variable} for variable in pipeline.variables])

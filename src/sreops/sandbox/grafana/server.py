@@ -82,16 +82,16 @@ class Grafana:
         self._can_list = can_list
         self._can_read_rules = can_read_rules
         self._timeout_s = timeout_s
-        one = "/api/datasources/uid/{uid}"
+        datasource_path = "/api/datasources/uid/{uid}"
         alerts = "/api/alertmanager/grafana/api/v2/alerts"
         served = Starlette(
             routes=[
                 Route("/api/health", self._health),
                 Route("/api/datasources", self._list_datasources),
-                Route(one, self._show_datasource),
-                Route(f"{one}/health", self._datasource_health),
+                Route(datasource_path, self._show_datasource),
+                Route(f"{datasource_path}/health", self._datasource_health),
                 Route(f"{_PROXY}{{uid}}/{{path:path}}", self._proxy, methods=["GET", "POST"]),
-                Route(f"{one}/resources/{{path:path}}", self._resources, methods=["GET", "POST"]),
+                Route(f"{datasource_path}/resources/{{path:path}}", self._resources, methods=["GET", "POST"]),
                 Route(alerts, self._list_alerts),
                 Route("/api/alertmanager/grafana/api/v2/silences", self._list_silences),
                 Route("/api/prometheus/grafana/api/v1/rules", self._list_rules),

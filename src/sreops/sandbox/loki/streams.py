@@ -79,7 +79,7 @@ class Streams:
         return [
             stream
             for stream in self._streams.values()
-            if (not groups or any(all(one.matches(stream.labels) for one in group) for group in groups))
+            if (not groups or any(all(matcher.matches(stream.labels) for matcher in group) for group in groups))
             and stream.between(start_ns, end_ns)
         ]
 

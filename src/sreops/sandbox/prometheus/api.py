@@ -151,7 +151,7 @@ class _Pages:
             series
             for series in self._prometheus.store
             if series.lives(start, end)
-            and (not groups or any(all(one.matches(series.labels) for one in group) for group in groups))
+            and (not groups or any(all(matcher.matches(series.labels) for matcher in group) for group in groups))
         ]
 
     async def series(self, request: Request) -> Response:

@@ -103,11 +103,11 @@ class SeriesStore:
     def select(self, matchers: Iterable[Matcher]) -> Iterator[Series]:
         """Every series whose labels pass all matchers."""
         wanted = tuple(matchers)
-        exact = next((one.value for one in wanted if one.name == "__name__" and one.op == "="), None)
+        exact = next((matcher.value for matcher in wanted if matcher.name == "__name__" and matcher.op == "="), None)
         groups = self._by_name.values() if exact is None else [self._by_name.get(exact, {})]
         for named in groups:
             for series in named.values():
-                if all(one.matches(series.labels) for one in wanted):
+                if all(matcher.matches(series.labels) for matcher in wanted):
                     yield series
 
     def __iter__(self) -> Iterator[Series]:

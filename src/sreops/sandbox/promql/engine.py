@@ -89,7 +89,7 @@ class Engine:
             case Selector():
                 return self._select(node, at)
             case Negate(inner=inner):
-                return distinct([Point(unnamed(one.labels), -one.value) for one in self.vector(inner, at)])
+                return distinct([Point(unnamed(point.labels), -point.value) for point in self.vector(inner, at)])
             case Aggregate(inner=inner, parameter=parameter):
                 number = self.scalar(parameter, at) if parameter is not None else 0.0
                 return aggregate(node, self.vector(inner, at), number)
@@ -133,11 +133,13 @@ class Engine:
             return sorted(vector, key=lambda point: (math.isnan(point.value), sign * point.value))
         if node.function == "histogram_quantile":
             return _histogram_quantile(numbers[0], vector)
-        return distinct([Point(unnamed(one.labels), _mapped(node.function, one.value, numbers)) for one in vector])
+        return distinct(
+            [Point(unnamed(point.labels), _mapped(node.function, point.value, numbers)) for point in vector]
+        )
 
     def _timestamps(self, node: Node, at: float) -> Vector:
         if not isinstance(node, Selector):
-            return [Point(unnamed(one.labels), at) for one in self.vector(node, at)]
+            return [Point(unnamed(point.labels), at) for point in self.vector(node, at)]
         found = ((series.labels, series.at(at - node.offset_s, self.lookback_s)) for series in self._series(node))
         return distinct([Point(unnamed(labels), sample[0]) for labels, sample in found if sample is not None])
 

@@ -41,7 +41,7 @@ class ServiceSpec:
             "com.docker.compose.oneoff": "False",
             "com.docker.compose.config-hash": f"{hash_of(self.name):064x}",
             "com.docker.compose.version": "5.0.1",
-            "com.docker.compose.depends_on": ",".join(f"{one}:service_started:false" for one in self.depends_on),
+            "com.docker.compose.depends_on": ",".join(f"{name}:service_started:false" for name in self.depends_on),
         }
         if self.enabled:
             labels["sreops.enable"] = "true"
@@ -98,8 +98,10 @@ class ShopService:
 
     def _feel(self, at: float) -> None:
         active = [ailment.symptoms(at) for ailment in self.ailments if ailment.active(at)]
-        self.symptoms = max(active, key=lambda one: one.error_ratio) if active else Symptoms()
-        share = next((one.memory_share for one in active if one.memory_share is not None), self.spec.memory_share)
+        self.symptoms = max(active, key=lambda symptoms: symptoms.error_ratio) if active else Symptoms()
+        share = next(
+            (symptoms.memory_share for symptoms in active if symptoms.memory_share is not None), self.spec.memory_share
+        )
         self.memory = int(self.spec.memory_limit * share)
 
     def advance(self, at: float, rng: random.Random) -> None:

@@ -89,8 +89,8 @@ class Producing:
             self.spoil(reason(exc))
             raise EventLogUnavailable(f"Kafka did not take {len(records)} records: {reason(exc)}") from exc
         done, _ = await asyncio.wait([batch.delivered for batch in batches], return_when=asyncio.FIRST_EXCEPTION)
-        for one in done:
-            if (error := one.exception()) is not None:
+        for delivered in done:
+            if (error := delivered.exception()) is not None:
                 raise type(error)(str(error)) from error  # others raise it too
 
     async def _begin(self, place: TopicPartition, record: LogRecord, key: bytes) -> _Batch:

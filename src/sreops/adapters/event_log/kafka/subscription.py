@@ -135,7 +135,7 @@ class KafkaSubscription:
         consumer = self._consumer
         if consumer is None:
             return None
-        partitions = [one for one in consumer.assignment() if one.topic not in but]
+        partitions = [partition for partition in consumer.assignment() if partition.topic not in but]
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 ends = await consumer.end_offsets(partitions)
@@ -256,11 +256,15 @@ class KafkaSubscription:
         try:
             paused = self._paused
             for topic in self._topics if len(self._topics) > 1 else ():
-                partitions = [one for one in consumer.assignment() if one.topic == topic and topic not in paused]
+                partitions = [
+                    partition for partition in consumer.assignment() if partition.topic == topic and topic not in paused
+                ]
                 if partitions and len(found) < limit:
                     got = await consumer.getmany(*partitions, timeout_ms=0, max_records=limit - len(found))
                     found += [record for records in got.values() for record in records]
-            wanted = [one for one in consumer.assignment() if one.topic not in paused] if paused else []
+            wanted = (
+                [partition for partition in consumer.assignment() if partition.topic not in paused] if paused else []
+            )
             if not found and paused and not wanted:
                 await asyncio.sleep(timeout_s)
             elif not found:
