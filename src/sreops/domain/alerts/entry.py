@@ -20,7 +20,7 @@ from sreops.domain.alerts.fields import (
 )
 from sreops.domain.alerts.payload import Frame, status_of
 from sreops.domain.alerts.routing import not_worked_on, tier_of
-from sreops.domain.alerts.severity import SEVERITY_NAMES, read_severity
+from sreops.domain.alerts.severity import AT_MOST_WARNING, SEVERITY_NAMES, read_severity
 from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
 from sreops.domain.alerts.subject_labels import OUTRIGHT
 
@@ -73,7 +73,6 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
         return None
     _, annotations = texts(raw.get("annotations"), "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
-    threshold = labels.get("escalate_threshold", "").strip()
     subject = _subject(labels, frame, fingerprint, notes)
     severity = _severity(labels, annotations, frame, notes)
     if status is AlertStatus.firing and (why := not_worked_on(tier, severity, frame.rules.work_on)):
@@ -95,9 +94,7 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
             "received_at": frame.received_at,
             "agent_action": shorten(labels.get("agent_action", "").strip().lower(), _MAX_NAME_CHARS) or "investigate",
             "runbook_id": shorten(labels.get("runbook_id", "").strip(), _MAX_NAME_CHARS) or None,
-            "escalate_threshold": fraction(threshold, "labels.escalate_threshold", DEFAULT_THRESHOLD, notes)
-            if threshold
-            else DEFAULT_THRESHOLD,
+            "escalate_threshold": _threshold(labels, frame, notes),
             "tier": tier,
             "severity": severity,
             "service": subject.name,
@@ -133,7 +130,9 @@ def _tier(labels: dict[str, str], frame: Frame, notes: Notes) -> Tier:
     text = labels.get("tier", "").strip()
     tier = tier_of(text) if text else None
     if text and tier is None:
-        notes.add("labels.tier", f"unknown, read as {frame.rules.default_tier.value}")
+        default = frame.rules.default_tier.value
+        notes.add("labels.tier", f"unknown, read as {default}")
+        frame.told[f"a label tier that is none that is known, read as {default} (SREOPS_DEFAULT_TIER)"] += 1
     tier = tier or frame.rules.default_tier
     if tier is Tier.autonomous and not frame.rules.may_be_autonomous:
         notes.add("tier", "autonomous, read as supervised: it was sent without credentials")
@@ -148,7 +147,19 @@ def _severity(labels: dict[str, str], annotations: dict[str, str], frame: Frame,
         notes.add("labels.severity", words)
         if "SREOPS_DEFAULT_SEVERITY" in words:
             frame.told[f"no severity that is understood, read as {severity.value} (SREOPS_DEFAULT_SEVERITY)"] += 1
+        elif words.endswith(AT_MOST_WARNING):
+            frame.told[f"severity {words}"] += 1
     return severity
+
+
+def _threshold(labels: dict[str, str], frame: Frame, notes: Notes) -> float:
+    text = labels.get("escalate_threshold", "").strip()
+    if not text:
+        return DEFAULT_THRESHOLD
+    number = fraction(text, "labels.escalate_threshold", notes)
+    if number is None:
+        frame.told[f"a label escalate_threshold that is no number from 0 to 1, {DEFAULT_THRESHOLD} taken"] += 1
+    return DEFAULT_THRESHOLD if number is None else number
 
 
 def _subject(labels: dict[str, str], frame: Frame, fingerprint: str, notes: Notes) -> Subject:

@@ -239,12 +239,12 @@ def _finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def fraction(value: str, field: str, default: float, notes: Notes) -> float:
-    """Read a number from 0 to 1; anything else is ``default`` with a note."""
+def fraction(value: str, field: str, notes: Notes) -> float | None:
+    """Read a number from 0 to 1; anything else is None with a note."""
     number = _finite(value)
     if number is None or not 0 <= number <= 1:
-        notes.add(field, f"is no number from 0 to 1, {default} taken")
-        return default
+        notes.add(field, "is no number from 0 to 1, the default taken")
+        return None
     return number
 
 
