@@ -212,7 +212,11 @@ def _runbooks(arguments: argparse.Namespace) -> int:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    if arguments.what_of is not None and not arguments.what_of.is_dir():
+    of_payload = arguments.what_of is not None and not arguments.what_of.is_dir()
+    if wrong := _out_of_place(arguments, of_payload=of_payload):
+        print(f"sreops runbooks simulate: {wrong}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        return USED_WRONG
+    if of_payload:
         from sreops.commands.simulate import simulate
 
         return simulate(arguments.what_of, file=arguments.file, cause=arguments.cause, logs=arguments.log)
@@ -226,6 +230,22 @@ def _simulate(arguments: argparse.Namespace) -> int:
         fail_on_change=arguments.fail_on_change,
         limit=arguments.limit,
     )
+
+
+def _out_of_place(arguments: argparse.Namespace, *, of_payload: bool) -> str:
+    """Say which option has no meaning for what is simulated: passed over, it would look as if it had been heeded."""
+    of_incidents = {
+        "--against": arguments.against is not None,
+        "--json": arguments.json,
+        "--fail-on-change": arguments.fail_on_change,
+    }
+    of_alerts = {"--cause": bool(arguments.cause), "--log": bool(arguments.log)}
+    given = [option for option, is_given in (of_incidents if of_payload else of_alerts).items() if is_given]
+    if given and of_payload:
+        return f"{', '.join(given)}: of recorded incidents only; leave PAYLOAD.json out, or name a folder of cases"
+    if given:
+        return f"{', '.join(given)}: of a payload's alerts only; name a PAYLOAD.json"
+    return f"--limit {arguments.limit}: give at least 1" if arguments.limit < 1 else ""
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -253,6 +253,18 @@ class IntakeSuite:
         await store.correlate(cleared(second), always("resolve", incident_id, all_resolved=True), now=at(61))
         assert (await store.incident(incident_id)).resolve_proven is False
 
+    @pytest.mark.parametrize("healthy", [True, False])
+    async def test_a_resolve_for_want_of_data_is_proof_only_where_that_counts_as_healthy(
+        self, store: SqlIncidentStore, healthy: bool
+    ) -> None:
+        windows = Windows(no_data_recovers=healthy)
+        first = alert()
+        incident_id = (await store.correlate(first, always("open"), now=T0, windows=windows)).incident_id or ""
+        gone = cleared(first, annotations={"grafana_state_reason": "NoData, KeepLast"})
+        over = always("resolve", incident_id, all_resolved=True)
+        await store.correlate(gone, over, now=at(60), windows=windows)
+        assert (await store.incident(incident_id)).resolve_proven is healthy
+
     async def test_resolve_of_an_escalated_incident_is_noted_once_and_wakes_nobody(
         self, store: SqlIncidentStore
     ) -> None:

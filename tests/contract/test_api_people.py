@@ -99,3 +99,12 @@ async def test_a_question_is_answered_from_the_evidence_and_kept(client, store) 
 async def test_of_an_incident_that_is_not_there_nothing_can_be_said(client, what) -> None:
     body = {**WHO, "was": "fixed", "right": True, "question": "?"}
     assert (await client.post(f"/api/incidents/nobody/{what}", json=body)).status_code == 404
+
+
+@pytest.mark.parametrize("right", ["yes", "false", 1, None])
+async def test_whether_the_cause_was_right_is_a_boolean_and_no_word_for_one(client, store, right) -> None:
+    lease = await remedied(store, at(-200))
+    refused = await client.post(f"/api/incidents/{lease.incident_id}/feedback", json={"by": "ada", "right": right})
+    assert refused.status_code == 422
+    assert "right" in refused.json()["error"]
+    assert (await client.get(f"/api/incidents/{lease.incident_id}")).json()["feedback"] is None

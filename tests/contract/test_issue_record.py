@@ -93,6 +93,19 @@ async def test_no_text_in_the_record_acts(issues: GitLabIssues, gitlab: GitLab) 
     assert str(gitlab.issues[0].description).count("\n<!-- sreops:summary-ends -->") == 1
 
 
+async def test_the_link_to_the_incidents_page_can_be_followed_and_no_other(
+    issues: GitLabIssues, gitlab: GitLab
+) -> None:
+    issue = await created(issues)
+    line = "- Its page: https://sre.example/incidents/e906d3ec-fddc-5488-8d3e-47cfb1f31e53"
+    others = "- Its page: https://evil.example/x\n- see https://sre.example/incidents/e906d3ec-fddc-5488"
+    for _ in range(2):
+        await issues.show(issue, IssuePicture(f"## Next\n{others}\n{line}\n", page_line=line), timeout_s=T)
+    shown = str(gitlab.issues[0].description).split("\n")
+    assert line in shown
+    assert not [one for one in shown if "://" in one and one != line]
+
+
 async def test_what_is_the_same_is_not_written_again(issues: GitLabIssues, gitlab: GitLab) -> None:
     issue = await created(issues)
     await issues.show(issue, IssuePicture("now", DEEDS), timeout_s=T)

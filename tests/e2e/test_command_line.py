@@ -110,6 +110,16 @@ def test_replay_says_what_the_bridge_would_answer(tmp_path: Path, body: object) 
     done = sreops("replay", str(payload(tmp_path, body)), directory=tmp_path)
     assert done.returncode == 1
     assert "422" in done.stdout
+    assert not done.stderr
+
+
+def test_replay_says_why_there_is_nothing_to_replay(tmp_path: Path) -> None:
+    labels = {"alertname": "Down", "service": "web", "tier": "human_only"}
+    body = {"version": "4", "alerts": [{"status": "firing", "labels": labels}]}
+    done = sreops("replay", str(payload(tmp_path, body)), directory=tmp_path)
+    assert done.returncode == 0
+    assert "skipped: tier human_only" in done.stdout
+    assert "nothing to replay" in done.stdout
 
 
 def test_replay_of_no_json_is_a_sentence(tmp_path: Path) -> None:

@@ -118,3 +118,16 @@ def test_the_command_line_pauses_resumes_and_says_who_and_why(
     assert told[0].endswith(": we move the database")
     assert main(["automation", "resume"]) == 0
     assert "automation runs, by command line of " in capsys.readouterr().out
+
+
+def test_a_switch_in_a_folder_in_which_no_sreops_has_run_says_so(
+    tmp_path: Path, monkeypatch: Patch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["automation", "pause", "--reason", "not here"]) == 0
+    told = capsys.readouterr()
+    assert "automation is paused" in told.out
+    assert "there was no such database, so no sreops that runs looks at it" in told.err
+    assert "SREOPS_DATA_DIR" in told.err
+    assert main(["automation", "status"]) == 0
+    assert not capsys.readouterr().err

@@ -312,6 +312,22 @@ async def test_a_resolve_because_the_rule_was_edited_proves_no_recovery(tmp_path
         assert (await it.ended()).reason is Reason.resolved_without_proof
 
 
+@pytest.mark.parametrize(("healthy", "ends"), [("true", "recovered"), ("false", "resolved_without_proof")])
+async def test_a_resolve_for_want_of_data_is_recovery_where_that_counts_as_healthy(
+    tmp_path: Path, monkeypatch: Patch, healthy: str, ends: str
+) -> None:
+    healthily = {"SREOPS_CORRELATION__NO_DATA_RECOVERS": healthy}
+    async with loop_scene(tmp_path, monkeypatch, filling(), **healthily) as it:
+        alert = await it.fire(tier="supervised", escalate_threshold="0")
+        await it.reaches("awaiting_approval")
+        await it.resolve(alert, grafana_state_reason="MissingSeries")
+        incident = await it.ended()
+        assert (incident.resolution or incident.reason) == ends
+        assert it.starts() == 1
+        why = str((incident.decision or {}).get("why"))
+        assert (healthy == "true") is not ("SREOPS_CORRELATION__NO_DATA_RECOVERS" in why and "MissingSeries" in why)
+
+
 async def test_what_fires_again_after_a_fix_goes_to_a_person(tmp_path: Path, monkeypatch: Patch) -> None:
     async with loop_scene(tmp_path, monkeypatch) as it:
         alert = await it.fire()

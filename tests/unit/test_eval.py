@@ -296,8 +296,10 @@ def test_the_gold_runbook_changes_no_answer(tmp_path: Path) -> None:
 def test_a_retrieval_set_without_its_runbooks_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     retrieval(tmp_path / "in" / "runbook_retrieval")
     (tmp_path / "in" / "runbook_retrieval" / "runbooks.json").unlink()
-    assert evaluate(tmp_path / "in", tmp_path / "out.jsonl") == []
-    assert "skipped runbook_retrieval" in capsys.readouterr().out
+    assert main(["eval", str(tmp_path / "in"), "--out", str(tmp_path / "out.jsonl")]) == 1
+    told = capsys.readouterr().out
+    assert "skipped runbook_retrieval" in told
+    assert "no case was found" in told
 
 
 def test_half_a_surrogate_pair_in_a_runbook_does_no_harm(tmp_path: Path) -> None:

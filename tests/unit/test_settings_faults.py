@@ -23,6 +23,42 @@ def test_a_group_that_is_no_json_is_named_without_its_value(monkeypatch: pytest.
     assert "glpat-secret" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SREOPS_GITLAB__ACTIONS", '[{"project": "a/b", "token": "glpat-secret"'),
+        ("SREOPS_DOCKER__HOSTS", "edge=tcp://glpat-secret:2375"),
+        ("SREOPS_ACTIONS__WEBHOOKS", "glpat-secret"),
+    ],
+)
+def test_a_part_of_a_group_that_is_no_json_is_named_itself(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("SREOPS_GITLAB__URL", "https://gitlab.example")
+    monkeypatch.setenv(name, value)
+    said = problems()
+    assert f"{name}: can't be read as JSON" in said
+    assert "glpat-secret" not in said
+
+
+def test_a_part_of_a_group_that_is_no_json_in_an_env_file_is_named_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("SREOPS_DOCKER__HOSTS={edge}\n")
+    monkeypatch.chdir(tmp_path)
+    assert "SREOPS_DOCKER__HOSTS: can't be read as JSON" in problems()
+
+
+@pytest.mark.parametrize(("given", "missing"), [("USER", "PASSWORD"), ("PASSWORD", "USER")])
+def test_half_of_basic_authentication_guards_nothing_and_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, given: str, missing: str
+) -> None:
+    monkeypatch.setenv(f"SREOPS_WEBHOOK__BASIC_{given}", "grafana")
+    said = problems()
+    assert f"SREOPS_WEBHOOK__BASIC_{missing}: missing" in said
+    assert "grafana" not in said
+
+
 def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe=1")
     monkeypatch.chdir(tmp_path)

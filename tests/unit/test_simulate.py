@@ -151,3 +151,28 @@ def test_the_table_names_what_changed(tmp_path: Path, cases: str, capsys: pytest
     told = " ".join(capsys.readouterr().out.split())
     assert "1 of 1 changed" in told
     assert "changed" in told.split("leak-1")[0]
+
+
+def test_it_says_why_an_alert_of_the_payload_is_not_among_them(
+    tmp_path: Path, runbooks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulated(tmp_path, runbooks, pod="pay-1", tier="human_only") == 0
+    assert "1 of 1 alerts: skipped: tier human_only" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("option", "value"), [("--json", ""), ("--fail-on-change", ""), ("--against", "x.yaml")])
+def test_what_only_recorded_incidents_have_is_refused_for_a_payload(
+    tmp_path: Path, runbooks: Path, capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert simulated(tmp_path, runbooks, option, *([value] if value else [])) == 2
+    told = capsys.readouterr()
+    assert f"{option}: of recorded incidents only" in told.err
+    assert not told.out
+
+
+@pytest.mark.parametrize("options", [("--cause", "disk"), ("--log", "x"), ("--limit", "0"), ("--limit", "-3")])
+def test_what_has_no_meaning_for_recorded_incidents_is_refused(
+    tmp_path: Path, runbooks: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str]
+) -> None:
+    assert main(["runbooks", "simulate", str(tmp_path), "--file", str(runbooks), *options]) == 2
+    assert options[0] in capsys.readouterr().err

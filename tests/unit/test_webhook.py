@@ -476,6 +476,21 @@ def test_the_sender_is_told_what_is_skipped_recorded_or_read_otherwise():
     assert parse(grafana(alert(labels=labels | {"severity": "info"})), work_on=tuple(Severity)).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        ({"tier": "prod"}, "a label tier that is none that is known, read as supervised (SREOPS_DEFAULT_TIER)"),
+        ({"escalate_threshold": "high"}, "a label escalate_threshold that is no number from 0 to 1, 0.7 taken"),
+        ({"escalate_threshold": "7"}, "a label escalate_threshold that is no number from 0 to 1, 0.7 taken"),
+        ({"severity": "", "level": "fatal"}, "severity read from the label level, which says warning at most"),
+    ],
+)
+def test_a_label_that_is_read_otherwise_than_it_is_written_is_told_to_the_sender(labels, note):
+    sent = {"alertname": "A", "service": "s", "severity": "critical"}
+    parsed = parse(grafana(alert(labels=sent | labels), alert(labels=sent)))
+    assert parsed.notes == (f"1 of 2 alerts: {note}",)
+
+
 def test_an_event_of_an_older_sreops_has_its_subject_read_when_it_comes():
     sent = json.loads(event_json(event_of({"alertname": "A", "job": "cadvisor", "name": "x", "image": "y"})))
     older = {name: value for name, value in sent.items() if name != "subject"} | {"service": "cadvisor"}
@@ -620,4 +635,27 @@ def test_any_bytes_on_a_topic_are_an_event_or_unreadable(value):
 )
 def test_a_resolve_for_want_of_data_proves_no_recovery(reason, proves):
     event = event_of({"alertname": "A"}, status="resolved", annotations={"grafana_state_reason": reason})
-    assert event.proves_recovery is proves
+    assert event.proves_recovery(no_data_recovers=False) is proves
+
+
+@pytest.mark.parametrize(
+    ("reason", "proves"),
+    [
+        ("NoData", True),
+        ("NoData, KeepLast", True),
+        ("MissingSeries", True),
+        ("NoData,MissingSeries", True),
+        ("NoData, Error", False),
+        ("MissingSeries, Updated", False),
+        ("Error", False),
+        ("Updated", False),
+        ("Paused", False),
+        ("RuleDeleted", False),
+        ("", True),
+    ],
+)
+def test_where_rules_count_without_data_as_healthy_only_missing_data_becomes_recovery(reason, proves):
+    event = event_of({"alertname": "A"}, status="resolved", annotations={"grafana_state_reason": reason})
+    assert event.proves_recovery(no_data_recovers=True) is proves
+    firing = event_of({"alertname": "A"}, status="firing", annotations={"grafana_state_reason": reason})
+    assert firing.proves_recovery(no_data_recovers=True) is False

@@ -188,7 +188,7 @@ async def test_a_person_acknowledges_closes_and_judges_the_cause_on_the_page(sit
     await page.get_by_text("Was the cause right?").click()
     await page.get_by_role("button", name="The cause was right").click()
     await page.get_by_text("Close or give back").click()
-    await page.get_by_label("Note").fill("renewed")
+    await page.locator("#next").get_by_label("Why").fill("renewed")
     await page.get_by_role("button", name="Close", exact=True).click()
     await expect(page.locator("#done")).to_contain_text("A person closed it")
     incident = await store.incident(lease.incident_id)

@@ -117,15 +117,15 @@ class McpTools:
 
     async def health(self) -> Health:
         """Say which servers answer, and how many tools they give."""
-        told, missing = [], []
+        answering, missing = [], []
         for name in self._servers:
             try:
-                told.append(f"{name}: {len(await self._specs_of(name))} tools")
+                answering.append(f"{name}: {len(await self._specs_of(name))} tools")
             except SreopsError as exc:
                 missing.append(str(exc))
         if missing:
             return Health("down", "; ".join(missing), "check SREOPS_MCP__SERVERS; the model does without meanwhile")
-        return Health("up", "; ".join(told))
+        return Health("up", "; ".join(answering))
 
     @asynccontextmanager
     async def _connected(self, name: str, timeout_s: float) -> AsyncIterator[Client]:

@@ -50,8 +50,8 @@ async def find_patient(
         return Patient()
     timeout_s = tools.settings.docker.timeout_s
     states = await tools.containers.matching(name, scope, exact=exact, timeout_s=timeout_s)
-    told = await _lately(tools, states, now) if len(states) > 1 else ()
-    illnesses = {state.id: why for state in states if (why := ails(state, told))}
+    events = await _lately(tools, states, now) if len(states) > 1 else ()
+    illnesses = {state.id: why for state in states if (why := ails(state, events))}
     return Patient(sorted(states, key=lambda state: state.id not in illnesses), illnesses)
 
 
@@ -93,11 +93,11 @@ async def _lately(tools: Tools, states: Sequence[ContainerState], now: datetime)
         names = [state.name for state in states if state.engine == engine]
         window = Window(start=now - timedelta(seconds=LATELY_S), end=now)
         try:
-            told = await tools.containers.events(
+            answer = await tools.containers.events(
                 names, window, limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
             )
         except (EngineRefused, EngineUnavailable) as exc:  # a proxy may not show events: states tell a part of it
             log.warning(EVENTS_UNSEEN, error=str(exc))
         else:
-            found += told.events
+            found += answer.events
     return found

@@ -12,7 +12,7 @@ from rich.console import Console
 from sreops.app import build_event_log
 from sreops.domain.alerts.routing import ALERT_TOPICS, DEAD_LETTER
 from sreops.domain.text.printable import printable
-from sreops.errors import EventLogUnavailable, PayloadRejected, SettingsInvalid
+from sreops.errors import EventLogUnavailable, PayloadRejected
 from sreops.ports import EventLog, StoredRecord
 from sreops.settings import Settings, load_settings
 from sreops.telemetry import configure_logging
@@ -29,9 +29,11 @@ def show() -> int:
 
 
 def requeue(ids: Sequence[str], *, everything: bool) -> int:
-    """Put letters back on their topics; exit status 1 where one is not there or can't be put back."""
+    """Put letters back on their topics; status 1 where one is not there or can't be put back, 2 where none is named."""
     if not ids and not everything:
-        raise SettingsInvalid(["dead-letter requeue: name the IDs that `sreops dead-letter list` shows, or --all"])
+        complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+        complaints.print("name the IDs that `sreops dead-letter list` shows, or give --all", markup=False)
+        return 2
     return asyncio.run(_requeue(ids, everything))
 
 
@@ -119,10 +121,10 @@ def _tell(console: Console, letter: Letter) -> None:
     if letter.cut:
         state += ", only its beginning was kept"
     at = letter.record.at.isoformat(timespec="seconds") if letter.record.at else "?"
-    told = [f"{letter.id}  {at}  {letter.origin}  {letter.record.key or '-'}  {state}", f"    {letter.error}"]
+    lines = [f"{letter.id}  {at}  {letter.origin}  {letter.record.key or '-'}  {state}", f"    {letter.error}"]
     if letter.frame:
-        told.append(f"    at {letter.frame}")
-    for line in told:
+        lines.append(f"    at {letter.frame}")
+    for line in lines:
         console.print(printable(line), markup=False)
 
 

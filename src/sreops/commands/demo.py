@@ -175,8 +175,8 @@ async def _ready(url: str, keys: Keys, process: asyncio.subprocess.Process, log_
             if process.returncode is not None:
                 break
             await asyncio.sleep(0.1)
-    said = await asyncio.to_thread(log_path.read_text, errors="replace")
-    raise SreopsError(f"sreops did not become ready within {_READY_S:g} s; it said:\n{said[-3000:]}")
+    log_text = await asyncio.to_thread(log_path.read_text, errors="replace")
+    raise SreopsError(f"sreops did not become ready within {_READY_S:g} s; it said:\n{log_text[-3000:]}")
 
 
 async def is_ours(client: httpx.AsyncClient, keys: Keys) -> bool:

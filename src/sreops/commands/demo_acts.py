@@ -84,7 +84,10 @@ class Act:
         incident = self.incident
         if not incident:
             return (self.title, "", "", "it did not come to its end", "")
-        done = ", ".join(f"{e['action']} {e['target']}: {e['outcome']}" for e in incident["effects"]) or "nothing"
+        done = (
+            ", ".join(f"{effect['action']} {effect['target']}: {effect['outcome']}" for effect in incident["effects"])
+            or "nothing"
+        )
         end = f"{incident['status']}: {incident['resolution'] or incident['reason']}"
         confidence = (
             f" ({incident['confidence']:.2f}, {incident['analyst']})" if incident["confidence"] is not None else ""
@@ -198,12 +201,12 @@ async def _leak(stage: Stage) -> Act:
     alert = stage.world.alert("MemoryNearLimit" if stage.hospital else "HighErrorRate", service)
     await stage.fire(alert)
     act.incident = found = await stage.ended(service)
-    restarts = [e for e in found.get("effects", ()) if e["action"] == "restart_container"]
+    restarts = [effect for effect in found.get("effects", ()) if effect["action"] == "restart_container"]
     act.promise("an incident", found)
     act.promise("the decisive log line as evidence", "OutOfMemoryError" in _evidence_text(found))
     act.promise("the cause", found.get("category") in ("out_of_memory", "memory_leak"))
     act.promise("a runbook", found.get("runbook_id"))
-    act.promise("exactly one restart", [e["outcome"] for e in restarts] == ["succeeded"])
+    act.promise("exactly one restart", [effect["outcome"] for effect in restarts] == ["succeeded"])
     act.promise("verified by the metric coming down", found.get("verification") == "fixed")
     act.promise("the incident resolved", found.get("resolution") == "fixed")
     act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
@@ -235,7 +238,7 @@ async def _approval(stage: Stage) -> Act:
             body = {"by": "the demo", "reason": "nobody was at the page", "plan_hash": waiting["plan_hash"]}
             await stage.client.post(f"/api/incidents/{waiting['id']}/approve", json=body)
     act.incident = found = await stage.ended("inventory")
-    act.promise("exactly one restart", [e["outcome"] for e in found.get("effects", ())] == ["succeeded"])
+    act.promise("exactly one restart", [effect["outcome"] for effect in found.get("effects", ())] == ["succeeded"])
     act.promise("the incident resolved", found.get("resolution") == "fixed")
     act.promise("the issue closed", await _issue_becomes(stage, found, "closed"))
     await stage.resolve(alert)
@@ -276,7 +279,7 @@ async def _bad_deploy(stage: Stage) -> Act:
         body = {"by": "the demo", "reason": "it broke with the deployment", "plan_hash": waiting["plan_hash"]}
         await stage.client.post(f"/api/incidents/{waiting['id']}/approve", json=body)
     act.incident = found = await stage.ended(service)
-    done = [(e["action"], e["outcome"]) for e in found.get("effects", ())]
+    done = [(effect["action"], effect["outcome"]) for effect in found.get("effects", ())]
     act.promise("exactly one rollback", done == [("rollback_deployment", "succeeded")])
     deploys = stage.world.deploys
     act.promise("the version before it runs again", deploys is not None and deploys.shipped[-1] == deploys.shipped[-3])

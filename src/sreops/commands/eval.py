@@ -80,14 +80,19 @@ class _Evaluation:
         with out:
             async with open_analyst(name, self.settings) as analyst:
                 asked = EvalAnalyst(analyst, self.settings.llm.deadline_s)
-                for group in sets_of(self.directory):
-                    await self._one_set(group, asked, baselines, out)
+                groups = sets_of(self.directory)
+                answers = [await self._one_set(group, asked, baselines, out) for group in groups]
         for line in self.broken:
             self.console.print(f"skipped {line}", markup=False)
+        if not sum(answers):
+            told = f"{self.directory}: no case was found in its sub-folders; docs/evaluation.md says how one is written"
+            self.console.print(told, markup=False)
+            return 1
         self.console.print(f"answers: {self.out}", markup=False)
         return 0
 
-    async def _one_set(self, group: CaseSet, asked: EvalAnalyst, baselines: Sequence[Baseline], out: Any) -> None:
+    async def _one_set(self, group: CaseSet, asked: EvalAnalyst, baselines: Sequence[Baseline], out: Any) -> int:
+        """Answer the cases of one set and tell how well; return how many they are."""
         judged: list[JudgedAnswer] = []
         if group.alerts is not None:
             async for result in self._retrievals(group.name, group.alerts, asked):
@@ -102,6 +107,7 @@ class _Evaluation:
             self.console.print(_table(group.name, scores(group.name, judged), judged))
             if bins := reliability(judged):
                 self.console.print(_reliability_table(group.name, bins))
+        return len(judged)
 
     def _baselines(self) -> list[Baseline]:
         found = []

@@ -5,6 +5,7 @@ import json
 import tempfile
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sreops.app import Running, running
@@ -31,8 +32,25 @@ def run(payload: Path, *, timeout_s: float) -> int:
     except (OSError, ValueError, RecursionError) as exc:
         terminal.say(f"{payload}: can't be read as JSON: {exc}")
         return 1
+    try:
+        parsed = parse_webhook(
+            body,
+            received_at=datetime.now(UTC),
+            mint=lambda: str(uuid.uuid4()),
+            rules=settings.reading_rules(take_test_alerts=True),
+        )
+    except PayloadRejected as exc:
+        terminal.say(f"the bridge would answer {exc.status}: {exc}")
+        return 1
+    for rejection in parsed.rejected:
+        terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
+    for note in parsed.notes:
+        terminal.say(f"the bridge would note: {note}")
+    if not parsed.events:
+        terminal.say("no alert of it would be worked on: there is nothing to replay")
+        return 1 if parsed.rejected else 0
     with tempfile.TemporaryDirectory(prefix="sreops-replay-") as directory:
-        return asyncio.run(_replay(harmless(settings, Path(directory)), body, terminal, timeout_s))
+        return asyncio.run(_replay(harmless(settings, Path(directory)), parsed.events, terminal, timeout_s))
 
 
 def harmless(settings: Settings, directory: Path) -> Settings:
@@ -51,24 +69,12 @@ def harmless(settings: Settings, directory: Path) -> Settings:
     )
 
 
-async def _replay(settings: Settings, body: object, terminal: Terminal, timeout_s: float) -> int:
+async def _replay(settings: Settings, events: Sequence[AlertEvent], terminal: Terminal, timeout_s: float) -> int:
     async with running(settings) as app:
-        try:
-            parsed = parse_webhook(
-                body,
-                received_at=app.parts.tools.clock.now(),
-                mint=lambda: str(uuid.uuid4()),
-                rules=settings.reading_rules(take_test_alerts=True),
-            )
-        except PayloadRejected as exc:
-            terminal.say(f"the bridge would answer {exc.status}: {exc}")
-            return 1
-        for rejection in parsed.rejected:
-            terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
-        for event in parsed.events:
+        for event in events:
             terminal.say(f"{event.alertname}: {in_words(event.subject)}")
-        await inject(app, parsed.events)
-        ended = await follow(app, len(parsed.events), terminal, timeout_s)
+        await inject(app, events)
+        ended = await follow(app, len(events), terminal, timeout_s)
         await _tell(app, terminal)
         return 0 if ended else 1
 

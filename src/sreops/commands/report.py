@@ -175,7 +175,7 @@ def _tell(terminal: Terminal, rows: Sequence[Row], seen: int, since: datetime, r
 
 
 def _in_words(note: dict[str, Any]) -> str:
-    said = [f"as {note['was']}"] if "was" in note else []
-    said += ["the cause was " + ("right" if note["right"] else "wrong")] if "right" in note else []
-    said += [str(note[name]) for name in ("text", "cause") if note.get(name)]
-    return f"{note['by']} ({note['what']}): {', '.join(said)}"
+    remarks = [f"as {note['was']}"] if "was" in note else []
+    remarks += ["the cause was " + ("right" if note["right"] else "wrong")] if "right" in note else []
+    remarks += [str(note[name]) for name in ("text", "cause") if note.get(name)]
+    return f"{note['by']} ({note['what']}): {', '.join(remarks)}"

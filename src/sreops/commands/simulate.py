@@ -46,6 +46,8 @@ def simulate(payload: Path, *, file: Path | None, cause: str, logs: Sequence[str
     terminal.say(f"{path}: {len(runbooks)} runbooks")
     for rejection in parsed.rejected:
         terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
+    for note in parsed.notes:
+        terminal.say(f"the bridge would note: {note}")
     good = [_one(terminal, event, runbooks, cause, logs) for event in parsed.events if _fires(event)]
     return 0 if all(good) and not parsed.rejected else 1
 

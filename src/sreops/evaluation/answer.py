@@ -97,8 +97,8 @@ def offered_actions(case: Case) -> tuple[OfferedRunbook, ...]:
 def choose_action(case: Case) -> RemedyChoice:
     """Choose among candidate actions by the rules, from all that the case holds."""
     # what a thing is called says nothing of what is wrong with it: a namespace may be named after anything
-    said = [value for name, value in case.labels.items() if name.lower() not in _NAMING]
-    alert = [*said, *case.annotations.values()]
+    values = [value for name, value in case.labels.items() if name.lower() not in _NAMING]
+    alert = [*values, *case.annotations.values()]
     return choose(
         case.candidates,
         Clues(
@@ -125,7 +125,8 @@ def answered(case: Case, seen: Study, analysis: Analysis, *, by_model: bool) -> 
         best = ranking.suspects[0]
         changed = seen.suspicion.change.service if seen.suspicion is not None and seen.suspicion.close else ""
         ranked = sorted(
-            (s.service for s in ranking.suspects), key=lambda name: name != changed or not fields.get("cause")
+            (suspect.service for suspect in ranking.suspects),
+            key=lambda name: name != changed or not fields.get("cause"),
         )
         fields |= {"ranked": tuple(ranked), "abstained": ranking.abstained}
         if best.signs and analysis.category is Category.unknown:

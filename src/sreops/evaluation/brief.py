@@ -49,8 +49,9 @@ def study(case: Case, baseline: Baseline, offered: Sequence[OfferedRunbook] = ()
     logs = _logs(case, at, redactor)
     items += logs
     if case.events:
-        told = (redactor.redact(clean(line))[:600] for line in _worst_first(case.events)[:60])  # a cut halves secrets
-        text = "\n".join(told)
+        # a cut halves secrets
+        lines = (redactor.redact(clean(line))[:600] for line in _worst_first(case.events)[:60])
+        text = "\n".join(lines)
         items.append(_piece(EvidenceKind.logs, "events", f"{len(case.events)} events of the cluster", text))
     items += _states(case, redactor)
     first = ranking.suspects[0].service if ranking.suspects and not ranking.abstained else ""
@@ -74,7 +75,7 @@ def suspected(case: Case, services: Sequence[str]) -> Suspicion | None:
             for change in case.changes
             if change.service == service
         ]
-        own = [(e.ts, e.line) for e in case.logs if e.service == service and e.ts is not None]
+        own = [(entry.ts, entry.line) for entry in case.logs if entry.service == service and entry.ts is not None]
         onset = onset_of((datetime.fromtimestamp(ts, UTC), line) for ts, line in own)
         if (found := suspect(changes, onset)) is not None:
             return found
@@ -98,7 +99,9 @@ def scene(case: Case, baseline: Baseline, since: float) -> Observations:
     for name in case.metrics:
         owners[name] = _owner(name, parts)
     services = parts or tuple(
-        sorted({owner for owner, _ in owners.values() if owner} | {e.service for e in case.logs if e.service})
+        sorted(
+            {owner for owner, _ in owners.values() if owner} | {entry.service for entry in case.logs if entry.service}
+        )
     )
     end = case.window.get("fault_end_hint")
     return Observations(
@@ -110,8 +113,8 @@ def scene(case: Case, baseline: Baseline, since: float) -> Observations:
             for name, (owner, short) in owners.items()
             if owner
         ],
-        lines=[(e.ts, e.service, e.line) for e in case.logs if e.ts is not None],
-        line_history=[(e.ts, e.service, e.line) for e in baseline.logs if e.ts is not None],
+        lines=[(entry.ts, entry.service, entry.line) for entry in case.logs if entry.ts is not None],
+        line_history=[(entry.ts, entry.service, entry.line) for entry in baseline.logs if entry.ts is not None],
         calls=baseline.calls,
         masked=case.masked,
         entry=case.service if case.service in services else None,
@@ -122,8 +125,8 @@ def components(case: Case) -> bool:
     """Whether the candidates are parts of the system: most of them have series or log lines of their own."""
     if not case.candidates:
         return False
-    heard = {entry.service for entry in case.logs}
-    owning = {_owner(name, case.candidates)[0] for name in case.metrics} | heard
+    with_logs = {entry.service for entry in case.logs}
+    owning = {_owner(name, case.candidates)[0] for name in case.metrics} | with_logs
     return 2 * sum(candidate in owning for candidate in case.candidates) >= len(case.candidates)
 
 
@@ -142,7 +145,7 @@ def heads(names: Collection[str]) -> tuple[str, ...]:
 
 def _owner(name: str, parts: Sequence[str]) -> tuple[str, str]:
     """Return whose series this is, and its name without the owner: by the longest candidate that it begins with."""
-    for part in sorted((p for p in parts if name.startswith(p)), key=len, reverse=True):
+    for part in sorted((part for part in parts if name.startswith(part)), key=len, reverse=True):
         rest = name[len(part) :]
         if not rest or not (rest[0].isalnum() or rest[0] == "-"):
             return part, rest.lstrip(".|_:/ ") or part
@@ -173,7 +176,10 @@ def suspects_evidence(ranking: Ranking, redactor: Redactor) -> Evidence:
     return Evidence(
         id="", kind=EvidenceKind.history, source="suspects", finding=redactor.redact(one_line(finding, 400)),
         text=redactor.redact(clean("\n".join(line[:600] for line in lines))),
-        data={"abstained": ranking.abstained, "scores": {s.service: s.score for s in ranking.suspects[:SUSPECTS_TOLD]}},
+        data={
+            "abstained": ranking.abstained,
+            "scores": {suspected.service: suspected.score for suspected in ranking.suspects[:SUSPECTS_TOLD]},
+        },
     )  # fmt: skip
 
 

@@ -157,7 +157,9 @@ def read_baseline(raw: object) -> Baseline:
     """Return a healthy recording. Raises CaseBroken."""
     whole = _mapping(raw, "the baseline")
     pairs = _sequence(whole.get("edges_caller_callee"), "edges_caller_callee")
-    calls = frozenset((_text(p[0]), _text(p[1])) for p in pairs if isinstance(p, Sequence) and len(p) == 2)
+    calls = frozenset(
+        (_text(pair[0]), _text(pair[1])) for pair in pairs if isinstance(pair, Sequence) and len(pair) == 2
+    )
     try:
         return Baseline(metrics=_metrics(whole.get("metrics")), logs=_lines(whole.get("logs")), calls=calls)
     except ValidationError as exc:
@@ -171,18 +173,20 @@ def fitting(case: Case, baselines: Sequence[Baseline]) -> Baseline:
     def share(of: Baseline) -> float:
         return len(names & set(of.metrics)) / max(1, len(names))
 
-    with_metrics = max((b for b in baselines if b.metrics), key=share, default=None)
+    with_metrics = max((baseline for baseline in baselines if baseline.metrics), key=share, default=None)
     metrics = with_metrics.metrics if with_metrics is not None and share(with_metrics) >= 0.3 else {}
-    heard = {entry.service for entry in case.logs}
+    with_logs = {entry.service for entry in case.logs}
     logs = [
         entry
         for baseline in baselines
-        if baseline.logs and len(heard & {e.service for e in baseline.logs}) >= 0.5 * len(heard) > 0
+        if baseline.logs and len(with_logs & {entry.service for entry in baseline.logs}) >= 0.5 * len(with_logs) > 0
         for entry in baseline.logs
     ]
-    graphs = [b.calls for b in baselines if b.calls]
+    graphs = [baseline.calls for baseline in baselines if baseline.calls]
     calls = max(
-        graphs, key=lambda g: len(parts & {end for pair in g for end in pair}), default=frozenset[tuple[str, str]]()
+        graphs,
+        key=lambda graph: len(parts & {end for pair in graph for end in pair}),
+        default=frozenset[tuple[str, str]](),
     )
     if len(parts & {end for pair in calls for end in pair}) < 0.3 * max(1, len(parts)):
         calls = frozenset()

@@ -29,7 +29,10 @@ def case_of(incident: Incident, events: Sequence[AlertEvent], evidence: Sequence
     event = events[0] if events else None
     ranked = [item for item in evidence if not _of_a_peer(item)]
     metrics = dict(_metrics(incident.service, ranked))
-    services = [incident.service, *(str(i.data["service"]) for i in ranked if i.kind is EvidenceKind.neighbour)]
+    services = [
+        incident.service,
+        *(str(item.data["service"]) for item in ranked if item.kind is EvidenceKind.neighbour),
+    ]
     alert_s = (event.starts_at if event is not None else incident.opened_at).timestamp()
     times = [at for points in metrics.values() for at, _ in points] or [alert_s]
     return {

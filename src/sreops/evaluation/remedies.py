@@ -39,12 +39,12 @@ class RemedyChoice:
 
 def choose(candidates: Sequence[str], known: Clues) -> RemedyChoice:
     """Rank the candidates by their signs and choose one, or none where that would be a guess."""
-    said = {"alert": known.alert, "events": known.events, "logs": known.logs, "states": known.states}
+    texts = {"alert": known.alert, "events": known.events, "logs": known.logs, "states": known.states}
     likeness = _likeness(candidates, known)
     scored: list[_Scored] = []
     for candidate in candidates:
         remedy = _remedy_of(candidate)
-        strength, why = _strength(remedy, said) if remedy else (0.0, "")
+        strength, why = _strength(remedy, texts) if remedy else (0.0, "")
         scored.append(_Scored(candidate, remedy, strength, likeness.get(candidate, 0.0), why))
     scored.sort(key=lambda item: (-item.strength - _BY_WORDS * item.likeness, item.candidate))
     ranked = tuple(item.candidate for item in scored)

@@ -108,7 +108,8 @@ class Library:
         self._rarity = {word: math.log(1 + (total - count + 0.5) / (count + 0.5)) for word, count in held.items()}
         self._unheard = math.log(1 + (total + 0.5) / 0.5)
         self._lengths = {
-            name: max(1.0, sum(sum(e.fields[name].values()) for e in self._entries) / max(1, total)) for name in FIELDS
+            name: max(1.0, sum(sum(entry.fields[name].values()) for entry in self._entries) / max(1, total))
+            for name in FIELDS
         }
 
     def find(self, question: Lookup, *, most: int = 10) -> Found:
@@ -118,12 +119,13 @@ class Library:
             for word in set(words(text)):
                 asked[word] = max(asked[word], weight)
         scored = sorted(
-            ((self._score(asked, entry), entry) for entry in self._entries), key=lambda s: (-s[0], s[1].document.id)
+            ((self._score(asked, entry), entry) for entry in self._entries),
+            key=lambda pair: (-pair[0], pair[1].document.id),
         )
         scored = [item for item in scored if item[0] > 0]
         named = frozenset(words(question.name))
         if named:  # the same name is the strongest sign there is
-            scored.sort(key=lambda s: (-self._same(named, s[1].name), -s[0], s[1].document.id))
+            scored.sort(key=lambda pair: (-self._same(named, pair[1].name), -pair[0], pair[1].document.id))
         ranked = tuple((entry.document.id, round(score, 3)) for score, entry in scored[:most])
         if not scored:
             return Found((), False, "no document shares a word with the alert")

@@ -100,11 +100,17 @@ class Bin:
 
 def reliability(judged: Sequence[JudgedAnswer]) -> tuple[Bin, ...]:
     """Tell in bins of confidence how many answers are right; without those whose labels judge none."""
-    told = [(result.answer.confidence, right) for result in judged if (right := is_right(result)) is not None]
+    claims = [(result.answer.confidence, right) for result in judged if (right := is_right(result)) is not None]
     return tuple(
-        Bin(low, high, len(inside), sum(right for _, right in inside), sum(c for c, _ in inside) / len(inside))
+        Bin(
+            low,
+            high,
+            len(inside),
+            sum(right for _, right in inside),
+            sum(confidence for confidence, _ in inside) / len(inside),
+        )
         for low, high in BINS
-        if (inside := [(c, right) for c, right in told if low <= c < high])
+        if (inside := [(confidence, right) for confidence, right in claims if low <= confidence < high])
     )
 
 

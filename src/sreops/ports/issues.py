@@ -12,12 +12,16 @@ from sreops.ports.health import Health
 
 @dataclass(frozen=True)
 class IssuePicture:
-    """What an issue is to show; ``summary`` is Markdown, ``related`` are issues of earlier incidents."""
+    """What an issue is to show; ``summary`` is Markdown, ``related`` are issues of earlier incidents.
+
+    ``page_line`` is the line of the summary that links to the incident's page, all of it our own: it stays a link.
+    """
 
     summary: str
     timeline: Sequence[TimelineEntry] = ()
     related: Sequence[int] = ()
     acknowledged: bool = False
+    page_line: str = ""
 
 
 @dataclass(frozen=True)

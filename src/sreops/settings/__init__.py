@@ -1,5 +1,6 @@
 """Settings: the one reader of the environment (prefix ``SREOPS_``, nested by ``__``, ``.env`` read)."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -231,8 +232,7 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsInvalid([*problems, *(_told(error) for error in exc.errors(include_url=False))]) from exc
     except SettingsError as exc:  # a group that is set as a whole must be JSON; the value may hold a secret
         group = [*str(exc).split('"'), "?"][1].upper()
-        cure = f"set its parts as SREOPS_{group}__NAME, or the whole as a JSON object"
-        raise SettingsInvalid([*problems, f"SREOPS_{group}: can't be read as JSON; {cure}"]) from exc
+        raise SettingsInvalid([*problems, _no_json(f"SREOPS_{group}", exc)]) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise SettingsInvalid([f".env: can't be read: {exc}; write it as UTF-8 text, NAME=value a line"]) from exc
     if problems:
@@ -251,6 +251,18 @@ def _names(*, with_env_file: bool) -> NamesRead:
         read.append(read_names(dotenv_values(_ENV_FILE, encoding="utf-8"), Settings, origin=_ENV_FILE))
     problems = tuple(problem for names in read for problem in names.problems)
     return NamesRead(problems, tuple(warning for names in read for warning in names.warnings))
+
+
+def _no_json(group: str, exc: SettingsError) -> str:
+    """Say which variable can't be read: the group as a whole, or the one of its parts that must be JSON."""
+    cause = exc.__cause__
+    if isinstance(cause, json.JSONDecodeError):
+        read = {**dotenv_values(_ENV_FILE, encoding="utf-8"), **os.environ}  # noqa: TID251  # the one reader
+        for name, value in sorted(read.items()):
+            if value == cause.doc and name.upper().startswith(f"{group}__"):
+                where = f"at character {cause.pos + 1}"
+                return f"{name.upper()}: can't be read as JSON, {where}; docs/settings.md says what it holds"
+    return f"{group}: can't be read as JSON; set its parts as {group}__NAME, or the whole as a JSON object"
 
 
 def _told(error: Mapping[str, Any]) -> str:

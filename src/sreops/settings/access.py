@@ -24,6 +24,13 @@ class WebhookSettings(BaseModel):
     take_test_alerts: bool = False  # Grafana's test button opens an incident
     anonymous_autonomous: bool = False  # without credentials, may an alert's tier be autonomous?
 
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if bool(self.basic_user) != bool(self.basic_password):
+            missing = "BASIC_PASSWORD" if self.basic_user else "BASIC_USER"
+            raise ValueError(f"SREOPS_WEBHOOK__{missing}: missing; basic authentication needs user and password")
+        return self
+
     @property
     def configured(self) -> bool:
         """Whether any credential is set."""

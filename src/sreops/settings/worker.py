@@ -12,6 +12,7 @@ class CorrelationSettings(BaseModel):
     storm_incidents: int = Field(50, ge=1)  # opened within storm_window_s; further ones are gathered
     burst_incidents: int = Field(8, ge=1)  # the same, of one alert's name or of one group of the sender
     storm_window_s: float = Field(60.0, gt=0)
+    no_data_recovers: bool = False  # for rules that count without data as healthy: Grafana's NoData, MissingSeries
 
 
 class WorkerSettings(BaseModel):

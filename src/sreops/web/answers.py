@@ -120,5 +120,5 @@ def validated(model: type[_M], given: Mapping[str, Any], cure: str) -> _M:
     try:
         return model.model_validate(given)
     except ValidationError as exc:
-        told = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in exc.errors()]
-        raise Refusal(422, "; ".join(told), cure) from exc
+        faults = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in exc.errors()]
+        raise Refusal(422, "; ".join(faults), cure) from exc

@@ -145,12 +145,14 @@ def judge(
 def _late(backlog: Backlog | None) -> list[str]:
     if backlog is None:
         return ["the backlog could not be counted"]
-    told = []
+    reasons = []
     if backlog.oldest_ready_s > LATE_READY_S:
-        told.append(f"backlog: {backlog.ready} incidents wait to be started, the oldest {backlog.oldest_ready_s:.0f} s")
+        reasons.append(
+            f"backlog: {backlog.ready} incidents wait to be started, the oldest {backlog.oldest_ready_s:.0f} s"
+        )
     if backlog.inbox > FULL_INBOX:
-        told.append(f"backlog: {backlog.inbox} events wait to be correlated")
-    return told
+        reasons.append(f"backlog: {backlog.inbox} events wait to be correlated")
+    return reasons
 
 
 def _down(why: str) -> Health:

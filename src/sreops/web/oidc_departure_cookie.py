@@ -35,8 +35,8 @@ class DepartureCookies:
     def pack(self, journey: Journey, now: datetime) -> str:
         """Return the cookie."""
         until = int((now + DEPARTURE_TTL).timestamp())
-        told = [until, journey.state, journey.nonce, journey.verifier, journey.target]
-        text = base64.urlsafe_b64encode(json.dumps(told).encode()).decode()
+        fields = [until, journey.state, journey.nonce, journey.verifier, journey.target]
+        text = base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()
         return f"{text}.{self._sign(text)}"
 
     def unpack(self, cookie: str, state: str, now: datetime) -> Journey | None:

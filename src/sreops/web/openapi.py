@@ -81,7 +81,7 @@ def _paths() -> dict[str, Any]:
     ]
     after = [_query("after", _COUNT), _query("limit", _COUNT), _query("incident_id", _TEXT)]
     taken = _post("Take a webhook of Grafana or Alertmanager.", _ref("Accepted"), ok="202", open_to_all=True)
-    said: dict[str, type[BaseModel]] = {
+    bodies: dict[str, type[BaseModel]] = {
         "acknowledge": SaidBody,
         "close": ClosingBody,
         "rerun": SaidBody,
@@ -103,7 +103,7 @@ def _paths() -> dict[str, Any]:
         },
         **{
             f"{of_one}/{verb}": _of_incident({"post": _post(f"{verb.title()}, by a person.", incident, body)})
-            for verb, body in said.items()
+            for verb, body in bodies.items()
         },
         f"{of_one}/ask": _of_incident({"post": _post("Ask about it.", _ref("Answer"), QuestionBody)}),
         "/api/recorded": {"get": _get("Alerts that are not worked on.", _page_of(_ref("Recorded")), page)},

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, StrictBool, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -39,7 +39,7 @@ class FeedbackBody(BaseModel):
     """Whether the cause was right, and what it was; ``component``: where it lay."""
 
     by: Who
-    right: bool
+    right: StrictBool
     cause: Words = ""
     component: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
 

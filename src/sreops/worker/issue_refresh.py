@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 from typing import Final
 
-from sreops.domain.records.summary import summary
+from sreops.domain.records.summary import page_line, summary
 from sreops.domain.records.timeline import timeline
 from sreops.errors import IssueGone, NotFound, Refused, SreopsError, Unavailable
 from sreops.ports import Clock, IncidentStore, IssuePicture, Issues
@@ -118,6 +118,7 @@ class IssueRefresh:
             timeline=happened,
             related=[other.issue.iid for other in earlier if other.issue is not None and other.issue.iid > 0],
             acknowledged=incident.acknowledged_by is not None and incident.status.value == "escalated",
+            page_line=page_line(link) if link else "",
         )
         try:
             await self._issues.show(incident.issue, picture, timeout_s=self._timeout_s * 3)

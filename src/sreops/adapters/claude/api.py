@@ -183,12 +183,12 @@ class Api:
         return (AnalystUnavailable if isinstance(cause, _NEVER_SENT) else Lost)(told, cure=cure)
 
     def _status(self, exc: anthropic.APIStatusError) -> SreopsError:
-        said = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
+        message = f"{self.shown} answered {exc.status_code}: {one_line(exc.message)}"
         if exc.status_code < 300:  # an error in the middle of the stream: what was written is paid for
             return Lost(f"{self.shown} broke its answer off: {one_line(exc.message)}")
         if _worth_again(exc):
-            return Answered(said, status=exc.status_code, retry_after_s=_retry_after_s(exc))
-        return (TooLong if _too_long(exc) else AnalystRefused)(said, status=exc.status_code)
+            return Answered(message, status=exc.status_code, retry_after_s=_retry_after_s(exc))
+        return (TooLong if _too_long(exc) else AnalystRefused)(message, status=exc.status_code)
 
 
 def _worth_again(exc: anthropic.APIStatusError) -> bool:

@@ -151,13 +151,13 @@ class Conversation:
 
     def _go_on(self, reply: Reply, content: list[dict[str, Any]]) -> None:
         """Append the model's turn, exactly as it came (its thinking is signed), and ours."""
-        said = [
+        blocks = [
             block
             for block in reply.content
             if (block["text"].strip() if block["type"] == "text" else self._inquiry or block["type"] != "tool_use")
         ]
-        if said:
-            self._messages.append({"role": "assistant", "content": said})
+        if blocks:
+            self._messages.append({"role": "assistant", "content": blocks})
             self._messages.append({"role": "user", "content": content})
         else:
             self._messages[-1]["content"].extend(content)

@@ -24,9 +24,9 @@ class DataDirPauseFile:
             if there is None:
                 return None
             with there.open(encoding="utf-8", errors="replace") as file:
-                said = file.readline(_READ_CHARS).strip()
+                reason = file.readline(_READ_CHARS).strip()
         except FileNotFoundError:  # the directory is made at start; a file may go between two looks
             return None
         except OSError as exc:
             return f"{self._directory} can't be looked at for a file {NAME}: {exc.strerror}"
-        return said or f"there is a file {there.name} in {self._directory}"
+        return reason or f"there is a file {there.name} in {self._directory}"

@@ -56,18 +56,18 @@ def shown(raw: bytes | str) -> str:
 
 def meaning_of(where: str, status: int, message: str, *, acts: bool) -> SreopsError:
     """Return what an answer of 400 or more means; whether one to an act may have done it all the same."""
-    said = f"{where}: it answered {status}: {shown(message)}"
+    problem = f"{where}: it answered {status}: {shown(message)}"
     if status in _LATER:
-        return EngineUnavailable(said)
-    if status == 503 and any(said in message for said in _NO_SWARM):
+        return EngineUnavailable(problem)
+    if status == 503 and any(phrase in message for phrase in _NO_SWARM):
         return EngineRefused(f"{where}: it answered 503: this engine is no Swarm manager", status=503)
     if status < 500:
         if status in (401, 403):
-            said += "; a proxy in front of the engine may not allow this request"
-        return EngineRefused(said, status=status)
+            problem += "; a proxy in front of the engine may not allow this request"
+        return EngineRefused(problem, status=status)
     if acts:
-        return OutcomeUnknown(f"{said}; part of it may have been done: look before doing anything again")
-    return EngineUnavailable(said)
+        return OutcomeUnknown(f"{problem}; part of it may have been done: look before doing anything again")
+    return EngineUnavailable(problem)
 
 
 async def refuse_redirect(
@@ -85,8 +85,8 @@ async def bounded(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandler
         if fault is not None:
             raise Unreadable(fault)
         if response.status >= 400:
-            told = await read_whole(response, MAX_ERROR_BYTES)
-            raise EngineRefusal(response.status, _message(told, response.headers.get("content-type", "")))
+            body = await read_whole(response, MAX_ERROR_BYTES)
+            raise EngineRefusal(response.status, _message(body, response.headers.get("content-type", "")))
     except BaseException:
         response.close()
         raise

@@ -78,10 +78,10 @@ class DockerHosts:
     ) -> ContainerEvents:
         """Return what happened to these containers on this engine; None: on all, where names may mean several."""
         asked = self._engines.values() if engine is None else (self._named(engine),)
-        told = await _each(host.events(names, window, limit=limit, timeout_s=timeout_s) for host in asked)
-        events = sorted((event for answer in told for event in answer.events), key=lambda event: event.at)
-        partial = any(answer.partial for answer in told) or len(events) > limit
-        return ContainerEvents(query=told[0].query, events=tuple(events[-limit:]), partial=partial)
+        answers = await _each(host.events(names, window, limit=limit, timeout_s=timeout_s) for host in asked)
+        events = sorted((event for answer in answers for event in answer.events), key=lambda event: event.at)
+        partial = any(answer.partial for answer in answers) or len(events) > limit
+        return ContainerEvents(query=answers[0].query, events=tuple(events[-limit:]), partial=partial)
 
     async def image(self, reference: str, *, timeout_s: float, engine: str = "") -> ImageState | None:
         """Return what this tag means on an engine."""
@@ -93,11 +93,11 @@ class DockerHosts:
 
     async def refused_actions(self, actions: Sequence[str], *, timeout_s: float) -> Sequence[str]:
         """Return which of these actions are refused before which engine."""
-        told = []
+        refused = []
         for name, engine in self._engines.items():
             found = await engine.refused_actions(actions, timeout_s=timeout_s)
-            told += [f"{action} on {name}" if name else action for action in found]
-        return told
+            refused += [f"{action} on {name}" if name else action for action in found]
+        return refused
 
     async def restart(self, container_id: str, *, stop_timeout_s: int | None, timeout_s: float) -> None:
         """Restart it where it is."""

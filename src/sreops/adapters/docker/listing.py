@@ -68,8 +68,8 @@ def in_scope(labels: Mapping[str, str], scope: Mapping[str, str]) -> bool:
         if key in scope and labels.get(label) != scope[key]:
             return False
     for key, names in _SAID_BY_SOME.items():
-        said = next((labels[name] for name in names if name in labels), None)
-        if key in scope and said is not None and said != scope[key]:
+        stated = next((labels[name] for name in names if name in labels), None)
+        if key in scope and stated is not None and stated != scope[key]:
             return False
     return True
 

@@ -144,8 +144,8 @@ class GitLabApi:
                 status=answer.status,
             )
         cure = _CURES.get(answer.status)
-        said = f"{where}: {problem_text(answer)}" + (f"; {cure}" if cure else "")
-        return IssuesRefused(said, status=answer.status)
+        message = f"{where}: {problem_text(answer)}" + (f"; {cure}" if cure else "")
+        return IssuesRefused(message, status=answer.status)
 
 
 def problem_text(answer: HttpAnswer) -> str:

@@ -47,7 +47,7 @@ class LivingRecord:
         self, at: str, shown: dict[str, Any], picture: IssuePicture, path: str | None, deadline: float
     ) -> None:
         """Bring the issue ``shown``, which lives ``at``, up to the picture."""
-        await self._describe(at, shown, picture.summary, deadline)
+        await self._describe(at, shown, picture, deadline)
         if path is not None and picture.timeline and "timeline events" not in self._missing:
             await self._time(shown, picture.timeline, path, deadline)
         if picture.acknowledged and path is not None:
@@ -55,9 +55,9 @@ class LivingRecord:
         if picture.related and "links to issues" not in self._missing:
             await self._relate(at, shown, picture.related, deadline)
 
-    async def _describe(self, at: str, shown: dict[str, Any], summary: str, deadline: float) -> None:
+    async def _describe(self, at: str, shown: dict[str, Any], picture: IssuePicture, deadline: float) -> None:
         there = str(shown.get("description") or "")
-        wanted = with_summary(there, neutralise(summary))
+        wanted = with_summary(there, neutralise(picture.summary, own_line=picture.page_line))
         if wanted != there and len(wanted) <= DESCRIPTION_CHARS:
             await self._api.put(at, deadline, {"description": wanted})
 

@@ -51,12 +51,14 @@ _COMMIT = re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{7,40}(?![0-9A-Za-z])")
 _COMMIT_PIECE = re.compile(r"([0-9a-fA-F]{6})(?=[0-9a-fA-F])")
 
 
-def neutralise(text: str) -> str:
+def neutralise(text: str, *, own_line: str = "") -> str:
     """Return the text for a description or note: nothing in it acts, notifies, refers, links or loads.
 
     A block that is left open is closed at the end, so that what follows is not swallowed by it. At most three
-    characters come out for one that goes in.
+    characters come out for one that goes in. ``own_line`` is a whole line of ours that holds nothing from outside
+    (the link to the incident's page): outside of code it stays as it is, since people must be able to follow it.
     """
+    kept = {_outside_code(_broken(own_line)): own_line} if own_line else {}
     lines = _broken(text).split("\n")
     shown: list[str] = []
     fence = ""
@@ -71,7 +73,8 @@ def neutralise(text: str) -> str:
             fence = found[1]
             shown.append(line)
             continue
-        shown.append(_outside_code(line))
+        safe = _outside_code(line)
+        shown.append(kept.get(safe, safe))
     if fence:
         shown.append(fence)
     return "\n".join(shown)

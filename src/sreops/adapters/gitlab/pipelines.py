@@ -130,17 +130,17 @@ class GitLabPipelines:
     ) -> tuple[tuple[BroughtCommit, ...], tuple[str, ...], bool]:
         if before is None or before.sha == deployment.sha:
             return (), (), False
-        told = await self._compare(api, before.sha, deployment.sha, deadline)
-        back = not told.get("commits")
+        comparison = await self._compare(api, before.sha, deployment.sha, deadline)
+        back = not comparison.get("commits")
         if back:  # nothing came: it may have gone back to something older
-            told = await self._compare(api, deployment.sha, before.sha, deadline)
+            comparison = await self._compare(api, deployment.sha, before.sha, deadline)
         commits = tuple(
             BroughtCommit(
                 sha=text_in(item.get("id")), title=text_in(item.get("title")), author=text_in(item.get("author_name"))
             )
-            for item in list_in(told.get("commits"))[::-1][:_MOST_FILES]
+            for item in list_in(comparison.get("commits"))[::-1][:_MOST_FILES]
         )
-        files = tuple(text_in(item.get("new_path")) for item in list_in(told.get("diffs"))[:_MOST_FILES])
+        files = tuple(text_in(item.get("new_path")) for item in list_in(comparison.get("diffs"))[:_MOST_FILES])
         return commits, files, back
 
     async def _compare(self, api: GitLabApi, old: str, new: str, deadline: float) -> Mapping[str, Any]:

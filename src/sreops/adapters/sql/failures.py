@@ -30,13 +30,13 @@ _CURES = (  # a part of the message, what it means, what to do, whether the same
 
 def unavailable(place: str, exc: Exception) -> StoreUnavailable:
     """Return what to raise for a foreign exception; ``place`` names the database without its password."""
-    said = str(getattr(exc, "orig", None) or exc).strip()
+    message = str(getattr(exc, "orig", None) or exc).strip()
     for part, meaning, cure, retryable in _CURES:
-        if part in said.lower():
-            failure = StoreUnavailable(f"incident store {place}: {meaning} ({said}); {cure}")
+        if part in message.lower():
+            failure = StoreUnavailable(f"incident store {place}: {meaning} ({message}); {cure}")
             failure.retryable = retryable
             return failure
-    return StoreUnavailable(f"incident store {place}: {type(exc).__name__}: {said}")
+    return StoreUnavailable(f"incident store {place}: {type(exc).__name__}: {message}")
 
 
 def own_fault(exc: Exception) -> BaseException | None:

@@ -261,7 +261,7 @@ def _member(event: AlertEvent) -> str:
 
 
 def _thought(event: AlertEvent, decision: Correlation) -> Thought:
-    said = {
+    what = {
         Disposition.open: "opened this incident",
         Disposition.attach: "joined this incident",
         Disposition.repeat: "was repeated",
@@ -273,7 +273,7 @@ def _thought(event: AlertEvent, decision: Correlation) -> Thought:
     why = f" ({decision.why})" if decision.why else ""
     return Thought(
         node=_NODE,
-        text=f"Alert {event.alertname} {said}{why}",
+        text=f"Alert {event.alertname} {what}{why}",
         data={
             "event_id": event.event_id,
             "disposition": decision.disposition.value,

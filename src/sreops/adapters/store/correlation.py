@@ -74,7 +74,8 @@ class SqlCorrelation(SqlPart):
 
         def correlate(connection: Connection) -> list[Correlation]:
             rows = _inbox_rows(connection, ids)
-            alerts = HeldAlerts(connection, events)
+            healthy = windows is not None and windows.no_data_recovers
+            alerts = HeldAlerts(connection, events, no_data_recovers=healthy)
             known = KnownIncidents(connection, events, now - self._longest_window, alerts)
             applying = Applying(connection, known, alerts, now)
             storms = windows and Storms(connection, known, alerts, now, windows, self._audit_key)

@@ -80,8 +80,9 @@ class HeldAlert:
 class HeldAlerts:
     """Of all incidents, the alerts with the fingerprints of one transaction's events."""
 
-    def __init__(self, connection: Connection, events: Iterable[AlertEvent]) -> None:
+    def __init__(self, connection: Connection, events: Iterable[AlertEvent], *, no_data_recovers: bool = False) -> None:
         self._connection = connection
+        self._no_data_recovers = no_data_recovers
         self._prints = list(dict.fromkeys(plain(event.fingerprint) for event in events))
         self._by_incident: dict[str, dict[str, HeldAlert]] = defaultdict(dict)
         self._holders: dict[str, list[str]] = {fingerprint: [] for fingerprint in self._prints}
@@ -143,7 +144,8 @@ class HeldAlerts:
         alert = self._by_incident[incident_id].get(fingerprint)
         if alert is None:
             return
-        alert.ended_at, alert.proven, alert.last_event_id = ended_at_of(event), event.proves_recovery, event.event_id
+        alert.ended_at, alert.last_event_id = ended_at_of(event), event.event_id
+        alert.proven = event.proves_recovery(no_data_recovers=self._no_data_recovers)
         self._changed[incident_id, fingerprint] = alert
         firing.discard(fingerprint)
 

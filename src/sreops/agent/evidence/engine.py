@@ -82,7 +82,7 @@ async def engine_events_of(
         for neighbour in neighbours
         if neighbour.state is not None and neighbour.state.name != name
     }
-    told = await containers.events(
+    answer = await containers.events(
         [name, *replicas, *near],
         lately(question.alert_at, question.now),
         limit=engine_events.MOST_EVENTS,
@@ -90,21 +90,21 @@ async def engine_events_of(
         engine=state.engine if state is not None else None,
     )
     service, alert_at, redactor = question.event.service, question.alert_at, question.redactor
-    items = [engine_events.engine_events(service, _of(told, name), alert_at, redactor)]
+    items = [engine_events.engine_events(service, _of(answer, name), alert_at, redactor)]
     for replica in replicas:
-        item = engine_events.engine_events(replica, _of(told, replica), alert_at, redactor)
+        item = engine_events.engine_events(replica, _of(answer, replica), alert_at, redactor)
         items += [item] if engine_events.is_telling(item) else []
     for near_name, neighbour in near.items():
         item = engine_events.engine_events(
-            neighbour.service, _of(told, near_name), alert_at, redactor, role=neighbour.role.value
+            neighbour.service, _of(answer, near_name), alert_at, redactor, role=neighbour.role.value
         )
         if engine_events.is_telling(item):
             items.append(item)
     return items
 
 
-def _of(told: ContainerEvents, name: str) -> ContainerEvents:
-    return told.model_copy(update={"events": tuple(event for event in told.events if event.name == name)})
+def _of(answer: ContainerEvents, name: str) -> ContainerEvents:
+    return answer.model_copy(update={"events": tuple(event for event in answer.events if event.name == name)})
 
 
 async def images_of(question: Question, state: ContainerState | None) -> Sequence[Evidence]:

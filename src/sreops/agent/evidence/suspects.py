@@ -29,9 +29,11 @@ async def suspects_of(
     service, over = question.event.service, await _over(question, near.on_call_path)
     services = (service, *(neighbour.service for neighbour in near.on_call_path if neighbour.service not in over))
     seen = [series for series in measured if series.service in services]
-    told = [line for line in lines if line[1] in services]
+    compared = [line for line in lines if line[1] in services]
     calls = calls_of(service, near.on_call_path)
-    ranking = await in_analysis_thread(suspect, seen, services, calls, question.alert_at, question.window, lines=told)
+    ranking = await in_analysis_thread(
+        suspect, seen, services, calls, question.alert_at, question.window, lines=compared
+    )
     return [ranking_evidence(ranking, question.redactor, over=over)]
 
 

@@ -210,10 +210,10 @@ async def _job_settled(request: Request, gitlab: Pipelines, effect: Effect, job:
 
 async def _with_last_lines(request: Request, gitlab: Pipelines, settled: Settled, job: Job) -> Settled:
     try:
-        said = await gitlab.last_lines(_project(request.step), job.id, timeout_s=_timeout_s(request))
+        last_lines = await gitlab.last_lines(_project(request.step), job.id, timeout_s=_timeout_s(request))
     except SreopsError:
         return settled
-    redacted = request.redact(clean(said))
+    redacted = request.redact(clean(last_lines))
     lines = " / ".join(line.strip() for line in redacted.splitlines() if line.strip())
     told = f"{settled.why}; its last lines: {one_line(lines[-_SAID_CHARS:], _SAID_CHARS)}"
     return Settled.failed(told) if lines else settled

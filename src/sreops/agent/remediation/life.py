@@ -96,10 +96,10 @@ async def events_of(tools: Tools, name: str, *, engine: str | None = None) -> Se
     assert tools.containers is not None
     now = tools.clock.now()
     try:
-        told = await tools.containers.events(
+        answer = await tools.containers.events(
             [name], lately(now, now), limit=MOST_EVENTS, timeout_s=tools.settings.docker.timeout_s, engine=engine
         )
     except SreopsError as exc:
         log.warning(ENGINE_EVENTS_UNKNOWN, target=name, error=str(exc))
         return ()
-    return told.events
+    return answer.events

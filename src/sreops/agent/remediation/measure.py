@@ -68,11 +68,11 @@ async def alerts_now(tools: Tools, alerts: Alerts) -> Sequence[OtherAlert]:
     By those who evaluate it, else by our own record, which can only say "no longer", by a genuine resolve: that
     nobody has told us of one proves nothing.
     """
-    asked = alerts.latest
+    asked, healthy = alerts.latest, tools.settings.correlation.no_data_recovers
     states = await asyncio.gather(*(_fires(tools, event) for event in asked[:_ASKED_AT_MOST]))
     states += [None] * (len(asked) - len(states))
     return [
-        OtherAlert(alertname=event.alertname, firing=_by_record(event) if state is None else state)
+        OtherAlert(alertname=event.alertname, firing=_by_record(event, healthy) if state is None else state)
         for event, state in zip(asked, states, strict=True)
     ]
 
@@ -82,8 +82,8 @@ async def nothing_fires(tools: Tools, alerts: Alerts) -> bool:
     return all(alert.firing is False for alert in await alerts_now(tools, alerts))
 
 
-def _by_record(event: AlertEvent) -> bool | None:
-    return False if event.proves_recovery else None
+def _by_record(event: AlertEvent, no_data_recovers: bool) -> bool | None:
+    return False if event.proves_recovery(no_data_recovers=no_data_recovers) else None
 
 
 async def _fires(tools: Tools, event: AlertEvent) -> bool | None:

@@ -26,10 +26,10 @@ async def second_proof(request: Request, cause: Category) -> tuple[str, ...]:
     """Return what bears out the cause besides log text, for every target of the plan; empty where one has none."""
     evidence = await request.tools.store.evidence(request.incident.id)
     max_age_s = request.tools.settings.policy.max_event_age_s
-    told: list[str] = []
+    sentences: list[str] = []
     for step in {step.target: step for step in request.plan.steps if step.action.disruptive}.values():
         if step.action in _ROLLBACKS and (changed := change_proofs(cause, evidence)):
-            told += [proof.told for proof in changed]
+            sentences += [proof.told for proof in changed]
             continue
         try:
             target = await _suspected(request, step)
@@ -39,8 +39,8 @@ async def second_proof(request: Request, cause: Category) -> tuple[str, ...]:
         found = proofs(cause, target, evidence, now=request.now(), max_age_s=max_age_s) if target else ()
         if not found:
             return ()
-        told += [proof.told for proof in found]
-    return tuple(dict.fromkeys(told))
+        sentences += [proof.told for proof in found]
+    return tuple(dict.fromkeys(sentences))
 
 
 async def _suspected(request: Request, step: PlannedStep) -> Suspected | None:

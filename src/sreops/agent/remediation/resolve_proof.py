@@ -10,7 +10,7 @@ from sreops.agent.context import Tools
 from sreops.agent.remediation.decision import Escalate, Recovered, WaitUntil
 from sreops.agent.remediation.life import subject_pulses
 from sreops.agent.remediation.measure import alerts_now
-from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.alert import RESOLVE_REASONS_OF_NO_DATA, AlertEvent, AlertStatus
 from sreops.domain.incidents.incident import Incident, Reason
 from sreops.domain.remediation.life import LifeVerdict, Prospect, since_resolve
 from sreops.telemetry import log
@@ -32,12 +32,25 @@ async def judge_resolve(tools: Tools, incident: Incident, alerts: Alerts) -> Rec
     at when the incident is closed.
     """
     if not incident.resolve_proven:
-        why = "the alerts ended because their rule was edited, paused or deleted"
+        why = why_unproven(alerts, no_data_recovers=tools.settings.correlation.no_data_recovers)
         return Escalate(reason=Reason.resolved_without_proof, why=why)
     if firing := [alert.alertname for alert in await alerts_now(tools, alerts) if alert.firing]:
         log.warning(RESOLVE_DISBELIEVED, alerts=firing)
         return Disbelieved(firing)
     return Recovered(why="every alert of the incident was resolved before anything was done")
+
+
+def why_unproven(alerts: Alerts, *, no_data_recovers: bool) -> str:
+    """Say why the ends of the alerts prove no recovery, in Grafana's own words where it gave any."""
+    resolved = [event for event in alerts.latest if event.status is AlertStatus.resolved]
+    reasons = {one for event in resolved for one in event.ended_without_proof(no_data_recovers=no_data_recovers)}
+    told = f" (Grafana's reason: {', '.join(sorted(reasons))})" if reasons else ""
+    if reasons and reasons <= RESOLVE_REASONS_OF_NO_DATA:
+        cure = "where the rule counts without data as healthy, set SREOPS_CORRELATION__NO_DATA_RECOVERS=true"
+        return f"the alerts ended because their data went missing{told}, which proves no recovery; {cure}"
+    if reasons == {"Error"}:
+        return f"the alerts ended because their rule could not be evaluated{told}, which proves no recovery"
+    return f"the alerts ended because their rule was edited, paused or deleted{told}"
 
 
 async def target_lives(

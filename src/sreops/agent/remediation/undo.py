@@ -24,14 +24,14 @@ async def undo(request: Request, lease: Lease) -> str:
     Scaling is set back to the replicas of its snapshot, and what was stopped is started. A restart can't be undone,
     and nothing is said of it here. What somebody else has changed meanwhile is left alone.
     """
-    told: list[str] = []
+    sentences: list[str] = []
     for effect in await _ledger(request):  # as it is now: a visit that has just written an outcome sees it here
         if effect.step < UNDO_STEPS and effect.outcome is EffectOutcome.succeeded:
             if effect.action == StepAction.scale_container:
-                told.append(await _scaled_back(request, lease, effect))
+                sentences.append(await _scaled_back(request, lease, effect))
             elif effect.action == StepAction.stop_container:
-                told.append(await _started_again(request, lease, effect))
-    return "; ".join(told)
+                sentences.append(await _started_again(request, lease, effect))
+    return "; ".join(sentences)
 
 
 async def _scaled_back(request: Request, lease: Lease, effect: Effect) -> str:

@@ -112,5 +112,5 @@ async def _call(request: Request, effect: Effect) -> WebhookAnswer:
 
 
 def _told(request: Request, answer: WebhookAnswer) -> str:
-    said = one_line(request.redact(answer.excerpt), _EXCERPT_CHARS)
-    return f"it answered {answer.status}" + (f": {said}" if said else "")
+    excerpt = one_line(request.redact(answer.excerpt), _EXCERPT_CHARS)
+    return f"it answered {answer.status}" + (f": {excerpt}" if excerpt else "")

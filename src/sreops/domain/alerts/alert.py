@@ -10,6 +10,8 @@ from sreops.domain.alerts.subject import Subject, subject_as_sent
 
 RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries", "Error", "NoData"})
 """Grafana states these in ``grafana_state_reason``, also joined ("NoData, KeepLast"), if a resolve proves nothing."""
+RESOLVE_REASONS_OF_NO_DATA = frozenset({"NoData", "MissingSeries"})
+"""Those of them that are recovery where rules count without data as healthy: of a count of errors no series is none."""
 
 
 class Severity(StrEnum):
@@ -79,12 +81,18 @@ class AlertEvent(BaseModel):
             value = next((text for other, text in self.labels.items() if other.replace(".", "_") == plain), None)
         return value
 
-    @property
-    def proves_recovery(self) -> bool:
-        """Whether this is a resolve that speaks of recovery, not of an edited or deleted rule."""
-        return self.status is AlertStatus.resolved and RESOLVE_REASONS_WITHOUT_PROOF.isdisjoint(
-            part.strip() for part in self.annotations.get("grafana_state_reason", "").split(",")
-        )
+    def proves_recovery(self, *, no_data_recovers: bool) -> bool:
+        """Whether this is a resolve that speaks of recovery, not of an edited or deleted rule, or of missing data.
+
+        ``no_data_recovers``: the rules count without data as healthy (``SREOPS_CORRELATION__NO_DATA_RECOVERS``).
+        """
+        return self.status is AlertStatus.resolved and not self.ended_without_proof(no_data_recovers=no_data_recovers)
+
+    def ended_without_proof(self, *, no_data_recovers: bool) -> frozenset[str]:
+        """Return Grafana's reasons for this resolve that prove no recovery; none where it gives no such reason."""
+        given = {part.strip() for part in self.annotations.get("grafana_state_reason", "").split(",")}
+        healthy = RESOLVE_REASONS_OF_NO_DATA if no_data_recovers else frozenset()
+        return RESOLVE_REASONS_WITHOUT_PROOF & given - healthy
 
     def age_s(self, now: datetime) -> float:
         """Seconds since the alert started to fire."""

@@ -9,19 +9,18 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.alerts.fields import (
     MapLimits,
     Notes,
-    bounded,
     fraction,
     json_text,
     numbers,
     shorten,
-    text_map,
     text_of,
+    texts,
     timestamp,
     web_url,
 )
 from sreops.domain.alerts.payload import Frame, status_of
 from sreops.domain.alerts.routing import not_worked_on, tier_of
-from sreops.domain.alerts.severity import SEVERITY_NAMES, read_severity
+from sreops.domain.alerts.severity import AT_MOST_WARNING, SEVERITY_NAMES, read_severity
 from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
 from sreops.domain.alerts.subject_labels import OUTRIGHT
 
@@ -60,11 +59,10 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
     status = _status(raw, frame, notes)
     if status is None:
         return "status: missing or unreadable, and the payload has none either"
-    all_labels = text_map(raw.get("labels"), "labels", notes)
+    all_labels, labels = texts(raw.get("labels"), "labels", _LABELS, _LABELS_FIRST, notes)
     fingerprint = _fingerprint(raw.get("fingerprint"), all_labels, notes)
     if fingerprint is None:
         return "fingerprint and labels: both missing, so nothing identifies the alert"
-    labels = bounded(all_labels, "labels", _LABELS, _LABELS_FIRST, notes)
     is_test = frame.is_test or (frame.source == "grafana" and labels.get("alertname") == "TestAlert")
     if is_test and not frame.rules.take_test_alerts:
         frame.told[_TEST_TOLD] += 1
@@ -73,10 +71,8 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
     if tier is Tier.human_only:
         frame.told[_HUMAN_ONLY_TOLD] += 1
         return None
-    all_annotations = text_map(raw.get("annotations"), "annotations", notes)
-    annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
+    _, annotations = texts(raw.get("annotations"), "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
-    threshold = labels.get("escalate_threshold", "").strip()
     subject = _subject(labels, frame, fingerprint, notes)
     severity = _severity(labels, annotations, frame, notes)
     if status is AlertStatus.firing and (why := not_worked_on(tier, severity, frame.rules.work_on)):
@@ -98,9 +94,7 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
             "received_at": frame.received_at,
             "agent_action": shorten(labels.get("agent_action", "").strip().lower(), _MAX_NAME_CHARS) or "investigate",
             "runbook_id": shorten(labels.get("runbook_id", "").strip(), _MAX_NAME_CHARS) or None,
-            "escalate_threshold": fraction(threshold, "labels.escalate_threshold", DEFAULT_THRESHOLD, notes)
-            if threshold
-            else DEFAULT_THRESHOLD,
+            "escalate_threshold": _threshold(labels, frame, notes),
             "tier": tier,
             "severity": severity,
             "service": subject.name,
@@ -136,7 +130,9 @@ def _tier(labels: dict[str, str], frame: Frame, notes: Notes) -> Tier:
     text = labels.get("tier", "").strip()
     tier = tier_of(text) if text else None
     if text and tier is None:
-        notes.add("labels.tier", f"unknown, read as {frame.rules.default_tier.value}")
+        default = frame.rules.default_tier.value
+        notes.add("labels.tier", f"unknown, read as {default}")
+        frame.told[f"a label tier that is none that is known, read as {default} (SREOPS_DEFAULT_TIER)"] += 1
     tier = tier or frame.rules.default_tier
     if tier is Tier.autonomous and not frame.rules.may_be_autonomous:
         notes.add("tier", "autonomous, read as supervised: it was sent without credentials")
@@ -151,7 +147,19 @@ def _severity(labels: dict[str, str], annotations: dict[str, str], frame: Frame,
         notes.add("labels.severity", words)
         if "SREOPS_DEFAULT_SEVERITY" in words:
             frame.told[f"no severity that is understood, read as {severity.value} (SREOPS_DEFAULT_SEVERITY)"] += 1
+        elif words.endswith(AT_MOST_WARNING):
+            frame.told[f"severity {words}"] += 1
     return severity
+
+
+def _threshold(labels: dict[str, str], frame: Frame, notes: Notes) -> float:
+    text = labels.get("escalate_threshold", "").strip()
+    if not text:
+        return DEFAULT_THRESHOLD
+    number = fraction(text, "labels.escalate_threshold", notes)
+    if number is None:
+        frame.told[f"a label escalate_threshold that is no number from 0 to 1, {DEFAULT_THRESHOLD} taken"] += 1
+    return DEFAULT_THRESHOLD if number is None else number
 
 
 def _subject(labels: dict[str, str], frame: Frame, fingerprint: str, notes: Notes) -> Subject:

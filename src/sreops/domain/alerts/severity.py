@@ -12,6 +12,8 @@ SEVERITY_NAMES: Final = ("severity", "priority", "urgency", "criticality", "leve
 _LOGS_OWN: Final = "level"
 """It often is a log line's: what logs an error every hour is not on fire, so by itself it says warning at most."""
 
+AT_MOST_WARNING: Final = "which says warning at most"
+
 _SPELLINGS: Final = {
     Severity.critical: (
         "critical crit fatal emergency emerg disaster blocker page pager error err severe high highest major urgent "
@@ -70,7 +72,7 @@ def read_severity(
                 continue
             said = f"read from the {kind} {name}" if (kind, name) != ("label", "severity") else ""
             if name == _LOGS_OWN and severity is Severity.critical:
-                return Severity.warning, (f"{said}, which says warning at most",)
+                return Severity.warning, (f"{said}, {AT_MOST_WARNING}",)
             return severity, (said,) if said else ()
     why = f"{', '.join(not_understood)} is not understood" if not_understood else "missing"
     return default, (f"{why}, read as {default.value} (SREOPS_DEFAULT_SEVERITY)",)

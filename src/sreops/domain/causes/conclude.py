@@ -129,8 +129,8 @@ def _alert_signs(brief: Brief) -> Iterator[Sign]:
     """What the alert itself says: names and annotations, weighed down, and never enough to act on."""
     cited = next((item.id for item in brief.evidence if item.kind is EvidenceKind.alert), "")
     for event in brief.alerts[:5]:
-        said = [event.alertname, *(event.annotations.get(key, "") for key in ("summary", "description", "message"))]
-        yield from _text_signs("\n".join(said), cited, "alert", FROM_THE_ALERT)
+        texts = [event.alertname, *(event.annotations.get(key, "") for key in ("summary", "description", "message"))]
+        yield from _text_signs("\n".join(texts), cited, "alert", FROM_THE_ALERT)
 
 
 def _text_signs(text: str, evidence_id: str, source: str, weight: float) -> Iterator[Sign]:
@@ -181,18 +181,18 @@ def _verdicts(signs: Sequence[Sign], *, recovered: bool) -> list[_Verdict]:
         if recovered and category in _UNDONE_BY_RECOVERY:
             score -= RECOVERY_COST
         verdicts.append(_Verdict(category, min(MOST, max(0.0, score)), tuple(found)))
-    verdicts.sort(key=lambda v: (-v.score, v.category.value))
+    verdicts.sort(key=lambda verdict: (-verdict.score, verdict.category.value))
     return verdicts
 
 
 def _deepest(verdicts: Sequence[_Verdict]) -> _Verdict | None:
     """Return the deepest cause with enough signs, else the best scored; a symptom does not hide its cause."""
-    enough = [v for v in verdicts if v.score >= ENOUGH]
+    enough = [verdict for verdict in verdicts if verdict.score >= ENOUGH]
     if not enough:
         return verdicts[0] if verdicts and verdicts[0].score > UNKNOWN_CONFIDENCE else None
     strongest = max(verdict.score for verdict in enough)
     near = [verdict for verdict in enough if verdict.score >= strongest - EXPLAINS_WITHIN]
-    best = max(near, key=lambda v: (CAUSES[v.category].depth, v.score))
+    best = max(near, key=lambda verdict: (CAUSES[verdict.category].depth, verdict.score))
     for verdict in _rivals(best, enough):
         if CAUSES[best.category].action.acts and not CAUSES[verdict.category].action.acts:
             return verdict  # as likely as not, acting would not help: the safer reading is told
@@ -222,12 +222,16 @@ def _analysis(
     cause = CAUSES[chosen.category]
     lines = ["Signs: " + "; ".join(_told(sign) for sign in chosen.signs[:4]) + "."]
     if rivals:
-        others = ", ".join(f"{v.category.value} ({v.signs[0].name})" for v in rivals)
+        others = ", ".join(f"{verdict.category.value} ({verdict.signs[0].name})" for verdict in rivals)
         lines.append(f"As strong: {others}; so the confidence is lowered.")
-    alike = [v.category.value for v in verdicts if v is not chosen and v not in rivals and _as_deep(v, chosen)]
+    alike = [
+        verdict.category.value
+        for verdict in verdicts
+        if verdict is not chosen and verdict not in rivals and _as_deep(verdict, chosen)
+    ]
     if alike:
         lines.append(f"Also possible: {', '.join(alike)}.")
-    explained = [v.category.value for v in verdicts if not _as_deep(v, chosen)]
+    explained = [verdict.category.value for verdict in verdicts if not _as_deep(verdict, chosen)]
     if explained:
         lines.append(f"Taken as effects of it: {', '.join(explained)}.")
     if over is not None:
@@ -240,7 +244,7 @@ def _analysis(
         confidence=round(confidence, 2),
         recommended_action=_action(chosen, brief),
         reasoning="\n".join(lines)[:8000],
-        evidence=_cited([*chosen.signs, *(sign for v in rivals for sign in v.signs[:1])]),
+        evidence=_cited([*chosen.signs, *(sign for verdict in rivals for sign in verdict.signs[:1])]),
     )
 
 

@@ -239,16 +239,16 @@ def agree(streams: "list[Mapping[str, str]]") -> str:
         ("service_namespace",),
         ("k8s_namespace_name",),
     ):
-        told = [stream[name] for name in names for stream in streams if stream.get(name)]
-        values = {_REPLICA.sub("", value.removeprefix("/")) for value in told}
+        stated = [stream[name] for name in names for stream in streams if stream.get(name)]
+        values = {_REPLICA.sub("", value.removeprefix("/")) for value in stated}
         if len(values) > 1:
             return f"{names[0]} is {' and '.join(sorted(values)[:3])}"
     return ""
 
 
 def _says_otherwise(labels: Mapping[str, str], names: Sequence[str], value: str) -> bool:
-    told = [labels[name] for name in names if labels.get(name)]
-    return bool(told) and value not in told
+    stated = [labels[name] for name in names if labels.get(name)]
+    return bool(stated) and value not in stated
 
 
 def _short_host(name: str) -> str:

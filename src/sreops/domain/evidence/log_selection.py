@@ -96,7 +96,10 @@ def _candidates(identity: Identity, said: Mapping[str, str]) -> Iterator[LogSele
     for container in identity.containers:
         yield from (LogSelector(patterns={name: f"/?{re.escape(container)}"}) for name in CONTAINER_LABELS)
     if identity.project and identity.service:
-        yield from (LogSelector({p: identity.project, s: identity.service}) for p, s in COMPOSE_LABELS)
+        yield from (
+            LogSelector({project_label: identity.project, service_label: identity.service})
+            for project_label, service_label in COMPOSE_LABELS
+        )
     if identity.swarm_service:
         yield from (LogSelector({name: identity.swarm_service}) for name in SWARM_LABELS)
         yield from (LogSelector(patterns={name: identity.task_pattern}) for name in CONTAINER_LABELS)

@@ -253,11 +253,11 @@ def _of_the_host(selector: MetricSelector, series: Sequence[Labels]) -> JudgedSe
 
 def _agree(series: Sequence[Labels]) -> str:
     """Return what parts series of which nothing tells whose they are, or "" where they may be one service's."""
-    told = [_as_told(labels) for labels in series]
-    if apart := agree_in_names(told):
+    stated = [_as_told(labels) for labels in series]
+    if apart := agree_in_names(stated):
         return apart
     for key in _APART:
-        values = {value for labels in told for name in SCOPE_LABELS[key] if (value := labels.get(name))}
+        values = {value for labels in stated for name in SCOPE_LABELS[key] if (value := labels.get(name))}
         if len(values) > 1:
             return f"{key} is {' and '.join(sorted(values)[:3])}"
     return ""

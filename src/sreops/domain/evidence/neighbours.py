@@ -141,9 +141,9 @@ def _badness(state: ContainerState) -> int:
 def calls_of(service: str, neighbours: Sequence[Neighbour]) -> frozenset[tuple[str, str]]:
     """Return (caller, callee) between the service and its neighbours; of peers no calls are known."""
     return frozenset(
-        (service, n.service) if n.role is NeighbourRole.called else (n.service, service)
-        for n in neighbours
-        if n.role is not NeighbourRole.peer
+        (service, neighbour.service) if neighbour.role is NeighbourRole.called else (neighbour.service, service)
+        for neighbour in neighbours
+        if neighbour.role is not NeighbourRole.peer
     )
 
 

@@ -87,6 +87,7 @@ class Windows(BaseModel):
     burst_incidents: int = 8  # of one alert's name, or of one group of the sender
     slots: int = 8  # incidents that are worked on at once
     storm_window_s: float = 60.0
+    no_data_recovers: bool = False  # a resolve for want of data is recovery
 
 
 class Correlation(BaseModel):

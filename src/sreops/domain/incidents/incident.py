@@ -185,7 +185,7 @@ class Incident(BaseModel):
     verification: VerificationResult | None = None
     issue: Issue | None = None
     all_resolved_at: AwareDatetime | None = None  # when the last firing alert was genuinely resolved
-    resolve_proven: bool = True  # False: resolved only because a rule was edited, paused or deleted
+    resolve_proven: bool = True  # False: Grafana gave a reason for the resolve that proves nothing
     decision: dict[str, Any] | None = None  # analysis, plan, policy verdict and hand-over, for people
     effects: tuple[Effect, ...] = ()
     cleared_at: AwareDatetime | None = None  # when its last alert was resolved, whatever became of the incident

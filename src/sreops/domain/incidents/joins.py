@@ -145,9 +145,9 @@ def news_of(standing: Standing, joined: Sequence[Joined], joins: Joins, now: dat
     names = () if standing.is_storm else new_names
     if not worse and not names:
         return News(joins=joins)
-    told = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
-    told += [f"{_listed(names)} joined"] if names else []
-    why = " and ".join(told)
+    changes = [f"it is {worst.severity.value} now ({worst.alertname})"] if worse else []
+    changes += [f"{_listed(names)} joined"] if names else []
+    why = " and ".join(changes)
     news = worst if worse else next(newcomer for newcomer in joined if newcomer.new_name)
     remembered = _with_analysis(standing, joined, joins, why, now)
     return News(worse=worse, names=names, event_id=news.event_id, joins=remembered, why=why)

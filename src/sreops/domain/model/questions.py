@@ -159,14 +159,14 @@ def read_question(name: str, arguments: object, scopes: Scopes) -> Question:
 
 def _told(exc: ValidationError, known: set[str]) -> list[str]:
     """Say what is wrong without a word of what was given: that may be somebody else's."""
-    told = []
+    problems = []
     for error in exc.errors()[:5]:
         if not error["loc"]:
-            told.append("the arguments are no object")
+            problems.append("the arguments are no object")
         else:
             name = error["loc"][0]
-            told.append(f"{name}: {error['msg']}" if name in known else "an unknown argument")
-    return told
+            problems.append(f"{name}: {error['msg']}" if name in known else "an unknown argument")
+    return problems
 
 
 def _check_texts(name: str, question: Question, scopes: Scopes) -> None:

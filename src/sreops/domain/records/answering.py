@@ -25,13 +25,15 @@ def evidence_about(question: str, evidence: Sequence[Evidence]) -> list[Evidence
 def from_the_record(question: str, cause: str | None, evidence: Sequence[Evidence]) -> tuple[str, list[str]]:
     """Return what the record says about a question, and the ids that it rests on."""
     found = evidence_about(question, evidence)
-    concluded = f"The cause that was concluded: {one_line(cause)}." if cause else "No cause was established."
+    cause = one_line(cause or "").rstrip(".")
+    concluded = f"The cause that was concluded: {cause}." if cause else "No cause was established."
     if not found:
         gaps = [piece.source for piece in evidence if piece.kind is EvidenceKind.gap]
         missing = f" Not available were: {', '.join(dict.fromkeys(gaps))}." if gaps else ""
         return f"Nothing in the record speaks of that.{missing} {concluded}", []
     lines = "\n".join(f"{piece.id} ({piece.source}): {one_line(piece.finding)}" for piece in found)
-    return f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}", [o.id for o in found]
+    text = f"No model is asked, so this is what the record has about it:\n{lines}\n{concluded}"
+    return text, [piece.id for piece in found]
 
 
 def _words(text: str) -> set[str]:

@@ -97,5 +97,9 @@ def _of_channel(channel: str, positions: Sequence[int], waiting: Sequence[_D], n
         firsts = {waiting[position].incident_id: position for position in reversed(free)}
         first = min(firsts.values(), key=lambda position: (waiting[position].attempts, position))
         return Batch(channel, (first,), digest=False)
-    due = [p for p in positions if waiting[p].digest and waiting[p].claimed_by is None and waiting[p].due_at <= now]
+    due = [
+        position
+        for position in positions
+        if waiting[position].digest and waiting[position].claimed_by is None and waiting[position].due_at <= now
+    ]
     return Batch(channel, tuple(due[:MOST_TOGETHER]), digest=True) if due else None

@@ -38,9 +38,9 @@ _UNSEEN = {
 
 def numbers(evidence: Sequence[Evidence], cited: Sequence[str], headline: str) -> tuple[str, ...]:
     """Return the measured findings that the cause rests on, unless the headline holds their numbers already."""
-    told = [piece for piece in evidence if piece.id in cited and piece.kind not in _WITHOUT_NUMBERS]
+    pieces = [piece for piece in evidence if piece.id in cited and piece.kind not in _WITHOUT_NUMBERS]
     said = set(_NUMBER.findall(headline))
-    return tuple(piece.finding for piece in told if not _said_already(piece, said))[:SHOWN]
+    return tuple(piece.finding for piece in pieces if not _said_already(piece, said))[:SHOWN]
 
 
 def _said_already(piece: Evidence, said: set[str]) -> bool:
@@ -54,13 +54,13 @@ def standing_out(evidence: Sequence[Evidence], service: str, cited: Sequence[str
     """Return what changed most, where it is not known why: who of all services, and what of its own, less the cited."""
     first = next((piece for piece in evidence if piece.kind is EvidenceKind.suspects), None)
     other = str(first.data.get("first") or "") if first is not None and first.data.get("abstained") is False else ""
-    told = [f"of all services {one_line(other, 80)} changed most"] if other and other != service else []
+    lines = [f"of all services {one_line(other, 80)} changed most"] if other and other != service else []
     measured = [piece for piece in evidence if piece.kind is EvidenceKind.metric and piece.id not in cited]
     own = [piece for piece in measured if _change(piece) >= _STANDS_OUT]
     own.sort(key=_change, reverse=True)
     if not own and not cited:
         own = _usual(measured)
-    return tuple([*told, *(piece.finding for piece in own)][:SHOWN])
+    return tuple([*lines, *(piece.finding for piece in own)][:SHOWN])
 
 
 def _usual(measured: Sequence[Evidence]) -> list[Evidence]:
@@ -98,11 +98,11 @@ def without_long_ids(text: str) -> str:
 def changes(evidence: Sequence[Evidence], cited: Sequence[str]) -> tuple[str, ...]:
     """Return what was changed of the service lately, deployments first; not what the cause names already."""
     found = [piece for piece in evidence if piece.kind is EvidenceKind.change and piece.id not in cited]
-    told = [_deployed(piece) for piece in found if piece.data.get("deployment")][:1]
+    lines = [_deployed(piece) for piece in found if piece.data.get("deployment")][:1]
     for piece in found:
         own = piece.data.get("own")
-        told += [str(line) for line in own[:1]] if isinstance(own, list) else []
-    return tuple(one_line(_CLOCK.sub("", line), _CHANGE_CHARS) for line in told[:SHOWN])
+        lines += [str(line) for line in own[:1]] if isinstance(own, list) else []
+    return tuple(one_line(_CLOCK.sub("", line), _CHANGE_CHARS) for line in lines[:SHOWN])
 
 
 def _deployed(piece: Evidence) -> str:

@@ -78,7 +78,7 @@ def closing(
             "### Policy",
             "",
             f"- verdict: {policy.get('verdict')}",
-            *[f"- {r}" for r in policy.get("reasons", ())],
+            *[f"- {reason}" for reason in policy.get("reasons", ())],
         ]
     if usage := (decision or {}).get("model_usage"):
         lines += ["", "### What it cost", "", f"- the model: {cost_in_words(usage)}"]

@@ -117,12 +117,12 @@ def _speaks_for(events: Sequence[tuple[AlertEvent, str]], notice: Notice) -> Ale
 def _what(incident: Incident, event: AlertEvent | None, now: datetime) -> str:
     if event is None:
         return f"{_clean(incident.alertname, _SHORT)}, since {_clock(incident.opened_at)}"
-    told = next((event.annotations[name] for name in ("summary", "description") if event.annotations.get(name)), "")
-    said = f": {_clean(told)}" if told.strip() else ""
+    text = next((event.annotations[name] for name in ("summary", "description") if event.annotations.get(name)), "")
+    summary = f": {_clean(text)}" if text.strip() else ""
     name = _clean(event.alertname, _SHORT)
     if incident.cleared_at is not None:
-        return f"{name}{said}. It fired from {_clock(event.starts_at)} to {_clock(incident.cleared_at)}."
-    return f"{name}{said}. It fires since {_clock(event.starts_at)} ({_age(now - event.starts_at)})."
+        return f"{name}{summary}. It fired from {_clock(event.starts_at)} to {_clock(incident.cleared_at)}."
+    return f"{name}{summary}. It fires since {_clock(event.starts_at)} ({_age(now - event.starts_at)})."
 
 
 def _cause(incident: Incident) -> str:
@@ -174,11 +174,11 @@ def _asked(notice: Notice, incident: Incident, expires_at: datetime | None) -> s
 
 
 def _handed_over(incident: Incident) -> str:
-    said = next_step(incident.reason, incident)
+    advice = next_step(incident.reason, incident)
     why = _clean(str((incident.decision or {}).get("why", "")))
     if why.startswith("DOWN:"):  # our own hand left it so: nothing comes before that
-        return f"{why}. {said}"
-    return " ".join(part for part in (said, f"sreops stopped: {why}." if why else "") if part)
+        return f"{why}. {advice}"
+    return " ".join(part for part in (advice, f"sreops stopped: {why}." if why else "") if part)
 
 
 def _plan(incident: Incident) -> str:

@@ -22,7 +22,7 @@ NEXT_STEPS: Mapping[Reason, str] = {
     Reason.verification_unknown: "The remedy was applied, but nothing could prove that it helped. Check the service.",
     Reason.analysis_failed: "No analysis could be made. Investigate from the evidence below.",
     Reason.already_healthy: "The runbook's conditions hold while the alert fires. Check the alert rule or the runbook.",
-    Reason.resolved_without_proof: "The alert ended because its rule changed, which proves no recovery. Check it.",
+    Reason.resolved_without_proof: "The alert ended, and nothing proves that the service is well. Check the service.",
     Reason.refired: "It comes back: whatever was done, or happened by itself, does not last. Look behind it.",
     Reason.merged: "It joined an older incident of the same target. Go on there.",
     Reason.storm: "Many alerts came at once. Look for what they share.",

@@ -110,9 +110,9 @@ def _said(incident: Incident, events: Sequence[AlertEvent]) -> str:
     newest = ([event for event in events if event.status is AlertStatus.firing] or events)[-1]
     given = [one_line(newest.annotations.get(name, ""), _SAID_CHARS) for name in ("summary", "description")]
     known = {*_LINKING, *_words(one_line(incident.alertname, _SAID_CHARS)), *_words(one_line(incident.service, 200))}
-    told = [text for text in dict.fromkeys(given) if text and not known.issuperset(_words(text))]
-    both = ". ".join(text.rstrip(".") for text in told)
-    return both if len(both) <= _SAID_CHARS else told[0]
+    texts = [text for text in dict.fromkeys(given) if text and not known.issuperset(_words(text))]
+    both = ". ".join(text.rstrip(".") for text in texts)
+    return both if len(both) <= _SAID_CHARS else texts[0]
 
 
 def _words(text: str) -> set[str]:

@@ -88,8 +88,13 @@ def _done(incident: Incident) -> list[str]:
     return lines
 
 
+def page_line(link: str) -> str:
+    """Return the line that leads to the incident's page."""
+    return f"- Its page: {link}"
+
+
 def _next(incident: Incident, now: datetime, link: str | None) -> list[str]:
-    page = [f"- Its page: {link}"] if link else []
+    page = [page_line(link)] if link else []
     if incident.status is IncidentStatus.resolved:
         closed = incident.closed
         how = f"{code(str(closed['by']))} closed it as {closed['was']}" if closed else f"{incident.resolution}"
@@ -106,8 +111,8 @@ def _next(incident: Incident, now: datetime, link: str | None) -> list[str]:
 
 
 def _evidence(evidence: Sequence[Evidence]) -> list[str]:
-    told = [item for item in evidence if item.kind not in (EvidenceKind.alert, EvidenceKind.gap)]
-    lines = [f"- **{item.id}** {item.source}: {code(item.finding)}" for item in told[:_EVIDENCE]]
+    items = [item for item in evidence if item.kind not in (EvidenceKind.alert, EvidenceKind.gap)]
+    lines = [f"- **{item.id}** {item.source}: {code(item.finding)}" for item in items[:_EVIDENCE]]
     if gaps := [item.source for item in evidence if item.kind is EvidenceKind.gap]:
         lines.append(f"- Not available: {', '.join(dict.fromkeys(gaps))}.")
     return lines or ["- Nothing yet."]

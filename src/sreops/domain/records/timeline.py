@@ -61,18 +61,18 @@ def _of(record: Record) -> TimelineEntry | None:
         return None
     action, phase = str(body.get("action", "")), str(body.get("phase", ""))
     by, detail, target = str(body.get("by", "sreops")), str(body.get("detail", "")), str(body.get("target", ""))
-    said = f": {detail}" if detail else ""
+    suffix = f": {detail}" if detail else ""
     if phase == "decision" and action in _DECIDED:
-        return _entry(record.at, f"{by} {_DECIDED[action]}{said}", "End time" if action == "close" else "")
+        return _entry(record.at, f"{by} {_DECIDED[action]}{suffix}", "End time" if action == "close" else "")
     if action == "escalate":
-        return _entry(record.at, f"sreops handed it over{said}")
+        return _entry(record.at, f"sreops handed it over{suffix}")
     if action == "close":
-        return _entry(record.at, f"sreops closed it{said}", "End time")
+        return _entry(record.at, f"sreops closed it{suffix}", "End time")
     if phase == "intent":
         return _entry(record.at, f"sreops begins: {action.replace('_', ' ')} {target}", "Response initiated")
     if phase == "outcome" and body.get("data", {}).get("outcome"):
         outcome = str(body["data"]["outcome"])
-        words = f"{action.replace('_', ' ')} {target}: {outcome}{said}"
+        words = f"{action.replace('_', ' ')} {target}: {outcome}{suffix}"
         return _entry(record.at, words, "Impact mitigated" if outcome == "succeeded" and action in _ACTS else "")
     return None
 

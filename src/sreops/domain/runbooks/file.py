@@ -144,8 +144,8 @@ def _fields(place: Place, file: YamlFile) -> list[str]:
 def _in_order(file: YamlFile, path: str) -> list[str]:
     faults = sorted(file.faults, key=lambda problem: problem[0])
     more = len(faults) - MAX_PROBLEMS
-    told = [f"{path}:{line}: {_field(place)}: {what}" for line, place, what in faults[:MAX_PROBLEMS]]
-    return [*told, f"{path}: … and {more} more problems"] if more > 0 else told
+    problems = [f"{path}:{line}: {_field(place)}: {what}" for line, place, what in faults[:MAX_PROBLEMS]]
+    return [*problems, f"{path}: … and {more} more problems"] if more > 0 else problems
 
 
 def _field(place: Place) -> str:

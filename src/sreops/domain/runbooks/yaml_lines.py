@@ -56,13 +56,13 @@ def read_yaml(text: str, *, path: str) -> YamlFile:
     except MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line = mark.line + 1 if mark is not None else 1
-        said = exc.problem or exc.context or "can't be read"
-        raise RunbooksInvalid([f"{path}:{line}: file: is not YAML: {said}"]) from exc
+        problem = exc.problem or exc.context or "can't be read"
+        raise RunbooksInvalid([f"{path}:{line}: file: is not YAML: {problem}"]) from exc
     except RunbooksInvalid:
         raise
     except Exception as exc:  # the scanner slips on malformed input in ways of its own: OverflowError, …
-        said = str(exc).partition("\n")[0] or type(exc).__name__
-        raise RunbooksInvalid([f"{path}:1: file: is not YAML: {said}"]) from exc
+        problem = str(exc).partition("\n")[0] or type(exc).__name__
+        raise RunbooksInvalid([f"{path}:1: file: is not YAML: {problem}"]) from exc
     if root is None:
         raise RunbooksInvalid([f"{path}:1: file: is empty; it needs 'version: 1' and 'runbooks:'"])
     file = YamlFile()

@@ -120,7 +120,10 @@ def rank(observed: Observations) -> Ranking:
     suspects = sorted(
         (
             Suspect(
-                service, round(case.score, 3), case.onset, tuple(s for _, s in sorted(case.signs, reverse=True)[:4])
+                service,
+                round(case.score, 3),
+                case.onset,
+                tuple(sign for _, sign in sorted(case.signs, reverse=True)[:4]),
             )
             for service, case in cases.items()
         ),
@@ -161,7 +164,12 @@ def _add_metrics(cases: Mapping[str, _Case], observed: Observations, calls: froz
             own = strength - usual
             if kind in _SPREADS:
                 own -= EXPLAINED * max(
-                    (strengths.get(b, 0.0) - usual for a, b in calls if a == service and b != service), default=0.0
+                    (
+                        strengths.get(callee, 0.0) - usual
+                        for caller, callee in calls
+                        if caller == service and callee != service
+                    ),
+                    default=0.0,
                 )
             weight = followed.get(kind, WEIGHTS[kind])
             if own > 0:
@@ -245,7 +253,14 @@ def _add_flow(cases: Mapping[str, _Case], seen: Flow, calls: frozenset[tuple[str
         for service, strength in scores.items():
             if service not in cases:
                 continue
-            callees = max((min(scores.get(b, 0.0), most) for a, b in calls if a == service and b != service), default=0)
+            callees = max(
+                (
+                    min(scores.get(callee, 0.0), most)
+                    for caller, callee in calls
+                    if caller == service and callee != service
+                ),
+                default=0,
+            )
             own = min(strength, most) - EXPLAINED * callees
             if own > 0:
                 cases[service].score += weight * own

@@ -77,8 +77,8 @@ def flow(lines: Sequence[Line], since: float, *, until: float = math.inf, histor
     if not tried or sum(_TRACE.search(text) is not None for _, _, text in tried) < _CARRYING * len(tried):
         return Flow()
     traces = _traces(lines)
-    before = _counted([*(t for t in traces if t[-1][0] < since), *_traces(history)])
-    after = _counted([t for t in traces if since <= t[0][0] <= until])
+    before = _counted([*(trace for trace in traces if trace[-1][0] < since), *_traces(history)])
+    after = _counted([trace for trace in traces if since <= trace[0][0] <= until])
     steps, told = _steps(before, after)
     calls = frozenset(pair for pair, count in (before.calls + after.calls).items() if count >= 3)
     waits, waits_told = _waits(before, after, calls)
@@ -125,8 +125,8 @@ def _counted(traces: Iterable[Sequence[_Event]]) -> _Counts:
             step = (service, place)
             counts.seen["next", step] += 1
             followers: set[Step] = set()
-            for ahead, e in enumerate(events[number + 1 : number + 1 + _AHEAD]):
-                follower = (e[2], e[4])
+            for ahead, later in enumerate(events[number + 1 : number + 1 + _AHEAD]):
+                follower = (later[2], later[4])
                 if follower not in followers:
                     followers.add(follower)
                     counts.with_it["next", step, follower] += 1

@@ -29,7 +29,9 @@ def draft(step: script.Step | None, answer: str, new_id: "Iterator[str]") -> Dra
             details = {"type": "refusal", "category": category, "explanation": explanation}
             return Draft([_text(text)] if text else [], "refusal", details)
         case script.UseTools(calls=calls, text=text):
-            used = [{"type": "tool_use", "id": next(new_id), "name": n, "input": dict(given)} for n, given in calls]
+            used = [
+                {"type": "tool_use", "id": next(new_id), "name": name, "input": dict(given)} for name, given in calls
+            ]
             return Draft([_text(text), *used] if text else used, "tool_use")
         case script.CutShort(keep=keep):
             return Draft([_text(answer[: int(len(answer) * keep)])], "max_tokens")

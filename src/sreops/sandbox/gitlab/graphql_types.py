@@ -71,7 +71,7 @@ class Shown:
             "createdAt": stamp(issue.created_at),
             "updatedAt": stamp(issue.updated_at),
             "closedAt": stamp(issue.closed_at),
-            "labels": {"nodes": [{"id": f"gid://gitlab/ProjectLabel/{n}", "title": n} for n in issue.labels]},
+            "labels": {"nodes": [{"id": f"gid://gitlab/ProjectLabel/{name}", "title": name} for name in issue.labels]},
             "assignees": {"nodes": [self.user(user) for user in issue.assignees]},
             "author": self.user(issue.author),
         }

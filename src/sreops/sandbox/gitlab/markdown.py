@@ -76,7 +76,7 @@ def _with_block_quotes(lines: list[str]) -> Iterator[int]:
         tokens = _REFERENCES.parse("\n".join(lines[start:]))
         opening = _first_quote_fence(lines, start, tokens)
         before = [token for token in tokens if token.map and (opening is None or start + token.map[0] < opening)]
-        yield from (n for n in _paragraph_lines(lines, start, before) if opening is None or n < opening)
+        yield from (number for number in _paragraph_lines(lines, start, before) if opening is None or number < opening)
         if opening is None:
             return
         closing = _closing_fence(lines, opening)
@@ -109,7 +109,7 @@ def _with_toggled_quotes(lines: list[str]) -> Iterator[int]:
     """As older releases: every `>>>` line opens or closes a quote, also one inside a fenced block."""
     quoted = False
     start = 0
-    for number in [*(n for n, line in enumerate(lines) if _QUOTE_FENCE.match(line)), len(lines)]:
+    for number in [*(place for place, line in enumerate(lines) if _QUOTE_FENCE.match(line)), len(lines)]:
         if not quoted:
             yield from _paragraph_lines(lines, start, _REFERENCES.parse("\n".join(lines[start:number])))
         quoted = not quoted

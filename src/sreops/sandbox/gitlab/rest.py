@@ -266,7 +266,7 @@ class Rest:
         asked = coerce(params, {**search.FILTERS, **search.PAGES})
         issues, headers = search.page_of(search.select(self._tracker.issues, asked), asked, request)
         details = asked.get("with_labels_details", False)
-        return JSONResponse([self._show(i, request, label_details=details) for i in issues], headers=headers)
+        return JSONResponse([self._show(issue, request, label_details=details) for issue in issues], headers=headers)
 
     def _create_issue(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
         asked = coerce(params, _WRITABLE)
@@ -311,7 +311,7 @@ class Rest:
             reverse=asked.get("sort", "desc") == "desc",
         )
         notes, headers = search.page_of(found, asked, request)
-        return JSONResponse([note_json(n, issue, PROJECT_ID, base_of(request)) for n in notes], headers=headers)
+        return JSONResponse([note_json(note, issue, PROJECT_ID, base_of(request)) for note in notes], headers=headers)
 
     def _create_note(self, request: Request, match: "re.Match[str]", params: Params) -> Response:
         issue = self._issue(match, "404 Issue Not Found")

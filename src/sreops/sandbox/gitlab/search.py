@@ -118,7 +118,9 @@ def page_of(items: Sequence[T], paging: Mapping[str, Any], request: Request) -> 
         "x-total-pages": str(pages),
     }
     links = [("prev", previous), ("next", following), ("first", "1"), ("last", str(pages))]
-    headers["link"] = ", ".join(f'<{_at_page(request, n, per_page)}>; rel="{rel}"' for rel, n in links if n)
+    headers["link"] = ", ".join(
+        f'<{_at_page(request, number, per_page)}>; rel="{rel}"' for rel, number in links if number
+    )
     return items[(page - 1) * per_page : page * per_page], headers
 
 
