@@ -194,6 +194,7 @@ KEY = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
         ("http://h:pw…", "http://h:<secret-1>…"),
         ("http://h:a/b…", "http://h:a/b…"),
         ("http://h:8080…", "http://h:8080…"),
+        ("http://h:8x…", "http://h:<secret-1>…"),
         ("4111 1111 1111 1111 and 5555-5555-5555-4444 x", "<card-1> and <card-2> x"),
         ("mail a%40b.example or a@b.example", "mail <email-1> or <email-1>"),
         (f"a {KEY} and {KEY.replace('AoIB', 'BoIB')}.", "a <private-key-1> and <private-key-2>."),
@@ -216,6 +217,7 @@ def test_two_values_never_share_a_placeholder():
     redactor = Redactor()
     for first, second in (
         ("cookie: abc123", "cookie: xyz789"),
+        ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer zyxwvuts.ijkl"),
         ("DE89370400440532013000", "GB82WEST12345698765432"),
         ("a@b.example", "c%40b.example"),
         ("4111 1111 1111 1111", "5555 5555 5555 4444"),
