@@ -124,6 +124,7 @@ class TestFiring:
         assert outcome(event(told=5), known, now=40) == (D.repeat, "I1")
         assert outcome(event(told=20), known) == (D.repeat, "I1")
         assert outcome(event(starts=3, told=9), known, now=40) == (D.repeat, "I1")
+        assert outcome(event(starts=3, told=10), known, now=40) == (D.repeat, "I1")
 
     def test_long_after_its_resolve_the_same_start_fires_again(self):
         # Alertmanager resolves by time-out, and the same firing may come back with its old startsAt
@@ -176,6 +177,13 @@ class TestFiring:
         assert outcome(event(starts=21), known) == (D.refire, "I1")
         assert outcome(event(starts=79, told=80), known) == (D.refire, "I1")
         assert outcome(event(starts=79, told=80.1), known)[0] is D.open
+
+    def test_only_what_was_handed_over_is_come_back_to_within_the_grace(self):
+        windows = Windows(clear_grace_s=600, refire_window_s=60)
+        for status, disposition in (S.resolved, D.open), (S.escalated, D.attach):
+            known = incident(held(ended=19), status=status, ended=20)
+            again = event(starts=22, told=25)
+            assert correlate(again, [known], again.received_at, windows).disposition is disposition
 
     def test_another_alert_of_a_service_that_was_fixed_opens(self):
         assert outcome(event(starts=21, fingerprint="fp2"), incident(held(), status=S.resolved, ended=20))[0] is D.open

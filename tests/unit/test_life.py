@@ -128,6 +128,7 @@ def test_a_job_that_ended_well_lives() -> None:
         container(status="created", started_at=None),
         container(status="dead"),
         container(status="paused", running=True),
+        container(status="dead", running=True),
         container(status="restarting", running=True),
     ],
 )

@@ -319,6 +319,17 @@ def test_already_met_means_nothing_to_fix_is_seen(seen: Look, met: bool) -> None
     assert already_met(seen) is met
 
 
+def test_a_last_look_that_lacks_a_target_is_no_proof_that_it_lives() -> None:
+    judgement = judged((10, look(True)), (20, look(True, container=None)))
+    assert (judgement.result, judgement.why) == (UNKNOWN, "payments is unseen (it was not looked at)")
+
+
+def test_an_earlier_look_that_lacks_a_condition_breaks_the_time_that_it_held() -> None:
+    seen = ((5, look()), (10, look(True)))
+    assert judged(*seen, (39, look(True)), conditions=(SLOW,)).result is UNKNOWN
+    assert judged(*seen, (40, look(True)), conditions=(SLOW,)).result is FIXED
+
+
 def test_a_look_that_lacks_a_condition_is_unknown() -> None:
     judgement = judged((300, look(True)), conditions=(ERRORS, SLOW))
     assert (judgement.result, judgement.final) == (UNKNOWN, True)
@@ -394,7 +405,7 @@ def test_each_target_is_judged_by_how_its_own_effect_left_it() -> None:
     judgement = judge([(at(2), both)], standard, now=at(2), deadline=at(300))
     assert judgement.why == (
         "payments is healthy, not yet for 10 s since the effect; checkout is healthy, not yet for 10 s since the "
-        "effect; the target was not looked at since the effect"
+        "effect; unlooked is unseen (it was not looked at)"
     )
     assert judgement.again_at == at(10)
     later = judge([(at(5), both)], standard, now=at(5), deadline=at(300))

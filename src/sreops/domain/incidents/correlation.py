@@ -215,8 +215,8 @@ def _entry(incident: KnownIncident, event: AlertEvent) -> KnownAlert | None:
     return max(entries, key=lambda alert: (alert.starts_at == event.starts_at, alert.starts_at), default=None)
 
 
-def _is_same_episode(incident: KnownIncident, entry: KnownAlert | None, event: AlertEvent) -> bool:
-    """Whether the event speaks of a firing that the incident already holds, or of one before it."""
+def _is_same_episode(entry: KnownAlert | None, event: AlertEvent) -> bool:
+    """Whether the event speaks of the firing that an incident's entry holds, or of one before it."""
     if entry is None or entry.starts_at >= event.starts_at:
         return True  # without an entry it opened this incident; and older news never replaces newer
     if entry.ended_at is not None:
@@ -227,7 +227,7 @@ def _is_same_episode(incident: KnownIncident, entry: KnownAlert | None, event: A
 
 def _repeats(incident: KnownIncident, event: AlertEvent, told_at: datetime, windows: Windows) -> str | None:
     entry = _entry(incident, event)
-    if not _is_same_episode(incident, entry, event):
+    if not _is_same_episode(entry, event):
         return None
     grace = _s(windows.clear_grace_s)
     if incident.status is IncidentStatus.resolved:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.evidence.evidence import SeriesSet
 from sreops.domain.incidents.incident import VerificationResult
-from sreops.domain.remediation.life import LifeVerdict, Prospect, Pulse, Vital, since_effect, since_resolve
+from sreops.domain.remediation.life import LifeVerdict, Prospect, Pulse, Vital, since_effect, since_resolve, unseen
 from sreops.domain.remediation.measurement import in_words
 from sreops.domain.runbooks.condition import COMPARE, parse_condition
 from sreops.domain.runbooks.runbook import Condition
@@ -79,7 +79,7 @@ def read_condition(condition: Condition, answer: SeriesSet | None, why: str = ""
     whatever a partial answer says, since what is missing may have made the sums that are there.
     """
     compare, limit = parse_condition(condition.condition)
-    reading = Reading(promql=condition.promql, condition=condition.condition, holds=None, why=why)
+    reading = Reading(promql=condition.promql, condition=condition.condition, holds=None)
     if answer is None:
         return reading.model_copy(update={"why": why or "the query was not answered"})
     latest = [series.points[-1][1] for series in answer.series if series.points]
@@ -158,7 +158,8 @@ def _lives(counted: History, standard: Standard, now: datetime) -> list[LifeVerd
     verdicts = []
     for target in standard.targets:
         first = [standard.left_as[target]] if target in standard.left_as else []
-        seen = [(at, pulse) for at, look in counted for pulse in look.pulses if pulse.target == target]
+        blind = unseen(target, "it was not looked at")
+        seen = [(at, next((one for one in look.pulses if one.target == target), blind)) for at, look in counted]
         verdicts.append(since_effect([*first, *seen], settle_s=standard.settle_s, now=now))
     for pulse in counted[-1][1].pulses:
         if pulse.target not in standard.targets:
