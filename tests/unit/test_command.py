@@ -64,6 +64,8 @@ def test_what_is_open_is_looked_at_again_soon_and_not_after_its_time(
 
 
 def test_its_last_lines_are_told_on_one_bounded_line() -> None:
+    ended = CommandState(running=False, exit_code=1)
+    assert settled(ended, 1, ("a", " ", "b")).why == "the command ended with exit code 1; its last lines: a | b"
     said = tuple(f"line {number} {chr(10)}{'x' * 5000}" for number in range(100))
     why = settled(CommandState(running=False, exit_code=1), 1, said).why
     assert "exit code 1" in why

@@ -131,6 +131,11 @@ def test_a_container_that_its_restart_policy_started_anew_proves_nothing_of_ours
     assert settled(effect(restart_count=4), ours, 5).outcome is EffectOutcome.succeeded
 
 
+def test_a_start_that_leaves_the_count_as_it_was_is_ours() -> None:
+    before = effect("start_container", restart_count=4, status="exited")
+    assert settled(before, container(started_at=T0, restart_count=4), 1).outcome is EffectOutcome.succeeded
+
+
 def test_an_unchanged_container_is_looked_at_again_while_the_engine_may_still_be_at_it() -> None:
     answer = settled(effect(), container(), 20)
     assert answer.outcome is None
@@ -212,6 +217,7 @@ def test_a_stop_settles_as_soon_as_what_ran_has_ended() -> None:
         container(started_at=T0 + timedelta(seconds=2)),  # started by somebody: whether ours came before is not known
         container(restart_count=3, started_at=T0 + timedelta(seconds=2)),  # died, and its policy brought it back
         container(running=True, status="restarting"),
+        container(running=False, status="restarting"),
     ],
 )
 def test_what_runs_was_not_stopped_and_after_the_wait_nobody_knows(seen: ContainerState) -> None:

@@ -97,7 +97,7 @@ def test_what_a_query_measures_is_told_by_the_metrics_in_it(promql: str, told: s
         ("latency{}", 3725.3, "3725 s"),
         ("fs_usage_bytes{}", 0, "0 B"), ("fs_usage_bytes{}", 1023, "1023 B"), ("fs_usage_bytes{}", 1024, "1 KiB"),
         ("fs_usage_bytes{}", 31.46 * 2**20, "31.5 MiB"), ("fs_usage_bytes{}", -(2**30), "-1 GiB"),
-        ("fs_usage_bytes{}", 5 * 2**40, "5 TiB"), ("fs_usage_bytes{}", 2**54, "16384 TiB"),
+        ("fs_usage_bytes{}", 5.4321 * 2**40, "5.43 TiB"), ("fs_usage_bytes{}", 2**54, "16384 TiB"),
     ],
 )  # fmt: skip
 def test_a_value_is_told_as_people_write_it(promql: str, value: float, told: str) -> None:
@@ -105,11 +105,18 @@ def test_a_value_is_told_as_people_write_it(promql: str, value: float, told: str
 
 
 @pytest.mark.parametrize(
-    ("condition", "worst"),
-    [("< 1", "7"), ("<= 1", "7"), ("> 1", "-9"), (">= 1", "-9"), ("== 0", "-9"), ("!= 0", "-9")],
-)
-def test_the_worst_of_several_series_is_the_one_farthest_on_the_wrong_side(condition: str, worst: str) -> None:
+    ("condition", "worst", "of_others"),
+    [
+        ("< 1", "7", "9"), ("<= 1", "7", "9"), ("> 1", "-9", "-7"), (">= 1", "-9", "-7"), ("== 0", "-9", "9"),
+        ("!= 0", "-9", "9"),
+    ],
+)  # fmt: skip
+def test_the_worst_of_several_series_is_the_one_farthest_on_the_wrong_side(
+    condition: str, worst: str, of_others: str
+) -> None:
     assert of("x{}", 2, -9, 7, condition=condition) == f"x {worst}"
+    assert of("x{}", 2, -7, 9, condition=condition) == f"x {of_others}"
+    assert in_words("x{}", condition, [3], [2, -9, 7]) == f"x 3, was {worst}"
 
 
 def test_a_name_of_eighty_characters_is_told_in_full_and_a_longer_one_is_cut() -> None:

@@ -86,6 +86,7 @@ def test_on_the_hosts_network_every_container_is_called_like_the_host_and_none_i
         # by a port of the host
         (publishing(5432), Ourselves(addresses=database("localhost", "127.0.0.1", "::1"))),
         (publishing(5432, "0.0.0.0"), Ourselves(addresses=database("127.0.0.1", "127.0.0.1"))),
+        (publishing(5432, "::"), Ourselves(addresses=database("localhost", "::1"))),
         (publishing(5432, "127.0.0.1"), Ourselves(addresses=database("127.0.0.1", "127.0.0.1"))),
         (publishing(5432), Ourselves(addresses=database("ops1", "10.0.0.5"), host_ips=frozenset({"10.0.0.5"}))),
         (publishing(5432), Ourselves(container=SREOPS, addresses=database("host.docker.internal", "172.20.0.1"))),

@@ -195,6 +195,10 @@ def test_each_place_has_its_own_limit_and_is_named() -> None:
     [
         ("docker/container/x", {"host": 0}, "the engine, and 0 are allowed, with 1 of this plan (SREOPS_POLICY__HOST_"),
         (
+            "docker/compose/shop/db", {"host": 1, "project": 0},
+            "Compose project 'shop', and 0 are allowed, with 1 of this plan (SREOPS_POLICY__PROJECT_",
+        ),
+        (
             "gitlab/grp%2Fshop/prod", {"project": 0},
             "GitLab project 'grp/shop', and 0 are allowed, with 1 of this plan (SREOPS_POLICY__PROJECT_",
         ),

@@ -152,6 +152,9 @@ class _Bridge:
         self._context = context
         self._webhook = context.settings.webhook
         self._credentials = WebhookCredentials(self._webhook)
+        self._rules = context.settings.reading_rules(
+            may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous
+        )
         self._any_host = context.settings.allow_anonymous
         self._names = {context.settings.host.lower(), name_of_url(context.settings.public_url or "")} - {""}
         self._in_flight = 0
@@ -222,9 +225,7 @@ class _Bridge:
                 _decoded(body),
                 received_at=self._context.clock.now(),
                 mint=self._context.mint,
-                rules=self._context.settings.reading_rules(
-                    may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous
-                ),
+                rules=self._rules,
             )
         except PayloadRejected as exc:
             raise _Refusal(exc.status, str(exc)) from exc

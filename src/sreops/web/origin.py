@@ -29,6 +29,7 @@ def name_of_url(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=256)
 def is_loopback(name: str) -> bool:
     """Say whether a name means this machine alone."""
     if name == "localhost" or name.endswith(".localhost"):

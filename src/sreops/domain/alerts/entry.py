@@ -9,13 +9,12 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.alerts.fields import (
     MapLimits,
     Notes,
-    bounded,
     fraction,
     json_text,
     numbers,
     shorten,
-    text_map,
     text_of,
+    texts,
     timestamp,
     web_url,
 )
@@ -60,11 +59,10 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
     status = _status(raw, frame, notes)
     if status is None:
         return "status: missing or unreadable, and the payload has none either"
-    all_labels = text_map(raw.get("labels"), "labels", notes)
+    all_labels, labels = texts(raw.get("labels"), "labels", _LABELS, _LABELS_FIRST, notes)
     fingerprint = _fingerprint(raw.get("fingerprint"), all_labels, notes)
     if fingerprint is None:
         return "fingerprint and labels: both missing, so nothing identifies the alert"
-    labels = bounded(all_labels, "labels", _LABELS, _LABELS_FIRST, notes)
     is_test = frame.is_test or (frame.source == "grafana" and labels.get("alertname") == "TestAlert")
     if is_test and not frame.rules.take_test_alerts:
         frame.told[_TEST_TOLD] += 1
@@ -73,8 +71,7 @@ def read_alert(raw: object, frame: Frame, mint: Callable[[], str]) -> AlertEvent
     if tier is Tier.human_only:
         frame.told[_HUMAN_ONLY_TOLD] += 1
         return None
-    all_annotations = text_map(raw.get("annotations"), "annotations", notes)
-    annotations = bounded(all_annotations, "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
+    _, annotations = texts(raw.get("annotations"), "annotations", _ANNOTATIONS, _ANNOTATIONS_FIRST, notes)
     starts_at, ends_at = _times(raw, status, frame.received_at, notes)
     subject = _subject(labels, frame, fingerprint, notes)
     severity = _severity(labels, annotations, frame, notes)

@@ -74,16 +74,44 @@ def text_of(value: object) -> str | None:
     return None
 
 
-def text_map(value: object, field: str, notes: Notes) -> dict[str, str]:
-    """Read an object of texts; numbers become text, anything else is left out, both with a note."""
+def texts(
+    value: object, field: str, limits: MapLimits, first: Collection[str], notes: Notes
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Read an object of texts: return all of them, and those that fit the limits, names in ``first`` before others.
+
+    Numbers become text, values are cut; anything else and over-long names are left out, each with a note.
+    """
+    if isinstance(value, dict) and _is_plain_and_short(value, limits):
+        return value, value
+    read = _texts(value, field, notes)
+    return read, _within(read, field, limits, first, notes)
+
+
+def _is_plain_and_short(value: dict[str, object], limits: MapLimits) -> TypeGuard[dict[str, str]]:
+    """Say whether nothing in it needs cleaning or measuring, as in nearly every alert: ASCII texts, far from limits."""
+    try:
+        names, texts = "".join(value), "".join(value.values())  # type: ignore[arg-type]  # raises where one is no text
+    except TypeError:
+        return False
+    return (
+        len(value) <= limits.max_count
+        and (len(names) <= limits.max_name_chars or max(map(len, value)) <= limits.max_name_chars)
+        and len(texts) <= limits.max_value_chars  # all together, so each
+        and (len(names) + len(texts)) * _JSON_BYTES_PER_CHAR + len(value) * 8 <= limits.max_bytes
+        and names.isascii()
+        and texts.isascii()
+        and "\x00" not in texts
+        and "\x00" not in names
+    )
+
+
+def _texts(value: object, field: str, notes: Notes) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
         notes.add(field, "is not an object, left out")
         return {}
     read: dict[str, str] = {}
-    if _is_plain(value):
-        return value
     if len(value) > _MAX_READ:
         notes.add(field, f"has {len(value)} entries, only {_MAX_READ} read")
     for raw_name, raw in islice(value.items(), _MAX_READ):
@@ -97,21 +125,9 @@ def text_map(value: object, field: str, notes: Notes) -> dict[str, str]:
     return read
 
 
-def _is_plain(value: dict[str, object]) -> TypeGuard[dict[str, str]]:
-    """Say whether nothing in it needs cleaning: plain ASCII texts throughout, as in nearly every alert."""
-    try:
-        together = "".join(value) + "".join(value.values())  # type: ignore[arg-type]  # raises where one is no text
-    except TypeError:
-        return False
-    return together.isascii() and "\x00" not in together and len(value) <= _MAX_READ
-
-
-def bounded(
+def _within(
     texts: dict[str, str], field: str, limits: MapLimits, first: Collection[str], notes: Notes
 ) -> dict[str, str]:
-    """Keep what fits the limits, names in ``first`` before others; values are cut, over-long names left out."""
-    if _surely_fits(texts, limits):
-        return texts
     kept: dict[str, str] = {}
     room = limits.max_bytes
     for name in sorted(texts, key=lambda name: name not in first):
@@ -126,19 +142,6 @@ def bounded(
         room -= cost
         kept[name] = value
     return {name: kept[name] for name in texts if name in kept}
-
-
-def _surely_fits(texts: dict[str, str], limits: MapLimits) -> bool:
-    """Say whether nothing is near a limit, as with any sane alert; False means that it must be measured."""
-    if not texts:
-        return True
-    longest_name, longest = max(map(len, texts)), max(map(len, texts.values()))
-    return (
-        len(texts) <= limits.max_count
-        and longest_name <= limits.max_name_chars
-        and longest <= limits.max_value_chars
-        and len(texts) * ((longest_name + longest) * _JSON_BYTES_PER_CHAR + 8) <= limits.max_bytes
-    )
 
 
 def _json_bytes(text: str) -> int:

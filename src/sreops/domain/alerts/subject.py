@@ -11,15 +11,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sreops.domain.alerts.exporters import (
-    CONTAINER_EXPORTERS,
-    HOST_EXPORTERS,
-    POD_EXPORTERS,
-    SIDECARS,
-    TARGET_EXPORTERS,
-    exporter_of,
-)
-from sreops.domain.alerts.speaker import exporter_by_job, host_of, is_url, said_by, who_speaks, without_relay
+from sreops.domain.alerts.exporters import TARGET_EXPORTERS, exporter_of
+from sreops.domain.alerts.sent_labels import SCRAPED, SentLabels
+from sreops.domain.alerts.speaker import host_of, is_url
 from sreops.domain.alerts.subject_labels import (
     FOUND_BY,
     KIND_OF,
@@ -56,17 +50,11 @@ class Subject(BaseModel):
         return self.model_copy(update={"scope": other.scope | self.scope})
 
 
-_SCRAPED: Final = frozenset({"namespace", "pod", "container", "service", "job", "instance", "endpoint"})
-"""What a scraper says of whom it scrapes; where the series has one of its own, that becomes ``exported_…``."""
 _MAX_NAME_CHARS: Final = 256
 _MAX_SCOPE: Final = 32
 _KEPT_LABELS: Final = 32
 _KEPT_CHARS: Final = 1024  # of a label set's values, so that what is kept stays within a few megabytes
-_UNIT: Final = re.compile(r".*\.(?:service|socket|timer|mount|scope|slice|target|device|path|swap)\Z")
 _PROBE_JOB: Final = re.compile(r"integrations/(?:blackbox|snmp|ping)/(?P<target>\S.*)\Z")
-
-
-_EXPORTED: Final = frozenset(f"exported_{name}" for name in _SCRAPED)
 _SAYS: Final = {key: frozenset({f"exported_{names[0]}", *names}) for key, names in SCOPE_LABELS.items()}
 
 
@@ -119,35 +107,23 @@ def subject_as_sent(service: str, labels: Mapping[str, str]) -> Subject:
 
 
 class _Reading:
-    """One alert's labels, each name in its canonical spelling, and who speaks in them."""
+    """Finds in one alert's labels who is unwell."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
-        self._labels = labels
-        self._values: Mapping[str, str] = labels
-        if not _PLAIN_NAMES.fullmatch("".join(labels)):  # UTF-8 names of Prometheus 3 and OpenTelemetry; Service, Host
-            spelled = sorted(labels, key=lambda name: _canonical(name) == name)  # of two, the plain spelling
-            self._values = {_canonical(name): labels[name] for name in spelled}
-        sent = self._values
-        if "exported_job" in sent:
-            self._values = without_relay(sent)
-        self._relayed = self._values is not sent
-        self._clash = not _EXPORTED.isdisjoint(self._values)
+        self._sent = SentLabels(labels)
         self._declared = False
-        speaker = who_speaks(self._values)
-        self._speaker, self._job_names_nobody = speaker.kind, speaker.hides_job
-        self._speaks = f"{self._spelled(speaker.label)}={speaker.value}" if speaker.label else ""
 
     def subject(self, alertname: str, order: Sequence[str]) -> Subject:
-        if name := self._name(OUTRIGHT):
+        if name := self._sent.name(OUTRIGHT):
             return self._made(name, SubjectKind.workload, OUTRIGHT, "")
         self._declared = order is not SERVICE_LABELS
         ranks = _ranks(tuple(order)) if self._declared else _RANKS
         hosts_from = ranks.get("exported_node", len(ranks))
         itself = self._exporter_itself() or self._probed()
-        for rank, candidate in sorted((ranks[name], name) for name in self._values if name in ranks):
+        for rank, candidate in sorted((ranks[name], name) for name in self._sent.values if name in ranks):
             if itself is not None and rank >= hosts_from:
                 return itself
-            name = self._name(candidate)
+            name = self._sent.name(candidate)
             canonical = candidate if rank % 2 else candidate.removeprefix("exported_")
             if name and (found := self._named(candidate, canonical, name)):
                 return found
@@ -158,16 +134,16 @@ class _Reading:
 
     def _named(self, label: str, canonical: str, name: str) -> Subject | None:
         """Return the subject that this label names, or None where it names nobody."""
-        if canonical in _SCRAPED and self._is_the_exporters(label, canonical, name):
+        if canonical in SCRAPED and self._sent.is_the_exporters(label, canonical, name):
             return None
         if canonical in ("service_name", "app", "app_kubernetes_io_name") and exporter_of(name):
             return None
-        if canonical in FOUND_BY and self._is_found_by(name):
+        if canonical in FOUND_BY and self._sent.is_found_by(name):
             return None
         kind = KIND_OF.get(canonical, SubjectKind.workload)
-        if canonical == "name" and not self._declared and not self._name_is_a_container(name):
+        if canonical == "name" and not self._declared and not self._sent.name_is_a_container(name):
             return None
-        why = f", because {self._speaks} speaks about others" if self._speaks else ""
+        why = f", because {self._sent.speaks} speaks about others" if self._sent.speaks else ""
         name = without_suffix(canonical, name)
         if canonical == "instance":
             name, kind = self._instance(name)
@@ -180,35 +156,32 @@ class _Reading:
     def _swarm_service(self, container: str) -> str | None:
         """Return the service of a Swarm task's container: SERVICE.SLOT.TASK, which is another for each task."""
         for label in ("container_label_com_docker_swarm_service_name", "swarm_service"):
-            service = self._name(label)
+            service = self._sent.name(label)
             if service and container.startswith(f"{service}."):
                 return service
         return service_of_task(container)
 
     def _exporter_itself(self) -> Subject | None:
         """Return the exporter where its own container is spoken of: it stands there, and nobody was scraped."""
-        container = self._name("container")
-        if not container or self._is_scraped():
+        container = self._sent.name("container")
+        if not container or self._sent.is_scraped():
             return None
         return self._made(container, SubjectKind.container, "container", "")
 
-    def _is_scraped(self) -> bool:
-        return any(label in self._values for label in ("job", "instance", "pod", "endpoint"))
-
     def _probed(self) -> Subject | None:
         """Return whom an exporter of targets has probed, where ``instance`` is not it."""
-        if self._speaker not in TARGET_EXPORTERS or is_url(self._value("instance") or ""):
+        if self._sent.speaker not in TARGET_EXPORTERS or is_url(self._sent.value("instance") or ""):
             return None
-        why = f", because {self._speaks} speaks about others"
-        if (job := self._value("job")) and (probed := _PROBE_JOB.match(job)):
+        why = f", because {self._sent.speaks} speaks about others"
+        if (job := self._sent.value("job")) and (probed := _PROBE_JOB.match(job)):
             return self._made(probed["target"], SubjectKind.target, "job", why)  # instance is Alloy's own host
         for label in TARGET_LABELS:
-            if name := self._value(label):
+            if name := self._sent.value(label):
                 return self._made(name, SubjectKind.target, label, why)
         return None
 
     def _made(self, name: str, kind: SubjectKind, label: str, why: str) -> Subject:
-        read_from = f"label {self._spelled(label)}{why}"
+        read_from = f"label {self._sent.spelled(label)}{why}"
         if is_url(name):
             name = without_userinfo_in(name)
         scope = self.scope(kind, label)
@@ -219,150 +192,48 @@ class _Reading:
     def _namespace_in_job(self, name: str) -> str | None:
         """Return the namespace that a job NAMESPACE/NAME says of this name."""
         for label in ("exported_job", "job"):
-            if (job := self._value(label)) and (two := two_of_job(job)) and exporter_of(job, job=True) is None:
+            if (job := self._sent.value(label)) and (two := two_of_job(job)) and exporter_of(job, job=True) is None:
                 return _short(two[0]) if two[1] == name else None
         return None
 
     def scope(self, kind: SubjectKind, label: str) -> dict[str, str]:
         """Return what tells this subject from its namesakes."""
         found = {}
-        in_pod = not POD_NAMES.isdisjoint(self._values)
+        in_pod = not POD_NAMES.isdisjoint(self._sent.values)
         for key, names in SCOPE_LABELS.items():
-            if _SAYS[key].isdisjoint(self._values):
+            if _SAYS[key].isdisjoint(self._sent.values):
                 continue
             if key == "host" and (in_pod or kind in NO_HOST_PARTS):
                 continue
-            if key in ("compose_project", "swarm_stack") and self._speaker and kind in SPOKEN_OF:
+            if key in ("compose_project", "swarm_stack") and self._sent.speaker and kind in SPOKEN_OF:
                 continue  # where the exporter lives
-            if key == "namespace" and self._namespace_is_the_exporters(kind):
+            if key == "namespace" and self._sent.namespace_is_the_exporters(kind):
                 names = ("exported_namespace",)  # the others say where the exporter lives
             for name in (f"exported_{names[0]}", *names):
-                if name != label and (value := self._name(name)):
+                if name != label and (value := self._sent.name(name)):
                     found[key] = _short(value)
                     break
         if "host" not in found and kind in (SubjectKind.container, SubjectKind.compose_service) and not in_pod:
-            found |= self._host_of_the_exporter()
+            found |= self._sent.host_of_the_exporter()
         return found
 
     def _rest(self) -> dict[str, str]:
         """Return every label that may tell this alert from another of its rule."""
         scope = self.scope(SubjectKind.rule, "")
         told = set(scope.values())
-        for name in sorted(self._values):
+        for name in sorted(self._sent.values):
             if len(scope) == _MAX_SCOPE:
                 break
-            if name in OURS or name.startswith("__") or not (value := self._value(name)):
+            if name in OURS or name.startswith("__") or not (value := self._sent.value(name)):
                 continue
             if name not in SCOPE_NAMES or _short(value) not in told:
                 scope.setdefault(name, _short(value))
         return scope
 
-    def _is_the_exporters(self, label: str, canonical: str, value: str) -> bool:
-        """Whether a label that a scraper sets speaks of the exporter itself, and so of nobody."""
-        if label != canonical:  # exported_…: what the series said by itself
-            return canonical != "instance" and exporter_of(value, job=canonical == "job") is not None
-        if self._clash and f"exported_{canonical}" not in self._values:
-            return True  # the scraper kept its own labels: all of these are of whom it scraped
-        if canonical == "instance":
-            if is_url(value):
-                return False  # nobody is scraped by a URL: it is whom the exporter has asked
-            if self._speaker in TARGET_EXPORTERS:
-                return exporter_of(host_of(value)) is not None
-            if self._speaker in HOST_EXPORTERS:
-                return exporter_of(host_of(value)) is not None  # its container's name, which no host has
-            return self._speaker is not None
-        if canonical == "container" and value in SIDECARS and self._is_scraped():
-            return True
-        if canonical in ("pod", "container") and self._speaker is not None and self._pod_is_the_exporters():
-            return True
-        if canonical == "job" and self._job_names_nobody:
-            return True
-        known = exporter_by_job(self._values, value) if canonical == "job" else exporter_of(value)
-        if known is None:
-            return False
-        spoken_about = canonical in ("container", "pod") and self._speaker in POD_EXPORTERS and known != self._speaker
-        return not spoken_about
-
-    def _is_found_by(self, name: str) -> bool:
-        """Whether a scraper found an exporter in the engine by this name; of a shipper the lines are its own."""
-        known = exporter_of(name)
-        if known is None or not self._is_scraped():
-            return False
-        instance = self._value("instance") or ""
-        return known == self._speaker or (self._job_is_dockers() and host_of(instance) != instance)
-
-    def _job_is_dockers(self) -> bool:
-        return self._speaker == "agent" and "docker" in (self._value("job") or "")
-
-    def _pod_is_the_exporters(self) -> bool:
-        pod = self._value("pod")
-        if not pod:
-            return False
-        if exporter_of(pod) is not None and exporter_of(pod) == self._speaker:
-            return True
-        return any(
-            (value := self._value(label)) and exporter_of(value) == self._speaker and pod.startswith(f"{value}-")
-            for label in ("job", "service", "app")
-        )
-
-    def _namespace_is_the_exporters(self, kind: SubjectKind) -> bool:
-        if self._clash:
-            return self._value("exported_namespace") is not None
-        beside = self._speaker is not None and self._speaker not in POD_EXPORTERS and self._pod_is_the_exporters()
-        return beside or (self._speaker is not None and kind in SPOKEN_OF)
-
-    def _name_is_a_container(self, name: str) -> bool:
-        """Whether ``name`` is a container's: cAdvisor's other labels, or an exporter of containers, stand beside it."""
-        if self._speaker == "kubelet" or self._value("pod") or _UNIT.match(name):
-            return False  # the runtime's own name of a pod's container; a systemd unit
-        if self._speaker in CONTAINER_EXPORTERS:
-            return True
-        if self._speaker in HOST_EXPORTERS:
-            return False
-        if any(label.startswith("container_label_") for label in self._values):
-            return True
-        if self._job_is_dockers():
-            return True
-        cgroup = self._value("id") or ""
-        return "image" in self._values or (cgroup.startswith("/") and ("docker" in cgroup or "libpod" in cgroup))
-
     def _instance(self, value: str) -> tuple[str, SubjectKind]:
-        if is_url(value) or self._speaker in TARGET_EXPORTERS:
+        if is_url(value) or self._sent.speaker in TARGET_EXPORTERS:
             return value, SubjectKind.target
         return host_of(value), SubjectKind.host
-
-    def _host_of_the_exporter(self) -> dict[str, str]:
-        """Return the engine's host where an exporter of containers is scraped by its host's name."""
-        instance = self._value("instance")
-        if self._speaker not in CONTAINER_EXPORTERS or not instance or is_url(instance) or self._clash:
-            return {}
-        host = host_of(instance)
-        is_name = re.fullmatch(r"(?![0-9a-f]{12}\Z)(?=[^.]*[a-zA-Z])[a-zA-Z0-9.-]+", host) is not None
-        return {"host": host} if is_name and host != "localhost" and exporter_of(host) is None else {}
-
-    def _value(self, name: str) -> str | None:
-        """Return the label's value, or None where it is not there or names nobody."""
-        return said_by(self._values, name)
-
-    def _name(self, label: str) -> str | None:
-        """Return the value as a name: without the slash that Docker's API begins a container's with."""
-        value = self._value(label)
-        return value.removeprefix("/") or None if value else None
-
-    def _spelled(self, label: str) -> str:
-        if self._relayed and label in ("job", "instance"):
-            label = f"exported_{label}"
-        if label in self._labels:
-            return label
-        return next((name for name in self._labels if _canonical(name) == label), label)
-
-
-_PLAIN_NAMES: Final = re.compile(r"[a-z0-9_]*")
-_PLAIN: Final = str.maketrans("./-", "___")
-
-
-def _canonical(name: str) -> str:
-    return name.translate(_PLAIN).lower()
 
 
 def _short(text: str) -> str:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from itertools import groupby
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -57,17 +56,11 @@ def _said_lines(body: str) -> Iterator[str]:
     quotes = 0
     for token in tokens:
         quotes += token.nesting if token.type.startswith("blockquote") else 0
-        if token.type == "inline" and token.map is not None and not quotes:
+        if token.children and token.map is not None and not quotes:
             written = {lines[at].strip() for at in range(*token.map) if at not in long_quote}
-            yield from (line for line in _plain_lines(token.children or ()) if line in written)
-
-
-def _plain_lines(parts: Sequence[Token]) -> Iterator[str]:
-    """Return the lines of a paragraph in which there is nothing but text; of what is struck out the text is deeper."""
-    for _, line in groupby(parts, key=lambda part: part.type in ("softbreak", "hardbreak")):
-        match list(line):
-            case [Token(type="text", level=0, content=told)]:
-                yield told.strip()
+            # what is deeper is struck out, or stands in a link
+            read = {part.content.strip() for part in token.children if part.type == "text" and not part.level}
+            yield from written & read
 
 
 def _long_quote(lines: Sequence[str], tokens: Sequence[Token]) -> range:
