@@ -185,9 +185,11 @@ KEY = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
         ("token swordfish", "token swordfish"),
         ("--token swordfish", "--token <secret-1>"),
         ("Set-Cookie: a=1; Path=/; Max-Age=3", "Set-Cookie: a=<secret-1>; Path=/; Max-Age=3"),
-        ("cookie: abc123 def", "cookie: <secret-1> def"),
+        ("cookie: abc123 def ghi", "cookie: <secret-1> def ghi"),
+        ("cookie:      abc123 def", "cookie:      <secret-1> def"),
         ("cookie: abc def", "cookie: abc def"),
-        ("Cookie: <secret-1> x", "Cookie: <secret-1> x"),
+        ("Cookie: <token-7> x", "Cookie: <token-7> x"),
+        ("Cookie:      <token-7> x", "Cookie:      <token-7> x"),
         ("http://u:p1@h1/http://u:p2@h2", "http://u:<secret-2>@h1/http://u:<secret-1>@h2"),
         ("http://h:pw…", "http://h:<secret-1>…"),
         ("http://h:a/b…", "http://h:a/b…"),
@@ -208,6 +210,19 @@ def test_the_same_value_has_the_same_placeholder_within_a_redactor():
     assert first == "password=<secret-1> by <email-1>"
     assert second == "retry with password=<secret-1>, then password=<secret-2> by <email-1>"
     assert redactor.count == 3
+
+
+def test_two_values_never_share_a_placeholder():
+    redactor = Redactor()
+    for first, second in (
+        ("cookie: abc123", "cookie: xyz789"),
+        ("DE89370400440532013000", "GB82WEST12345698765432"),
+        ("a@b.example", "c%40b.example"),
+        ("4111 1111 1111 1111", "5555 5555 5555 4444"),
+    ):
+        assert redactor.redact(first) != redactor.redact(second)
+    redactor.skip(["a number that none is given: <aws-key-0>"])
+    assert redactor.redact("AKIAIOSFODNN7EXAMPLE") == "<aws-key-1>"
 
 
 def test_after_a_restart_no_placeholder_of_before_is_given_to_another_value():
@@ -321,10 +336,15 @@ def test_redactors_of_two_hundred_and_fifty_six_incidents_are_kept():
     for number in range(1, 256):
         kept.of(f"I{number}")
     assert kept.of("I0") is first
-    second = kept.of("I1")
+    second, third = kept.of("I1"), kept.of("I2")
+    for number in range(3, 256):
+        kept.of(f"I{number}")
     kept.of("one more")
     assert kept.of("I1") is second
-    assert kept.of("I0") is first
+    kept.of("and one more")
+    assert kept.of("I2") is not third, "it was not asked for the longest, after I0"
+    assert kept.of("I1") is second
+    assert first is not kept.of("I0")
 
 
 HOSTILE = ["a", "a-", "1 ", "1", "a@", "a_", "password=", 'password="', "eyJ", "http://a:", "\x1b]", "a.", "@a.",

@@ -215,12 +215,12 @@ def since_resolve(pulse: Pulse, resolved_at: datetime, *, settle_s: float, now: 
     if pulse.vital in (Vital.unhealthy, Vital.unseen, Vital.starting):
         return LifeVerdict(prospect=Prospect.unclear, why=pulse.told)
     # a death whose start is newer is told by that start; one without (of a Swarm task) by itself
-    began = [at for at in (pulse.started_at, *pulse.died_at[-1:], *_ill_since(pulse, resolved_at)) if at is not None]
+    began = [at for at in (pulse.started_at, *pulse.died_at, *_ill_since(pulse, resolved_at)) if at is not None]
     return _over(pulse, [resolved_at, *began], settle_s=settle_s, now=now, of="the resolve and its last start")
 
 
 def _ill_since(pulse: Pulse, at: datetime) -> list[datetime]:
-    return [ill for ill in pulse.ill_at[-1:] if ill > at]
+    return [ill for ill in pulse.ill_at if ill > at]
 
 
 def _over(last: Pulse, began: Sequence[datetime], *, settle_s: float, now: datetime, of: str) -> LifeVerdict:

@@ -126,9 +126,10 @@ class Redactor:
             return pair[0] if pair[1].lower() in patterns.COOKIE_ATTRIBUTES else self._second(pair)
 
         given = patterns.COOKIE.sub(one, found[2])
-        if "=" not in given and not given.lstrip().startswith("<") and any(letter.isdigit() for letter in given):
-            first, blank, rest = given.partition(" ")
-            given = self._placeholder("secret", first) + blank + rest
+        bare = given.lstrip()
+        if "=" not in bare and not bare.startswith("<") and any(letter.isdigit() for letter in bare):
+            first, blank, rest = bare.partition(" ")
+            given = given.removesuffix(bare) + self._placeholder("secret", first) + blank + rest
         return found[1] + given
 
     def _url(self, found: re.Match[str]) -> str:
