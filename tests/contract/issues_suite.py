@@ -108,6 +108,18 @@ class IssuesContract:
         await issues.update(issue, severity="warning", timeout_s=T)
         assert desk.issues()[0].severity == "MEDIUM"
 
+    async def test_the_title_says_the_severity_that_holds(self, issues: Issues, desk: Desk) -> None:
+        issue = await created(issues, severity="warning", title="[warning] payments #7: High")
+        before = desk.issues()[0].title
+        await issues.update(issue, severity="critical", timeout_s=T)
+        assert desk.issues()[0].title == before.replace("[warning]", "[critical]")
+
+    async def test_a_title_that_a_person_begins_otherwise_stays(self, issues: Issues, desk: Desk) -> None:
+        issue = await created(issues, severity="warning", title="Payments, see [warning] below")
+        before = desk.issues()[0].title
+        await issues.update(issue, severity="critical", timeout_s=T)
+        assert desk.issues()[0].title == before
+
     async def test_labels_are_added_and_removed_beside_others(self, issues: Issues, desk: Desk) -> None:
         issue = await created(issues)
         before = set(desk.issues()[0].labels)

@@ -73,3 +73,50 @@ async def test_what_is_answered_is_as_it_says(served: Any, store: SqlIncidentSto
     sent = {"version": "1", "status": "firing", "alerts": [{"status": "firing", "labels": {"alertname": "A"}}, 1]}
     taken = await client.post("/alerts", json=sent)
     says(document, "/alerts", "post", 202)(taken.json())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status"),
+    [
+        ("post", "/alerts", b"{", 400),
+        ("post", "/alerts", b'{"alerts": 3}', 422),
+        ("post", "/alerts", b" " * (5 * 1024 * 1024 + 1), 413),
+        ("post", "/api/automation/pause", b"{", 422),
+        ("post", "/api/automation/pause", b" " * 100_000, 413),
+        ("get", "/api/incidents?limit=0", b"", 422),
+        ("get", "/api/audit?cursor=x", b"", 422),
+        ("get", "/events?kind=x", b"", 422),
+    ],
+)
+async def test_every_refusal_is_one_that_it_names(
+    served: Any, method: str, path: str, sent: bytes, status: int
+) -> None:
+    _, client, document = served
+    answer = await client.request(method, path, content=sent, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert str(status) in document["paths"][path.partition("?")[0]][method]["responses"]
+
+
+async def test_health_and_streams_are_described_by_what_they_send(served: Any) -> None:
+    _, client, document = served
+    for path in ("/health", "/livez", "/readyz", "/metrics"):
+        answer = await client.get(path)
+        described = document["paths"][path]["get"]["responses"][str(answer.status_code)]["content"]
+        assert answer.headers["content-type"].partition(";")[0] in described
+    assert "text/event-stream" in document["paths"]["/events"]["get"]["responses"]["200"]["content"]
+    assert "409" not in document["paths"]["/alerts"]["post"]["responses"]
+
+
+async def test_the_audit_is_read_page_by_page_with_the_cursor_that_it_gives(
+    served: Any, store: SqlIncidentStore
+) -> None:
+    _, client, _ = served
+    await remedied(store, T0)
+    whole = (await client.get("/api/audit")).json()["items"]
+    read: list[dict[str, Any]] = []
+    cursor: int | None = 0
+    while cursor is not None:
+        page = (await client.get("/api/audit", params={"limit": 1, "cursor": cursor})).json()
+        read, cursor = read + page["items"], page["next"]
+    assert len(whole) > 1
+    assert read == whole

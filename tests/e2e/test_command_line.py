@@ -137,6 +137,37 @@ def test_check_names_what_does_not_answer_with_a_cure(tmp_path: Path) -> None:
     assert "not_configured" in done.stdout
 
 
+def test_check_into_a_pipe_tells_each_part_on_a_line_of_its_own(tmp_path: Path) -> None:
+    done = sreops("check", directory=tmp_path, COLUMNS="80")
+    assert done.returncode == 0
+    [line] = [one for one in done.stdout.splitlines() if one.startswith("gitlab")]
+    assert "set SREOPS_GITLAB__URL, __TOKEN and __PROJECT" in line
+    [line] = [one for one in done.stdout.splitlines() if one.startswith("store")]
+    assert str(tmp_path / "data" / "sreops.db") in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (("payments", "--label", "shop"), "--label shop: write NAME=VALUE"),
+        (("--alert", "x.json", "--label", "a=b"), "--label goes with a SERVICE"),
+        (("",), "give a SERVICE"),
+    ],
+)
+def test_probe_says_which_of_its_arguments_is_wrong(tmp_path: Path, arguments: tuple[str, ...], names: str) -> None:
+    done = sreops("probe", *arguments, directory=tmp_path)
+    assert (done.returncode, names in done.stdout) == (2, True)
+
+
+@pytest.mark.parametrize("url", ["postgres:/host/db", "mysql://user:hunter2@host/db"])
+def test_a_database_address_that_is_none_is_never_a_file(tmp_path: Path, url: str) -> None:
+    done = sreops("automation", "pause", directory=tmp_path, SREOPS_DATABASE_URL=url)
+    assert done.returncode == 2
+    assert "SREOPS_DATABASE_URL is not understood" in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_check_is_content_where_nothing_is_configured(tmp_path: Path) -> None:
     done = sreops("check", directory=tmp_path)
     assert done.returncode == 0, done.stdout

@@ -133,3 +133,51 @@ async def test_the_proxy_of_the_engines_socket_is_never_touched(tmp_path: Path, 
             why = "it is the proxy of the engine's socket of sreops (SREOPS_DOCKER__HOST leads to it"
             assert why in str(incident.decision)
             assert it.starts() == 1
+
+
+NAMED = """
+version: 1
+runbooks:
+  - id: by-its-real-name
+    when: {alertname: ["*"]}
+    autonomy: supervised
+    steps:
+      - {action: restart_container, params: {service: payments}}
+      - {action: notify, params: {message: "{{ container }} was restarted"}}
+    verify:
+      - {promql: 'max(container_health_state{name="{{ container }}"})', condition: "== 1"}
+"""
+
+
+async def test_the_targets_real_name_in_the_engine_stands_in_the_plan(tmp_path: Path, monkeypatch: Patch) -> None:
+    books = tmp_path / "named.yaml"
+    books.write_text(NAMED)
+    sure = {"runbook_id": "by-its-real-name", "escalate_threshold": "0"}
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=str(books)) as it:
+        payments(world).name = "shop-payments-1"
+        await it.fire(**sure)
+        incident = await it.reaches("awaiting_approval")
+        plan = (incident.decision or {})["plan"]
+        assert plan["steps"][0]["target"] == "shop-payments-1"
+        assert plan["steps"][1]["params"] == {"message": "shop-payments-1 was restarted"}
+        assert plan["verify"][0]["promql"] == 'max(container_health_state{name="shop-payments-1"})'
+
+
+async def test_without_a_target_that_the_engine_knows_its_real_name_is_no_guess(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    books = tmp_path / "named.yaml"
+    books.write_text(NAMED)
+    sure = {"runbook_id": "by-its-real-name", "escalate_threshold": "0"}
+    world = leaking()
+    async with loop_scene(tmp_path, monkeypatch, world, SREOPS_RUNBOOKS=str(books)) as it:
+        payments(world).name = "something-else"
+        payments_labels = world.engine.find("something-else")
+        assert payments_labels is not None
+        payments_labels.labels = {}
+        await it.fire(**sure)
+        incident = await it.ended()
+        assert incident.reason is Reason.policy_denied
+        assert "'{{ container }}' needs the one target that 'payments' means" in str(incident.decision)
+        assert it.starts() == 1

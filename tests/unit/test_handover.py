@@ -38,6 +38,17 @@ def test_an_escalation_names_its_reason_and_the_next_step(reason: Reason) -> Non
     assert "because" in text
 
 
+def test_where_the_cause_is_not_clear_nobody_is_told_that_a_restart_would_not_mend_it() -> None:
+    reason = Reason.action_not_remediation
+    asked_to_look = incident(decision={"analysis": {"recommended_action": "investigate"}, "would_have": "flush-cache"})
+    told = next_step(reason, asked_to_look)
+    assert "would not mend" not in told
+    assert "flush-cache" in told
+    clear = incident(decision={"analysis": {"recommended_action": "escalate"}})
+    assert next_step(reason, clear) == next_step(reason, incident())
+    assert "would not mend" in next_step(reason, clear)
+
+
 def test_of_each_alert_the_account_says_whether_it_fires() -> None:
     alerts = [
         IncidentAlert(alertname="A", severity="critical", starts_at=NOW, ended_at=None),

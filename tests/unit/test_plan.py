@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sreops.domain.alerts.alert import AlertEvent
-from sreops.domain.runbooks.plan import make_plan
+from sreops.domain.runbooks.plan import make_plan, needs_container
 from sreops.domain.runbooks.runbook import Autonomy, Condition, Plan, Runbook, Step, StepAction, When
 from sreops.domain.runbooks.template import ValueRefused, fill_promql, fill_url, promql_faults
 from sreops.errors import PlanRefused
@@ -37,6 +37,40 @@ def step(action: StepAction = StepAction.restart_container, **params: object) ->
 def test_the_target_is_the_alerts_service_unless_the_step_names_a_container() -> None:
     plan = plan_of(step(), step(container="{{ labels.sidecar }}-1"), about=event(sidecar="proxy"))
     assert [planned.target for planned in plan.steps] == ["payments", "proxy-1"]
+
+
+def test_a_step_may_name_its_target_as_a_service_too() -> None:
+    plan = plan_of(step(service="{{ labels.sidecar }}"), about=event(sidecar="proxy"))
+    assert [planned.target for planned in plan.steps] == ["proxy"]
+
+
+def test_the_targets_real_name_is_filled_in_escaped_where_it_is_known() -> None:
+    steps = (
+        step(),
+        step(StepAction.notify, message="{{ container }} is ill"),
+        step(StepAction.query_prometheus, promql='up{name="{{container}}"}'),
+        step(StepAction.http_check, url="http://{{ container }}:80/{{ container }}"),
+    )
+    verify = (Condition(promql='up{name=~"{{ container }}"}', condition="== 1"),)
+    runbook = Runbook(id="r", when=When(), autonomy=Autonomy.autonomous, steps=steps, verify=verify)
+    assert needs_container(runbook)
+    plan = make_plan(runbook, event(), container="shop-payments-1")
+    assert [planned.params for planned in plan.steps[1:]] == [
+        {"message": "shop-payments-1 is ill"},
+        {"promql": 'up{name="shop-payments-1"}'},
+        {"url": "http://shop-payments-1:80/shop-payments-1"},
+    ]
+    dotted = make_plan(runbook.model_copy(update={"steps": steps[:1]}), event(), container="shop.payments")
+    assert dotted.verify[0].promql == 'up{name=~"shop\\\\.payments"}'
+    with pytest.raises(PlanRefused, match="name in the engine is not known"):
+        make_plan(runbook, event())
+
+
+def test_what_is_filled_in_is_never_read_as_the_targets_name() -> None:
+    hostile = event(note="{{ container }}")
+    runbook = Runbook(id="r", when=When(), steps=(step(StepAction.notify, message="{{ labels.note }}"),))
+    assert not needs_container(runbook)
+    assert make_plan(runbook, hostile, container="x").steps[0].params == {"message": "{{ container }}"}
 
 
 def test_numbers_pass_and_texts_are_filled_in() -> None:

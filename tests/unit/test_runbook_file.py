@@ -202,6 +202,7 @@ def test_faults_of_a_runbook_name_line_and_field(body: str, expected: str) -> No
         ("{action: scale_container, params: {replicas: 0}}", "replicas: must be a whole number from 1 to 1000, not 0"),
         ("{action: scale_container, params: {replicas: 1.5}}", "replicas: must be a whole number, not '1.5'"),
         ("{action: restart_container, params: {seconds: 3}}", "params.seconds: is not a field; one of container"),
+        ("{action: restart_container, params: {container: a, service: b}}", "has both `container` and `service`"),
         ("{action: restart_container, params: {container: '{{ host }}'}}", "'{{ host }}' is not known here"),
         ("{action: restart_container, params: {container: '{{ service'}}", "has '{{' without a closing '}}'"),
         ("{action: restart_container, required: maybe}", "steps[0].required: must be true or false, not 'maybe'"),

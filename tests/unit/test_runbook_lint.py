@@ -33,10 +33,20 @@ def test_a_query_that_is_no_promql_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    "template", ['{{ labels["service.name"] }}', "{{ labels.app }}", "{{ service }}", "{{ container }}"]
+)
+def test_a_template_within_the_quotes_of_a_query_is_promql(template: str) -> None:
+    assert (
+        told(book("a", "{alertname: A}", f"""verify: [{{promql: 'up{{a="{template}"}}', condition: '== 1'}}]""")) == []
+    )
+
+
+@pytest.mark.parametrize(
     ("query", "expected"),
     [
         ('max by (name) (a{name="x"}) / (b{job=~"y",name="x"} > 0)', [("a", ("name",)), ("b", ("job", "name"))]),
         ("sum(rate(http_requests_total{code=~'5..'}[5m])) or vector(0)", [("http_requests_total", ("code",))]),
+        ('up{a="{{ labels["service.name"] }}"}', [("up", ("a",))]),
         ('{"service.name"="x"}', [("", ("service.name",))]),
         ("max_over_time(up[5m:1m])", [("up", ())]),
         ("not a query(", []),

@@ -57,6 +57,8 @@ def test_half_of_basic_authentication_guards_nothing_and_stops_the_start(
     said = problems()
     assert f"SREOPS_WEBHOOK__BASIC_{missing}: missing" in said
     assert "grafana" not in said
+    monkeypatch.setenv("SREOPS_WEBHOOK__TOKEN", "t")
+    assert load_settings().webhook.configured, "beside another credential it does no harm"
 
 
 def test_an_env_file_that_is_no_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

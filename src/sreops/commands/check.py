@@ -18,6 +18,7 @@ from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging
 
 _DEADLINE_S = 15.0
+_LONGEST_LINE = 2000
 _STYLE = {"up": "green", "down": "bold red", "not_configured": "yellow"}
 
 
@@ -33,6 +34,9 @@ def run() -> int:
         table.add_column(column, overflow="fold")
     for name, health in found.items():
         table.add_row(name, Text(health.status, _STYLE[health.status]), shown(health.detail), shown(health.cure))
+    if not terminal.console.is_terminal:  # a pipe or a log: a line of each part, that can be searched and copied
+        unbounded = terminal.console.options.update(max_width=_LONGEST_LINE)
+        terminal.console.width = max(terminal.console.width, terminal.console.measure(table, options=unbounded).maximum)
     terminal.console.print(table)
     for sentence in (*passed_over(), *weak_credentials(settings)):
         terminal.say(f"warning: {sentence}")

@@ -30,7 +30,13 @@ def run(service: str | None, *, alert: Path | None, labels: Sequence[str]) -> in
     settings = load_settings()
     configure_logging("error", settings.log_format)
     wrong = [pair for pair in labels if "=" not in pair]
-    if (service is None) == (alert is None) or wrong:
+    if wrong:
+        terminal.say(f"--label {wrong[0]}: write NAME=VALUE, such as --label namespace=shop")
+        return 2
+    if labels and alert:
+        terminal.say("--label goes with a SERVICE: an --alert has its own labels")
+        return 2
+    if not (service or alert) or (service and alert):
         terminal.say("give a SERVICE (with --label NAME=VALUE where its alerts have more), or --alert FILE")
         return 2
     try:
@@ -38,7 +44,7 @@ def run(service: str | None, *, alert: Path | None, labels: Sequence[str]) -> in
     except (OSError, ValueError, RecursionError) as exc:
         terminal.say(f"{alert}: can't be read as JSON: {exc}")
         return 2
-    if service is not None:
+    if service:
         body = {"labels": {"service": service, **dict(pair.split("=", 1) for pair in labels)}}
     with tempfile.TemporaryDirectory(prefix="sreops-probe-") as directory:
         return asyncio.run(_probe(_unaided(harmless(settings, Path(directory))), _payload(body), terminal))

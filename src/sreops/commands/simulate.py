@@ -12,7 +12,7 @@ from sreops.domain.alerts.alert import AlertEvent, AlertStatus
 from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.runbooks.matching import RULES, offered, select_runbook
-from sreops.domain.runbooks.plan import make_plan
+from sreops.domain.runbooks.plan import NAMES_TARGET, make_plan
 from sreops.domain.runbooks.runbook import Autonomy, Plan, Runbook
 from sreops.domain.runbooks.stand_in import analysis_of
 from sreops.errors import PayloadRejected, PlanRefused
@@ -67,7 +67,7 @@ def _one(terminal: Terminal, event: AlertEvent, runbooks: Sequence[Runbook], cau
     for runbook in chosen:
         terminal.say(f"  {runbook.id}: {why}")
         try:
-            plan = make_plan(runbook, event)
+            plan = make_plan(runbook, event, container=event.service)  # the engine, which knows it, is not asked
         except PlanRefused as exc:
             terminal.say(f"    can't be made concrete: {exc}")
             good = False
@@ -99,7 +99,7 @@ def _lines(plan: Plan) -> list[str]:
     }
     lines = [f"{plan.autonomy}: {told[plan.autonomy]}; plan {plan.plan_hash}, cooldown {plan.cooldown_s:g} s"]
     for number, step in enumerate(plan.steps, 1):
-        params = ", ".join(f"{name}={value}" for name, value in step.params.items() if name != "container")
+        params = ", ".join(f"{name}={value}" for name, value in step.params.items() if name not in NAMES_TARGET)
         target = f" {step.target}" if step.action.disruptive or step.action == "check_health" else ""
         lines.append(f"{number}. {step.action}{target}{f' ({params})' if params else ''}")
     lines += [

@@ -291,7 +291,8 @@ class _Bridge:
     async def _unauthorized(self, request: Request) -> _Refusal:
         if self._credentials.shown(request.headers):
             await self._context.guesses.wrong("alerts", request)
-        return _Refusal(401, "no valid credentials", {"WWW-Authenticate": self._credentials.challenge})
+        told = f"no valid credentials: send {self._credentials.cure}"
+        return _Refusal(401, told, {"WWW-Authenticate": self._credentials.challenge})
 
     def _later(self, message: str) -> _Refusal:
         return _Refusal(503, message, {"Retry-After": str(self._webhook.retry_after_s)})

@@ -193,8 +193,9 @@ class _Api:
 
     async def audit(self, request: Request) -> Response:
         limit = whole_number(request, "limit", 100, least=1, most=MAX_PAGE)
+        after = whole_number(request, "after", 0, least=0, most=_MAX_SEQ)
         records = await self._store.records(
-            after=whole_number(request, "after", 0, least=0, most=_MAX_SEQ),
+            after=whole_number(request, "cursor", after, least=0, most=_MAX_SEQ),  # `next` of the page before
             incident_id=request.query_params.get("incident_id") or None,
             kind=RecordKind.action.value,
             limit=limit,

@@ -48,6 +48,16 @@ class WebhookCredentials:
         )
         return ", ".join(challenge for configured, challenge in schemes if configured)
 
+    @property
+    def cure(self) -> str:
+        """Say what a sender has to show: the settings' names and how they are sent, none of their values."""
+        ways = (
+            (self._token, "SREOPS_WEBHOOK__TOKEN as `Authorization: Bearer …`"),
+            (self._basic, "SREOPS_WEBHOOK__BASIC_USER and __BASIC_PASSWORD as basic authentication"),
+            (self._hmac_secret, f"a signature made with SREOPS_WEBHOOK__HMAC_SECRET in {self._signature_header}"),
+        )
+        return ", or ".join(way for configured, way in ways if configured)
+
     def accept_authorization(self, headers: Mapping[str, str]) -> bool:
         """Say whether the Authorization header alone is enough; it needs no body."""
         scheme, _, given = headers.get("authorization", "").partition(" ")

@@ -12,6 +12,7 @@ from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.blast_radius import BlastRadius, blast_radius
 from sreops.domain.records.record import Record, RecordKind
 from sreops.domain.records.story import Story, tell
+from sreops.domain.runbooks.plan import NAMES_TARGET
 from sreops.domain.runbooks.runbook import Runbook, StepAction
 from sreops.ports import Approval
 from sreops.web.measured import MeasuredView, last_look, measured_in
@@ -299,7 +300,7 @@ def _piece(piece: Evidence, cited: bool) -> Piece:
 
 def _step(step: Mapping[str, Any]) -> StepView:
     params = mapping_in(step, "params")
-    shown = ", ".join(f"{name} {value}" for name, value in params.items() if name != "container")
+    shown = ", ".join(f"{name} {value}" for name, value in params.items() if name not in NAMES_TARGET)
     name = text_in(step, "action")
     looks_only = name in set(StepAction) and not StepAction(name).disruptive
     return StepView(action=words(name), target=text_in(step, "target"), params=shown, disruptive=not looks_only)

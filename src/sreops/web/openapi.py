@@ -1,6 +1,6 @@
 """``GET /openapi.json``: the API as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.1), made of the models it uses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from sreops.domain.incidents.needs import Need
 from sreops.domain.runbooks.runbook import Autonomy
 from sreops.web.access import Access
 from sreops.web.answers import answer
-from sreops.web.api import DecisionBody, SwitchBody
+from sreops.web.api import MAX_PAGE, DecisionBody, SwitchBody
 from sreops.web.context import WebContext
 from sreops.web.people import ClosingBody, FeedbackBody, QuestionBody, SaidBody
 from sreops.web.search import NEEDS, STATUSES
@@ -30,10 +30,16 @@ _MAYBE_TIME: Final[dict[str, Any]] = {"type": ["string", "null"], "format": "dat
 _COUNT: Final[dict[str, Any]] = {"type": "integer", "minimum": 0}
 _ANY: Final[dict[str, Any]] = {"type": "object"}
 _LIST: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
+_LIMIT: Final[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
 _ERRORS: Final = {
-    "401": "no valid token", "403": "not from there, or not with this role", "404": "there is none",
-    "409": "what stands against it now", "422": "a value that is named is wrong", "503": "later; Retry-After says when",
+    "400": "the body is no JSON, or did not come whole", "401": "no valid token or credentials",
+    "403": "not from there, or not with this role", "404": "there is none", "408": "the body did not arrive in time",
+    "409": "what stands against it now", "413": "the body is too long", "422": "a value that is named is wrong",
+    "429": "too many wrong tokens; Retry-After says when", "503": "later; Retry-After says when",
 }  # fmt: skip
+_OF_ALERTS: Final = ("400", "401", "403", "413", "422", "503")
+_OF_READING: Final = ("401", "403", "404", "422", "429", "503")
+_OF_SAYING: Final = tuple(_ERRORS)
 _BODIES: Final[tuple[type[BaseModel], ...]] = (
     *(DecisionBody, SwitchBody, SaidBody, ClosingBody, FeedbackBody, QuestionBody, TokenBody, AccountBody),
     Subject,
@@ -65,7 +71,7 @@ def openapi(version: str) -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    incident, page = _ref("Incident"), [_query("limit", _COUNT), _query("cursor", _TEXT)]
+    incident, page = _ref("Incident"), [_query("limit", _LIMIT), _query("cursor", _TEXT)]
     of_one = "/api/incidents/{incident_id}"
     listed = [
         _query("status", {"enum": list(STATUSES)}),
@@ -79,8 +85,16 @@ def _paths() -> dict[str, Any]:
         _query("until", _TEXT, "opened before"),
         *page,
     ]
-    after = [_query("after", _COUNT), _query("limit", _COUNT), _query("incident_id", _TEXT)]
-    taken = _post("Take a webhook of Grafana or Alertmanager.", _ref("Accepted"), ok="202", open_to_all=True)
+    cursor = _query("cursor", _COUNT, "the `next` of the page before; `after` is the same")
+    after = [cursor, _query("after", _COUNT), _query("limit", _LIMIT), _query("incident_id", _TEXT)]
+    streamed = [
+        _query("incident_id", _TEXT),
+        _query("kind", {"enum": ["thought", "action"]}),
+        _query("last_event_id", _COUNT, "for who can't send the header"),
+        {"name": "Last-Event-ID", "in": "header", "required": False, "schema": _TEXT},
+    ]
+    taken = _post("Take a webhook of Grafana or Alertmanager.", _ref("Accepted"), ok="202")
+    taken |= {"security": []} | _answers("202", {_JSON: _ref("Accepted")}, _OF_ALERTS)
     bodies: dict[str, type[BaseModel]] = {
         "acknowledge": SaidBody,
         "close": ClosingBody,
@@ -89,12 +103,18 @@ def _paths() -> dict[str, Any]:
     }
     return {
         "/alerts": {"post": taken, "put": taken},
-        "/livez": {"get": _get("The process runs.", None, open_to_all=True)},
-        "/readyz": {"get": _get("Alerts can be taken durably.", None, open_to_all=True)},
-        "/health": {"get": _get("How it is; details only with the token.", _ref("Health"), open_to_all=True)},
-        "/metrics": {"get": _get("Metrics for Prometheus.", None, open_to_all=True)},
+        "/livez": {"get": _open("The process runs.", {_JSON: _ANY})},
+        "/readyz": {"get": _open("Alerts can be taken durably.", {_JSON: _ANY}, "503")},
+        "/health": {"get": _open("How it is; details only with the token.", {_JSON: _ref("Health")}, "503")},
+        "/metrics": {"get": _open("Metrics for Prometheus.", {"text/plain": _TEXT})},
         "/openapi.json": {"get": _get("This document.", _ANY)},
-        "/events": {"get": _get("Thoughts and actions as server-sent events.", None, [_query("incident_id", _TEXT)])},
+        "/events": {
+            "get": {
+                "summary": "Thoughts and actions as server-sent events.",
+                "parameters": streamed,
+                **_answers("200", {"text/event-stream": _TEXT}, _OF_READING),
+            }
+        },
         "/api/incidents": {"get": _get("Incidents, newest first.", _page_of(incident), listed)},
         of_one: _of_incident({"get": _get("One incident with all that belongs to it.", _ref("IncidentInFull"))}),
         **{
@@ -201,32 +221,27 @@ def _of_incident(operations: Mapping[str, Any]) -> dict[str, Any]:
     return {"parameters": [{"name": "incident_id", "in": "path", "required": True, "schema": _TEXT}], **operations}
 
 
-def _get(
-    summary: str,
-    schema: Mapping[str, Any] | None,
-    query: list[dict[str, Any]] | None = None,
-    *,
-    open_to_all: bool = False,
-) -> dict[str, Any]:
-    return {"summary": summary, "parameters": query or [], **_answers("200", schema, open_to_all)}
+def _open(summary: str, content: Mapping[str, Any], *errors: str) -> dict[str, Any]:
+    """Describe what asks for no token; an error is told in the same words as what is good."""
+    told = _answers("200", content, errors)
+    for code in errors:
+        told["responses"][code]["content"] = told["responses"]["200"]["content"]
+    return {"summary": summary, "parameters": [], "security": [], **told}
+
+
+def _get(summary: str, schema: Mapping[str, Any], query: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {"summary": summary, "parameters": query or [], **_answers("200", {_JSON: schema}, _OF_READING)}
 
 
 def _post(
-    summary: str,
-    schema: Mapping[str, Any],
-    body: type[BaseModel] | None = None,
-    *,
-    ok: str = "200",
-    open_to_all: bool = False,
+    summary: str, schema: Mapping[str, Any], body: type[BaseModel] | None = None, *, ok: str = "200"
 ) -> dict[str, Any]:
     content = _ref(body.__name__) if body else _ANY
     request = {"required": True, "content": {_JSON: {"schema": content}}}
-    return {"summary": summary, "requestBody": request, **_answers(ok, schema, open_to_all)}
+    return {"summary": summary, "requestBody": request, **_answers(ok, {_JSON: schema}, _OF_SAYING)}
 
 
-def _answers(ok: str, schema: Mapping[str, Any] | None, open_to_all: bool) -> dict[str, Any]:
-    good: dict[str, Any] = {"description": "done"}
-    if schema is not None:
-        good["content"] = {_JSON: {"schema": schema}}
-    told: dict[str, Any] = {"responses": {ok: good, **{code: {"description": why} for code, why in _ERRORS.items()}}}
-    return told | ({"security": []} if open_to_all else {})
+def _answers(ok: str, content: Mapping[str, Any], errors: Iterable[str]) -> dict[str, Any]:
+    shown = {kind: {"schema": schema} for kind, schema in content.items()}
+    good = {ok: {"description": "done", "content": shown}}
+    return {"responses": {**good, **{code: {"description": _ERRORS[code]} for code in errors}}}

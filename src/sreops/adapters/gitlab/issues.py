@@ -6,6 +6,7 @@ older ignore it); where they can't be set, that is a gap in the log and no failu
 """
 
 import contextlib
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +26,7 @@ from sreops.errors import IssueGone, IssuesRefused, IssuesUnavailable
 from sreops.ports import ChangedIssue, Health, IssueComment, IssuePicture, Role
 from sreops.settings import GitLabSettings
 
+_SAYS_SEVERITY = re.compile(r"\[(critical|warning|info)\](?= )")  # as ``records.handover.title`` begins
 MAX_RAW_CHARS = 300_000
 """Text beyond this is cut: neutralised it may be three times as long, and GitLab's limit is a million."""
 NOTE_PAGES = 51
@@ -169,7 +171,9 @@ class GitLabIssues:
         async with self._of(issue, deadline):
             shown = await self._update(issue, add_labels, remove_labels, assignee, state, deadline)
             if severity is not None:
-                await self._set_severity(issue, shown or await self._read(issue, deadline), severity, deadline)
+                shown = shown or await self._read(issue, deadline)
+                await self._set_severity(issue, shown, severity, deadline)
+                await self._retitle(issue, str(shown.get("title") or ""), severity, deadline)
 
     async def _update(
         self,
@@ -266,6 +270,13 @@ class GitLabIssues:
         wanted = _SEVERITIES.get(severity.lower(), "UNKNOWN")
         if str(shown.get("severity") or "UNKNOWN").upper() != wanted:
             await self._mutate(_SET_SEVERITY, issue, {"severity": wanted}, deadline, "severity")
+
+    async def _retitle(self, issue: Issue, title: str, severity: str, deadline: float) -> None:
+        """Let the title say the severity that holds; one that a person has begun otherwise stays as it is."""
+        said = _SAYS_SEVERITY.match(title)
+        if said and said[1] != severity:
+            wanted = f"[{severity}]{title[said.end() :]}"
+            await self._api.put(self._at(issue), deadline, {"title": neutralise_title(wanted)})
 
     async def _mutate(self, query: str, issue: Issue, fields: dict[str, str], deadline: float, what: str) -> None:
         path = await self._project_path(deadline)

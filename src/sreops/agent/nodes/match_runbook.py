@@ -7,14 +7,13 @@ from sreops.agent.patient import subject_of
 from sreops.agent.remediation.measure import nothing_fires
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.request import request_of
-from sreops.agent.remediation.settle_targets import settle_targets
+from sreops.agent.remediation.settle_targets import concrete_plan
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.causes.analysis import Analysis, Category
 from sreops.domain.incidents.incident import IncidentStatus, Reason, Resolution
 from sreops.domain.remediation.policy import PolicyDecision, Verdict, most_cautious
 from sreops.domain.runbooks.matching import Selection, select_runbook
-from sreops.domain.runbooks.plan import make_plan
 from sreops.domain.runbooks.runbook import Plan
 from sreops.errors import PlanRefused
 
@@ -39,7 +38,7 @@ async def match_runbook(visit: Visit) -> State:
         return await _without_a_plan(visit, early, decision, selection.would_have)
     subject = subject_of(visit.event, visit.incident)
     try:
-        plan = await settle_targets(visit.tools, subject, make_plan(selection.runbook, visit.event))
+        plan = await concrete_plan(visit.tools, subject, selection.runbook, visit.event)
     except PlanRefused as exc:
         await visit.write({"decision": decision})
         return State(

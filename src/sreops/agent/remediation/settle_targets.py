@@ -4,16 +4,37 @@ from collections.abc import Sequence
 
 from sreops.agent.context import Tools
 from sreops.agent.patient import Patient, find_patient
+from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.alerts.subject_labels import SubjectKind
 from sreops.domain.evidence.evidence import ServiceState
 from sreops.domain.evidence.peers import SERVICE_LABEL
 from sreops.domain.remediation.target_identity import standing_identity
-from sreops.domain.runbooks.plan import ON_A_TARGET
-from sreops.domain.runbooks.runbook import Plan, PlannedStep, StepAction
-from sreops.errors import EngineRefused, EngineUnavailable
+from sreops.domain.runbooks.plan import NAMES_TARGET, ON_A_TARGET, make_plan, needs_container, target_meant
+from sreops.domain.runbooks.runbook import Plan, PlannedStep, Runbook, StepAction
+from sreops.errors import EngineRefused, EngineUnavailable, PlanRefused
 
 _HOST_ONLY = frozenset({"host"})
+
+
+async def concrete_plan(tools: Tools, subject: Subject, runbook: Runbook, event: AlertEvent) -> Plan:
+    """Return the runbook made concrete for the alert, with its targets as the engine names them.
+
+    Raises PlanRefused, also where ``{{ container }}`` is asked for and the engine knows no single target.
+    """
+    container = await _real_name(tools, subject, target_meant(runbook, event)) if needs_container(runbook) else ""
+    return await settle_targets(tools, subject, make_plan(runbook, event, container=container))
+
+
+async def _real_name(tools: Tools, subject: Subject, step: PlannedStep) -> str:
+    settled = await _settled(tools, subject, step)
+    names = sorted({found.target for found in settled if found.standing})
+    if len(names) == 1:
+        return names[0]
+    told = (
+        f"the engine knows {len(names)} of them ({', '.join(names)})" if names else "the engine knows none, or several"
+    )
+    raise PlanRefused([f"'{{{{ container }}}}' needs the one target that {step.target!r} means, and {told}"])
 
 
 async def settle_targets(tools: Tools, subject: Subject, plan: Plan) -> Plan:
@@ -54,7 +75,7 @@ def _named(step: PlannedStep, name: str, standing: str, number: int) -> PlannedS
 
 async def _patient(tools: Tools, step: PlannedStep, subject: Subject) -> Patient:
     """Find whom a step means: what its author names exactly may lie outside the subject's project."""
-    named = "container" in step.params and step.target != subject.name
+    named = any(name in step.params for name in NAMES_TARGET) and step.target != subject.name
     exact, now = named or subject.kind is SubjectKind.container, tools.clock.now()
     found = await find_patient(tools, step.target, subject.scope, now, exact=exact)
     if found.states or not named:

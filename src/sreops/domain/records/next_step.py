@@ -43,7 +43,8 @@ def next_step(reason: Reason | None, incident: Incident, *, changed: bool = Fals
     """
     if reason is None:
         return "Investigate by hand."
-    if reason is not Reason.low_confidence:
+    unclear = reason is Reason.action_not_remediation and _asks_for_a_look(incident)
+    if reason is not Reason.low_confidence and not unclear:
         return NEXT_STEPS[reason]
     named = incident.runbook_id or str((incident.decision or {}).get("would_have") or "")
     follow = f"follow runbook {named}" if named else ""
@@ -54,6 +55,12 @@ def next_step(reason: Reason | None, incident: Incident, *, changed: bool = Fals
     if not incident.known_cause:
         return f"Look for the cause by hand{f': {steps}' if steps else ''}."
     return f"Check whether the cause is right; if so, {follow or 'mend it by hand: no runbook fits'}."
+
+
+def _asks_for_a_look(incident: Incident) -> bool:
+    """Whether nothing was recommended because the cause is not clear, and not because a restart would not mend it."""
+    analysis = (incident.decision or {}).get("analysis") or {}
+    return analysis.get("recommended_action") == RecommendedAction.investigate.value
 
 
 def only_a_symptom(incident: Incident) -> bool:

@@ -52,7 +52,7 @@ def what_if(
         return WhatIf(why=selection.why)
     chosen = selection.runbook
     try:
-        make_plan(chosen, events[0])
+        make_plan(chosen, events[0], container=events[0].service)
     except PlanRefused as exc:
         return WhatIf(runbook_id=chosen.id, verdict=Verdict.deny, why=f"it can't be made concrete: {exc}")
     verdict, why = verdict_on(chosen.autonomy, chosen.shadow, events, max_tier)

@@ -106,9 +106,16 @@ class Params(BaseModel):
 
 
 class OnTarget(Params):
-    """An action on a container or service; without ``container`` it is the alert's own."""
+    """An action on a container or service; without ``container`` or ``service`` it is the alert's own."""
 
     container: Template | None = None
+    service: Template | None = None
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if self.container is not None and self.service is not None:
+            raise fault("has both `container` and `service`: name the target once")
+        return self
 
 
 def _fixed(word: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.runbooks.runbook import Condition, Plan, PlannedStep, Runbook, Step, StepAction
-from sreops.domain.runbooks.template import ValueRefused, fill_body, fill_promql, fill_text, fill_url
+from sreops.domain.runbooks.template import ValueRefused, fill_body, fill_promql, fill_text, fill_url, names_container
 from sreops.errors import PlanRefused
 
 _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
@@ -13,6 +13,8 @@ _CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 
 ON_A_TARGET = frozenset(action for action in StepAction if action.on_engine or action is StepAction.check_health)
 
+NAMES_TARGET = ("container", "service")
+"""The params that name another target than the alert's own; a step has one of them at most."""
 
 AS_WRITTEN = frozenset(
     {StepAction.rollback_deployment, StepAction.play_job, StepAction.run_pipeline, StepAction.call_webhook}
@@ -20,8 +22,8 @@ AS_WRITTEN = frozenset(
 """Actions elsewhere, whose params hold nothing of the alert but in their bodies."""
 
 
-def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
-    """Make ``runbook`` concrete for ``event``.
+def make_plan(runbook: Runbook, event: AlertEvent, *, container: str = "") -> Plan:
+    """Make ``runbook`` concrete for ``event``; ``container`` is what ``{{ container }}`` stands for.
 
     Raises PlanRefused with every problem: a label that the alert lacks, a value that can't stand where the
     author put its template, a target that is no container name.
@@ -30,13 +32,13 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
     steps = []
     for number, step in enumerate(runbook.steps):
         try:
-            steps.append(_planned(step, event))
+            steps.append(_planned(step, event, container))
         except ValueRefused as exc:
             problems.append(f"runbook {runbook.id!r}, step {number + 1} ({step.action.value}): {exc}")
     verify = []
     for number, condition in enumerate(runbook.verify):
         try:
-            verify.append(_filled(condition, event))
+            verify.append(_filled(condition, event, container))
         except ValueRefused as exc:
             problems.append(f"runbook {runbook.id!r}, verify {number + 1}: {exc}")
     if problems:
@@ -53,7 +55,27 @@ def make_plan(runbook: Runbook, event: AlertEvent) -> Plan:
     )
 
 
-def _planned(step: Step, event: AlertEvent) -> PlannedStep:
+def needs_container(runbook: Runbook) -> bool:
+    """Say whether ``{{ container }}`` stands in the runbook: then the engine is asked before the plan is made."""
+    params = (value for step in runbook.steps for value in step.params.values() if isinstance(value, str))
+    return any(names_container(text) for text in (*params, *(condition.promql for condition in runbook.verify)))
+
+
+def target_meant(runbook: Runbook, event: AlertEvent) -> PlannedStep:
+    """Return the step whose target ``{{ container }}`` names: the first that acts on one, else one on the alert's own.
+
+    Raises PlanRefused where its target is no container name.
+    """
+    on_target = [step for step in runbook.steps if step.action in ON_A_TARGET]
+    acting = [step for step in on_target if step.action.disruptive]
+    first = next(iter(acting or on_target), Step(action=StepAction.check_health))
+    try:
+        return _planned(first, event, event.service)
+    except ValueRefused as exc:
+        raise PlanRefused([f"runbook {runbook.id!r} ({first.action.value}): {exc}"]) from exc
+
+
+def _planned(step: Step, event: AlertEvent, container: str) -> PlannedStep:
     params: dict[str, Any] = {}
     for name, value in step.params.items():
         if name in ("body", "variables"):
@@ -61,11 +83,11 @@ def _planned(step: Step, event: AlertEvent) -> PlannedStep:
         elif not isinstance(value, str) or step.action in AS_WRITTEN:
             params[name] = value
         elif name == "promql":
-            params[name] = fill_promql(value, event)
+            params[name] = fill_promql(value, event, container)
         elif name == "url":
-            params[name] = fill_url(value, event)
+            params[name] = fill_url(value, event, container)
         else:
-            params[name] = fill_text(value, event)
+            params[name] = fill_text(value, event, container)
     target = _target(step.action, params, event)
     if step.action in ON_A_TARGET and not _CONTAINER_NAME.fullmatch(target):
         raise ValueRefused(
@@ -89,8 +111,8 @@ def _target(action: StepAction, params: dict[str, Any], event: AlertEvent) -> st
     if action in AS_WRITTEN:
         of = params.get("environment") or params.get("job") or params["ref"]
         return f"{params['project']} {of}"
-    return str(params.get("container") or event.service)
+    return str(next((params[name] for name in NAMES_TARGET if params.get(name)), event.service))
 
 
-def _filled(condition: Condition, event: AlertEvent) -> Condition:
-    return condition.model_copy(update={"promql": fill_promql(condition.promql, event)})
+def _filled(condition: Condition, event: AlertEvent, container: str) -> Condition:
+    return condition.model_copy(update={"promql": fill_promql(condition.promql, event, container)})

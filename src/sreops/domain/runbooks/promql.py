@@ -6,6 +6,8 @@ from typing import Any
 import promql_parser
 from pydantic import BaseModel, ConfigDict
 
+from sreops.domain.runbooks.template import without_templates
+
 
 class Selector(BaseModel):
     """A metric and the labels by which a query picks its series."""
@@ -18,7 +20,7 @@ class Selector(BaseModel):
 def fault_of(query: str) -> str:
     """Return why a query is no PromQL, or nothing; templates may stand in its strings."""
     try:
-        promql_parser.parse(query)
+        promql_parser.parse(without_templates(query))
     except ValueError as exc:
         return str(exc)
     return ""
@@ -27,7 +29,7 @@ def fault_of(query: str) -> str:
 def selectors_of(query: str) -> list[Selector]:
     """Return the selectors of a query, in order; none where it does not parse."""
     try:
-        return list(_selectors(promql_parser.parse(query)))
+        return list(_selectors(promql_parser.parse(without_templates(query))))
     except ValueError:
         return []
 

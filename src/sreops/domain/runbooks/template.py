@@ -16,16 +16,17 @@ from sreops.domain.text.quoting import is_quotable, promql_string, regex_literal
 
 _TEMPLATE = re.compile(r"\{\{(?P<inside>[^{}\n]{0,200})(?P<end>\}\})?")
 _NAME = re.compile(
-    r"service|alertname|labels\.(?P<plain>[a-zA-Z_][a-zA-Z0-9_]*)|labels\[(?P<quote>[\"'])(?P<quoted>[^\"'\\\]]+)(?P=quote)\]"
+    r"service|container|alertname|labels\.(?P<plain>[a-zA-Z_][a-zA-Z0-9_]*)|labels\[(?P<quote>[\"'])(?P<quoted>[^\"'\\\]]+)(?P=quote)\]"
 )
 _MATCHER = re.compile(r"(=~|!~|!=|=)\s*$")
 _COMMENT = re.compile(r"#[^\n]*")
 _HOST_PART = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+CONTAINER = "container"
 MAX_VALUE_CHARS = 500
 
-KNOWN = '{{ service }}, {{ alertname }}, {{ labels.NAME }}, {{ labels["NAME"] }}'
+KNOWN = '{{ service }}, {{ container }}, {{ alertname }}, {{ labels.NAME }}, {{ labels["NAME"] }}'
 
 
 class ValueRefused(ValueError):
@@ -80,6 +81,16 @@ def promql_faults(promql: str) -> list[str]:
     return faults
 
 
+def names_container(text: str) -> bool:
+    """Say whether ``{{ container }}`` stands in a text: its value is the engine's, and not the alert's."""
+    return any(found["inside"].strip() == CONTAINER for found in _TEMPLATE.finditer(text))
+
+
+def without_templates(text: str) -> str:
+    """Return a text with a plain word for each template, as a parser of what stands around them needs it."""
+    return _TEMPLATE.sub(lambda found: "x" if found["end"] else found[0], text)
+
+
 def body_faults(body: object) -> list[str]:
     """Return what is wrong with a JSON value that is sent elsewhere: only ``{{ service }}`` is filled in, in texts."""
     faults = []
@@ -109,10 +120,17 @@ def url_faults(url: str) -> list[str]:
     return faults
 
 
-def lookup(name: str, event: AlertEvent) -> str:
-    """Return the value that a template names; raises ValueRefused where the alert has none."""
+def lookup(name: str, event: AlertEvent, container: str = "") -> str:
+    """Return the value that a template names; raises ValueRefused where there is none.
+
+    ``container`` is the target's real name in the engine, empty where that is not known.
+    """
     if name == "service":
         value, what = event.service, "the alert's service"
+    elif name == CONTAINER:
+        if not container:
+            raise ValueRefused("the target's name in the engine is not known, and '{{ container }}' needs it")
+        value, what = container, "the target's name in the engine"
     elif name == "alertname":
         value, what = event.labels.get("alertname", ""), "label 'alertname'"
     else:
@@ -126,9 +144,9 @@ def lookup(name: str, event: AlertEvent) -> str:
     return value
 
 
-def fill_text(text: str, event: AlertEvent) -> str:
+def fill_text(text: str, event: AlertEvent, container: str = "") -> str:
     """Fill templates in plain text."""
-    return _fill(text, event, lambda value, _at: value)
+    return _fill(text, event, lambda value, _at: value, container)
 
 
 def fill_body(body: Any, event: AlertEvent) -> Any:
@@ -170,7 +188,7 @@ def _texts(value: object, path: str) -> Iterator[tuple[str, str, bool]]:
         yield path or "it", value, False
 
 
-def fill_promql(promql: str, event: AlertEvent) -> str:
+def fill_promql(promql: str, event: AlertEvent, container: str = "") -> str:
     """Fill templates in PromQL, escaped for the literal that each stands in."""
     if faults := promql_faults(promql):
         raise ValueRefused(f"the query {faults[0]}")
@@ -182,10 +200,10 @@ def fill_promql(promql: str, event: AlertEvent) -> str:
             value = regex_literal(value)
         return escape_in(literal.quote, value)
 
-    return _fill(promql, event, escape)
+    return _fill(promql, event, escape, container)
 
 
-def fill_url(url: str, event: AlertEvent) -> str:
+def fill_url(url: str, event: AlertEvent, container: str = "") -> str:
     """Fill templates in a URL: the author's scheme stands, values are one host label or percent-encoded."""
     found = _URL.fullmatch(url)
     if not found:
@@ -200,7 +218,7 @@ def fill_url(url: str, event: AlertEvent) -> str:
             raise ValueRefused(f"{value[:80]!r} can't be part of a host name (a letter, then letters, digits, - or _)")
         return value
 
-    filled = _fill(url, event, escape)
+    filled = _fill(url, event, escape, container)
     if any(part in (".", "..") for part in re.split(r"[/?#]", filled)):
         raise ValueRefused("the URL's path would climb with '.' or '..'")
     return filled
@@ -220,14 +238,14 @@ def escape_in(kind: str, value: str) -> str:
     return promql_string(value)[1:-1]
 
 
-def _fill(text: str, event: AlertEvent, escape: Callable[[str, int], str]) -> str:
+def _fill(text: str, event: AlertEvent, escape: Callable[[str, int], str], container: str = "") -> str:
     """Fill every template in one pass, so that filled-in text is never read as a template."""
 
     def value(found: re.Match[str]) -> str:
         name = found["inside"].strip()
         if not found["end"] or not _NAME.fullmatch(name):
             raise ValueRefused(f"{found[0]!r} is not a known template; only {KNOWN} are")
-        return escape(lookup(name, event), found.start())
+        return escape(lookup(name, event, container), found.start())
 
     return _TEMPLATE.sub(value, text)
 
