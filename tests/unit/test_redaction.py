@@ -175,6 +175,8 @@ KEY = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
         ("token=<abc>", "token=<abc>"),
         ("token='<abc1>'", "token='<abc1>'"),
         ("password=hunter2X", "password=<secret-1>"),
+        ("password='hunter2X'", "password='<secret-1>'"),
+        ("password=X1abc9", "password=<secret-1>"),
         ("token: \\unexpected", "token: \\unexpected"),
         ("XTOKEN: unexpected", "XTOKEN: unexpected"),
         ("token='<abc1'", "token='<secret-1>'"),
@@ -224,6 +226,7 @@ def test_two_values_never_share_a_placeholder():
         ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer zyxwvuts.ijkl"),
         ("DE89370400440532013000", "GB82WEST12345698765432"),
         ("a@b.example", "c%40b.example"),
+        ("glpat-abcdefghij1234567890", "glpat-zyxwvutsrq1234567890"),
         ("4111 1111 1111 1111", "5555 5555 5555 4444"),
     ):
         assert redactor.redact(first) != redactor.redact(second)
@@ -298,6 +301,7 @@ def test_clean_text_has_no_control_invisible_or_bidirectional_characters(text):
 def test_terminal_sequences_and_hidden_text_go_and_words_stay():
     assert clean("\x1b[31mERROR\x1b[0m disk \u202efull\u202c\u200b \U000e0041!") == "ERROR disk full !"
     assert strip_ansi("\x1b]0;title\x07a\x1b[1;2Hb\x1b(Bc") == "abc"
+    assert strip_ansi("\x9b31mred") == "red"
     assert clean("a\r\nb\tc\x00") == "a\nb\tc"
     assert clean("größer, 東京 😀") == "größer, 東京 😀"
 
