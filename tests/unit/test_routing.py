@@ -113,6 +113,7 @@ def test_what_is_missing_or_not_understood_is_the_default_with_a_warning_and_nev
     ("text", "severity"),
     [
         ("P1 - Critical", Severity.critical),
+        ("page the oncall 1.0", Severity.critical),
         ("Critical (page)", Severity.critical),
         ("page,ticket", Severity.critical),
         ("Severity 2", Severity.warning),
@@ -138,6 +139,7 @@ def test_a_severity_that_is_read_elsewhere_than_in_its_label_is_told():
     assert bad({"severity": "critical"})[1] == ()
     assert bad({"severity": "P1"})[1] == ()
     assert bad({"priority": "P1"})[1] == ("read from the label priority",)
+    assert bad({}, {"severity": "P1"})[1] == ("read from the annotation severity",)
     assert bad({"level": "error"})[1] == ("read from the label level, which says warning at most",)
 
 

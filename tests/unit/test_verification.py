@@ -408,6 +408,11 @@ def test_each_target_is_judged_by_how_its_own_effect_left_it() -> None:
         "effect; unlooked is unseen (it was not looked at)"
     )
     assert judgement.again_at == at(10)
+    two = standard.model_copy(update={"targets": ("payments", "checkout")})
+    lived = judge([(at(12), both)], two, now=at(12), deadline=at(300)).why
+    assert lived.endswith(
+        "payments is healthy, for 10 s since the effect; checkout is healthy, for 10 s since the effect"
+    )
     later = judge([(at(5), both)], standard, now=at(5), deadline=at(300))
     assert "checkout" not in later.why
     again = both.model_copy(update={"pulses": (pulse("healthy"), pulse("healthy", "checkout").model_copy(
