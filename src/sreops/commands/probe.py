@@ -1,22 +1,19 @@
 """probe: without acting, which container, log selector and metrics sreops would use for a service or an alert."""
 
 import asyncio
-import json
 import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sreops.app import Running, running
+from sreops.commands.payload import Unreadable, as_the_bridge, read_json, tell_rejected
 from sreops.commands.replay import follow, harmless, inject
 from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
 from sreops.domain.alerts.subject import in_words
-from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.evidence.probe import ProbeAnswer, Probed, lacking, probed
-from sreops.errors import PayloadRejected
 from sreops.settings import LLMSettings, McpSettings, Settings, load_settings
 from sreops.telemetry import configure_logging
 
@@ -40,9 +37,9 @@ def run(service: str | None, *, alert: Path | None, labels: Sequence[str]) -> in
         terminal.say("give a SERVICE (with --label NAME=VALUE where its alerts have more), or --alert FILE")
         return 2
     try:
-        body = json.loads(alert.read_bytes()) if alert else None
-    except (OSError, ValueError, RecursionError) as exc:
-        terminal.say(f"{alert}: can't be read as JSON: {exc}")
+        body = read_json(alert) if alert else None
+    except Unreadable as exc:
+        terminal.say(str(exc))
         return 2
     if service:
         body = {"labels": {"service": service, **dict(pair.split("=", 1) for pair in labels)}}
@@ -75,18 +72,10 @@ def _without_tier(alert: object) -> object:
 
 async def _probe(settings: Settings, body: object, terminal: Terminal) -> int:
     async with running(settings) as app:
-        try:
-            parsed = parse_webhook(
-                body,
-                received_at=app.parts.tools.clock.now(),
-                mint=lambda: str(uuid.uuid4()),
-                rules=settings.reading_rules(take_test_alerts=True),
-            )
-        except PayloadRejected as exc:
-            terminal.say(f"the bridge would answer {exc.status}: {exc}")
+        parsed = as_the_bridge(body, settings, app.parts.tools.clock.now(), terminal)
+        if parsed is None:
             return 1
-        for rejection in parsed.rejected:
-            terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
+        tell_rejected(parsed, terminal)
         events = [_looked_at_only(event, app.parts.tools.clock.now()) for event in parsed.events]
         if not events:
             terminal.say("there is no alert in it that sreops would work on")

@@ -1,20 +1,17 @@
 """replay: a recorded webhook through the graph without side effects, printed as it thinks."""
 
 import asyncio
-import json
 import tempfile
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sreops.app import Running, running
+from sreops.commands.payload import Unreadable, as_the_bridge, read_json, tell_notes, tell_rejected
 from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.subject import in_words
-from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.records.handover import closing
-from sreops.errors import PayloadRejected
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, NotifySettings, Settings, load_settings
 from sreops.telemetry import configure_logging
 from sreops.web.alerts import to_records
@@ -28,24 +25,15 @@ def run(payload: Path, *, timeout_s: float) -> int:
     settings = load_settings()
     configure_logging("error", settings.log_format)
     try:
-        body = json.loads(payload.read_bytes())
-    except (OSError, ValueError, RecursionError) as exc:
-        terminal.say(f"{payload}: can't be read as JSON: {exc}")
+        body = read_json(payload)
+    except Unreadable as exc:
+        terminal.say(str(exc))
         return 1
-    try:
-        parsed = parse_webhook(
-            body,
-            received_at=datetime.now(UTC),
-            mint=lambda: str(uuid.uuid4()),
-            rules=settings.reading_rules(take_test_alerts=True),
-        )
-    except PayloadRejected as exc:
-        terminal.say(f"the bridge would answer {exc.status}: {exc}")
+    parsed = as_the_bridge(body, settings, datetime.now(UTC), terminal)
+    if parsed is None:
         return 1
-    for rejection in parsed.rejected:
-        terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
-    for note in parsed.notes:
-        terminal.say(f"the bridge would note: {note}")
+    tell_rejected(parsed, terminal)
+    tell_notes(parsed, terminal)
     if not parsed.events:
         terminal.say("no alert of it would be worked on: there is nothing to replay")
         return 1 if parsed.rejected else 0

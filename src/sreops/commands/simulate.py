@@ -1,21 +1,19 @@
 """runbooks simulate: what the runbooks would do about the alerts of a payload; nothing outside is asked or touched."""
 
-import json
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sreops.app import configured_runbooks, read_runbooks
+from sreops.commands.payload import Unreadable, as_the_bridge, read_json, tell_notes, tell_rejected
 from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus
-from sreops.domain.alerts.webhook import parse_webhook
 from sreops.domain.evidence.evidence import Evidence, EvidenceKind
 from sreops.domain.runbooks.matching import RULES, offered, select_runbook
 from sreops.domain.runbooks.plan import NAMES_TARGET, make_plan
 from sreops.domain.runbooks.runbook import Autonomy, Plan, Runbook
 from sreops.domain.runbooks.stand_in import analysis_of
-from sreops.errors import PayloadRejected, PlanRefused
+from sreops.errors import PlanRefused
 from sreops.settings import load_settings
 
 
@@ -29,25 +27,16 @@ def simulate(payload: Path, *, file: Path | None, cause: str, logs: Sequence[str
     settings = load_settings()
     runbooks, path = read_runbooks(file, packaged_fallback=False) if file else configured_runbooks(settings)
     try:
-        body = json.loads(payload.read_bytes())
-    except (OSError, ValueError, RecursionError) as exc:
-        terminal.say(f"{payload}: can't be read as JSON: {exc}")
+        body = read_json(payload)
+    except Unreadable as exc:
+        terminal.say(str(exc))
         return 2
-    try:
-        parsed = parse_webhook(
-            body,
-            received_at=datetime.now(UTC),
-            mint=lambda: str(uuid.uuid4()),
-            rules=settings.reading_rules(take_test_alerts=True),
-        )
-    except PayloadRejected as exc:
-        terminal.say(f"the bridge would answer {exc.status}: {exc}")
+    parsed = as_the_bridge(body, settings, datetime.now(UTC), terminal)
+    if parsed is None:
         return 1
     terminal.say(f"{path}: {len(runbooks)} runbooks")
-    for rejection in parsed.rejected:
-        terminal.say(f"alert {rejection.index} would be rejected: {rejection.reason}")
-    for note in parsed.notes:
-        terminal.say(f"the bridge would note: {note}")
+    tell_rejected(parsed, terminal)
+    tell_notes(parsed, terminal)
     good = [_one(terminal, event, runbooks, cause, logs) for event in parsed.events if _fires(event)]
     return 0 if all(good) and not parsed.rejected else 1
 
