@@ -3,6 +3,7 @@
 import asyncio
 
 from sreops.app import open_store
+from sreops.app.store import missing_file
 from sreops.commands.terminal import Terminal
 from sreops.commands.topic_heads import topic_heads
 from sreops.domain.alerts.routing import ACTIONS
@@ -25,9 +26,7 @@ async def _verify(incident_id: str | None, from_topic: bool) -> int:
     settings = load_settings()
     key = settings.audit_key.get_secret_value().encode() if settings.audit_key else None
     terminal = Terminal()
-    file = settings.data_dir / "sreops.db"
-    if not settings.database_url and not file.is_file():
-        # opening it would make an empty one, in which nothing is wrong
+    if (file := missing_file(settings)) is not None:  # in an empty one nothing is wrong
         terminal.say(f"{file}: there is no such database; set SREOPS_DATA_DIR to the folder that sreops writes to")
         return 1
     chains: dict[str, list[Record]] = {}

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from sreops.app import open_store
-from sreops.app.store import steady_clock
-from sreops.commands.terminal import Terminal
-from sreops.settings import Settings, load_settings
+from sreops.app.store import missing_file, steady_clock
+from sreops.commands.terminal import Terminal, complaints
+from sreops.settings import load_settings
 
 
 def switch(*, paused: bool, reason: str) -> int:
@@ -26,7 +24,7 @@ def status() -> int:
 
 async def _switch(paused: bool, reason: str) -> int:
     settings = load_settings()
-    new = _no_database_yet(settings)
+    new = missing_file(settings)  # then nobody looks at this switch
     async with open_store(settings) as store:
         now = (await steady_clock(store)).now()
         by = f"command line of {getpass.getuser()}"
@@ -38,25 +36,17 @@ async def _switch(paused: bool, reason: str) -> int:
 
 async def _status() -> int:
     settings = load_settings()
-    new = _no_database_yet(settings)
+    new = missing_file(settings)  # then nobody looks at this switch
     async with open_store(settings) as store:
         _tell(await store.pause_state())
     _warn(new)
     return 0
 
 
-def _no_database_yet(settings: Settings) -> Path | None:
-    """Return the database that this command would be the first to make: a switch that nobody looks at."""
-    file = settings.data_dir / "sreops.db"
-    return None if settings.database_url or file.exists() else file
-
-
 def _warn(new: Path | None) -> None:
     if new is not None:
         cure = "SREOPS_DATA_DIR (or SREOPS_DATABASE_URL) must name the one of the sreops that serves"
-        Terminal(Console(stderr=True, highlight=False, soft_wrap=True)).say(
-            f"{new}: there was no such database, so no sreops that runs looks at it; {cure}"
-        )
+        complaints().say(f"{new}: there was no such database, so no sreops that runs looks at it; {cure}")
 
 
 def _tell(state: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from sreops.app import build_event_log
+from sreops.commands.terminal import complaints
 from sreops.domain.alerts.routing import ALERT_TOPICS, DEAD_LETTER
 from sreops.domain.text.printable import printable
 from sreops.errors import EventLogUnavailable, PayloadRejected
@@ -31,8 +32,7 @@ def show() -> int:
 def requeue(ids: Sequence[str], *, everything: bool) -> int:
     """Put letters back on their topics; status 1 where one is not there or can't be put back, 2 where none is named."""
     if not ids and not everything:
-        complaints = Console(stderr=True, highlight=False, soft_wrap=True)
-        complaints.print("name the IDs that `sreops dead-letter list` shows, or give --all", markup=False)
+        complaints().say("name the IDs that `sreops dead-letter list` shows, or give --all")
         return 2
     return asyncio.run(_requeue(ids, everything))
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from sreops.app import open_store
-from sreops.commands.terminal import Terminal, shown
+from sreops.app.store import missing_file
+from sreops.commands.terminal import Terminal, complaints, shown
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.incidents.search import Search
 from sreops.domain.records.hindsight import (
@@ -59,19 +59,18 @@ class Row:
 
 def shadow(*, days: float, runbook: str, limit: int, as_json: bool) -> int:
     """Print the comparison of the newest plans that were only told; exit status 2 for a bad argument."""
-    terminal, complaints = Terminal(), Terminal(Console(stderr=True, highlight=False, soft_wrap=True))
+    terminal, wrong = Terminal(), complaints()
     if not 0 < days <= _LONGEST_DAYS:
-        complaints.say(f"--days {days:g}: give more than 0 and at most {_LONGEST_DAYS}")
+        wrong.say(f"--days {days:g}: give more than 0 and at most {_LONGEST_DAYS}")
         return 2
     if limit < 1:
-        complaints.say(f"--limit {limit}: give at least 1")
+        wrong.say(f"--limit {limit}: give at least 1")
         return 2
     now = datetime.now(UTC)
     since = now - timedelta(days=days)
     settings = load_settings()
-    file = settings.data_dir / "sreops.db"
-    if not settings.database_url and not file.is_file():  # opening it would make one
-        complaints.say(f"{file}: there is no such database (SREOPS_DATA_DIR names the folder that sreops writes to)")
+    if (file := missing_file(settings)) is not None:
+        wrong.say(f"{file}: there is no such database (SREOPS_DATA_DIR names the folder that sreops writes to)")
         seen, rows = 0, list[Row]()
     else:
         seen, rows = asyncio.run(_rows(settings, now, since, runbook, limit))

@@ -25,6 +25,11 @@ class Terminal:
         self.console.rule(shown(text))
 
 
+def complaints() -> Terminal:
+    """Return standard error, for what is wrong beside what is asked for."""
+    return Terminal(Console(stderr=True, highlight=False, soft_wrap=True))
+
+
 def shown(text: str, *, kept: str = "") -> Text:
     """Return text for a table's cell or a line: no markup, no control characters but those ``kept``."""
     return Text(printable(text, kept=kept))

@@ -43,7 +43,7 @@ async def judge_resolve(tools: Tools, incident: Incident, alerts: Alerts) -> Rec
 def why_unproven(alerts: Alerts, *, no_data_recovers: bool) -> str:
     """Say why the ends of the alerts prove no recovery, in Grafana's own words where it gave any."""
     resolved = [event for event in alerts.latest if event.status is AlertStatus.resolved]
-    reasons = {one for event in resolved for one in event.ended_without_proof(no_data_recovers=no_data_recovers)}
+    reasons = {reason for event in resolved for reason in event.ended_without_proof(no_data_recovers=no_data_recovers)}
     told = f" (Grafana's reason: {', '.join(sorted(reasons))})" if reasons else ""
     if reasons and reasons <= RESOLVE_REASONS_OF_NO_DATA:
         cure = "where the rule counts without data as healthy, set SREOPS_CORRELATION__NO_DATA_RECOVERS=true"

@@ -90,17 +90,17 @@ def texts(
 def _is_plain_and_short(value: dict[str, object], limits: MapLimits) -> TypeGuard[dict[str, str]]:
     """Say whether nothing in it needs cleaning or measuring, as in nearly every alert: ASCII texts, far from limits."""
     try:
-        names, texts = "".join(value), "".join(value.values())  # type: ignore[arg-type]  # raises where one is no text
+        names, values = "".join(value), "".join(value.values())  # type: ignore[arg-type]  # raises where one is no text
     except TypeError:
         return False
     return (
         len(value) <= limits.max_count
         and (len(names) <= limits.max_name_chars or max(map(len, value)) <= limits.max_name_chars)
-        and len(texts) <= limits.max_value_chars  # all together, so each
-        and (len(names) + len(texts)) * _JSON_BYTES_PER_CHAR + len(value) * 8 <= limits.max_bytes
+        and len(values) <= limits.max_value_chars  # all together, so each
+        and (len(names) + len(values)) * _JSON_BYTES_PER_CHAR + len(value) * 8 <= limits.max_bytes
         and names.isascii()
-        and texts.isascii()
-        and "\x00" not in texts
+        and values.isascii()
+        and "\x00" not in values
         and "\x00" not in names
     )
 
@@ -126,12 +126,12 @@ def _texts(value: object, field: str, notes: Notes) -> dict[str, str]:
 
 
 def _within(
-    texts: dict[str, str], field: str, limits: MapLimits, first: Collection[str], notes: Notes
+    read: dict[str, str], field: str, limits: MapLimits, first: Collection[str], notes: Notes
 ) -> dict[str, str]:
     kept: dict[str, str] = {}
     room = limits.max_bytes
-    for name in sorted(texts, key=lambda name: name not in first):
-        value = texts[name]
+    for name in sorted(read, key=lambda name: name not in first):
+        value = read[name]
         if len(value) > limits.max_value_chars:
             value = shorten(value, limits.max_value_chars)
             notes.add(f"{field}.{name}", f"cut to {limits.max_value_chars} characters")
@@ -141,7 +141,7 @@ def _within(
             continue
         room -= cost
         kept[name] = value
-    return {name: kept[name] for name in texts if name in kept}
+    return {name: kept[name] for name in read if name in kept}
 
 
 def _json_bytes(text: str) -> int:

@@ -159,7 +159,7 @@ def _lives(counted: History, standard: Standard, now: datetime) -> list[LifeVerd
     for target in standard.targets:
         first = [standard.left_as[target]] if target in standard.left_as else []
         blind = unseen(target, "it was not looked at")
-        seen = [(at, next((one for one in look.pulses if one.target == target), blind)) for at, look in counted]
+        seen = [(at, next((pulse for pulse in look.pulses if pulse.target == target), blind)) for at, look in counted]
         verdicts.append(since_effect([*first, *seen], settle_s=standard.settle_s, now=now))
     for pulse in counted[-1][1].pulses:
         if pulse.target not in standard.targets:
