@@ -24,10 +24,11 @@ from sreops.domain.remediation.life import (
 from sreops.domain.remediation.verification import Look, Standard, judge
 from unit.life_course import SETTLE_S, TURNS, Course, Turn, at
 
+EXAMPLES = settings().max_examples
 _seconds = st.lists(st.integers(1, 240), min_size=1, max_size=12).map(sorted)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * EXAMPLES)
 @given(TURNS, _seconds)
 def test_what_has_died_since_an_effect_never_lives_however_lucky_the_looks_are(
     turns: list[Turn], looks: list[int]
@@ -47,7 +48,7 @@ def test_what_has_died_since_an_effect_never_lives_however_lucky_the_looks_are(
             assert verdict.prospect is Prospect.lives, "no veto without a death"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=4 * EXAMPLES)
 @given(TURNS, st.integers(0, 200), _seconds)
 def test_recovered_is_only_what_has_lived_for_the_settle_time_after_the_resolve_and_its_last_start(
     turns: list[Turn], resolved: int, looks: list[int]
@@ -68,7 +69,7 @@ def test_recovered_is_only_what_has_lived_for_the_settle_time_after_the_resolve_
             assert verdict.prospect is Prospect.lives, "a living target is no obstacle"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * EXAMPLES)
 @given(TURNS, _seconds, st.lists(st.sampled_from([True, False, None]), min_size=12, max_size=12))
 def test_no_schedule_makes_a_fix_of_a_crash_loop_even_where_nothing_fires_any_more(
     turns: list[Turn], looks: list[int], firing: list[bool | None]

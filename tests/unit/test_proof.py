@@ -53,6 +53,11 @@ def test_what_is_normal_or_old_or_of_another_proves_nothing(evidence: Evidence, 
     assert proven(C.out_of_memory, suspected(**changes), evidence) == []
 
 
+@pytest.mark.parametrize(("share", "proves"), [(0.97, True), (0.9, False)])
+def test_memory_that_has_long_been_high_proves_where_it_is_full(share: float, proves: bool) -> None:
+    assert bool(proven(C.memory_leak, suspected(), memory(share, was=share))) is proves
+
+
 def test_a_series_that_ends_in_the_targets_present_life_is_of_it() -> None:
     ends_5_s_ago = memory(0.97)
     assert proven(C.out_of_memory, suspected(started_at=at(-30)), ends_5_s_ago) == [ProofKind.series]
@@ -117,6 +122,7 @@ def test_deaths_that_led_to_the_present_start_count() -> None:
         ("kill die start die start", "start die start"),
         ("kill die die start", "die start"),
         ("die create start die", "start die"),
+        ("create die", "die"),  # it could not be started
         ("die destroy", ""),
         ("", ""),
     ],

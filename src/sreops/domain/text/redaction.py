@@ -16,41 +16,32 @@ _ANSI = re.compile(
     "|\x9b[0-?]{0,64}[@-~]"
 )
 _KEPT_CONTROLS = "\n\t"
+# What Unicode has shown as nothing (Default_Ignorable_Code_Point) besides format characters: fillers, selectors of
+# variants, and what no character has yet.
+_IGNORABLE = frozenset(
+    (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2065, 0x3164, *range(0xFE00, 0xFE10), 0xFFA0,
+     *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000))
+)  # fmt: skip
 
 
 def _is_hidden(character: str) -> bool:
     if character in _KEPT_CONTROLS:
         return False
     # Cc control, Cf format (bidi, zero width, tags), Cs surrogate, Co private, Zl/Zp line and paragraph separators.
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or _is_blank_filler(character)
-
-
-def _is_blank_filler(character: str) -> bool:
-    code = ord(character)
-    return 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or code in (0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0)
-
-
-class _Hidden(dict[int, int | None]):
-    """A translation table that learns each character once."""
-
-    def __missing__(self, code: int) -> int | None:
-        value = self[code] = None if _is_hidden(chr(code)) else code
-        return value
-
-
-_HIDDEN = _Hidden()
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or ord(character) in _IGNORABLE
 
 
 def strip_ansi(text: str) -> str:
     """Return the text without terminal escape sequences."""
-    return _ANSI.sub("", text) if "\x1b" in text or "\x9b" in text else text
+    return _ANSI.sub("", text)
 
 
 def clean(text: str) -> str:
     """Return the text without ANSI sequences, control, invisible and bidirectional characters; newline and tab stay."""
     if text.isascii() and text.isprintable():
         return text
-    return strip_ansi(text).replace("\r\n", "\n").translate(_HIDDEN)
+    shown = strip_ansi(text)  # and each character that is left is asked for once, however often it stands there
+    return shown.translate({ord(letter): None if _is_hidden(letter) else ord(letter) for letter in set(shown)})
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -107,7 +98,7 @@ class Redactor:
         name, value = found[1], found[2]
         before = "b" if value[:2] in ("b'", 'b"') else ""
         quote = value[len(before)] if value[len(before)] in "\"'" else ""
-        closing = quote if quote and value[-1] == quote and len(value) > len(before) + 1 else ""  # none at a cut
+        closing = quote if value.endswith(quote) else ""  # none at a cut
         whole = value[len(before) + len(quote) : len(value) - len(closing)]
         bare = whole.rstrip("\\" if quote else "\\)}]")  # of an escaped quote that ends it, or of what encloses it
         if not bare or bare.lower() in patterns.PLAIN_VALUES or (bare.startswith("<") and bare.endswith(">")):
