@@ -103,9 +103,10 @@ def test_the_severity_is_the_first_that_is_understood_labels_before_annotations(
 
 @pytest.mark.parametrize("labels", [{}, {"severity": "4"}, {"severity": "purple", "priority": "?"}, {"severity": " "}])
 def test_what_is_missing_or_not_understood_is_the_default_with_a_warning_and_never_information_by_accident(labels):
-    severity, told = bad(labels)
+    severity, note, told = bad(labels)
     assert severity is Severity.warning
-    assert "SREOPS_DEFAULT_SEVERITY" in told[0]
+    assert "SREOPS_DEFAULT_SEVERITY" in note
+    assert told == "no severity that is understood, read as warning (SREOPS_DEFAULT_SEVERITY)"
     assert bad(labels, default=Severity.critical)[0] is Severity.critical
 
 
@@ -136,11 +137,12 @@ def test_of_a_severity_in_several_words_the_worst_holds_and_a_negated_one_is_non
 
 
 def test_a_severity_that_is_read_elsewhere_than_in_its_label_is_told():
-    assert bad({"severity": "critical"})[1] == ()
-    assert bad({"severity": "P1"})[1] == ()
-    assert bad({"priority": "P1"})[1] == ("read from the label priority",)
-    assert bad({}, {"severity": "P1"})[1] == ("read from the annotation severity",)
-    assert bad({"level": "error"})[1] == ("read from the label level, which says warning at most",)
+    assert bad({"severity": "critical"}).note == ""
+    assert bad({"severity": "P1"}).note == ""
+    assert bad({"priority": "P1"}).note == "read from the label priority"
+    assert bad({}, {"severity": "P1"}).note == "read from the annotation severity"
+    note = "read from the label level, which says warning at most"
+    assert bad({"level": "error"}) == (Severity.warning, note, f"severity {note}")
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,8 @@ def test_a_severity_that_is_read_elsewhere_than_in_its_label_is_told():
     ],
 )
 def test_what_was_not_understood_is_named_of_labels_alone_and_cut(labels, why):
-    told = bad(labels, {"priority": "whenever you like, as long as it is today"})[1]
-    assert told == (f"{why}, read as warning (SREOPS_DEFAULT_SEVERITY)",)
+    note = bad(labels, {"priority": "whenever you like, as long as it is today"}).note
+    assert note == f"{why}, read as warning (SREOPS_DEFAULT_SEVERITY)"
 
 
 def test_what_is_worked_on_follows_the_topic_and_the_rest_has_its_reason():

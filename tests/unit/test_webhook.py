@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from development_cases import ABSENT, CASES
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, Severity, Tier
+from sreops.domain.alerts.entry import AlertReader
 from sreops.domain.alerts.event_record import event_json, read_event
 from sreops.domain.alerts.payload import ReadingRules
 from sreops.domain.alerts.subject import SubjectKind
@@ -410,12 +411,12 @@ def test_a_body_of_entries_that_are_no_alerts_is_refused_in_a_bounded_answer():
 
 def test_a_payload_is_read_a_few_alerts_at_a_time_and_comes_to_the_same():
     payload = grafana(*(alert(fingerprint=f"{number:016x}") for number in range(5)), 7)
-    webhook = Webhook(payload, received_at=NOW, mint=minting())
+    webhook = Webhook(payload, received_at=NOW, mint=minting(), reader=AlertReader(ReadingRules()))
     pieces = []
     while not webhook.done:
         pieces.append(webhook.read(2))
     assert [len(piece) for piece in pieces] == [2, 2, 1]
-    assert tuple(event for piece in pieces for event in piece) == parse(payload).events
+    assert tuple(read_event(event.json()) for piece in pieces for event in piece) == parse(payload).events
     assert [one.index for one in webhook.rejected] == [5]
 
 
@@ -571,6 +572,16 @@ def test_every_alert_is_accounted_for_and_every_event_survives_its_topic(payload
         assert event.starts_at - timedelta(days=1) < NOW
         assert read_event(event_json(event)) == event
         assert list(vars(event)) == list(vars(AlertEvent.model_validate(vars(event), strict=True))), "none is missing"
+
+
+@settings(deadline=None)
+@given(PAYLOADS)
+def test_what_the_bridge_writes_is_what_is_written_of_the_event_that_is_read_from_it(payload):
+    reader = AlertReader(ReadingRules())
+    for event in Webhook(payload, received_at=NOW, mint=minting(), reader=reader).read(len(payload["alerts"])):
+        read = read_event(event.json())
+        assert event_json(read) == event.json()
+        assert (read.status, read.tier, read.severity, read.service) == event[:4]
 
 
 @settings(deadline=None)

@@ -10,11 +10,13 @@ from sreops.app import Running, running
 from sreops.commands.payload import Unreadable, as_the_bridge, read_json, tell_notes, tell_rejected
 from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.event_record import event_json
+from sreops.domain.alerts.routing import CRITICAL
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.records.handover import closing
+from sreops.ports import LogRecord
 from sreops.settings import DockerSettings, GitLabSettings, KafkaSettings, NotifySettings, Settings, load_settings
 from sreops.telemetry import configure_logging
-from sreops.web.alerts import to_records
 
 _LOOK_EVERY_S = 0.1
 
@@ -69,11 +71,10 @@ async def _replay(settings: Settings, events: Sequence[AlertEvent], terminal: Te
 
 async def inject(app: Running, events: Sequence[AlertEvent]) -> None:
     """Put events on the topic of what is worked on, whatever their severity."""
-    records = to_records(events, None)
     # sre-info is not worked on by default: a replay shows every alert's way
-    critical = [type(record)("sre-critical", record.key, record.value, record.headers) for record in records]
-    if critical:
-        await app.parts.event_log.append(critical, timeout_s=app.settings.ack_timeout_s)
+    records = [LogRecord(CRITICAL, event.service, event_json(event), (("schema", b"1"),)) for event in events]
+    if records:
+        await app.parts.event_log.append(records, timeout_s=app.settings.ack_timeout_s)
 
 
 async def follow(app: Running, count: int, terminal: Terminal | None, timeout_s: float) -> bool:

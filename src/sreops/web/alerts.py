@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sreops.domain.alerts.alert import AlertEvent, AlertStatus
-from sreops.domain.alerts.event_record import event_json
+from sreops.domain.alerts.alert import AlertStatus
+from sreops.domain.alerts.entry import AlertReader
+from sreops.domain.alerts.event_record import NewEvent
 from sreops.domain.alerts.routing import route
 from sreops.domain.alerts.webhook import Webhook
 from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
@@ -119,12 +120,12 @@ def alerts_routes(context: AlertsContext) -> list[Route]:
     return [Route(path, bridge.answer, methods=["POST", "PUT"]) for path in ("/alerts", "/alerts/")]
 
 
-def to_records(events: Iterable[AlertEvent], traceparent: str | None) -> list[LogRecord]:
+def to_records(events: Iterable[NewEvent], traceparent: str | None) -> list[LogRecord]:
     """Return events as records of their topics, keyed by service so that a service's events keep their order."""
     headers: tuple[tuple[str, bytes], ...] = (("schema", b"1"),)
     if traceparent is not None:
         headers += (("traceparent", traceparent.encode()),)
-    return [LogRecord(route(event.tier, event.severity), event.service, event_json(event), headers) for event in events]
+    return [LogRecord(route(event.tier, event.severity), event.service, event.json(), headers) for event in events]
 
 
 def read_traceparent(headers: Mapping[str, str]) -> str | None:
@@ -152,9 +153,8 @@ class _Bridge:
         self._context = context
         self._webhook = context.settings.webhook
         self._credentials = WebhookCredentials(self._webhook)
-        self._rules = context.settings.reading_rules(
-            may_be_autonomous=self._credentials.required or self._webhook.anonymous_autonomous
-        )
+        may_be_autonomous = self._credentials.required or self._webhook.anonymous_autonomous
+        self._reader = AlertReader(context.settings.reading_rules(may_be_autonomous=may_be_autonomous))
         self._any_host = context.settings.allow_anonymous
         self._names = {context.settings.host.lower(), name_of_url(context.settings.public_url or "")} - {""}
         self._in_flight = 0
@@ -225,7 +225,7 @@ class _Bridge:
                 _decoded(body),
                 received_at=self._context.clock.now(),
                 mint=self._context.mint,
-                rules=self._rules,
+                reader=self._reader,
             )
         except PayloadRejected as exc:
             raise _Refusal(exc.status, str(exc)) from exc

@@ -40,6 +40,12 @@ class Notes:
         else:
             self._more += 1
 
+    def take(self, other: "Notes") -> None:
+        """Add all of another's notes."""
+        room = _MAX_NOTES - len(self._lines)
+        self._lines += other._lines[:room]
+        self._more += other._more + len(other._lines[room:])
+
     def lines(self) -> tuple[str, ...]:
         """Return the notes, the last one counting those that did not fit."""
         return (*self._lines, f"and {self._more} more") if self._more else tuple(self._lines)
@@ -81,16 +87,18 @@ def texts(
 
     Numbers become text, values are cut; anything else and over-long names are left out, each with a note.
     """
-    if isinstance(value, dict) and _is_plain_and_short(value, limits):
+    if plain_texts(value, limits):
         return value, value
     read = _texts(value, field, notes)
     return read, _within(read, field, limits, first, notes)
 
 
-def _is_plain_and_short(value: dict[str, object], limits: MapLimits) -> TypeGuard[dict[str, str]]:
+def plain_texts(value: object, limits: MapLimits) -> TypeGuard[dict[str, str]]:
     """Say whether nothing in it needs cleaning or measuring, as in nearly every alert: ASCII texts, far from limits."""
+    if not isinstance(value, dict):
+        return False
     try:
-        names, values = "".join(value), "".join(value.values())  # type: ignore[arg-type]  # raises where one is no text
+        names, values = "".join(value), "".join(value.values())  # raises where one is no text
     except TypeError:
         return False
     return (

@@ -1,4 +1,4 @@
-"""What the alerts of one payload share: who sent it, its status and group, and the rules that it is read by."""
+"""What the alerts of one payload share, who sent it, its status and group; and the rules that payloads are read by."""
 
 import re
 from collections import Counter
@@ -11,7 +11,6 @@ from sreops.domain.alerts.fields import (
     shorten,
 )
 from sreops.domain.alerts.routing import WORK_ON
-from sreops.domain.alerts.subject import SERVICE_LABELS
 from sreops.domain.text.unicode import whole
 from sreops.errors import PayloadRejected
 
@@ -50,8 +49,6 @@ class Frame:
     is_test: bool
     truncated: int
     received_at: datetime
-    rules: ReadingRules
-    service_labels: Sequence[str]
     told: Counter[str]  # notes for the answer, with how many alerts each is about
 
 
@@ -73,7 +70,7 @@ def alerts_of(payload: object) -> list[object]:
     return alerts
 
 
-def frame_of(payload: dict[str, object], received_at: datetime, rules: ReadingRules) -> Frame:
+def frame_of(payload: dict[str, object], received_at: datetime) -> Frame:
     """Return what the payload says of all its alerts."""
     group_key = whole(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
@@ -87,8 +84,6 @@ def frame_of(payload: dict[str, object], received_at: datetime, rules: ReadingRu
         is_test=grafana and (group_key.startswith(_TEST_GROUP_KEY) or _TEST_NAME.fullmatch(group_key) is not None),
         truncated=left_out if isinstance(left_out, int) and not isinstance(left_out, bool) and left_out > 0 else 0,
         received_at=received_at,
-        rules=rules,
-        service_labels=tuple(rules.service_labels) or SERVICE_LABELS,
         told=Counter(),
     )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from sreops.domain.alerts.alert import Severity
 
@@ -11,8 +11,6 @@ SEVERITY_NAMES: Final = ("severity", "priority", "urgency", "criticality", "leve
 
 _LOGS_OWN: Final = "level"
 """It often is a log line's: what logs an error every hour is not on fire, so by itself it says warning at most."""
-
-AT_MOST_WARNING: Final = "which says warning at most"
 
 _SPELLINGS: Final = {
     Severity.critical: (
@@ -51,15 +49,24 @@ def _of_words(words: list[str]) -> Severity | None:
     return next((severity for severity in Severity if severity in found), None)
 
 
-def read_severity(
-    labels: Mapping[str, str], annotations: Mapping[str, str], default: Severity
-) -> tuple[Severity, tuple[str, ...]]:
-    """Return how bad it is, and what a person should know of how that was read.
+class ReadSeverity(NamedTuple):
+    """How bad an alert is; ``note`` is for whoever reads the event, ``told`` for its sender."""
 
-    What is missing or not understood is ``default``: only what says that it is information is information.
+    severity: Severity
+    note: str = ""
+    told: str = ""
+
+
+_PLAIN: Final = {word: ReadSeverity(severity) for word, severity in _SEVERITY_OF.items()}
+
+
+def read_severity(labels: Mapping[str, str], annotations: Mapping[str, str], default: Severity) -> ReadSeverity:
+    """Return how bad it is; what is missing or not understood is ``default``.
+
+    Only what says that it is information is information.
     """
-    if (plain := labels.get("severity")) and (severity := _SEVERITY_OF.get(plain)):
-        return severity, ()
+    if (plain := labels.get("severity")) and (understood := _PLAIN.get(plain)):
+        return understood
     not_understood = []
     for kind, texts in (("label", labels), ("annotation", annotations)):
         lowered = {name.lower(): text.strip() for name, text in texts.items()}
@@ -72,7 +79,9 @@ def read_severity(
                 continue
             said = f"read from the {kind} {name}" if (kind, name) != ("label", "severity") else ""
             if name == _LOGS_OWN and severity is Severity.critical:
-                return Severity.warning, (f"{said}, {AT_MOST_WARNING}",)
-            return severity, (said,) if said else ()
+                note = f"{said}, which says warning at most"
+                return ReadSeverity(Severity.warning, note, f"severity {note}")
+            return ReadSeverity(severity, said)
     why = f"{', '.join(not_understood)} is not understood" if not_understood else "missing"
-    return default, (f"{why}, read as {default.value} (SREOPS_DEFAULT_SEVERITY)",)
+    read_as = f"read as {default.value} (SREOPS_DEFAULT_SEVERITY)"
+    return ReadSeverity(default, f"{why}, {read_as}", f"no severity that is understood, {read_as}")

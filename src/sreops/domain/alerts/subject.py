@@ -52,8 +52,6 @@ class Subject(BaseModel):
 
 _MAX_NAME_CHARS: Final = 256
 _MAX_SCOPE: Final = 32
-_KEPT_LABELS: Final = 32
-_KEPT_CHARS: Final = 1024  # of a label set's values, so that what is kept stays within a few megabytes
 _PROBE_JOB: Final = re.compile(r"integrations/(?:blackbox|snmp|ping)/(?P<target>\S.*)\Z")
 _SAYS: Final = {key: frozenset({f"exported_{names[0]}", *names}) for key, names in SCOPE_LABELS.items()}
 
@@ -74,17 +72,9 @@ def subject_of(labels: Mapping[str, str], alertname: str, order: Sequence[str] =
     """Return who is unwell by these labels; ``order`` replaces SERVICE_LABELS (``SREOPS_SERVICE_LABELS``).
 
     Where nobody is named it is the alert's rule, with all its labels as scope, so that a repeat finds itself and
-    strangers don't meet. ``alertname`` is used then, and may come from the group. The same alert comes again every
-    few minutes: what small label sets said is kept.
+    strangers don't meet. ``alertname`` is used then, and may come from the group.
     """
-    if len("".join(labels.values())) > _KEPT_CHARS or len(labels) > _KEPT_LABELS:
-        return _Reading(labels).subject(alertname, order)
-    return _kept(tuple(labels.items()), alertname, None if order is SERVICE_LABELS else tuple(order))
-
-
-@lru_cache(maxsize=4096)
-def _kept(labels: tuple[tuple[str, str], ...], alertname: str, order: tuple[str, ...] | None) -> Subject:
-    return _Reading(dict(labels)).subject(alertname, SERVICE_LABELS if order is None else order)
+    return _Reading(labels).subject(alertname, order)
 
 
 def in_words(subject: Subject) -> str:

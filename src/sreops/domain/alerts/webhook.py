@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sreops.domain.alerts.alert import AlertEvent, AlertStatus, utc
-from sreops.domain.alerts.entry import read_alert
+from sreops.domain.alerts.entry import AlertReader
+from sreops.domain.alerts.event_record import NewEvent, read_event
 from sreops.domain.alerts.payload import ReadingRules, alerts_of, frame_of, truncated_told
 
 _RULES = ReadingRules()
@@ -55,12 +56,11 @@ class Webhook:
     Raises PayloadRejected (422 naming the field) for what is no webhook, and nothing else, whatever the payload.
     """
 
-    def __init__(
-        self, payload: object, *, received_at: datetime, mint: Callable[[], str], rules: ReadingRules = _RULES
-    ) -> None:
+    def __init__(self, payload: object, *, received_at: datetime, mint: Callable[[], str], reader: AlertReader) -> None:
         self._alerts = alerts_of(payload)
         assert isinstance(payload, dict)
-        self._frame = frame_of(payload, utc(received_at), rules)
+        self._frame = frame_of(payload, utc(received_at))
+        self._reader = reader
         self._mint = mint
         self._next = 0
         self._unlisted = 0
@@ -69,11 +69,11 @@ class Webhook:
         self.skipped = 0
         self.rejected: list[Rejected] = []
 
-    def read(self, count: int) -> list[AlertEvent]:
+    def read(self, count: int) -> list[NewEvent]:
         """Return the events of the next ``count`` alerts; the others among them are counted here."""
         events = []
         for index in range(self._next, min(self._next + count, len(self._alerts))):
-            outcome = read_alert(self._alerts[index], self._frame, self._mint)
+            outcome = self._reader.read(self._alerts[index], self._frame, self._mint)
             if outcome is None:
                 self.skipped += 1
             elif isinstance(outcome, str):
@@ -115,8 +115,8 @@ def parse_webhook(
     event. Skipped are alerts of tier ``human_only`` and Grafana's test. Rejected are entries that nothing identifies
     and those that have no status. Raises PayloadRejected, and nothing else, whatever the payload.
     """
-    webhook = Webhook(payload, received_at=received_at, mint=mint, rules=rules)
+    webhook = Webhook(payload, received_at=received_at, mint=mint, reader=AlertReader(rules))
     events: list[AlertEvent] = []
     while not webhook.done:
-        events += webhook.read(1000)
+        events += (read_event(event.json()) for event in webhook.read(1000))
     return ParsedWebhook(tuple(events), webhook.skipped, tuple(webhook.rejected), webhook.notes())
