@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from sreops.adapters.store.compiled_statements import Prepared, savepoint
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.database import Database
 from sreops.adapters.store.tables import incidents, records, tickets, turns
 from sreops.errors import NotFound, StoreUnavailable
@@ -82,19 +82,11 @@ async def test_what_can_not_be_prepared_says_so(database: Database, statement: A
         await database.write(lambda connection: Prepared(statement).run(connection, **given))
 
 
-async def test_a_savepoint_takes_back_only_its_own(database: Database) -> None:
-    def refused(connection: Connection) -> None:
-        with savepoint(connection):
-            APPEND.run(connection, **RECORD)
-            raise NotFound("taken back")
-
-    def work(connection: Connection) -> None:
-        APPEND.run(connection, **RECORD)
-        with pytest.raises(NotFound):
-            refused(connection)
-
-    await database.write(work)
-    assert len(await database.read(lambda connection: OF_INCIDENT.all(connection, of_incident="i"))) == 1
+async def test_rows_of_any_number_are_inserted_in_their_order(database: Database) -> None:
+    many = [RECORD | {"hash": f"h{number}"} for number in range(250)]
+    await database.write(lambda connection: APPEND.run_all(connection, many))
+    rows = await database.read(lambda connection: OF_INCIDENT.all(connection, of_incident="i"))
+    assert [row.hash for row in rows] == [given["hash"] for given in many]
 
 
 async def test_reads_that_wait_share_a_hop_and_none_is_told_anothers_failure(database: Database) -> None:

@@ -1,18 +1,18 @@
 """What the agent writes: incident fields, thoughts, actions, tickets and evidence, fenced by its lease."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from sreops.adapters.store.columns import micros
 from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.episodes import stays_open
-from sreops.adapters.store.leases import SqlPart, held, incident_row
+from sreops.adapters.store.leases import SqlPart, held_incident, incident_row
 from sreops.adapters.store.notices import put_out
-from sreops.adapters.store.records import audit, tell
+from sreops.adapters.store.records import audit, tell_all
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import endings, evidence, incidents
 from sreops.adapters.store.tickets import queue
@@ -25,6 +25,7 @@ _UPDATE = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incid
 _ENDING_OF = (endings.c.incident_id == bindparam("of_incident")) & (endings.c.episode == bindparam("of_episode"))
 _FORGET_ENDING, _ENDING = Prepared(delete(endings).where(_ENDING_OF)), Prepared(insert(endings))
 _EVIDENCE_OF = (evidence.c.incident_id == bindparam("of_incident")) & (evidence.c.id == bindparam("of_id"))
+_EVIDENCE_IDS = Prepared(select(evidence.c.id).where(evidence.c.incident_id == bindparam("of_incident")))
 _EVIDENCE_AGAIN, _EVIDENCE = Prepared(update(evidence).where(_EVIDENCE_OF)), Prepared(insert(evidence))
 _FIXED = {
     *("id", "episode", "service", "fingerprints", "event_count", "opened_at", "episode_at", "effects"),
@@ -48,23 +49,20 @@ class SqlAgentWrites(SqlPart):
             raise ValueError(f"these are no fields of an incident that a step may write: {sorted(strange)}")
 
         def write(connection: Connection) -> Incident:
-            held(connection, lease)
-            row = incident_row(connection, lease.incident_id)
+            row = held_incident(connection, lease)
             [incident] = incidents_of(connection, [row])
             if changes.covered_until is not None and stays_open(connection, row, changes.covered_until, now):
                 [incident] = incidents_of(connection, [incident_row(connection, lease.incident_id)])
                 return incident
             if changes.incident:
                 incident = _write_incident(connection, row, incident, changes.incident, now)
-            for thought in changes.thoughts:
-                tell(connection, lease.incident_id, thought, now)
+            tell_all(connection, [(lease.incident_id, thought) for thought in changes.thoughts], now)
             head = ""
             for action in changes.actions:
                 head = audit(connection, lease.incident_id, action, now, self._audit_key)
             for op in changes.tickets:
                 queue(connection, _with_head(op, head) if incident.status.ended else op, now)
-            for piece in changes.evidence:
-                _write_evidence(connection, lease.incident_id, piece)
+            _write_evidence(connection, lease.incident_id, changes.evidence)
             return incident
 
         return await self._db.write(write)
@@ -134,7 +132,13 @@ def _write_ending(connection: Connection, incident: Incident) -> None:
     )
 
 
-def _write_evidence(connection: Connection, incident_id: str, piece: Evidence) -> None:
-    body = piece.model_dump(mode="json")
-    if not _EVIDENCE_AGAIN.run(connection, of_incident=incident_id, of_id=piece.id, body=body):
-        _EVIDENCE.run(connection, incident_id=incident_id, id=piece.id, body=body)
+def _write_evidence(connection: Connection, incident_id: str, pieces: Sequence[Evidence]) -> None:
+    """Write pieces of evidence; one whose id is there already takes its place."""
+    if not pieces:
+        return
+    there = {row.id for row in _EVIDENCE_IDS.all(connection, of_incident=incident_id)}
+    bodies = {piece.id: piece.model_dump(mode="json") for piece in pieces}
+    new = [{"incident_id": incident_id, "id": id, "body": body} for id, body in bodies.items() if id not in there]
+    again = [{"of_incident": incident_id, "of_id": id, "body": body} for id, body in bodies.items() if id in there]
+    _EVIDENCE.run_all(connection, new)
+    _EVIDENCE_AGAIN.run_all(connection, again)

@@ -8,8 +8,8 @@ usual way. Values and rows pass through the columns' types on both.
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, Delete, Insert, Row, Select, Update
@@ -18,6 +18,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 _DIALECT = sqlite.dialect()
+_MOST_VALUES = 900  # of one statement; SQLite before 3.32 takes 999
 _Change = Callable[[Any], Any]
 
 
@@ -90,7 +91,16 @@ class Prepared:
             connection.execute(self._statement, list(many))
             return
         text = self._text(many[0])
-        driver.executemany(text.sql, [text.values(given) for given in many])
+        values = [text.values(given) for given in many]
+        if not isinstance(self._statement, Insert):
+            driver.executemany(text.sql, values)
+            return
+        # many rows in a statement: between two statements this thread waits for the loop, and the loop for it
+        row = f", ({', '.join('?' * len(text.slots))})"
+        at_once = max(1, _MOST_VALUES // len(text.slots))
+        for first in range(0, len(values), at_once):
+            some = values[first : first + at_once]
+            driver.execute(text.sql + row * (len(some) - 1), [*chain.from_iterable(some)])
 
     def _execute(self, driver: sqlite3.Connection, given: Mapping[str, Any]) -> sqlite3.Cursor:
         text = self._text(given)
@@ -143,22 +153,3 @@ def direct(connection: Connection) -> sqlite3.Connection | None:
     """Return the driver's connection where statements may go to it straight away."""
     driver = connection.connection.driver_connection
     return driver if isinstance(driver, sqlite3.Connection) else None
-
-
-@contextmanager
-def savepoint(connection: Connection) -> Iterator[None]:
-    """Take back what the block does where it raises, and only that."""
-    driver = direct(connection)
-    if driver is None:
-        with connection.begin_nested():
-            yield
-        return
-    driver.execute("SAVEPOINT one")
-    try:
-        yield
-    except BaseException:
-        if driver.in_transaction:  # a full disk has ended it
-            driver.execute("ROLLBACK TO one")
-            driver.execute("RELEASE one")
-        raise
-    driver.execute("RELEASE one")

@@ -5,10 +5,10 @@ advisory lock (PostgreSQL). So each method may look and then write without races
 become visible in their order, which the outbox and the event stream rely on.
 
 An incident takes some dozens of writes of a few milliseconds, most of that the disk's. So those that wait at the
-same time share one commit, each in a savepoint of its own; and SQLite runs in threads of ours, a whole transaction
-at a time, because a hop to the driver's thread and back for every statement costs more than the statement. For the
-same reason SQLite's reads that wait at the same time share one hop and one snapshot, which is begun after the last
-of them was asked for.
+same time share one commit; where anything befalls one of them, each is written in its own. And SQLite runs in threads
+of ours, a whole transaction at a time, because a hop to the driver's thread and back for every statement costs more
+than the statement. For the same reason SQLite's reads that wait at the same time share one hop and one snapshot, which
+is begun after the last of them was asked for.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sreops.adapters.sql.failures import FOREIGN, own_fault, unavailable
 from sreops.adapters.sql.group_commit import GroupCommit
 from sreops.adapters.sql.postgres import CONNECT_ARGS, NEEDS_EXTRA, read_url
-from sreops.adapters.store.compiled_statements import direct, savepoint
+from sreops.adapters.store.compiled_statements import direct
 from sreops.adapters.store.schema import bring_up_to_date
 from sreops.errors import SettingsInvalid, StoreUnavailable
 
@@ -40,7 +40,7 @@ _Work = Callable[[Connection], Any]
 
 
 class _OneFailedError(Exception):
-    """The database refused a statement of one of several writes that share a transaction."""
+    """One of several writes that share a transaction failed: nothing of them is kept, and each is tried alone."""
 
 
 class Database:
@@ -148,16 +148,10 @@ class Database:
             return [await self._transaction(group[0], _WRITES)]
 
         def together(connection: Connection) -> list[Any]:
-            outcomes: list[Any] = []
-            for write in group:
-                try:
-                    with savepoint(connection):
-                        outcomes.append(write(connection))
-                except FOREIGN as exc:  # it may have ended the whole transaction: SQLite's do on a full disk
-                    raise _OneFailedError from exc
-                except Exception as exc:  # noqa: BLE001  # its own refusal: a lost lease, an unknown id
-                    outcomes.append(exc)
-            return outcomes
+            try:
+                return [write(connection) for write in group]
+            except Exception as exc:  # the database's, or its own refusal: a lost lease, an unknown id
+                raise _OneFailedError from exc
 
         return await self._transaction(together, _WRITES)
 

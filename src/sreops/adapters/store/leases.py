@@ -11,6 +11,16 @@ from sreops.errors import LeaseLost, NotFound
 from sreops.ports import Lease
 
 _WORK = Prepared(select(work).where(work.c.incident_id == bindparam("of_incident")))
+_HELD_INCIDENT = Prepared(
+    select(
+        incidents,
+        work.c.lease_owner.label("work_owner"),
+        work.c.token.label("work_token"),
+        work.c.episode.label("work_episode"),
+    )
+    .join_from(incidents, work, work.c.incident_id == incidents.c.id)
+    .where(incidents.c.id == bindparam("of_incident"))
+)
 _INCIDENT = Prepared(select(incidents).where(incidents.c.id == bindparam("of_incident")))
 
 
@@ -28,12 +38,29 @@ def held(connection: Connection, lease: Lease) -> Row[Any]:
     The token decides: a lease that lapsed is ours until somebody else claims it, which raises the token.
     """
     row = _WORK.first(connection, of_incident=lease.incident_id)
-    if row is None or row.lease_owner is None or (row.token, row.episode) != (lease.token, lease.episode):
-        raise LeaseLost(
-            f"incident {lease.incident_id} episode {lease.episode}: the lease with token {lease.token} is over"
-            + (f", token {row.token} of episode {row.episode} is current" if row is not None else "")
-        )
+    if row is None:
+        raise _lost(lease)
+    _check(lease, row.lease_owner, row.token, row.episode)
     return row
+
+
+def held_incident(connection: Connection, lease: Lease) -> Row[Any]:
+    """Return the row of the incident whose lease is still ours, else raise LeaseLost; as ``held``, in one look."""
+    row = _HELD_INCIDENT.first(connection, of_incident=lease.incident_id)
+    if row is None:
+        raise _lost(lease)
+    _check(lease, row.work_owner, row.work_token, row.work_episode)
+    return row
+
+
+def _check(lease: Lease, owner: str | None, token: int, episode: int) -> None:
+    if owner is None or (token, episode) != (lease.token, lease.episode):
+        raise _lost(lease, f", token {token} of episode {episode} is current")
+
+
+def _lost(lease: Lease, current: str = "") -> LeaseLost:
+    over = f"incident {lease.incident_id} episode {lease.episode}: the lease with token {lease.token} is over"
+    return LeaseLost(over + current)
 
 
 def incident_row(connection: Connection, incident_id: str) -> Row[Any]:

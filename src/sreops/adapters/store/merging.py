@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from sreops.adapters.store.apply_decision import Applying
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.held_alerts import HeldAlerts
 from sreops.adapters.store.known_incidents import KnownIncidents
-from sreops.adapters.store.leases import SqlPart, held, incident_row
+from sreops.adapters.store.leases import SqlPart, held_incident
 from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import parsed
 from sreops.adapters.store.tables import effects, endings, inbox, incident_alerts, incidents, target_names, work
@@ -21,6 +22,20 @@ from sreops.domain.records.record import Action, Thought
 from sreops.ports import Lease
 
 _HELD_FOR = timedelta(days=2)
+_KNOWN = Prepared(update(incidents).where(incidents.c.id == bindparam("of_incident")))
+_FORGET_NAMES = Prepared(delete(target_names).where(target_names.c.incident_id == bindparam("of_incident")))
+_NAMES = Prepared(insert(target_names))
+_OPEN_OF_TARGET = Prepared(
+    select(incidents)
+    .where(
+        incidents.c.standing == bindparam("of_standing"),
+        incidents.c.id != bindparam("but"),
+        incidents.c.ended_at.is_(None),
+        incidents.c.reason.is_(None),
+        incidents.c.storm_id.is_(None),
+    )
+    .order_by(incidents.c.opened_at, incidents.c.id)
+)
 
 
 class Merging(SqlPart):
@@ -34,8 +49,7 @@ class Merging(SqlPart):
         """
 
         def write(connection: Connection) -> str | None:
-            held(connection, lease)
-            mine = incident_row(connection, lease.incident_id)
+            mine = held_incident(connection, lease)
             self._keep(connection, mine.id, target)
             for other in _of_target(connection, target.standing, mine.id):
                 older, younger = sorted((mine, other), key=lambda row: (row.opened_at, row.id))
@@ -51,12 +65,10 @@ class Merging(SqlPart):
     def _keep(self, connection: Connection, incident_id: str, target: KnownTarget) -> None:
         told = target.model_dump(mode="json")
         told["names"] = sorted(target.names)
-        row = update(incidents).where(incidents.c.id == incident_id)
-        connection.execute(row.values(target=told, standing=target.standing))
-        connection.execute(delete(target_names).where(target_names.c.incident_id == incident_id))
+        _KNOWN.run(connection, of_incident=incident_id, target=told, standing=target.standing)
+        _FORGET_NAMES.run(connection, of_incident=incident_id)
         names = [{"name": name, "incident_id": incident_id} for name in sorted(target.names)]
-        if names:
-            connection.execute(insert(target_names), names)
+        _NAMES.run_all(connection, names)
 
     def _merge(self, connection: Connection, older: Row[Any], younger: Row[Any], now: datetime) -> None:
         """Let the younger one's alerts join the older one, as if they had come to it, and end the younger one."""
@@ -102,17 +114,7 @@ class Merging(SqlPart):
 
 def _of_target(connection: Connection, standing: str, but: str) -> Sequence[Row[Any]]:
     """Return the other open incidents of a target, the oldest first; a storm is of many."""
-    return connection.execute(
-        select(incidents)
-        .where(
-            incidents.c.standing == standing,
-            incidents.c.id != but,
-            incidents.c.ended_at.is_(None),
-            incidents.c.reason.is_(None),
-            incidents.c.storm_id.is_(None),
-        )
-        .order_by(incidents.c.opened_at, incidents.c.id)
-    ).all()
+    return _OPEN_OF_TARGET.all(connection, of_standing=standing, but=but)
 
 
 def _acted(connection: Connection, incident_id: str) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from sreops.adapters.store.columns import plain
+from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart
 from sreops.adapters.store.rows import incidents_of, parsed
 from sreops.adapters.store.tables import deliveries, incidents, notices
@@ -14,25 +15,25 @@ from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.records.notice import Notice, NoticeKind, got_worse
 from sreops.ports.store.notices import Delivery, Overdue, Telling
 
+_OF_ID = Prepared(select(notices.c.seq).where(notices.c.notice_id == bindparam("of_notice")))
+_PUT_OUT = Prepared(insert(notices))
 _MAYBE = "may have arrived: "
 _MOST = 1000  # undone deliveries that are looked at, the oldest first
 
 
 def put_out(connection: Connection, notice: Notice, now: datetime) -> None:
     """Write a notice in the transaction of what it tells; one with this ``notice_id`` that is there stays."""
-    there = select(notices.c.seq).where(notices.c.notice_id == plain(notice.notice_id))
-    if connection.execute(there).first() is not None:
+    if _OF_ID.first(connection, of_notice=plain(notice.notice_id)) is not None:
         return
-    connection.execute(
-        insert(notices).values(
-            notice_id=notice.notice_id,
-            incident_id=notice.incident_id,
-            episode=notice.episode,
-            kind=notice.kind.value,
-            severity=notice.severity.value,
-            at=now,
-            facts=dict(notice.facts),
-        )
+    _PUT_OUT.run(
+        connection,
+        notice_id=notice.notice_id,
+        incident_id=notice.incident_id,
+        episode=notice.episode,
+        kind=notice.kind.value,
+        severity=notice.severity.value,
+        at=now,
+        facts=dict(notice.facts),
     )
 
 
