@@ -57,9 +57,10 @@ async def ask_policy(request: Request, alerts: Alerts, analysis: Analysis, *, be
     )
     if (why := await tools.paused_by_file()) is not None:
         facts = facts.model_copy(update={"paused": True, "paused_why": why})
-    proof = request.proof if begun else await second_proof(request, analysis.category)
+    evidence = () if begun else await tools.store.evidence(incident.id)
+    proof = request.proof if begun else await second_proof(request, analysis.category, evidence)
     own = {incident.service, event.service, *(name for target in targets for name in target.aliases)}
-    elsewhere = () if begun else points_elsewhere(await tools.store.evidence(incident.id), own)
+    elsewhere = points_elsewhere(evidence, own)
     exclusion = await ask_not_when(request, alerts, analysis)
     quiet = await quiet_times(request, alerts, targets, {*own, *(target.name for target in targets)})
     unasked = (*quiet.unasked, *([exclusion.unknown] if exclusion.unknown else []))

@@ -10,7 +10,7 @@ from sreops.agent.remediation.targets import find_target
 from sreops.domain.causes.analysis import Category
 from sreops.domain.evidence import findings
 from sreops.domain.evidence.engine_events import engine_events
-from sreops.domain.evidence.evidence import ContainerEvents, ContainerState
+from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, Evidence
 from sreops.domain.remediation.proof import Suspected, change_proofs, led_to_the_present_start, proofs
 from sreops.domain.remediation.target_identity import names_of
 from sreops.domain.runbooks.runbook import PlannedStep, StepAction
@@ -22,9 +22,8 @@ PROOF_UNKNOWN: Final = "agent.proof_unknown"
 _ROLLBACKS = frozenset({StepAction.rollback_deployment, StepAction.rollback_service})
 
 
-async def second_proof(request: Request, cause: Category) -> tuple[str, ...]:
+async def second_proof(request: Request, cause: Category, evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """Return what bears out the cause besides log text, for every target of the plan; empty where one has none."""
-    evidence = await request.tools.store.evidence(request.incident.id)
     max_age_s = request.tools.settings.policy.max_event_age_s
     sentences: list[str] = []
     for step in {step.target: step for step in request.plan.steps if step.action.disruptive}.values():
