@@ -89,6 +89,24 @@ async def test_rows_of_any_number_are_inserted_in_their_order(database: Database
     assert [row.hash for row in rows] == [given["hash"] for given in many]
 
 
+async def test_writes_that_wait_share_a_commit_and_none_is_told_anothers_failure(database: Database) -> None:
+    def good(connection: Connection) -> int:
+        return APPEND.run(connection, **RECORD)
+
+    def refuses(connection: Connection) -> None:
+        APPEND.run(connection, **RECORD)
+        raise NotFound("mine alone")
+
+    def broken(connection: Connection) -> None:
+        APPEND.run(connection, **RECORD)
+        connection.exec_driver_sql("INSERT INTO nowhere VALUES (1)")
+
+    given = [good, broken, good, refuses, good, good]
+    told = await asyncio.gather(*(database.write(work) for work in given), return_exceptions=True)
+    assert [type(one) for one in told] == [int, StoreUnavailable, int, NotFound, int, int]
+    assert len(await database.read(lambda connection: OF_INCIDENT.all(connection, of_incident="i"))) == 4
+
+
 async def test_reads_that_wait_share_a_hop_and_none_is_told_anothers_failure(database: Database) -> None:
     def fails(connection: Connection) -> None:
         raise NotFound("mine alone")

@@ -27,10 +27,11 @@ class Disk:
             await self.free.wait()
         finally:
             self.at_once -= 1
-        if "away" in group:
-            raise StoreUnavailable("the disk is full")
-        if "odd" in group:
-            raise ValueError("odd can't be written")
+        for word in group:
+            if word == "away":
+                raise StoreUnavailable("the disk is full")
+            if word == "odd":
+                raise ValueError("odd can't be written")
         return [KeyError(word) if word == "refused" else word.upper() for word in group]
 
 
@@ -66,7 +67,27 @@ async def test_a_call_that_breaks_its_group_is_told_so_and_the_others_are_served
     a, odd, c = await told(*map(commits(disk).put, ("a", "odd", "c")))
     assert (a, c) == ("A", "C")
     assert isinstance(odd, ValueError)
-    assert disk.groups == [["a", "odd", "c"], ["a"], ["odd"], ["c"]]
+    assert disk.groups == [["a", "odd", "c"], ["a"], ["odd", "c"], ["odd"], ["c"]]
+
+
+async def test_one_call_that_fails_among_many_costs_a_few_groups_more_and_nobody_is_tried_out_of_turn() -> None:
+    disk = Disk()
+    words = [f"w{number}" for number in range(64)]
+    words[40] = "odd"
+    outcomes = await told(*map(commits(disk, most=64).put, words))
+    assert [outcome for outcome in outcomes if not isinstance(outcome, ValueError)] == [
+        word.upper() for word in words if word != "odd"
+    ]
+    assert len(disk.groups) == 13
+    kept = [word for group in disk.groups if "odd" not in group for word in group]
+    assert kept == [word for word in words if word != "odd"]
+
+
+async def test_a_database_that_goes_away_meanwhile_is_asked_once_for_each_half() -> None:
+    disk = Disk()
+    outcomes = await told(*map(commits(disk).put, ("odd", "b", "away", "d")))
+    assert [type(outcome) for outcome in outcomes] == [ValueError, str, StoreUnavailable, StoreUnavailable]
+    assert disk.groups[-1] == ["away", "d"]
 
 
 async def test_what_befell_the_database_befell_them_all_and_is_not_tried_again() -> None:

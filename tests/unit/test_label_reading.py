@@ -69,6 +69,18 @@ def test_the_groups_alertname_stands_in_for_the_labels_own():
     assert reader.read({"team": "x", "alertname": "Own"}, "Group").subject.name == "Own"
 
 
+def test_the_groups_alertname_is_not_told_to_be_taken_where_a_label_names_the_rule():
+    said = LabelReader(ReadingRules()).read({"rulename": "Rule7"}, "Group")
+    assert said.subject.name == "Rule7"
+    assert not said.notes.lines()
+
+
+@pytest.mark.parametrize("instance", ["[", "[]", "[]:9100"])
+def test_an_instance_without_a_host_names_nobody(instance):
+    said = LabelReader(ReadingRules()).read({"alertname": "HostDown", "instance": instance}, "")
+    assert said.subject.name == "HostDown"
+
+
 def test_nobody_is_autonomous_where_nothing_proves_who_sends():
     said = LabelReader(ReadingRules(may_be_autonomous=False)).read(LABELS, "")
     assert said.tier is Tier.supervised

@@ -425,7 +425,8 @@ def test_what_the_sender_cut_off_is_told_on_each_event_and_to_the_sender():
     assert warned(parsed.events[0], "truncatedAlerts")
     assert any(note.startswith("truncatedAlerts: the sender left out 12 alerts") for note in parsed.notes)
     assert not warned(only(grafana(alert(), truncatedAlerts=0)), "truncatedAlerts")
-    assert not warned(only(grafana(alert(), truncatedAlerts=True)), "truncatedAlerts")
+    for odd in (True, -1, 10**400):
+        assert not warned(only(grafana(alert(), truncatedAlerts=odd)), "truncatedAlerts")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Most of a small write is the disk's time and the hop to the driver's thread, and both are the same for one as for a
 hundred. A call is durable when its future is done, and nobody's failure is told to anybody else: what befell the
-database befell all of a group, and after anything else each call is tried alone.
+database befell all of a group, and after anything else its halves are tried, down to the call that it befell.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ class GroupCommit(Generic[Given, Result]):
     """Calls ``together`` with groups of at most ``most`` (by ``weight``, which is 1 where none is given).
 
     ``together`` returns each call's result, or the exception that befell it alone, in their order. It raises
-    ``Unavailable`` for what befell them all; raises it anything else, each of them is tried in a group of its own.
+    ``Unavailable`` for what befell them all; raises it anything else, nothing of the group is kept and its halves are
+    tried, so that one call of 64 that fails costs a dozen groups and not 64.
     ``carriers`` groups may be under way at the same time; more than one is for reads.
     """
 
@@ -102,4 +103,5 @@ class GroupCommit(Generic[Given, Result]):
         except Exception as exc:  # noqa: BLE001  # it serves all: whoever caused it is told so, and the others are served
             if len(group) == 1:
                 return [exc]
-        return [(await self._outcomes([call]))[0] for call in group]
+        half = len(group) // 2
+        return [*await self._outcomes(group[:half]), *await self._outcomes(group[half:])]

@@ -5,10 +5,10 @@ advisory lock (PostgreSQL). So each method may look and then write without races
 become visible in their order, which the outbox and the event stream rely on.
 
 An incident takes some dozens of writes of a few milliseconds, most of that the disk's. So those that wait at the
-same time share one commit; where anything befalls one of them, each is written in its own. And SQLite runs in threads
-of ours, a whole transaction at a time, because a hop to the driver's thread and back for every statement costs more
-than the statement. For the same reason SQLite's reads that wait at the same time share one hop and one snapshot, which
-is begun after the last of them was asked for.
+same time share one commit; where anything befalls one of them, none is kept and the others are written without it.
+And SQLite runs in threads of ours, a whole transaction at a time, because a hop to the driver's thread and back for
+every statement costs more than the statement. For the same reason SQLite's reads that wait at the same time share one
+hop and one snapshot, which is begun after the last of them was asked for.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _Work = Callable[[Connection], Any]
 
 
 class _OneFailedError(Exception):
-    """One of several writes that share a transaction failed: nothing of them is kept, and each is tried alone."""
+    """One of several writes that share a transaction failed: nothing of them is kept, and halves of them are tried."""
 
 
 class Database:
@@ -143,7 +143,7 @@ class Database:
         return await self._transaction(together, {})
 
     async def _write_together(self, group: Sequence[_Work]) -> Sequence[Any]:
-        """Write all in one transaction; raises for what ended it, after which each is written in its own."""
+        """Write all in one transaction; raises for what ended it, and then nothing of it is kept."""
         if len(group) == 1:
             return [await self._transaction(group[0], _WRITES)]
 

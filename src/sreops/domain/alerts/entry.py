@@ -53,11 +53,11 @@ class AlertReader:
         if is_test and not self._rules.take_test_alerts:
             frame.told[_TEST_TOLD] += 1
             return None
-        for words in said.told:
-            frame.told[words] += 1
         if said.tier is Tier.human_only:
             frame.told[_HUMAN_ONLY_TOLD] += 1
             return None
+        for words in said.told:
+            frame.told[words] += 1
         subject = said.subject
         if not subject.name:  # not one name for all that have none: strangers would become one incident
             notes.add("service", "no label and no alertname names it, the fingerprint taken")

@@ -12,7 +12,7 @@ from sreops.domain.alerts.fields import MapLimits, Notes, fraction, plain_texts,
 from sreops.domain.alerts.payload import ReadingRules
 from sreops.domain.alerts.routing import tier_of
 from sreops.domain.alerts.severity import SEVERITY_NAMES
-from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, SubjectKind, subject_of
+from sreops.domain.alerts.subject import SERVICE_LABELS, Subject, subject_of
 from sreops.domain.alerts.subject_labels import OUTRIGHT
 
 DEFAULT_THRESHOLD: Final = 0.7
@@ -34,7 +34,7 @@ _FIRST: Final = frozenset(
 _MAX_ASKED_CHARS: Final = 256
 _KEPT_SETS: Final = 4096
 _KEPT: Final = MapLimits(max_count=32, max_name_chars=256, max_value_chars=1024, max_bytes=8192)
-"""Of a label set that is kept, so that all of them together stay within some twenty megabytes."""
+"""Of a label set that is kept, so that all of them together stay within some forty megabytes."""
 _LOWERED: Final = (
     "tier autonomous, read as supervised, because POST /alerts has no credentials and anybody could have sent it: "
     "set SREOPS_WEBHOOK__TOKEN (or SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS=true)"
@@ -110,11 +110,11 @@ class LabelReader:
         return tier
 
     def _subject(self, labels: Mapping[str, str], group_alertname: str, notes: Notes) -> Subject:
-        own = labels.get("alertname", "").strip()
-        subject = subject_of(labels, own or group_alertname, self._order)
-        if subject.kind is SubjectKind.rule and not own and group_alertname:
-            notes.add("service", "no label and no alertname names it, the group's alertname taken")
-        return subject
+        subject = subject_of(labels, labels.get("alertname", "").strip(), self._order)
+        if subject.name or not group_alertname:
+            return subject
+        notes.add("service", "no label and no alertname names it, the group's alertname taken")
+        return subject_of(labels, group_alertname, self._order)
 
 
 def _threshold(labels: Mapping[str, str], notes: Notes, told: list[str]) -> float:

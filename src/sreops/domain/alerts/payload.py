@@ -15,6 +15,7 @@ from sreops.domain.text.unicode import whole
 from sreops.errors import PayloadRejected
 
 _MAX_GROUP_KEY_CHARS = 4096
+_MAX_COUNT = 10**9
 _TEST_GROUP_KEY = '{alertname="TestAlert"'
 # NAME-FINGERPRINT-UNIXTIME, of Grafana since about 10.3; whatever the name, no other key ends so: they end in a brace
 _TEST_NAME = re.compile(r".+-[0-9a-f]{8,32}-[0-9]{10,13}", re.DOTALL)
@@ -75,17 +76,21 @@ def frame_of(payload: dict[str, object], received_at: datetime) -> Frame:
     group_key = whole(key) if isinstance(key := payload.get("groupKey"), str) else ""
     # Alertmanager has none of these fields; partial bodies in Grafana's shape often lack the version
     grafana = payload.get("version") == "1" or any(name in payload for name in ("orgId", "state"))
-    left_out = payload.get("truncatedAlerts")
     return Frame(
         source="grafana" if grafana else "alertmanager",
         status=status_of(payload.get("status")) or status_of(payload.get("state")),
         group_key=shorten(group_key, _MAX_GROUP_KEY_CHARS),
         alertname=_shared_alertname(payload),
         is_test=grafana and (group_key.startswith(_TEST_GROUP_KEY) or _TEST_NAME.fullmatch(group_key) is not None),
-        truncated=left_out if isinstance(left_out, int) and not isinstance(left_out, bool) and left_out > 0 else 0,
+        truncated=_count(payload.get("truncatedAlerts")),
         received_at=received_at,
         told=Counter(),
     )
+
+
+def _count(value: object) -> int:
+    """Return a number of alerts; what is none, or more than a body can hold by far, is no count."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_COUNT else 0
 
 
 def truncated_told(count: int) -> str:

@@ -137,6 +137,8 @@ class _Reading:
         name = without_suffix(canonical, name)
         if canonical == "instance":
             name, kind = self._instance(name)
+            if not name:
+                return None
         elif canonical == "job" and (two := two_of_job(name)):
             return self._made(two[1], kind, label, why)
         elif kind is SubjectKind.container and (service := self._swarm_service(name)):
