@@ -33,7 +33,7 @@
     ├── EffectBlocked              policy changed between plan and act (reasons inside)
     ├── DecisionConflict           approve or reject came too late, or for another plan
     ├── NotFound                   no such incident
-    └── AlreadyRunning             the data directory belongs to another process
+    └── AlreadyRunning             the data directory or the database belongs to another process
 
 Every class says with ``retryable`` whether the same call may succeed later.
 Adapters translate foreign errors at the edge with ``raise … from exc``; none escapes.
@@ -219,4 +219,4 @@ class NotFound(SreopsError):
 
 
 class AlreadyRunning(SreopsError):
-    """Another sreops process owns the data directory."""
+    """Another sreops process owns the data directory, or uses the database and one of the two has no Kafka."""

@@ -5,7 +5,7 @@ from store_notices_suite import ESCALATED, handed_over, put_out
 from store_scene import alert, always, at, at_work, effect_of, ended, opened
 
 from sreops.adapters.store import SqlIncidentStore
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.incidents.correlation import Windows, correlate
 from sreops.domain.incidents.incident import EffectOutcome, IncidentStatus, Resolution
 from sreops.domain.incidents.needs import Need, need_of

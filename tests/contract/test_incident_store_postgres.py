@@ -20,9 +20,9 @@ from sreops.adapters.store.database import WRITE_LOCK
 from sreops.errors import AlreadyRunning, StoreUnavailable
 
 psycopg = pytest.importorskip("psycopg", reason="needs the extra postgres")
-from sreops.adapters.database import membership  # noqa: E402
-from sreops.adapters.database.membership import Membership  # noqa: E402
+from sreops.adapters.database import postgres_membership  # noqa: E402
 from sreops.adapters.database.postgres_checkpoints import PostgresCheckpoints  # noqa: E402
+from sreops.adapters.database.postgres_membership import Membership  # noqa: E402
 
 pytestmark = pytest.mark.needs("postgres")
 KEY = b"audit key"
@@ -104,7 +104,7 @@ async def test_a_replica_that_hangs_in_a_transaction_does_not_stop_the_others_fo
 async def test_replicas_with_kafka_share_a_database_and_one_without_has_it_alone(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "_JOIN_POLL_S", 0.01)
+    monkeypatch.setattr(postgres_membership, "_JOIN_POLL_S", 0.01)
     with_kafka = [Membership(url, alone=False) for _ in range(3)]
     alone = [Membership(url, alone=True) for _ in range(2)]
     try:
@@ -173,7 +173,7 @@ async def test_a_clock_that_differs_from_the_others_is_told(
 ) -> None:
     member = Membership(url, alone=False, tolerated_s=10)
     assert member.health().status == "down", "not a member yet"
-    monkeypatch.setattr(membership, "time", SimpleNamespace(time=lambda: time.time() + off_s))
+    monkeypatch.setattr(postgres_membership, "time", SimpleNamespace(time=lambda: time.time() + off_s))
     try:
         await member.join()
         assert member.health().status == status

@@ -12,7 +12,7 @@ from contract.store_scene import T0, alert, always, at, at_work, cleared, fresh_
 from sreops.adapters.store import SqlIncidentStore
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.silences import Silenced
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.records.channel import ChannelRule
 from sreops.domain.records.message import Message
 from sreops.errors import SilencesUnavailable

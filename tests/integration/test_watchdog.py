@@ -9,7 +9,7 @@ from worker_scene import Hands, Hanging, a_worker, event, record_of
 from servers.waiting import eventually
 from sreops.adapters.rules import RuleAnalyst
 from sreops.domain.incidents.incident import IncidentStatus, Reason
-from sreops.worker.upkeep import watch_once
+from sreops.worker.watchdog import watch_once
 
 
 async def test_a_node_that_hangs_is_interrupted_three_times_and_then_named(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sreops.adapters.database.data_dir import DataDirLock
+from sreops.adapters.database.data_dir_lock import DataDirLock
 from sreops.errors import AlreadyRunning, SettingsInvalid
 
 OWNER = """
 import sys
-from sreops.adapters.database.data_dir import DataDirLock
+from sreops.adapters.database.data_dir_lock import DataDirLock
 with DataDirLock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

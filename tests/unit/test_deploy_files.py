@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from deployment import DEPLOY, PROVISIONING, ROOT, alert_rules, compose, image, read_yaml, settings_of
-from sreops.commands.serve import guard_exposure
+from sreops.app.exposure import guard_exposure
 from sreops.domain.alerts.alert import Severity, Tier
 from sreops.domain.alerts.routing import route
 from sreops.domain.alerts.webhook import parse_webhook

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.incidents.incident import Incident
 from sreops.domain.records.hindsight import (
     NODE,

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sreops.domain.alerts.alert import Severity
+from sreops.domain.alerts.severity import RANK
 from sreops.domain.incidents.joins import (
     APART_S,
     FLAPS,
     MAX_ANALYSES,
-    RANK,
     Joined,
     Joins,
     News,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sreops.adapters.docker.ourselves import OwnPlace, is_of_this_machine, look_up, own_ids
+from sreops.adapters.docker.own_place import OwnPlace, is_of_this_machine, look_up, own_ids
 from sreops.app.own_addresses import own_addresses
 from sreops.domain.remediation.protection import OwnAddress
 from sreops.settings import load_settings

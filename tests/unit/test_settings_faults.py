@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sreops.app.exposure import weak_credentials
-from sreops.commands.serve import guard_exposure
+from sreops.app.exposure import guard_exposure, weak_credentials
 from sreops.errors import SettingsInvalid
 from sreops.settings import load_settings
 

@@ -33,7 +33,8 @@ from sreops.worker.pause_file import PauseFileWatch
 from sreops.worker.retention import RetentionLoop
 from sreops.worker.rules_noted import note_policy
 from sreops.worker.runbooks_file import RunbooksReloader
-from sreops.worker.upkeep import analyse_again, catch_up_tickets, watch
+from sreops.worker.upkeep import analyse_again, catch_up_tickets
+from sreops.worker.watchdog import watch
 
 MODEL_NOT_UP: Final = "model.not_up"
 TASK_FAILED: Final = "sreops.task_failed"

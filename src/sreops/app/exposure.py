@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
+from sreops.errors import SettingsInvalid
 from sreops.settings import Settings
 
 MIN_CHARS = 16
@@ -16,6 +17,26 @@ def beyond_loopback(settings: Settings) -> bool:
     """Whether others than this machine can reach it."""
     host = settings.host
     return not (host in ("::1", "localhost") or host.startswith("127."))
+
+
+def guard_exposure(settings: Settings) -> None:
+    """Refuse to listen beyond loopback without credentials; raises SettingsInvalid with the cure."""
+    if not beyond_loopback(settings) or settings.allow_anonymous:
+        return
+    problems = []
+    if not settings.webhook.configured and "bridge" in settings.roles:  # without that role it is not there
+        problems.append(
+            f"SREOPS_HOST={settings.host} is not loopback and POST /alerts has no credentials: set "
+            "SREOPS_WEBHOOK__TOKEN (or __BASIC_USER and __BASIC_PASSWORD, or __HMAC_SECRET), "
+            "or SREOPS_ALLOW_ANONYMOUS=true"
+        )
+    if settings.api_token is None and settings.oidc.issuer is None:
+        problems.append(
+            f"SREOPS_HOST={settings.host} is not loopback and approvals need no token: set SREOPS_API_TOKEN "
+            "(or SREOPS_OIDC__ISSUER and what goes with it), or SREOPS_ALLOW_ANONYMOUS=true"
+        )
+    if problems:
+        raise SettingsInvalid(problems)
 
 
 def weak_credentials(settings: Settings) -> list[str]:

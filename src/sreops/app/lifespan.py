@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from sreops import __version__
-from sreops.adapters.database.data_dir import DataDirLock
+from sreops.adapters.database.data_dir_lock import DataDirLock
 from sreops.adapters.database.opening import open_database
 from sreops.agent.question import answer_question
 from sreops.app.background import background_tasks

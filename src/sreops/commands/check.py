@@ -9,8 +9,7 @@ from rich.text import Text
 
 from sreops.agent.context import Tools
 from sreops.app import build_event_log, build_parts, open_store
-from sreops.app.exposure import weak_credentials
-from sreops.commands.serve import guard_exposure
+from sreops.app.exposure import guard_exposure, weak_credentials
 from sreops.commands.terminal import Terminal, shown
 from sreops.errors import SreopsError
 from sreops.ports import Health

@@ -16,7 +16,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from sreops.app import Running, running
-from sreops.app.exposure import beyond_loopback, weak_credentials
+from sreops.app.exposure import guard_exposure, weak_credentials
 from sreops.errors import SettingsInvalid
 from sreops.settings import Settings, load_settings, passed_over
 from sreops.telemetry import configure_logging, log
@@ -58,26 +58,6 @@ def tune_interpreter() -> None:
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def guard_exposure(settings: Settings) -> None:
-    """Refuse to listen beyond loopback without credentials; raises SettingsInvalid with the cure."""
-    if not beyond_loopback(settings) or settings.allow_anonymous:
-        return
-    problems = []
-    if not settings.webhook.configured and "bridge" in settings.roles:  # without that role it is not there
-        problems.append(
-            f"SREOPS_HOST={settings.host} is not loopback and POST /alerts has no credentials: set "
-            "SREOPS_WEBHOOK__TOKEN (or __BASIC_USER and __BASIC_PASSWORD, or __HMAC_SECRET), "
-            "or SREOPS_ALLOW_ANONYMOUS=true"
-        )
-    if settings.api_token is None and settings.oidc.issuer is None:
-        problems.append(
-            f"SREOPS_HOST={settings.host} is not loopback and approvals need no token: set SREOPS_API_TOKEN "
-            "(or SREOPS_OIDC__ISSUER and what goes with it), or SREOPS_ALLOW_ANONYMOUS=true"
-        )
-    if problems:
-        raise SettingsInvalid(problems)
 
 
 async def _serve(settings: Settings) -> int:

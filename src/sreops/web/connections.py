@@ -1,4 +1,4 @@
-"""Connections: who has shown nothing yet has little room and little time, and never the room of those who have.
+"""Connections on which no request was accepted yet are limited in number and time, so they can't crowd out the others.
 
 uvicorn waits for ever for the rest of a head, and its ``limit_concurrency`` counts idle connections too: it would turn
 a crowd of half-open ones into a 503 for everybody. So the protocol class here (uvicorn's setting ``http``) keeps the

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.incidents.incident import Incident
 from sreops.telemetry import log
 from sreops.web.access import Access

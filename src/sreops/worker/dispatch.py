@@ -236,7 +236,7 @@ class Dispatcher:
     async def _is_overdue(self, lease: Lease) -> bool:
         now, max_incident_s = self._tools.clock.now(), self._settings.max_incident_s
         if lease.opened_at is not None and (now - lease.opened_at).total_seconds() <= max_incident_s:
-            return False  # the time that it waited for a person would only make it younger
+            return False  # time waiting for a person is subtracted, so it can't be overdue: no need to ask the store
         return lease.incident_id in await self._tools.store.overdue(now=now, max_incident_s=max_incident_s)
 
     def _too_long(self) -> str:

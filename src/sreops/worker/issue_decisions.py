@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Final
 
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.incidents.needs import Need, need_of
 from sreops.domain.remediation.comment_approval import WhyNot, decision_in, why_not

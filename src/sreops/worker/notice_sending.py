@@ -8,8 +8,8 @@ from typing import Final
 
 from sreops.backoff import Backoff, delay_s
 from sreops.domain.incidents.needs import need_of
-from sreops.domain.records.batches import Batch, next_batches
 from sreops.domain.records.message import Message
+from sreops.domain.records.sending_order import Batch, next_batches
 from sreops.errors import SreopsError, StoreUnavailable
 from sreops.ports import (
     Channel,

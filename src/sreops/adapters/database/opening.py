@@ -58,8 +58,8 @@ async def open_database(settings: Settings, store: SqlIncidentStore) -> AsyncIte
             yield ProcessDatabase(store, saver, shared=False, ready=ready)
             return
         try:
-            from sreops.adapters.database.membership import Membership  # noqa: PLC0415  # the driver is an extra
             from sreops.adapters.database.postgres_checkpoints import PostgresCheckpoints  # noqa: PLC0415
+            from sreops.adapters.database.postgres_membership import Membership  # noqa: PLC0415  # the driver is an extra
         except ImportError as exc:
             raise SettingsInvalid([NEEDS_EXTRA]) from exc
         membership = Membership(

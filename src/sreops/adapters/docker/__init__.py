@@ -2,6 +2,6 @@
 
 from sreops.adapters.docker.containers import DockerContainers
 from sreops.adapters.docker.hosts import DockerHosts
-from sreops.adapters.docker.ourselves import OwnPlace
+from sreops.adapters.docker.own_place import OwnPlace
 
 __all__ = ["DockerContainers", "DockerHosts", "OwnPlace"]

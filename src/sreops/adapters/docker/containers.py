@@ -14,7 +14,7 @@ from sreops.adapters.docker.engine import MAX_INSPECT_BYTES, Engine
 from sreops.adapters.docker.events import ACTIONS, read_events
 from sreops.adapters.docker.listing import around, in_scope, is_meant, means, names_of, newest_tasks
 from sreops.adapters.docker.log_frames import log_lines
-from sreops.adapters.docker.ourselves import OwnPlace
+from sreops.adapters.docker.own_place import OwnPlace
 from sreops.adapters.docker.states import SWARM_SERVICE_LABEL, container_state, image_state, labels_of
 from sreops.domain.evidence.evidence import ContainerEvents, ContainerState, ImageState, LogLines, Window
 from sreops.domain.evidence.peers import PROJECT_LABEL, SERVICE_LABEL

@@ -1,4 +1,7 @@
-"""Several engines as one ports.Containers: the host in a scope picks one, an id is where it is found."""
+"""Several engines as one ports.Containers.
+
+A scope's host picks the engine; for an id, it is the engine that holds that id.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence

@@ -18,10 +18,10 @@ from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import inbox, incidents, work
 from sreops.adapters.store.waking import wake_row
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.severity import RANK
 from sreops.domain.alerts.subject import Subject
 from sreops.domain.incidents.correlation import Correlation, Disposition, ended_at_of
 from sreops.domain.incidents.incident import Incident, IncidentStatus, Reason, incident_id_of
-from sreops.domain.incidents.joins import RANK
 from sreops.domain.incidents.storms import group_of
 from sreops.domain.records.notice import came_back, cleared
 from sreops.domain.records.record import Thought

@@ -24,7 +24,7 @@ from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.leases import SqlPart, held
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.waking import wake_row
-from sreops.domain.incidents.joins import RANK
+from sreops.domain.alerts.severity import RANK
 from sreops.errors import NotFound
 from sreops.ports import AGEING_S, Lease
 

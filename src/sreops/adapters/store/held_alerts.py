@@ -16,8 +16,9 @@ from sreops.adapters.store.compiled_statements import Prepared
 from sreops.adapters.store.rows import chunks
 from sreops.adapters.store.tables import incident_alerts
 from sreops.domain.alerts.alert import AlertEvent
+from sreops.domain.alerts.severity import RANK
 from sreops.domain.incidents.correlation import KnownAlert, ended_at_of
-from sreops.domain.incidents.joins import FLAP_WINDOW_S, RANK
+from sreops.domain.incidents.joins import FLAP_WINDOW_S
 
 _ALERT = incident_alerts.c
 _OF_INCIDENT = _ALERT.incident_id == bindparam("of_incident")

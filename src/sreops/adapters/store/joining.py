@@ -15,8 +15,9 @@ from sreops.adapters.store.records import tell
 from sreops.adapters.store.tables import incidents, work
 from sreops.adapters.store.tickets import queue, queue_lines
 from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.severity import RANK, SEVERITY_OF_RANK
 from sreops.domain.incidents.incident import IncidentStatus, storm_of
-from sreops.domain.incidents.joins import RANK, SEVERITY_OF, Joined, Joins, News, Standing, flapping, news_of
+from sreops.domain.incidents.joins import Joined, Joins, News, Standing, flapping, news_of
 from sreops.domain.records.record import Thought
 from sreops.ports import TicketOp
 
@@ -72,7 +73,7 @@ class Joining:
     def _settle_one(self, row: Row[Any], joined: list[Joined]) -> None:
         before = Severity(row.severity)
         rank = self._alerts.worst(row.id)
-        severity = before if rank is None else SEVERITY_OF[rank]
+        severity = before if rank is None else SEVERITY_OF_RANK[rank]
         joins = joins_of(row)
         if (alert := self._flapping.get(row.id)) is not None:
             flaps = flapping(alert.alertname or row.alertname, alert.times, alert.times_from)

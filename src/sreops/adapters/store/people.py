@@ -14,7 +14,7 @@ from sreops.adapters.store.records import audit, tell
 from sreops.adapters.store.rows import incidents_of
 from sreops.adapters.store.tables import effects, endings, incident_alerts, incidents, work
 from sreops.adapters.store.tickets import queue
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.incidents.incident import Incident, IncidentStatus
 from sreops.domain.records.notice import closed as closed_notice
 from sreops.domain.records.record import Action, Thought

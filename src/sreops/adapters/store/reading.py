@@ -38,9 +38,9 @@ from sreops.adapters.store.tables import (
 )
 from sreops.domain.alerts.alert import AlertEvent
 from sreops.domain.alerts.routing import NotWorkedOn
+from sreops.domain.alerts.severity import SEVERITY_OF_RANK
 from sreops.domain.evidence.evidence import Evidence
 from sreops.domain.incidents.incident import Incident, IncidentAlert, IncidentStatus
-from sreops.domain.incidents.joins import SEVERITY_OF
 from sreops.domain.incidents.needs import ATTENTION_LASTS, Need
 from sreops.domain.incidents.search import ANYTHING, Search
 from sreops.errors import PayloadRejected, StoreUnavailable
@@ -169,7 +169,7 @@ class SqlReading(SqlPart):
             return [
                 IncidentAlert(
                     alertname=row.alertname or row.opener,
-                    severity=None if row.rank is None else SEVERITY_OF[row.rank],
+                    severity=None if row.rank is None else SEVERITY_OF_RANK[row.rank],
                     starts_at=row.starts_at,
                     ended_at=row.ended_at,
                 )

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from sreops.agent.patient import subject_of
+from sreops.agent.remediation.concrete_plan import concrete_plan
 from sreops.agent.remediation.measure import nothing_fires
 from sreops.agent.remediation.permission import ask_policy
 from sreops.agent.remediation.request import request_of
-from sreops.agent.remediation.settle_targets import concrete_plan
 from sreops.agent.state import Outcome, State
 from sreops.agent.visit import Visit, escalated, resolved
 from sreops.domain.causes.analysis import Analysis, Category

@@ -11,7 +11,9 @@ from sreops.domain.alerts.subject import Subject, subject_as_sent
 RESOLVE_REASONS_WITHOUT_PROOF = frozenset({"Updated", "Paused", "RuleDeleted", "MissingSeries", "Error", "NoData"})
 """Grafana states these in ``grafana_state_reason``, also joined ("NoData, KeepLast"), if a resolve proves nothing."""
 RESOLVE_REASONS_OF_NO_DATA = frozenset({"NoData", "MissingSeries"})
-"""Those of them that are recovery where rules count without data as healthy: of a count of errors no series is none."""
+"""Those that do count as recovery where a rule treats missing data as healthy: a count of errors without a series means
+no errors.
+"""
 
 
 class Severity(StrEnum):

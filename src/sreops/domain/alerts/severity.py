@@ -6,6 +6,10 @@ from typing import Final, NamedTuple
 
 from sreops.domain.alerts.alert import Severity
 
+RANK: Final = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
+"""Critical first."""
+SEVERITY_OF_RANK: Final = {rank: severity for severity, rank in RANK.items()}
+
 SEVERITY_NAMES: Final = ("severity", "priority", "urgency", "criticality", "level")
 """The labels, then the annotations, that may say how bad it is, in any case of letters: the first understood one."""
 

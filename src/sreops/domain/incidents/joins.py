@@ -1,4 +1,7 @@
-"""Alerts that join an incident: what each of them changes, and whether the incident is analysed again. Pure."""
+"""Alerts that join an incident: what each of them changes, and whether the incident is analysed again. Pure.
+
+Which incident an alert joins is `correlation.py`'s.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -6,10 +9,8 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from sreops.domain.alerts.alert import AlertEvent, Severity
+from sreops.domain.alerts.severity import RANK
 
-RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
-"""Critical first."""
-SEVERITY_OF = {rank: severity for severity, rank in RANK.items()}
 MAX_ANALYSES = 3
 """So often an incident is analysed again because of who joins: after that a person knows more than a fourth would."""
 APART_S = 300.0

@@ -7,10 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from sreops.domain.alerts.alert import Severity
+from sreops.domain.alerts.severity import RANK
 from sreops.domain.incidents.needs import Need
 from sreops.domain.records.notice import Notice, NoticeKind
-
-_RANK = {Severity.critical: 0, Severity.warning: 1, Severity.info: 2}
 
 
 class ChannelRule(BaseModel):
@@ -66,7 +65,7 @@ def _severities(given: object) -> frozenset[Severity] | None:
     found = frozenset(known[name] for name in names)
     if isinstance(given, str) and len(found) == 1:
         [least] = found
-        return frozenset(severity for severity in Severity if _RANK[severity] <= _RANK[least])
+        return frozenset(severity for severity in Severity if RANK[severity] <= RANK[least])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Effects settled by looking: what became of an intent whose outcome was never written.
+"""Settling effects by looking: what became of an intent whose outcome was never written.
 
 The engine does not cancel a restart when its client vanishes, and its StartedAt may change many
 seconds later (measured: more than 8 s). So "nothing changed" is an answer only after the stop timeout

@@ -148,7 +148,7 @@ def _vital_of_container(seen: ContainerState, *, stopped: bool) -> Vital:
 
 
 def _ill_at(events: Sequence[ContainerEvent]) -> tuple[datetime, ...]:
-    """Return when it turned unhealthy, and when it was so to: the turns of its health after a first unhealthy."""
+    """Return each time its health changed, from the first unhealthy on: unhealthy, and well again."""
     turns, ill = [], False
     for event in events:
         if event.action == "health_status: unhealthy" or (ill and event.action == "health_status: healthy"):

@@ -375,7 +375,7 @@ def _asks(given: PolicyInput) -> list[str]:
 
 
 def _waits(given: PolicyInput) -> list[str]:
-    """What only has to pass."""
+    """Reasons to wait: they go away by themselves, and nobody is asked."""
     reasons = []
     if given.facts.service_busy:
         reasons.append("another remediation of this service is running")

@@ -34,7 +34,7 @@ _BEARS_OUT: dict[Category, frozenset[Category]] = {
     Category.cpu_saturation: frozenset({Category.traffic_overload}),
     Category.traffic_overload: frozenset({Category.cpu_saturation}),
 }
-"""Which signs of another name are what a cause looks like from outside, besides its own."""
+"""For each cause, the other categories whose signs also support it."""
 _COUNT_DEATHS = frozenset({"restarts", "oom_kills"})
 """Signals that count over a time, in which an earlier life of the target may lie."""
 

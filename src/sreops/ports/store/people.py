@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from sreops.domain.incidents.closing import ClosedAs
+from sreops.domain.incidents.closed_as import ClosedAs
 from sreops.domain.incidents.incident import Incident
 
 

@@ -1,4 +1,7 @@
-"""Settling a plan's targets: the engine says whom each step's target means, and of several replicas which."""
+"""Making a plan concrete.
+
+The engine is asked which container or service each step means, and which replica where there are several.
+"""
 
 from collections.abc import Sequence
 
@@ -23,12 +26,12 @@ async def concrete_plan(tools: Tools, subject: Subject, runbook: Runbook, event:
     Raises PlanRefused, also where ``{{ container }}`` is asked for and the engine knows no single target.
     """
     container = await _real_name(tools, subject, target_meant(runbook, event)) if needs_container(runbook) else ""
-    return await settle_targets(tools, subject, make_plan(runbook, event, container=container))
+    return await _with_targets_named(tools, subject, make_plan(runbook, event, container=container))
 
 
 async def _real_name(tools: Tools, subject: Subject, step: PlannedStep) -> str:
-    settled = await _settled(tools, subject, step)
-    names = sorted({found.target for found in settled if found.standing})
+    steps = await _as_named(tools, subject, step)
+    names = sorted({found.target for found in steps if found.standing})
     if len(names) == 1:
         return names[0]
     told = (
@@ -37,18 +40,18 @@ async def _real_name(tools: Tools, subject: Subject, step: PlannedStep) -> str:
     raise PlanRefused([f"'{{{{ container }}}}' needs the one target that {step.target!r} means, and {told}"])
 
 
-async def settle_targets(tools: Tools, subject: Subject, plan: Plan) -> Plan:
+async def _with_targets_named(tools: Tools, subject: Subject, plan: Plan) -> Plan:
     """Return the plan with its targets named as the engine names them; a step on all replicas becomes one for each.
 
-    What can't be settled stays as it is: policy asks the engine again, and denies what it does not know.
+    What the engine can't name stays as it is: policy asks it again, and denies what it does not know.
     """
     steps: list[PlannedStep] = []
     for step in plan.steps:
-        steps += await _settled(tools, subject, step) if step.action in ON_A_TARGET else [step]
+        steps += await _as_named(tools, subject, step) if step.action in ON_A_TARGET else [step]
     return plan.model_copy(update={"steps": tuple(steps)})
 
 
-async def _settled(tools: Tools, subject: Subject, step: PlannedStep) -> Sequence[PlannedStep]:
+async def _as_named(tools: Tools, subject: Subject, step: PlannedStep) -> Sequence[PlannedStep]:
     scoped = step.model_copy(update={"scope": dict(subject.scope)})
     try:
         patient = await _patient(tools, step, subject)
