@@ -14,6 +14,7 @@ aiodocker folds "refused to connect" and "hung up after the request" into status
 import asyncio
 import json
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,9 @@ MAX_INSPECT_BYTES = 1024 * 1024
 """Of the answer about one thing: dozens of them are asked for at the same time."""
 ENGINE_FAILED: Final = "engine.request_failed"
 _CONNECT_S = 5.0
+_RECEIVED_BYTES = 32 * 1024
+"""What the kernel keeps of an engine's answer (Linux twice as much): aiohttp takes all of it in one go, and the loop is
+still meanwhile; thousands of heads of 1xx answers fit into a few hundred KiB."""
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})")
 
 
@@ -171,7 +175,7 @@ class Engine:
             connector: aiohttp.BaseConnector = (
                 aiohttp.UnixConnector(self._socket, force_close=True)
                 if self._socket is not None
-                else aiohttp.TCPConnector(force_close=True, ssl=self._trust or True)
+                else aiohttp.TCPConnector(force_close=True, ssl=self._trust or True, socket_factory=_socket_of)
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -309,6 +313,13 @@ def _address(host: str) -> tuple[str, str | None]:
     raise SettingsInvalid(
         ["SREOPS_DOCKER__HOST: write unix:///var/run/docker.sock, tcp://host:port or https://host:port"]
     )
+
+
+def _socket_of(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, proto, _, _ = address
+    made = socket.socket(family, kind, proto)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES)
+    return made
 
 
 def _spoken(version: Mapping[str, Any]) -> str:
