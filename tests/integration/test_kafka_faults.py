@@ -215,6 +215,45 @@ async def test_starting_without_a_broker_is_no_error_and_all_begins_when_it_come
     await log.stop()
 
 
+@contextlib.asynccontextmanager
+async def reading_alone(kafka, topic, group):
+    """Subscribe as a process does whose incidents are in SQLite."""
+    log = KafkaEventLog(KafkaSettings(bootstrap_servers=kafka.bootstrap, partitions=3), [topic], alone=True)
+    await log.start()
+    try:
+        async with log.subscribe([topic], group=group) as subscription:
+            yield log, subscription
+    finally:
+        await log.stop()
+
+
+async def test_a_second_reader_whose_incidents_are_in_sqlite_is_refused_until_the_first_has_gone(kafka, topic, group):
+    async with contextlib.AsyncExitStack() as later:
+        async with reading_alone(kafka, topic, group) as (log, first):
+            await eventually(lambda: first.health().status == "up", 30, what="the first to read")
+            _, second = await later.enter_async_context(reading_alone(kafka, topic, group))
+            await eventually(lambda: "SQLite" in second.health().detail, 30, what="the second to be refused")
+            assert "SREOPS_DATABASE_URL" in second.health().cure
+            for number in range(12):
+                await log.append([record(topic, f"k{number}", str(number))], timeout_s=APPEND_S)
+            assert sorted(map(int, values(await read(first, 12)))) == list(range(12))
+            assert list(await second.poll(max_records=10, timeout_s=1)) == []
+            assert first.health().status == "up"
+        await eventually(lambda: second.health().status == "up", 30, what="the second to read when the first has gone")
+
+
+async def test_of_two_that_begin_together_with_sqlite_one_reads(kafka, topic, group):
+    async with reading_alone(kafka, topic, group) as (_, one), reading_alone(kafka, topic, group) as (_, other):
+        both = (one, other)
+
+        def settled() -> bool:
+            return sorted(each.health().status for each in both) == ["down", "up"] and any(
+                "SQLite" in each.health().detail for each in both
+            )
+
+        await eventually(settled, 60, what="one of them to read and the other to say why not")
+
+
 async def test_stopping_is_bounded_while_the_broker_is_frozen(kafka, topic, group):
     log = KafkaEventLog(KafkaSettings(bootstrap_servers=kafka.bootstrap, request_timeout_s=2), [topic])
     await log.start()

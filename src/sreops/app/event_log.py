@@ -15,7 +15,7 @@ def build_event_log(settings: Settings) -> EventLog:
     if settings.kafka.bootstrap_servers:
         from sreops.adapters.event_log.kafka import KafkaEventLog  # noqa: PLC0415  # loaded only where it is configured
 
-        return KafkaEventLog(settings.kafka, ALL_TOPICS)
+        return KafkaEventLog(settings.kafka, ALL_TOPICS, alone=not settings.database_url)
     return EmbeddedEventLog(settings.data_dir / "events.db")
 
 

@@ -39,12 +39,14 @@ class KafkaEventLog:
     """Topics on Kafka or Redpanda; ``topics`` are created where they are missing.
 
     An append that raised may still be delivered, wholly or in part: consumers must know an event by its id.
+    ``alone``: whoever subscribes is to be the only member of its group, and waits until nobody else is in it.
     """
 
     name = "kafka"
 
-    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str], *, alone: bool = False) -> None:
         self._settings = settings
+        self._alone = alone
         self._topics = tuple(topics)
         self._options = connection_options(settings)
         self._producing: Producing | None = None
@@ -94,7 +96,9 @@ class KafkaEventLog:
     ) -> AsyncIterator[KafkaSubscription]:
         """Join the group in the background; an absent broker is no error, and a lost one neither."""
         ready = self._topics_ready
-        subscription = KafkaSubscription(self._settings, self._options, topics, group, ready, recent_s or {})
+        subscription = KafkaSubscription(
+            self._settings, self._options, topics, group, ready, recent_s or {}, alone=self._alone
+        )
         keeper = asyncio.create_task(subscription.keep(), name=f"kafka-consumer-keeper-{group}")
         try:
             yield subscription

@@ -1,6 +1,7 @@
 """One consumer group member that survives lost brokers, evictions and a consumer that hangs."""
 
 import asyncio
+import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, UnsupportedCodecError
 
+from sreops.adapters.event_log.kafka.alone import ALONE_CURE, OthersRead, refuse_others
 from sreops.adapters.event_log.kafka.connection import CURE, FOREIGN_ERRORS, explain, reason
 from sreops.backoff import Backoff
 from sreops.errors import EventLogUnavailable
@@ -47,8 +49,11 @@ class KafkaSubscription:
         group: str,
         topics_ready: asyncio.Event,
         recent_s: Mapping[str, float] | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         self._settings = settings
+        self._alone = alone
         self._options = options | {"request_timeout_ms": round(max(REQUEST_S, settings.request_timeout_s) * 1000)}
         self._topics = tuple(topics)
         self._group = group
@@ -154,6 +159,11 @@ class KafkaSubscription:
         while True:
             try:
                 consumer = await self._join()
+            except OthersRead as exc:
+                self._note_health(Health("down", str(exc), ALONE_CURE))
+                # not the same for two that began together, each of which saw the other
+                await asyncio.sleep(random.uniform(FIRST_RETRY_S, LAST_RETRY_S))  # noqa: S311
+                continue
             except EventLogUnavailable as exc:
                 self._note_health(Health("down", str(exc), CURE))
                 await backoff.wait()
@@ -177,6 +187,7 @@ class KafkaSubscription:
             await backoff.wait()
 
     async def _join(self) -> AIOKafkaConsumer:
+        """Return a consumer that is in the group; raises EventLogUnavailable, and OthersRead where it may not be."""
         consumer = AIOKafkaConsumer(
             *self._topics,
             **self._options,
@@ -191,12 +202,16 @@ class KafkaSubscription:
         )
         try:
             async with asyncio.timeout(JOIN_S):
+                if self._alone:
+                    await refuse_others(self._options, self._group, most=0)
                 await consumer.start()
+                if self._alone:
+                    await refuse_others(self._options, self._group, most=1)
                 await self._begin_recently(consumer)
         except FOREIGN_ERRORS as exc:
             await _leave(consumer)
             raise await explain(self._settings, self._options, exc) from exc
-        except asyncio.CancelledError:
+        except (OthersRead, asyncio.CancelledError):
             await _leave(consumer)
             raise
         return consumer
