@@ -71,7 +71,7 @@ PACE = {
     "SREOPS_WEBHOOK__ANONYMOUS_AUTONOMOUS": "true",
     "SREOPS_VERIFY__SETTLE_S": "0.2",
     "SREOPS_VERIFY__POLL_S": "0.3",
-    "SREOPS_VERIFY__TIMEOUT_S": "8",
+    "SREOPS_VERIFY__TIMEOUT_S": "20",  # the shop probes its containers every 10 s: until then they are starting, or ill
     "SREOPS_WORKER__IDLE_POLL_S": "0.1",
     "SREOPS_WORKER__RETRY_S": "0.1",
     "SREOPS_DOCKER__STOP_TIMEOUT_S": "1",

@@ -66,10 +66,6 @@ runbooks:
 """
 
 
-TO_THE_NEXT_PROBE_S = "30"
-"""What is cured without a restart is healthy from the shop's next probe on: 10 s at most, and a busy machine's more."""
-
-
 class Flushing:
     """The program ``flush`` in the container of payments."""
 
@@ -149,9 +145,7 @@ async def test_a_stop_whose_answer_is_lost_is_settled_by_looking(
 async def test_a_command_is_run_once_and_its_end_is_in_the_ledger(
     tmp_path: Path, monkeypatch: Patch, runbooks: str
 ) -> None:
-    async with loop_scene(
-        tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks, SREOPS_VERIFY__TIMEOUT_S=TO_THE_NEXT_PROBE_S
-    ) as it:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks) as it:
         flush = Flushing(it, Ran(["flushed 7 keys", "password=hunter2xyz"]))
         incident = await planned(it, "flush")
         assert flush.runs == 0
@@ -178,9 +172,7 @@ async def test_a_command_that_fails_is_a_failed_step_with_its_last_lines(
 async def test_a_command_whose_answer_is_lost_is_settled_by_its_record_and_not_repeated(
     tmp_path: Path, monkeypatch: Patch, runbooks: str
 ) -> None:
-    async with loop_scene(
-        tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks, SREOPS_VERIFY__TIMEOUT_S=TO_THE_NEXT_PROBE_S
-    ) as it:
+    async with loop_scene(tmp_path, monkeypatch, SREOPS_RUNBOOKS=runbooks) as it:
         flush = Flushing(it, Ran(["done"]))
         incident = await planned(it, "flush")
         it.world.engine.faults.reset(path="*/exec/*/start", after_acting=True)
