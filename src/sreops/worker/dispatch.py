@@ -26,7 +26,7 @@ from sreops.worker.lost_runs import LostRuns
 _LONGEST_RETRY_S = 60.0
 _LONGEST_STORE_RETRY_S = 5.0
 _BEGINNINGS = frozenset(disposition.value for disposition in Disposition if disposition.starts_graph)
-_APART_S = 0.01  # between two beginnings: about what an incident takes of the processor before it asks the model
+_APART_S = 0.06  # between two beginnings: some thirty incidents are spread over the seconds that a model takes
 _LET_GO_S = 2.0  # for giving a lease back at the very end
 
 FAILURE_UNRECORDED: Final = "dispatch.failure_unrecorded"
