@@ -10,7 +10,7 @@ from sreops.app import Running, running
 from sreops.commands.payload import Unreadable, as_the_bridge, read_json, tell_notes, tell_rejected
 from sreops.commands.terminal import Terminal
 from sreops.domain.alerts.alert import AlertEvent
-from sreops.domain.alerts.event_record import event_json
+from sreops.domain.alerts.event_record import SCHEMA_HEADER, event_json
 from sreops.domain.alerts.routing import CRITICAL
 from sreops.domain.alerts.subject import in_words
 from sreops.domain.records.handover import closing
@@ -72,7 +72,7 @@ async def _replay(settings: Settings, events: Sequence[AlertEvent], terminal: Te
 async def inject(app: Running, events: Sequence[AlertEvent]) -> None:
     """Put events on the topic of what is worked on, whatever their severity."""
     # sre-info is not worked on by default: a replay shows every alert's way
-    records = [LogRecord(CRITICAL, event.service, event_json(event), (("schema", b"1"),)) for event in events]
+    records = [LogRecord(CRITICAL, event.service, event_json(event), (SCHEMA_HEADER,)) for event in events]
     if records:
         await app.parts.event_log.append(records, timeout_s=app.settings.ack_timeout_s)
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from sreops.domain.alerts.alert import AlertStatus
 from sreops.domain.alerts.entry import AlertReader
-from sreops.domain.alerts.event_record import NewEvent
+from sreops.domain.alerts.event_record import SCHEMA_HEADER, NewEvent
 from sreops.domain.alerts.routing import route
 from sreops.domain.alerts.webhook import Webhook
 from sreops.errors import EventLogRefused, EventLogUnavailable, PayloadRejected
@@ -122,7 +122,7 @@ def alerts_routes(context: AlertsContext) -> list[Route]:
 
 def to_records(events: Iterable[NewEvent], traceparent: str | None) -> list[LogRecord]:
     """Return events as records of their topics, keyed by service so that a service's events keep their order."""
-    headers: tuple[tuple[str, bytes], ...] = (("schema", b"1"),)
+    headers: tuple[tuple[str, bytes], ...] = (SCHEMA_HEADER,)
     if traceparent is not None:
         headers += (("traceparent", traceparent.encode()),)
     return [LogRecord(route(event.tier, event.severity), event.service, event.json(), headers) for event in events]

@@ -168,10 +168,10 @@ class Dispatcher:
                 await self._failed(lease, exc)
 
     async def _turn(self) -> None:
-        """Wait until the run that was begun before this one has had the processor for a moment.
+        """Wait until the run that was begun before this one is some way ahead.
 
-        Runs that are begun in step are all at the model at the same time, and all back at the same time: nothing
-        would hide behind their waiting. In turn each is through sooner, and the last one no later.
+        Runs that are begun together ask the model together and are back together: nothing would hide behind their
+        waiting. Of eight that are due at once the last one begins half a second later.
         """
         loop = asyncio.get_running_loop()
         async with self._beginning:

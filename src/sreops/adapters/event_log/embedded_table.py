@@ -8,16 +8,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 
+from sreops.adapters.sql.many_rows import insert_many
 from sreops.ports import LogRecord, StoredRecord
 
 BUSY_TIMEOUT_S = 2.0  # how long SQLite waits for another process that holds the file
 PROBE_BYTES = 65_536
-_ROW = "(?, ?, ?, ?, ?, ?)"
-_ROWS_AT_ONCE = 100
-"""Rows of one statement: between two statements the thread waits for the loop, and the loop for it."""
 
 # records is no WITHOUT ROWID table, as those of earlier versions are (the statements are the same for both): an
 # event of a KiB does not fit a page of its tree, which made the file four times as large and writing half as fast
@@ -76,10 +73,7 @@ def insert_records(db: sqlite3.Connection, records: Sequence[LogRecord]) -> None
         key = record.key.encode("utf-8", "replace")
         rows.append((record.topic, heads[record.topic], key, record.value, headers, at))
         heads[record.topic] += 1
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[first : first + _ROWS_AT_ONCE]
-        values = ", ".join([_ROW] * len(some))
-        db.execute(f"INSERT INTO records VALUES {values}", [*chain.from_iterable(some)])  # noqa: S608  # placeholders
+    insert_many(db, "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", rows)
     db.executemany("INSERT OR REPLACE INTO heads VALUES (?, ?)", heads.items())
 
 

@@ -9,7 +9,6 @@ usual way. Values and rows pass through the columns' types on both.
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, Delete, Insert, Row, Select, Update
@@ -17,8 +16,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
+from sreops.adapters.sql.many_rows import insert_many
+
 _DIALECT = sqlite.dialect()
-_MOST_VALUES = 900  # of one statement; SQLite before 3.32 takes 999
 _Change = Callable[[Any], Any]
 
 
@@ -92,15 +92,10 @@ class Prepared:
             return
         text = self._text(many[0])
         values = [text.values(given) for given in many]
-        if not isinstance(self._statement, Insert):
+        if isinstance(self._statement, Insert):
+            insert_many(driver, text.sql, values)
+        else:
             driver.executemany(text.sql, values)
-            return
-        # many rows in a statement: between two statements this thread waits for the loop, and the loop for it
-        row = f", ({', '.join('?' * len(text.slots))})"
-        at_once = max(1, _MOST_VALUES // len(text.slots))
-        for first in range(0, len(values), at_once):
-            some = values[first : first + at_once]
-            driver.execute(text.sql + row * (len(some) - 1), [*chain.from_iterable(some)])
 
     def _execute(self, driver: sqlite3.Connection, given: Mapping[str, Any]) -> sqlite3.Cursor:
         text = self._text(given)

@@ -1,7 +1,7 @@
 """An event as it stands on a topic: JSON of schema 1, written and read again."""
 
 from datetime import UTC
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -11,6 +11,9 @@ from sreops.domain.alerts.fields import shorten
 from sreops.domain.alerts.subject import SubjectKind, subject_of
 from sreops.domain.text.unicode import whole
 from sreops.errors import RecordUnreadable
+
+SCHEMA_HEADER: Final = ("schema", b"1")
+"""The header of a record that holds an event."""
 
 _MAX_KEY_BYTES = 2000  # PostgreSQL indexes no more than 2,704; what the bridge takes is far shorter
 _KEYS = ("event_id", "fingerprint", "service")

@@ -11,12 +11,10 @@ from aiokafka.errors import for_code
 
 from sreops.errors import EventLogUnavailable
 
-ALONE_CURE = (
+ALONE_CURE: Final = (
     "end the other one, or give both of them PostgreSQL (SREOPS_DATABASE_URL=postgresql://…); one that was killed "
     "leaves the group after some seconds"
 )
-
-
 _NO_SUCH_GROUP: Final = 69
 
 
