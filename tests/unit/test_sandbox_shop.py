@@ -22,12 +22,13 @@ class Street:
     """A shop in a world without HTTP, whose time a test moves."""
 
     clock: ManualClock = field(default_factory=ManualClock)
+    seed: int = 7
 
     def __post_init__(self) -> None:
         self.loki = Loki(self.clock)
         self.prometheus = Prometheus(self.clock, scrape_interval_s=5)
         self.engine = DockerEngine(self.clock)
-        self.shop = Shop(self.clock, self.loki, self.prometheus, self.engine)
+        self.shop = Shop(self.clock, self.loki, self.prometheus, self.engine, seed=self.seed)
 
     def value(self, query: str) -> float:
         (point,) = Engine(self.prometheus.store).vector(parse(query), self.clock.time())
@@ -41,14 +42,15 @@ class Street:
         }
 
     def lines(self, service: str, text: str = "") -> list[str]:
+        return [line for _, line in self._entries(service) if text in line]
+
+    def stamps(self, service: str, text: str) -> list[int]:
+        """When the lines with this text were written, ns since the epoch."""
+        return [ts_ns for ts_ns, line in self._entries(service) if text in line]
+
+    def _entries(self, service: str) -> list[tuple[int, str]]:
         streams = self.loki._streams("fake").series([], 0, self.clock.time_ns() + 1)
-        return [
-            line
-            for stream in streams
-            if stream.labels["service"] == service
-            for _, line in stream.entries
-            if text in line
-        ]
+        return [entry for stream in streams if stream.labels["service"] == service for entry in stream.entries]
 
     def health(self, service: str) -> str:
         found = self.engine.find(service)
@@ -140,6 +142,20 @@ async def test_a_blip_passes_by_itself(street: Street) -> None:
     assert street.firing() == {("HighErrorRate", "storefront")}
     street.pass_time(150)
     assert street.firing() == set()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_line_of_a_trouble_is_older_than_the_trouble(seed: int) -> None:
+    street = Street(seed=seed)
+    street.shop.open(60)
+    street.clock.advance(4)
+    began_ns = street.clock.time_ns()
+    street.shop.spoil("recommendations")
+    street.clock.advance(1)
+    street.pass_time(10)
+    stamps = street.stamps("recommendations", "TypeError")
+    assert stamps
+    assert min(stamps) >= began_ns
 
 
 async def test_one_service_is_not_for_sreops_to_touch(street: Street) -> None:

@@ -74,6 +74,14 @@ def test_chatter_that_happens_to_come_first_now_does_not_hide_the_onset() -> Non
     assert found.at == minutes(14)
 
 
+def test_a_rare_warning_that_was_seen_twice_of_late_is_no_onset() -> None:
+    calm = [(minutes(step / 20), HANDLED.format(step)) for step in range(280)]
+    assert onset_of([*calm, *((minutes(13 + step / 2), f"WARN slow query {step} ms") for step in range(2))]) is None
+    found = onset_of([*calm, *((minutes(13 + step / 2), f"ERROR no table {step}") for step in range(2))])
+    assert found is not None
+    assert found.at == minutes(13)
+
+
 def test_the_closest_deployment_before_the_onset_is_suspected() -> None:
     found = suspect([change(1), change(8, text="v3"), change(11, text="v4")], onset_of(lines()))
     assert found is not None

@@ -19,9 +19,10 @@ SOON_S, LATE_S = 300.0, 900.0
 FLAG_S = 90.0
 _LEAST_BEFORE = 5
 """So many lines of a service must be known from before, to say that one is new."""
-_LEAST_ERRORS, _LEAST_LINES = 2, 8
-_WARNING = 2
-_MISSED, _SHARE = 3.0, 0.1
+_LEAST_ERRORS, _LEAST_WARNINGS, _LEAST_LINES = 2, 3, 8
+"""So often a line of a new kind must come: a warning that comes now and then may well be seen twice in a while."""
+_WARNING, _ERROR = 2, 3
+_MISSED, _SHARE = 3.0, 0.2
 """A kind of line is new, and not only rare, if at its rate since the change so many would have come before; and at
 least this share of what the most telling kind would have: of two that are new, chatter hides no onset of trouble."""
 _MOST_LINES = 20_000
@@ -73,7 +74,7 @@ def onset_of(lines: Iterable[tuple[datetime, str]]) -> Onset | None:
         count[key] = count.get(key, 0) + 1
     missed: list[tuple[float, Onset]] = []
     for key, (place, at, text) in first.items():
-        least = _LEAST_ERRORS if severity(text) >= _WARNING else _LEAST_LINES
+        least = {_ERROR: _LEAST_ERRORS, _WARNING: _LEAST_WARNINGS}.get(min(severity(text), _ERROR), _LEAST_LINES)
         expected = place * count[key] / (len(ordered) - place)  # before, at its rate since
         if place >= _LEAST_BEFORE and count[key] >= least and expected >= _MISSED:
             missed.append((expected, Onset(at=at, line=one_line(text, 200))))

@@ -150,9 +150,9 @@ class Shop:
 
     def _write_lines(self, service: ShopService, before: float, seconds: float) -> None:
         rng, at = self._rng, before + seconds
-        lines: list[Line] = [
-            line for ailment in service.ailments if ailment.active(at) for line in ailment.lines(at, seconds, rng)
-        ]
+        active = [ailment for ailment in service.ailments if ailment.active(at)]
+        lines: list[Line] = [line for ailment in active for line in ailment.lines(at, seconds, rng)]
+        start = max(before, *(ailment.began_at for ailment in active)) if active else before  # no line before its cause
         expected = service.spec.lines_per_s * seconds
         count = int(expected) + (1 if rng.random() < expected % 1 else 0)
         lines += [ordinary(service.spec.name, rng) for _ in range(count)]
@@ -160,7 +160,7 @@ class Shop:
             neighbour = self.services.get(name)
             if neighbour is not None and rng.random() < neighbour.symptoms.error_ratio * seconds / 10:
                 lines.append(complaint(name, neighbour.symptoms.status, rng))
-        stamps = sorted(int((before + rng.random() * seconds) * NS) for _ in lines)
+        stamps = sorted(int((start + rng.random() * (at - start)) * NS) for _ in lines)
         if len(lines) > 1 and not lines[1][1].startswith("\t"):
             rng.shuffle(lines)
         for ts_ns, (level, text) in zip(stamps, lines, strict=True):
