@@ -59,13 +59,13 @@ async def saver(tmp_path: Path) -> AsyncIterator[Any]:
 
 def commits_of(saver: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     commits: list[str] = []
-    commit = saver.conn.commit
+    commit = saver.writer.commit
 
-    async def counted() -> None:
+    def counted(connection: sqlite3.Connection) -> None:
         commits.append("commit")
-        await commit()
+        commit(connection)
 
-    monkeypatch.setattr(saver.conn, "commit", counted)
+    monkeypatch.setattr(saver.writer, "commit", counted)
     return commits
 
 
@@ -120,11 +120,11 @@ async def test_a_checkpoint_is_committed_before_its_writer_goes_on(tmp_path: Pat
 
 
 async def test_a_disk_that_is_full_is_told_to_each_and_passes(saver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full() -> None:
+    def full(connection: sqlite3.Connection) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(saver.conn, "commit", full)
+        patch.setattr(saver.writer, "commit", full)
         puts = [saver.aput(config(thread), empty_checkpoint(), {"step": 1}, {}) for thread in "abc"]
         told = await asyncio.gather(*puts, return_exceptions=True)
     assert [type(failure) for failure in told] == [StoreUnavailable] * 3
@@ -146,19 +146,20 @@ async def test_a_graph_that_is_cancelled_takes_no_other_with_it(saver: Any) -> N
 async def test_of_what_failed_nothing_is_committed_by_whoever_comes_next(
     tmp_path: Path, saver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = saver.conn.commit
     deleting: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
 
-    async def fails_while_another_waits() -> None:
-        if deleting:
-            await commit()
-            return
-        deleting.append(asyncio.create_task(saver.adelete_thread("another")))
-        await asyncio.sleep(0)
+    def fails_while_another_waits(connection: sqlite3.Connection) -> None:
+        async def delete() -> None:
+            deleting.append(asyncio.create_task(saver.adelete_thread("another")))
+
+        asyncio.run_coroutine_threadsafe(delete(), loop).result()
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(saver.conn, "commit", fails_while_another_waits)
-    with pytest.raises(StoreUnavailable):
-        await saver.aput(config("a"), empty_checkpoint(), {"step": 1}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(saver.writer, "commit", fails_while_another_waits)
+        with pytest.raises(StoreUnavailable):
+            await saver.aput(config("a"), empty_checkpoint(), {"step": 1}, {})
     await deleting[0]
-    assert rows(tmp_path / "ours.db") == [], "a checkpoint that its graph was told it has not"
+    await saver.aput(config("b"), empty_checkpoint(), {"step": 1}, {})
+    assert {row[0] for row in rows(tmp_path / "ours.db")} == {"b"}, "a checkpoint that its graph was told it has not"

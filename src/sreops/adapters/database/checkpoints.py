@@ -4,13 +4,17 @@ The serializer takes JSON-like primitives only: bytes in the file never become a
 (CVE-2026-28277 is what the permissive default allowed).
 
 The checkpoints that several graphs write at the same time share one commit: a graph goes on when its own is durable,
-as with LangGraph's saver, but the disk is asked once for all of them, and so is the driver's thread.
+as with LangGraph's saver, but the disk is asked once for all of them, and so is a thread: through aiosqlite each
+statement of a transaction would go to its thread and back, while the loop has the interpreter.
 """
 
+import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from sreops.adapters.sql.failures import unavailable
 from sreops.adapters.sql.group_commit import GroupCommit
+from sreops.adapters.sql.many_rows import insert_many
 
 _ANY_CHECKPOINT = "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? LIMIT 1"
 _CHECKPOINT = (
@@ -56,7 +61,10 @@ async def open_checkpointer(path: Path) -> AsyncIterator[BaseCheckpointSaver[str
             connection = await stack.enter_async_context(aiosqlite.connect(path))
             await connection.execute("PRAGMA journal_mode=WAL")
             await connection.execute("PRAGMA synchronous=FULL")
-            saver = _Saver(connection, place)
+            writer = Writer()
+            stack.push_async_callback(writer.close)
+            await writer.open(path)
+            saver = _Saver(connection, writer, place)
             await saver.setup()
         except (aiosqlite.Error, OSError) as exc:
             raise unavailable(place, exc) from exc
@@ -66,14 +74,59 @@ async def open_checkpointer(path: Path) -> AsyncIterator[BaseCheckpointSaver[str
             await saver.committed()
 
 
+class Writer:
+    """A connection of our own, used in a thread of its own: all of a transaction is one visit there."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoints")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self, path: Path) -> None:
+        """Connect; raises sqlite3.Error."""
+
+        def connect() -> None:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA synchronous=FULL")
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, connect)
+
+    async def close(self) -> None:
+        """Let what is being written end, and close the connection."""
+        connection = self._connection
+        if connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def write(self, by_statement: Mapping[str, _Rows]) -> None:
+        """Insert all rows in one transaction, which is durable then; raises sqlite3.Error, and nothing is kept."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, by_statement)
+
+    def _write(self, by_statement: Mapping[str, _Rows]) -> None:
+        connection = self._connection
+        assert connection is not None
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, rows in by_statement.items():
+                insert_many(connection, statement, rows)
+            self.commit(connection)
+        except BaseException:
+            connection.rollback()  # what failed must not keep the write lock
+            raise
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Make the transaction durable."""
+        connection.commit()
+
+
 class _Saver(AsyncSqliteSaver):
     """LangGraph's saver, whose failures are ours: a full disk is waited for, and is no fault of the graph.
 
     What it writes is LangGraph's, to the letter (a test compares); only when is ours: together.
     """
 
-    def __init__(self, connection: aiosqlite.Connection, place: str) -> None:
+    def __init__(self, connection: aiosqlite.Connection, writer: Writer, place: str) -> None:
         super().__init__(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+        self.writer = writer
         self._place = place
         self._commits = GroupCommit[tuple[str, _Rows], None](
             self._write_together, name="checkpoint-writer", most=_MOST_AT_ONCE
@@ -141,17 +194,8 @@ class _Saver(AsyncSqliteSaver):
         by_statement: dict[str, list[tuple[Any, ...]]] = {}
         for statement, rows in group:
             by_statement.setdefault(statement, []).extend(rows)
-        async with self._translated(), self.lock:
-            try:
-                for statement, rows in by_statement.items():
-                    cursor = await self.conn.executemany(statement, rows)
-                    await cursor.close()
-                await self.conn.commit()
-            except BaseException:
-                # before anybody else has the lock, whose commit would take with it what was written until then
-                with contextlib.suppress(aiosqlite.Error):
-                    await self.conn.rollback()
-                raise
+        async with self._translated(), self.lock:  # LangGraph's own connection deletes threads
+            await self.writer.write(by_statement)
         return [None] * len(group)
 
     async def committed(self) -> None:
