@@ -110,7 +110,8 @@ class Writer:
                 insert_many(connection, statement, rows)
             self.commit(connection)
         except BaseException:
-            connection.rollback()  # what failed must not keep the write lock
+            with contextlib.suppress(sqlite3.Error):
+                connection.rollback()  # what failed must not keep the write lock
             raise
 
     def commit(self, connection: sqlite3.Connection) -> None:
