@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from growth import assert_linear
 from sreops.domain.text.redaction import Redactor, Redactors, clean, one_line, redact, strip_ansi
+from sreops.domain.text.secret_patterns import Hinted
 
 SECRETS = [
     ("password=hunter2 next", "hunter2"),
@@ -208,6 +209,32 @@ KEY = f"-----BEGIN PRIVATE KEY-----\n{KEY_LINE}\n-----END PRIVATE KEY-----"
 )
 def test_just_the_secret_is_masked(text, masked):
     assert redact(text) == masked
+
+
+PIECES = [piece for text, _ in SECRETS for piece in (text, text.upper(), text.swapcase(), *text.split())]
+LETTERS_THAT_PASS_FOR_ASCII = str.maketrans({"s": "\u017f", "k": "\u212a", "i": "\u0131"})
+
+
+@given(
+    st.lists(st.sampled_from([*PIECES, "\n", '"', "'", ": ", "=", "; ", " -u ", "x"]), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_a_hint_stands_in_every_text_that_its_pattern_matches(pieces, disguised):
+    text = "".join(pieces)
+    if disguised:
+        text = text.translate(LETTERS_THAT_PASS_FOR_ASCII)
+    hinted = redact(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hinted, "sub", lambda self, mask, text: self.pattern.sub(mask, text))
+        assert redact(text) == hinted
+
+
+@pytest.mark.parametrize("text", [text for text, _ in SECRETS])
+def test_each_secret_is_found_in_capitals_and_in_letters_beyond_ascii(text):
+    hinted = [redact(text.upper()), redact(text.translate(LETTERS_THAT_PASS_FOR_ASCII))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hinted, "sub", lambda self, mask, text: self.pattern.sub(mask, text))
+        assert [redact(text.upper()), redact(text.translate(LETTERS_THAT_PASS_FOR_ASCII))] == hinted
 
 
 def test_the_same_value_has_the_same_placeholder_within_a_redactor():

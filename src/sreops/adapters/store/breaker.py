@@ -17,6 +17,7 @@ from sreops.adapters.store.tables import effects, endings
 from sreops.domain.incidents.incident import IncidentStatus, VerificationResult
 
 _FAR_BACK = 50  # the breaker opens at three; more than this makes no difference
+_EFFECTS_BACK = 200  # of so many effects, a runbook's few steps each, there are enough endings
 
 
 def touched(names: int, standings: int) -> ColumnElement[bool]:
@@ -35,12 +36,20 @@ def touched(names: int, standings: int) -> ColumnElement[bool]:
     )
 
 
-def _endings(done_to: ColumnElement[bool]) -> Prepared:
+def _endings(done_to: ColumnElement[bool], most: int | None = None) -> Prepared:
     """Return the query of how the episodes ended in which something was done to or by one thing, newest first.
 
-    From the effects to their endings, because of endings there are many more: most end without an effect.
+    From the effects to their endings, because of endings there are many more: most end without an effect. ``most``:
+    of the newest effects only, where an index has them in order and a runbook may have had many thousands.
     """
-    of = select(effects.c.incident_id, effects.c.episode).where(done_to).distinct().subquery()
+    episode = (effects.c.incident_id, effects.c.episode)
+    of = (
+        select(*episode).where(done_to).distinct().subquery()
+        if most is None
+        else select(
+            select(*episode).where(done_to).order_by(effects.c.intent_at.desc()).limit(most).subquery()
+        ).distinct().subquery()
+    )  # fmt: skip
     return Prepared(
         select(endings.c.status, endings.c.verification)
         .join(of, and_(of.c.incident_id == endings.c.incident_id, of.c.episode == endings.c.episode))
@@ -50,8 +59,8 @@ def _endings(done_to: ColumnElement[bool]) -> Prepared:
     )
 
 
-_OF_SERVICE = _endings(effects.c.service == bindparam("of_name"))
-_OF_RUNBOOK = _endings(effects.c.runbook_id == bindparam("of_name"))
+_OF_SERVICE = _endings(effects.c.service == bindparam("of_name"), _EFFECTS_BACK)
+_OF_RUNBOOK = _endings(effects.c.runbook_id == bindparam("of_name"), _EFFECTS_BACK)
 
 
 @cache

@@ -24,6 +24,12 @@ from sreops.domain.remediation.target_identity import concerns
 from sreops.errors import NotFound
 from sreops.ports import Lease
 
+_ON_TARGET = Prepared(
+    select(effects)
+    .where(effects.c.standing == bindparam("of_standing"), effects.c.action == bindparam("of_action"))
+    .order_by(effects.c.intent_at.desc())
+    .limit(bindparam("most"))
+)
 _OF_STEP = Prepared(
     select(effects).where(
         effects.c.incident_id == bindparam("of_incident"),
@@ -102,13 +108,16 @@ class Ledger(SqlPart):
 
     async def effects_on(self, standing: str, actions: Sequence[str], *, limit: int) -> Sequence[Effect]:
         """Return what of these actions was begun on a target, whoever's incident it was, the newest first."""
-        query = (
-            select(effects)
-            .where(effects.c.standing == standing, effects.c.action.in_(actions))
-            .order_by(effects.c.intent_at.desc())
-            .limit(limit)
-        )
-        return await self._db.read(lambda connection: [effect_of(row) for row in connection.execute(query)])
+
+        def read(connection: Connection) -> list[Effect]:
+            rows = [
+                row
+                for action in actions
+                for row in _ON_TARGET.all(connection, of_standing=standing, of_action=action, most=limit)
+            ]
+            return [effect_of(row) for row in sorted(rows, key=lambda row: row.intent_at, reverse=True)[:limit]]
+
+        return await self._db.read(read)
 
     async def policy_facts(
         self,

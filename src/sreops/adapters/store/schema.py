@@ -161,9 +161,15 @@ def _to_15(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX ix_effects_at ON effects (intent_at)")
 
 
+def _to_16(connection: Connection) -> None:
+    """A runbook's newest effects are found without looking at all that it ever did."""
+    connection.exec_driver_sql("CREATE INDEX ix_effects_runbook_at ON effects (runbook_id, intent_at)")
+    connection.exec_driver_sql("DROP INDEX ix_effects_runbook")  # the new one serves what it served
+
+
 UPGRADES: tuple[Callable[[Connection], None], ...] = (
     _to_2, _to_3, _to_4, _to_5, _to_6, _to_7, _to_8, _to_9, _to_10, _to_11, _to_12, _to_13, _to_14,
-    _to_15,
+    _to_15, _to_16,
 )  # fmt: skip
 """Upgrade n brings a database from version n + 1 to n + 2. Add to the end; never change what has been released."""
 

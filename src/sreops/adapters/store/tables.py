@@ -262,7 +262,7 @@ effects = Table(
     Index("ix_effects_service", "service", "intent_at"),
     Index("ix_effects_target", "target", "intent_at"),
     Index("ix_effects_standing", "standing", "intent_at"),
-    Index("ix_effects_runbook", "runbook_id"),
+    Index("ix_effects_runbook_at", "runbook_id", "intent_at"),
     Index("ix_effects_at", "intent_at"),
 )
 

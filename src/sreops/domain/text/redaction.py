@@ -160,15 +160,12 @@ class Redactor:
         if "://" in text:
             text = patterns.URL_PASSWORD.sub(self._url, text)
         text = patterns.BASIC.sub(self._basic, text)
-        for pattern in patterns.AFTER:
-            text = pattern.sub(self._second, text)
+        for after in patterns.AFTER:
+            text = after.sub(self._second, text)
         text = patterns.COOKIES.sub(self._cookies, text)
-        for pattern, mask in (
-            (patterns.PAIRED, self._named),
-            (patterns.NAMED, self._named),
-            (patterns.SAID, self._said),
-        ):
-            text = pattern.sub(mask, text)
+        text = patterns.PAIRED.sub(self._named, text)
+        text = patterns.NAMED.sub(self._named, text)
+        text = patterns.SAID.sub(self._said, text)
         if "@" in text:
             text = patterns.EMAIL.sub(self._email, text)
         if "%40" in text:
