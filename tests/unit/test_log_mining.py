@@ -204,7 +204,7 @@ def test_a_hundred_thousand_lines_take_four_times_as_long_as_a_quarter_of_them()
         "cache hit for user {n} from 10.0.{i}.7:443 in region eu-west-{i}",
     ]
     texts = [kinds[n % 3].format(i=n % 60, n=n) for n in range(100_000)]
-    lines = [LogLine.model_construct(at=T0 + timedelta(milliseconds=i), text=t, labels={}) for i, t in enumerate(texts)]
+    lines = [LogLine(at=T0 + timedelta(milliseconds=i), text=t, labels={}) for i, t in enumerate(texts)]
     assert_linear(lambda size: excerpt(lines[:size], T0 + timedelta(seconds=50), 12_000), 25_000)
     assert excerpt(lines, T0 + timedelta(seconds=50), 12_000).total == 100_000
 

@@ -178,7 +178,7 @@ class LokiLogs:
             notes.append(f"the limit of {wanted} lines was reached: older lines of the window were not read")
             found = found[-wanted:]
         notes += _texts(body.get("warnings")) + _texts(data.get("warnings"))
-        lines = tuple(LogLine.model_construct(at=from_ns(ns), text=text, labels=labels) for ns, text, labels in found)
+        lines = tuple(LogLine(at=from_ns(ns), text=text, labels=labels) for ns, text, labels in found)
         return LogLines(query=query, lines=lines, partial=bool(notes), notes=tuple(notes))
 
     async def label_names(self, window: Window, *, timeout_s: float) -> frozenset[str]:

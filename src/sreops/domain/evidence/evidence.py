@@ -1,5 +1,6 @@
 """Evidence: what was found out about an incident, each piece with a stable id and a source."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -56,13 +57,16 @@ class Window(BaseModel):
         return (self.end - self.start).total_seconds()
 
 
-class LogLine(BaseModel):
-    """One log line; ``text`` is untrusted and may hold anything."""
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One log line at an aware time; ``text`` is untrusted and may hold anything.
 
-    model_config = ConfigDict(frozen=True)
-    at: AwareDatetime
+    No model: an incident has tens of thousands, and who reads them from outside has made each whole.
+    """
+
+    at: datetime
     text: str
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 class LogLines(BaseModel):

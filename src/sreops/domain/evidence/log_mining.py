@@ -31,6 +31,13 @@ _REPEATED = re.compile(r"<\*>(?:[,;:./| +-]{0,3}<\*>)++")
 _MEANS_STATUS = re.compile(r"(?:status|code|level|HTTP/<?[0-9.]{1,3})[\"']?[\s:=\"']{1,4}$", re.I)
 _STATUS_BEFORE_CHARS = 24
 
+
+def _may_tell_status(text: str) -> bool:
+    """Say whether a number could stay: most lines have none of these words, and need no look at each number."""
+    folded = text.casefold()
+    return "status" in folded or "code" in folded or "level" in folded or "http/" in folded
+
+
 _SEVERITIES: tuple[tuple[int, str], ...] = (
     (
         4,
@@ -119,7 +126,7 @@ def _masked(found: re.Match[str]) -> str:
 def mask(line: str) -> str:
     """Return the line with what varies from one time to the next replaced by ``<*>``."""
     text = _clamped(strip_ansi(line))
-    text = _VARIABLE.sub(_masked, text)
+    text = _VARIABLE.sub(_masked if _may_tell_status(text) else MASK, text)
     if '"' in text or "'" in text:
         text = _QUOTED.sub(MASK, text)
     return _REPEATED.sub(MASK, text)
@@ -188,13 +195,17 @@ def entries(lines: Iterable[LogLine]) -> Iterator[_Entry]:
     before them in their own stream may be of long ago.
     """
     open_entries: dict[_Labels, dict[_Labels, _Entry]] = {}  # by container, by stream
+    known: dict[_Labels, tuple[dict[_Labels, _Entry], str]] = {}  # by stream: the entries of its container, its source
     labels: dict[str, str] | None = None
     streams: dict[_Labels, _Entry] = {}
     stream: _Labels = ()
+    source = ""
     for line in lines:
         if line.labels is not labels:  # the lines of a stream mostly share theirs
             labels, stream = line.labels, tuple(line.labels.items())
-            streams = open_entries.setdefault(_container_of(labels), {})
+            if stream not in known:
+                known[stream] = open_entries.setdefault(_container_of(labels), {}), _source(labels)
+            streams, source = known[stream]
         text = strip_ansi(line.text)
         if streams and (entry := _continued(text, line.at, streams, stream)) is not None:
             entry.lines.append(text)
@@ -202,7 +213,7 @@ def entries(lines: Iterable[LogLine]) -> Iterator[_Entry]:
             continue
         if stream in streams:
             yield streams[stream]
-        streams[stream] = _Entry(line.at, _source(line.labels), [text], line.at)
+        streams[stream] = _Entry(line.at, source, [text], line.at)
     for streams in open_entries.values():
         yield from streams.values()
 

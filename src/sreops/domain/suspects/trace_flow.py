@@ -118,31 +118,35 @@ def _place(text: str, ids_at: int) -> str:
 
 def _counted(traces: Iterable[Sequence[_Event]]) -> _Counts:
     counts = _Counts()
+    stretches: Counter[tuple[Step, ...]] = Counter()  # a step and its followers: most requests take the same paths
     for events in traces:
+        steps = [(service, place) for _, _, service, _, place in events]
         spans: dict[tuple[str, str], list[str]] = {}
         known: set[str] = set()
         for number, (at, _, service, span, place) in enumerate(events):
-            step = (service, place)
-            counts.seen["next", step] += 1
-            followers: set[Step] = set()
-            for ahead, later in enumerate(events[number + 1 : number + 1 + _AHEAD]):
-                follower = (later[2], later[4])
-                if follower not in followers:
-                    followers.add(follower)
-                    counts.with_it["next", step, follower] += 1
-                    counts.ahead[step, follower] += ahead
+            step = steps[number]
+            stretch = tuple(steps[number : number + 1 + _AHEAD])
+            if stretch not in stretches:
+                for follower in stretch[1:]:
+                    counts.with_it["next", step, follower] += 0  # which was seen first decides between equals
+            stretches[stretch] += 1
             spans.setdefault((service, span), []).append(place)
             if number:
-                last = events[number - 1]
-                counts.gaps[(last[2], last[4]), step].append(at - last[0])
+                last = steps[number - 1]
+                counts.gaps[last, step].append(at - events[number - 1][0])
                 if service not in known:
-                    counts.calls[last[2], service] += 1
+                    counts.calls[last[0], service] += 1
             known.add(service)
         for (service, _), places in spans.items():
             entry = (service, places[0])
             counts.seen["span", entry] += 1
             for place in set(places[1:]):
                 counts.with_it["span", entry, (service, place)] += 1
+    for (step, *followers), times in stretches.items():
+        counts.seen["next", step] += times
+        for follower in set(followers):
+            counts.with_it["next", step, follower] += times
+            counts.ahead[step, follower] += followers.index(follower) * times
     return counts
 
 
