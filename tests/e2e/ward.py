@@ -125,8 +125,9 @@ def admitted(
     name = f"{service}-{uuid.uuid4().hex[:8]}"
     port = free_port()
     image = dockerd.import_python_image()
-    # small tools: an interpreter at every check would cost more than all else
-    check = f"printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' | nc -w 1 127.0.0.1 {port} | grep -q ' 200 '"
+    # Small tools: an interpreter at every check would cost more than all else. On a busy machine the first checks come
+    # before it listens; what nc says of that would be evidence.
+    check = f"printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' | nc -w 1 127.0.0.1 {port} 2>/dev/null | grep -q ' 200 '"
     container = dockerd.run_container(
         image,
         [START, "-u", "-c", PATIENT, name, str(port), "yes" if curable else "no"],
