@@ -42,14 +42,10 @@ def _endings(done_to: ColumnElement[bool], most: int | None = None) -> Prepared:
     From the effects to their endings, because of endings there are many more: most end without an effect. ``most``:
     of the newest effects only, where an index has them in order and a runbook may have had many thousands.
     """
-    episode = (effects.c.incident_id, effects.c.episode)
-    of = (
-        select(*episode).where(done_to).distinct().subquery()
-        if most is None
-        else select(
-            select(*episode).where(done_to).order_by(effects.c.intent_at.desc()).limit(most).subquery()
-        ).distinct().subquery()
-    )  # fmt: skip
+    episodes = select(effects.c.incident_id, effects.c.episode).where(done_to)
+    if most is not None:
+        episodes = select(episodes.order_by(effects.c.intent_at.desc()).limit(most).subquery())
+    of = episodes.distinct().subquery()
     return Prepared(
         select(endings.c.status, endings.c.verification)
         .join(of, and_(of.c.incident_id == endings.c.incident_id, of.c.episode == endings.c.episode))

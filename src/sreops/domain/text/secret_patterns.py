@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 
 class Hinted:
-    """A pattern that is asked only where one of its hints stands: to look for a hint takes a hundredth of the time.
+    """A pattern that is tried only on text that holds one of its hints, which are words in lower case.
 
-    Every ASCII text that it matches must hold a hint, in either case. Of other texts it is always asked: a pattern
-    without regard to case takes some letters of Unicode for those of ASCII.
+    Looking for a word takes a hundredth of the pattern's time. Every ASCII text that the pattern matches must hold a
+    hint, in either case. Other text is always tried: ``re.I`` takes some letters of Unicode for those of ASCII.
     """
 
     def __init__(self, hints: tuple[str, ...], pattern: str, flags: re.RegexFlag = re.NOFLAG) -> None:

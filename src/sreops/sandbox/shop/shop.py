@@ -152,7 +152,7 @@ class Shop:
         rng, at = self._rng, before + seconds
         active = [ailment for ailment in service.ailments if ailment.active(at)]
         lines: list[Line] = [line for ailment in active for line in ailment.lines(at, seconds, rng)]
-        start = max(before, *(ailment.began_at for ailment in active)) if active else before  # no line before its cause
+        start = max([before, *(ailment.began_at for ailment in active)])  # no line is older than its cause
         expected = service.spec.lines_per_s * seconds
         count = int(expected) + (1 if rng.random() < expected % 1 else 0)
         lines += [ordinary(service.spec.name, rng) for _ in range(count)]
